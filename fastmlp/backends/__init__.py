@@ -1,0 +1,71 @@
+"""Backends by name: which there are, why one is missing, which one "auto" takes.
+
+Modules of a backend are imported when it is asked for, so that `import fastmlp` imports neither numba nor cupy.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+from functools import cache
+
+from fastmlp.backends.base import Backend
+from fastmlp.errors import BackendUnavailableError, InputError
+
+__all__ = ["BACKENDS", "Backend", "available_backends", "get_backend"]
+
+BACKENDS = ("numpy", "numba", "cuda")
+_log = logging.getLogger("fastmlp")
+
+
+def get_backend(name: str | None = None) -> Backend:
+    """The backend called `name`; None means the environment variable FASTMLP_BACKEND, else "auto".
+
+    Raises
+    ------
+    InputError
+        The name is unknown.
+    BackendUnavailableError
+        The backend was asked for and cannot run here. Only "auto" chooses another, and logs which (logger "fastmlp").
+    """
+    source = "backend"
+    if name is None:
+        name, source = os.environ.get("FASTMLP_BACKEND", "auto"), "FASTMLP_BACKEND"
+    if name == "auto":
+        for candidate in reversed(BACKENDS):
+            if _problem(candidate) is None:
+                _log.info("backend='auto' chose %r", candidate)
+                return _load(candidate)
+    if name not in BACKENDS:
+        raise InputError(f"{source}={name!r} is unknown. Choose 'numpy', 'numba', 'cuda' or 'auto'.")
+    problem = _problem(name)
+    if problem is not None:
+        raise BackendUnavailableError(f"backend={name!r} is not available: {problem}")
+    return _load(name)
+
+
+def available_backends() -> dict[str, str]:
+    """For every backend what it is, or ``"unavailable: "`` with reason and remedy."""
+    return {name: f"unavailable: {p}" if (p := _problem(name)) else _load(name).describe() for name in BACKENDS}
+
+
+def _problem(name: str) -> str | None:
+    if name == "cuda":
+        from fastmlp.backends.cuda_backend import cuda_problem
+
+        return cuda_problem()
+    try:
+        return _backend_class(name).problem()
+    except ImportError as error:
+        return f"{error}. Reinstall it: pip install --force-reinstall {name}."
+
+
+def _backend_class(name: str) -> type[Backend]:
+    module = importlib.import_module(f"fastmlp.backends.{name}_backend")
+    return getattr(module, f"{name.capitalize()}Backend")
+
+
+@cache
+def _load(name: str) -> Backend:
+    return _backend_class(name)()

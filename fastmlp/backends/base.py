@@ -1,0 +1,50 @@
+"""What a backend is: memory, the operations of the step, and a way to run a function of the step."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+
+from fastmlp.network import Network
+
+__all__ = ["Backend"]
+
+
+class Backend(ABC):
+    """Runs the entry points of `fastmlp.step` on some device."""
+
+    name: str
+
+    @classmethod
+    @abstractmethod
+    def problem(cls) -> str | None:
+        """Why this backend cannot run here and what to do about it; None if it can."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """One line for ``fastmlp info``: versions and device."""
+
+    @abstractmethod
+    def zeros(self, n: int, dtype: np.dtype | type) -> np.ndarray:
+        """(n,) zeros in the backend's memory, 64-byte aligned."""
+
+    @abstractmethod
+    def asarray(self, host: np.ndarray) -> np.ndarray:
+        """The backend's array with the contents of a host array; the same memory where that is possible."""
+
+    @abstractmethod
+    def to_host(self, array: np.ndarray) -> np.ndarray:
+        """A host array with the contents of a backend's array; the same memory where that is possible."""
+
+    @abstractmethod
+    def operations(self, net: Network, rows: int, n_threads: int | None) -> Any:
+        """What `run` needs to work on `net` with `rows` rows a step: the operations and their workspaces.
+
+        n_threads is a wish of the caller's; None leaves the number to the backend.
+        """
+
+    @abstractmethod
+    def run(self, entry: str, operations: Any, *arguments: Any) -> float:
+        """Run ``fastmlp.step.<entry>(ops, *arguments)``; the sum of what the threads return."""

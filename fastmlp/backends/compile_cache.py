@@ -1,0 +1,51 @@
+"""The disk cache of compiled code, tied to a digest of every source that goes into it.
+
+Numba's own cache notices a change in the file of the cached function only, not in the kernels that it calls: an
+upgraded package could run stale machine code. Here each state of the sources has a folder of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import numba
+
+from fastmlp import kernels, network, step
+from fastmlp.backends import base
+
+__all__ = ["cache_folder", "cached"]
+
+
+@cache
+def cache_folder() -> Path:
+    """Folder for this state of the sources, under FASTMLP_CACHE_DIR or the user's cache folder."""
+    files = [Path(module.__file__) for module in (network, step, base)]
+    files += [path for path in Path(kernels.__file__).parent.rglob("*.py")]
+    files += Path(base.__file__).parent.glob("*.py")
+    digest = hashlib.sha256()
+    for path in sorted(set(files)):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    candidates = [os.environ.get("FASTMLP_CACHE_DIR"), os.environ.get("XDG_CACHE_HOME"), Path.home() / ".cache"]
+    for root in (Path(c) for c in candidates if c):
+        folder = root / "fastmlp" / digest.hexdigest()[:16]
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                return folder
+        except OSError:
+            continue
+    return Path(tempfile.mkdtemp(prefix="fastmlp-"))  # a read-only home: compiled anew by each process
+
+
+def cached(function, options: dict):
+    """`function` jitted with `options`, found again on disk by later processes."""
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(cache_folder())
+    try:
+        return numba.njit(cache=True, **options)(function)
+    finally:
+        numba.config.CACHE_DIR = before

@@ -1,0 +1,199 @@
+"""The operations of the step in plain NumPy: the contract that every backend fulfils, and its reference.
+
+A backend offers these methods under the same names and parameters. `out` (and whatever a docstring names as written)
+is overwritten in full; nothing else is. Matrices are C-ordered and of one dtype, float32 or float64; a, b, w, x are
+never the same memory as `out` unless a docstring allows it. The padding of the flat buffers is zero and stays zero.
+B, I, O: batch, inputs, outputs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastmlp.activations import activate, multiply_by_derivative
+from fastmlp.dropout import drop
+from fastmlp.losses import loss_and_gradient
+
+__all__ = ["NumpyOps"]
+
+
+class NumpyOps:
+    """NumPy's operations. Keeps one scratch buffer, so that a second epoch allocates no array."""
+
+    def __init__(self) -> None:
+        self._buffer = np.empty(0, np.uint8)
+
+    def _scratch(self, like: np.ndarray) -> np.ndarray:
+        if self._buffer.nbytes < like.nbytes:
+            self._buffer = np.empty(like.nbytes, np.uint8)
+        return self._buffer[: like.nbytes].view(like.dtype).reshape(like.shape)
+
+    # Views
+
+    def matrix(self, flat, offset, rows, columns):
+        """View (rows, columns) of a flat buffer from `offset` on."""
+        return flat[offset : offset + rows * columns].reshape(rows, columns)
+
+    def vector(self, flat, offset, length):
+        """View (length,) of a flat buffer from `offset` on."""
+        return flat[offset : offset + length]
+
+    # Batches
+
+    def gather(self, x, rows, out):
+        """out (B, I) = x[rows], cast to out's dtype; x (N, I) of any real dtype, rows (B,) int64."""
+        if x.dtype == out.dtype:
+            np.take(x, rows, axis=0, out=out, mode="clip")  # with mode="raise" NumPy would buffer the result
+        else:
+            out[...] = x[rows]
+
+    def gather_targets(self, labels, targets, rows, out):
+        """out (B, O) = targets[rows], or one-hot rows of labels[rows] if there are labels (N,)."""
+        if labels.size:
+            out[...] = 0
+            out[np.arange(len(rows)), labels[rows]] = 1
+        else:
+            self.gather(targets, rows, out)
+
+    def gather_weights(self, weights, rows, out):
+        """out (B,) = weights[rows], or ones if weights is empty."""
+        if weights.size:
+            np.take(weights, rows, out=out, mode="clip")
+        else:
+            out[...] = 1
+
+    def weight_sum(self, weights, rows):
+        """Σ weights[rows], or B if weights is empty; the whole sum, in float64, on every thread."""
+        return float(weights[rows].sum(dtype=np.float64)) if weights.size else float(len(rows))
+
+    def copy(self, x, out):
+        """out (B, O) = x (B, O)."""
+        out[...] = x
+
+    # Forward and backward
+
+    def linear(self, x, w, b, activation, slope, out):
+        """out (B, O) = σ(x w + b): product, bias and activation in one pass.
+
+        x (B, I), w (I, O), b (O,). slope (B, O) is scratch, or receives σ'(z) for the activations that store it.
+        """
+        np.matmul(x, w, out=out)
+        out += b
+        activate(activation, out, slope)
+
+    def dropout(self, x, keep, seed, step, layer, first_row, out):
+        """out (B, O) = x / keep where the mask of (seed, step, layer, first_row + row, column) keeps, else 0; may be x."""
+        drop(x, keep, seed, step, layer, first_row, out)
+
+    def loss_gradient(self, loss, huber_delta, z, target, weight, out):
+        """out (B, O) = s ∂ℓ/∂z; returns the thread's share of Σ s ℓ. z, target (B, O), weight (B,)."""
+        return loss_and_gradient(loss, huber_delta, z, target, weight, out)
+
+    def activation_backward(self, activation, a, slope, delta):
+        """delta (B, O): ∂L/∂a becomes ∂L/∂z in place; a (B, O), slope (B, O) as `linear` left it."""
+        multiply_by_derivative(activation, a, slope, delta)
+
+    def backward_data(self, delta, w, activation, a, slope, out):
+        """out (B, I) = (delta wᵀ) ∘ σ'; delta (B, O), w (I, O), and a, slope (B, I) of the layer below."""
+        np.matmul(delta, w.T, out=out)
+        multiply_by_derivative(activation, a, slope, out)
+
+    def accumulate(self, a, delta, alpha, beta, out):
+        """out (I, O) = beta out + alpha aᵀ delta; a (B, I), delta (B, O). With beta = 0, out is not read."""
+        if beta == 0:
+            np.matmul(a.T, delta, out=out)
+            out *= alpha
+            return
+        product = self._scratch(out)
+        np.matmul(a.T, delta, out=product)
+        product *= alpha
+        out *= beta
+        out += product
+
+    def accumulate_bias(self, delta, alpha, beta, out):
+        """out (O,) = beta out + alpha Σ_i delta[i]; delta (B, O). With beta = 0, out is not read."""
+        total = delta.sum(axis=0)
+        total *= alpha
+        if beta == 0:
+            out[...] = total
+        else:
+            out *= beta
+            out += total
+
+    # Penalties and update rules, over flat buffers (P,)
+
+    def penalty(self, w, l1, l2):
+        """The thread's share of l1 Σ|w| + ½ l2 Σ w², in float64; w (P,)."""
+        total = 0.5 * l2 * float(np.dot(w, w)) if l2 else 0.0
+        return total + (l1 * float(np.abs(w, out=self._scratch(w)).sum()) if l1 else 0.0)
+
+    def regularize(self, w, l1, l2, out):
+        """out (P,) += l2 w + l1 sign(w): the gradient of `penalty`."""
+        term = self._scratch(w)
+        if l2:
+            out += np.multiply(w, l2, out=term)
+        if l1:
+            np.sign(w, out=term)
+            term *= l1
+            out += term
+
+    def clip(self, g, max_norm):
+        """g (P,) scaled down in place to the Euclidean norm max_norm if it is longer (Pascanu et al. 2013)."""
+        norm = float(np.sqrt(np.dot(g, g)))
+        if norm > max_norm:
+            g *= max_norm / norm
+
+    def scale(self, w, factor):
+        """w (P,) *= factor."""
+        w *= factor
+
+    def sgd(self, w, g, velocity, lr, momentum, nesterov):
+        """v = momentum v - lr g; w += v, or with nesterov w += momentum v - lr g. w, g, v (P,); v empty: no momentum.
+
+        g is scratch afterwards. Source: Sutskever et al., ICML 2013, in the form of scikit-learn.
+        """
+        g *= -lr
+        if velocity.size == 0:
+            w += g
+            return
+        velocity *= momentum
+        velocity += g
+        if nesterov:
+            w += np.multiply(velocity, momentum, out=self._scratch(w))
+            w += g
+        else:
+            w += velocity
+
+    def adam(self, w, g, m, v, step_size, epsilon, beta1, beta2):
+        """m = β1 m + (1-β1) g; v = β2 v + (1-β2) g²; w -= step_size m / (sqrt(v) + epsilon). All (P,).
+
+        Both bias corrections are in step_size and epsilon (see `fastmlp.optimizers.Adam`).
+        Source: Kingma & Ba, ICLR 2015, end of section 2.
+        """
+        term = np.multiply(g, 1 - beta1, out=self._scratch(w))
+        m *= beta1
+        m += term
+        np.multiply(g, g, out=term)
+        term *= 1 - beta2
+        v *= beta2
+        v += term
+        np.sqrt(v, out=term)
+        term += epsilon
+        np.divide(m, term, out=term)
+        term *= step_size
+        w -= term
+
+    def rmsprop(self, w, g, v, lr, epsilon, rho):
+        """v = ρ v + (1-ρ) g²; w -= lr g / (sqrt(v) + epsilon). All (P,); g is scratch afterwards.
+
+        Source: Tieleman & Hinton, Coursera lecture 6.5, 2012.
+        """
+        term = np.multiply(g, g, out=self._scratch(w))
+        term *= 1 - rho
+        v *= rho
+        v += term
+        np.sqrt(v, out=term)
+        term += epsilon
+        g /= term
+        g *= lr
+        w -= g

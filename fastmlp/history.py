@@ -1,0 +1,241 @@
+"""What happened during training: one row per epoch, and why it ended."""
+
+import csv
+import io
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastmlp.errors import FastmlpError, InputError
+from fastmlp.files import atomic_write
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["History"]
+
+Value = float | tuple[float, ...]
+
+
+class History:
+    """Columns of numbers, one entry per epoch; `history["loss"]` is a list.
+
+    Attributes
+    ----------
+    stopped : why training ended ("epochs", "target_loss", "plateau", "validation", "interrupt", "callback");
+        empty while it goes on.
+    best_epoch : the 1-based epoch whose weights were kept, where the trainer chose one.
+    updates : parameter updates made so far.
+    """
+
+    def __init__(self) -> None:
+        self.stopped: str = ""
+        self.best_epoch: int | None = None
+        self.updates: int = 0
+        self._columns: dict[str, list[Value]] = {}
+
+    def append(
+        self,
+        *,
+        loss: float,
+        learning_rate: float,
+        seconds: float,
+        samples_per_second: float,
+        **optional: float | Sequence[float],
+    ) -> None:
+        """Add one epoch. The first row fixes the columns; a refused row changes nothing.
+
+        Parameters
+        ----------
+        loss : mean loss of the epoch.
+        learning_rate : rate of its last update.
+        seconds, samples_per_second : how long it took, and how fast it went.
+        optional : further columns, such as val_loss, accuracy, val_accuracy; one with an entry per layer,
+            such as gradient_norms, takes a sequence and keeps it as a tuple.
+
+        Raises
+        ------
+        InputError : columns other than those of the first row, or a value that is not a number.
+        """
+        given = {
+            "loss": loss,
+            "learning_rate": learning_rate,
+            "seconds": seconds,
+            "samples_per_second": samples_per_second,
+            **optional,
+        }
+        row = {name: _value(name, value) for name, value in given.items()}
+        if not self._columns:
+            self._columns = {name: [value] for name, value in row.items()}
+            return
+        if row.keys() != self._columns.keys():
+            raise InputError(
+                f"Epoch {len(self) + 1} has the columns {', '.join(row)}; the first one had "
+                f"{', '.join(self._columns)}. Record the same ones every epoch, NaN where there is no value."
+            )
+        for name, value in row.items():
+            if np.shape(value) != np.shape(self._columns[name][0]):
+                raise InputError(
+                    f"Epoch {len(self) + 1} has {name}={value!r}, which is not shaped as in the first epoch: "
+                    f"{self._columns[name][0]!r}. Record the same number of values every epoch."
+                )
+        for name, value in row.items():
+            self._columns[name].append(value)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns; empty before the first epoch."""
+        return tuple(self._columns)
+
+    @property
+    def epochs(self) -> list[int]:
+        """The recorded epochs, counted from 1."""
+        return list(range(1, len(self) + 1))
+
+    def __getitem__(self, column: str) -> list[Any]:
+        if column not in self._columns:
+            have = ", ".join(self._columns) or "none before the first epoch"
+            raise InputError(f"The history has no column {column!r}. Columns: {have}.")
+        return list(self._columns[column])
+
+    def __len__(self) -> int:
+        return len(next(iter(self._columns.values()), []))
+
+    def __repr__(self) -> str:
+        last = f", loss={self['loss'][-1]:.4g}" if len(self) else ""
+        return f"History(epochs={len(self)}{last}, stopped={self.stopped!r})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain lists, floats and strings, ready for JSON; a value that is not finite stays a float."""
+        columns = {
+            name: [list(value) if isinstance(value, tuple) else value for value in values]
+            for name, values in self._columns.items()
+        }
+        return {
+            "stopped": self.stopped,
+            "best_epoch": self.best_epoch,
+            "updates": self.updates,
+            "columns": columns,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "History":
+        """Build the history that `to_dict` wrote; null, as in a saved JSON file, becomes NaN.
+
+        Raises
+        ------
+        InputError : not such a dictionary.
+        """
+        history = cls()
+        try:
+            for row in zip(*data["columns"].values(), strict=True):
+                history.append(**dict(zip(data["columns"], row, strict=True)))
+            best_epoch = data["best_epoch"]
+            history.stopped = str(data["stopped"])
+            history.best_epoch = None if best_epoch is None else int(best_epoch)
+            history.updates = int(data["updates"])
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+            raise InputError(f"This is not a history as History.to_dict() gives it: {error!r}.") from error
+        return history
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the history whole or not at all, as JSON or CSV by the suffix.
+
+        JSON has no way to write a number that is not finite: it becomes null. CSV has one line per epoch, and
+        a column per layer (gradient_norms_1, …) where a column holds tuples.
+
+        Raises
+        ------
+        InputError : another suffix, or a path that cannot be written.
+        """
+        writers = {".json": self._json, ".csv": self._csv}
+        suffix = Path(path).suffix.lower()
+        if suffix not in writers:
+            raise InputError(f"Cannot save a history as {path}. End the name in {' or '.join(writers)}.")
+        text = writers[suffix]()
+        with atomic_write(path) as file:
+            file.write(text.encode())
+
+    def _json(self) -> str:
+        return json.dumps(_finite_or_null(self.to_dict()), indent=1, allow_nan=False) + "\n"
+
+    def _csv(self) -> str:
+        flat: dict[str, Sequence[float]] = {"epoch": self.epochs}
+        for name, values in self._columns.items():
+            if isinstance(values[0], tuple):
+                layers = zip(*values, strict=True)  # type: ignore[arg-type]
+                flat |= {f"{name}_{layer}": column for layer, column in enumerate(layers, start=1)}
+            else:
+                flat[name] = values  # type: ignore[assignment]
+        text = io.StringIO()
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(flat)
+        table.writerows(zip(*flat.values(), strict=True))
+        return text.getvalue()
+
+    def plot(self, path: str | os.PathLike[str] | None = None, ax: "Axes | None" = None) -> "Axes":
+        """Draw loss, and val_loss where there is one, against the epoch.
+
+        Matplotlib's own state, its backend and its open figures, is left alone: nothing is shown.
+
+        Parameters
+        ----------
+        path : image to write whole or not at all, as PNG, PDF or SVG by the suffix; None writes none.
+        ax : axes to draw into; None makes a new figure, which is `history.plot().figure`.
+
+        Raises
+        ------
+        InputError : no epochs yet, or a path that cannot be written.
+        FastmlpError : Matplotlib is not installed.
+        """
+        try:
+            from matplotlib.figure import Figure
+            from matplotlib.ticker import MaxNLocator
+        except ImportError as error:
+            raise FastmlpError(
+                f"Plots need Matplotlib, which cannot be imported ({error}). Run: pip install 'fastmlp[plot]'"
+            ) from error
+        if not len(self):
+            raise InputError("The history has no epochs to plot. Train first.")
+        suffix = None if path is None else Path(path).suffix.lower()
+        if suffix not in (None, ".png", ".pdf", ".svg"):
+            raise InputError(f"Cannot save a plot as {path}. End the name in .png, .pdf or .svg.")
+        if ax is None:
+            ax = Figure(layout="constrained").add_subplot()
+        for column in ("loss", "val_loss"):
+            if column in self._columns:
+                # A curve of one epoch, or between two gaps, would show nothing without a marker.
+                ax.plot(self.epochs, self[column], marker=".", label=column)
+        ax.set_xlabel("epoch")
+        ax.set_ylabel("loss")
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.legend()
+        if path is not None and suffix is not None:
+            with atomic_write(path) as file:
+                ax.figure.canvas.figure.savefig(file, format=suffix[1:])
+        return ax
+
+
+def _value(name: str, value: Any) -> Value:
+    """A plain float, or a tuple of them for a column with one entry per layer."""
+    try:
+        array = np.asarray(value, np.float64)
+    except (TypeError, ValueError):
+        array = None
+    if array is None or array.ndim > 1:
+        raise InputError(f"{name}={value!r} cannot be recorded. Give a number, or one number per layer.")
+    return tuple(array.tolist()) if array.ndim else float(array)
+
+
+def _finite_or_null(value: Any) -> Any:
+    """The same structure with None in place of each float that JSON cannot write."""
+    if isinstance(value, dict):
+        return {key: _finite_or_null(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite_or_null(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

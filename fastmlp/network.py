@@ -1,0 +1,190 @@
+"""A network in flat buffers: what travels through the step, on every backend.
+
+All weight matrices lie first in one buffer, then all biases, each padded to 64 bytes; layers are views. So an update
+rule is one pass, the penalties touch a prefix, a checkpoint is one array. The workspaces are laid out likewise.
+
+The records are named tuples of arrays and numbers because NumPy code and compiled code read those alike. They live in
+this importable module, else their types would be new in every process and nothing would be found in the disk cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from fastmlp.kernels import codes
+
+__all__ = ["CHUNK", "Data", "Layout", "Network", "Update", "aligned_zeros", "build_network", "build_update"]
+
+ALIGNMENT = 64  # bytes: one cache line, one AVX-512 register
+
+# Rows that go through the network at once. A batch larger than this passes in chunks whose activations stay in the
+# cache, their gradients summed exactly, so a full-batch step over any number of samples needs no more memory.
+CHUNK = 512
+
+
+class Network(NamedTuple):
+    """Layers, parameters and workspaces. L layers, S the sum of the padded activation sizes of one chunk."""
+
+    fan_in: np.ndarray  # (L,) int64
+    fan_out: np.ndarray  # (L,) int64
+    activation: np.ndarray  # (L,) int64 codes
+    keep: np.ndarray  # (L,) float64: probability that an output of the layer survives dropout
+    weight_at: np.ndarray  # (L,) int64: where the weights (I, O) of the layer begin in the flat buffers
+    bias_at: np.ndarray  # (L,) int64
+    output_at: np.ndarray  # (L+1,) int64: where the outputs of the layer begin in the workspaces; entry 0 the batch
+    n_weights: int  # length of the prefix that holds all weights: L1 and L2 end there
+    chunk: int  # rows the workspaces have room for
+    loss: int  # code
+    huber_delta: float
+    params: np.ndarray  # (P,) real
+    a: np.ndarray  # (S,) real: outputs of the layers, the batch itself first
+    h: np.ndarray  # (S,) real: the same after dropout, where the layer has any
+    slope: np.ndarray  # (S,) real: σ'(z) where a does not give it; else scratch
+    delta: np.ndarray  # (S,) real: ∂L/∂z
+    target: np.ndarray  # (chunk*O,) real
+    weight: np.ndarray  # (chunk,) real: sample weights
+
+
+class Update(NamedTuple):
+    """The objective's penalties, the update rule and its state."""
+
+    rule: int  # code
+    mean: bool  # whether the gradient is averaged over the batch or summed
+    l1: float
+    l2: float
+    max_norm: float  # gradients are scaled down to this norm; infinity: never
+    momentum: float
+    nesterov: bool
+    beta1: float
+    beta2: float
+    decay: float  # decoupled weight decay (AdamW)
+    into: np.ndarray  # (P,) real: where backward accumulates: the gradients, or the parameters themselves (DIRECT)
+    m: np.ndarray  # (P,) real: velocity or first moment; empty if the rule has none
+    v: np.ndarray  # (P,) real: second moment; empty if the rule has none
+
+
+class Data(NamedTuple):
+    """Training samples, N of them. Exactly one of labels and targets is in use, the other is empty."""
+
+    x: np.ndarray  # (N, I), any real dtype
+    labels: np.ndarray  # (N,) int64 class indices
+    targets: np.ndarray  # (N, O) real
+    weights: np.ndarray  # (N,) real, or empty: all samples weigh 1
+
+
+class Layout(NamedTuple):
+    """Where everything lies in the flat parameter buffer."""
+
+    sizes: tuple[int, ...]
+    weight_at: tuple[int, ...]
+    bias_at: tuple[int, ...]
+    n_weights: int
+    n_params: int  # length of the buffer, padding included
+
+    @classmethod
+    def of(cls, sizes: Sequence[int]) -> Layout:
+        """Layout for layer sizes (I, …, O)."""
+        pairs = list(zip(sizes, sizes[1:], strict=False))
+        weight_at, n_weights = _place([i * o for i, o in pairs])
+        bias_at, n_biases = _place([o for _, o in pairs])
+        return cls(tuple(sizes), weight_at, tuple(n_weights + b for b in bias_at), n_weights, n_weights + n_biases)
+
+    def weights(self, flat: np.ndarray) -> list[np.ndarray]:
+        """Views (I, O), one per layer, of a buffer (P,)."""
+        shapes = zip(self.weight_at, self.sizes, self.sizes[1:], strict=False)
+        return [flat[at : at + i * o].reshape(i, o) for at, i, o in shapes]
+
+    def biases(self, flat: np.ndarray) -> list[np.ndarray]:
+        """Views (O,), one per layer, of a buffer (P,)."""
+        return [flat[at : at + o] for at, o in zip(self.bias_at, self.sizes[1:], strict=True)]
+
+
+def _place(lengths: Sequence[int]) -> tuple[tuple[int, ...], int]:
+    """Offsets of segments of these lengths, each padded to 16 elements (64 bytes of float32), and the whole length."""
+    offsets, end = [], 0
+    for length in lengths:
+        offsets.append(end)
+        end += -(-length // 16) * 16
+    return tuple(offsets), end
+
+
+def aligned_zeros(n: int, dtype: np.dtype | type) -> np.ndarray:
+    """(n,) zeros that start on a cache line; NumPy itself promises 16 bytes only."""
+    itemsize = np.dtype(dtype).itemsize
+    raw = np.zeros(n * itemsize + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + n * itemsize].view(dtype)
+
+
+def build_network(
+    layout: Layout,
+    activations: Sequence[int],
+    keep: Sequence[float],
+    loss: int,
+    huber_delta: float,
+    params: np.ndarray,
+    rows: int,
+    zeros: Callable[[int, np.dtype], np.ndarray] = aligned_zeros,
+) -> Network:
+    """A network over `params` (P,) with workspaces for `rows` rows; `zeros` makes the backend's own memory."""
+    sizes, dtype = layout.sizes, params.dtype
+    output_at, length = _place([rows * size for size in sizes])
+    a = zeros(length, dtype)
+    return Network(
+        fan_in=np.array(sizes[:-1], np.int64),
+        fan_out=np.array(sizes[1:], np.int64),
+        activation=np.array(activations, np.int64),
+        keep=np.array(keep, np.float64),
+        weight_at=np.array(layout.weight_at, np.int64),
+        bias_at=np.array(layout.bias_at, np.int64),
+        output_at=np.array(output_at, np.int64),
+        n_weights=layout.n_weights,
+        chunk=rows,
+        loss=loss,
+        huber_delta=float(huber_delta),
+        params=params,
+        a=a,
+        h=zeros(length, dtype) if min(keep) < 1 else a,
+        slope=zeros(length, dtype),
+        delta=zeros(length, dtype),
+        target=zeros(rows * sizes[-1], dtype),
+        weight=zeros(rows, dtype),
+    )
+
+
+def build_update(
+    params: np.ndarray,
+    rule: int,
+    *,
+    mean: bool = True,
+    l1: float = 0.0,
+    l2: float = 0.0,
+    max_norm: float = np.inf,
+    momentum: float = 0.0,
+    nesterov: bool = False,
+    beta1: float = 0.0,
+    beta2: float = 0.0,
+    decay: float = 0.0,
+    zeros: Callable[[int, np.dtype], np.ndarray] = aligned_zeros,
+) -> Update:
+    """Update rule over `params` (P,) with fresh state."""
+    n, dtype, nothing = params.size, params.dtype, zeros(0, params.dtype)
+    first = rule == codes.ADAM or (rule == codes.SGD and momentum > 0)
+    return Update(
+        rule=rule,
+        mean=bool(mean),
+        l1=float(l1),
+        l2=float(l2),
+        max_norm=float(max_norm),
+        momentum=float(momentum),
+        nesterov=bool(nesterov),
+        beta1=float(beta1),
+        beta2=float(beta2),
+        decay=float(decay),
+        into=params if rule == codes.DIRECT else zeros(n, dtype),
+        m=zeros(n, dtype) if first else nothing,
+        v=zeros(n, dtype) if rule in (codes.ADAM, codes.RMSPROP) else nothing,
+    )

@@ -1,0 +1,249 @@
+"""Learning-rate schedules: the rate of every update of an epoch.
+
+A schedule keeps no state: its rates are a function of the position in the run and of the monitored losses so
+far, so a resumed or a repeated run meets the same rates.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from fastmlp.errors import InputError
+
+__all__ = [
+    "Constant",
+    "Cosine",
+    "Exponential",
+    "InverseScaling",
+    "OneCycle",
+    "ReduceOnPlateau",
+    "Schedule",
+    "Step",
+    "WarmUp",
+    "get_schedule",
+]
+
+
+@runtime_checkable
+class Schedule(Protocol):
+    """What the trainer asks of a schedule; any object with this method is one."""
+
+    def rates(self, lr: float, epoch: int, epochs: int, steps: int, losses: Sequence[float]) -> np.ndarray:
+        """Give the learning rate of each update of one epoch.
+
+        Parameters
+        ----------
+        lr : the learning rate the user chose.
+        epoch : the 0-based epoch, below `epochs`.
+        epochs : epochs of the whole run.
+        steps : updates per epoch.
+        losses : the monitored loss of each finished epoch, oldest first.
+
+        Returns
+        -------
+        rates (steps,) float64
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Constant:
+    """`lr` for every update."""
+
+    def rates(self, lr: float, epoch: int, epochs: int, steps: int, losses: Sequence[float]) -> np.ndarray:
+        return np.full(steps, lr, np.float64)
+
+
+@dataclass(frozen=True)
+class Step:
+    """lr · factor^floor(epoch / every)."""
+
+    every: int = 10
+    factor: float = 0.5
+
+    def __post_init__(self) -> None:
+        _check(self, "every", 1)
+        _check(self, "factor", 0, 1, open_low=True)
+
+    def rates(self, lr: float, epoch: int, epochs: int, steps: int, losses: Sequence[float]) -> np.ndarray:
+        return np.full(steps, lr * self.factor ** (epoch // self.every), np.float64)
+
+
+@dataclass(frozen=True)
+class Exponential:
+    """lr · decay^epoch: each epoch multiplies the rate by `decay`."""
+
+    decay: float = 0.95
+
+    def __post_init__(self) -> None:
+        _check(self, "decay", 0, 1, open_low=True)
+
+    def rates(self, lr: float, epoch: int, epochs: int, steps: int, losses: Sequence[float]) -> np.ndarray:
+        return np.full(steps, lr * self.decay**epoch, np.float64)
+
+
+@dataclass(frozen=True)
+class InverseScaling:
+    """lr / (epoch + 1)^power: scikit-learn's "invscaling", with epochs where that counts samples."""
+
+    power: float = 0.5
+
+    def __post_init__(self) -> None:
+        _check(self, "power", 0)
+
+    def rates(self, lr: float, epoch: int, epochs: int, steps: int, losses: Sequence[float]) -> np.ndarray:
+        return np.full(steps, lr / (epoch + 1) ** self.power, np.float64)
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """Half a cosine from lr down to final · lr, moving with every update.
+
+    Source: Loshchilov & Hutter 2017, "SGDR", equation 5, without restarts. The first update gets lr; the last
+    is one step short of final · lr, so that it still learns when `final` is 0.
+    """
+
+    final: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check(self, "final", 0, 1)
+
+    def rates(self, lr: float, epoch: int, epochs: int, steps: int, losses: Sequence[float]) -> np.ndarray:
+        done = (epoch * steps + np.arange(steps)) / (epochs * steps)
+        return lr * _ease(self.final, 1.0 - done)
+
+
+@dataclass(frozen=True)
+class OneCycle:
+    """Up from start · lr to lr in `peak_fraction` of all updates, then down to final · lr.
+
+    Source: Smith & Topin 2018, "Super-Convergence"; both legs are half cosines instead of straight lines, as
+    in fastai (Howard & Gugger 2020). One update runs at exactly lr, and the last one at final · lr.
+    """
+
+    peak_fraction: float = 0.3
+    start: float = 1 / 25
+    final: float = 1e-4
+
+    def __post_init__(self) -> None:
+        _check(self, "peak_fraction", 0, 1)
+        _check(self, "start", 0, 1, open_low=True)
+        _check(self, "final", 0, 1)
+
+    def rates(self, lr: float, epoch: int, epochs: int, steps: int, losses: Sequence[float]) -> np.ndarray:
+        total = epochs * steps
+        peak = max(1, round(self.peak_fraction * total))
+        update = epoch * steps + np.arange(1, steps + 1)
+        up = _ease(self.start, update / peak)
+        down = _ease(self.final, (total - update) / max(1, total - peak))
+        return lr * np.where(update <= peak, up, down)
+
+
+@dataclass(frozen=True)
+class WarmUp:
+    """A straight line, moving with every update, to the first rate of `then`; after `epochs`, `then` itself.
+
+    `then` sees a run that begins after the warm-up: its epochs, and its losses, count from there.
+    Source: Goyal et al. 2017, "Accurate, large minibatch SGD", section 2.2.
+    """
+
+    epochs: int = 5
+    then: Schedule = Constant()
+
+    def __post_init__(self) -> None:
+        _check(self, "epochs", 1)
+        if isinstance(self.then, type) or not isinstance(self.then, Schedule):
+            raise InputError(
+                f"WarmUp: then={self.then!r} is not a schedule. Give an instance, such as then=Cosine()."
+            )
+
+    def rates(self, lr: float, epoch: int, epochs: int, steps: int, losses: Sequence[float]) -> np.ndarray:
+        # A run no longer than its warm-up still needs a target to rise to: one imagined epoch of `then`.
+        remaining = max(1, epochs - self.epochs)
+        if epoch >= self.epochs:
+            return self.then.rates(lr, epoch - self.epochs, remaining, steps, losses[self.epochs :])
+        target = self.then.rates(lr, 0, remaining, steps, [])[:1]
+        return target * (epoch * steps + np.arange(1, steps + 1)) / (self.epochs * steps)
+
+
+@dataclass(frozen=True)
+class ReduceOnPlateau:
+    """Multiply by `factor` each time `patience` epochs in a row have not improved the loss.
+
+    A loss improves when it lies below the best so far by more than threshold · |loss|; one that is not a
+    number never does. The rate stops at `minimum`, which is no share of lr.
+    """
+
+    factor: float = 0.1
+    patience: int = 10
+    threshold: float = 1e-4
+    minimum: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check(self, "factor", 0, 1, open_low=True)
+        _check(self, "patience", 1)
+        _check(self, "threshold", 0)
+        _check(self, "minimum", 0)
+
+    def rates(self, lr: float, epoch: int, epochs: int, steps: int, losses: Sequence[float]) -> np.ndarray:
+        best, waited, reductions = math.inf, 0, 0
+        for loss in losses:
+            # Relative to the new loss: relative to `best`, the first comparison would be inf − inf.
+            if best - loss > self.threshold * abs(loss):
+                best, waited = loss, 0
+                continue
+            waited += 1
+            if waited == self.patience:
+                waited, reductions = 0, reductions + 1
+        return np.full(steps, max(lr * self.factor**reductions, min(lr, self.minimum)), np.float64)
+
+
+_SCHEDULES: dict[str, type[Schedule]] = {
+    "constant": Constant,
+    "step": Step,
+    "exponential": Exponential,
+    "inverse_scaling": InverseScaling,
+    "cosine": Cosine,
+    "one_cycle": OneCycle,
+    "warm_up": WarmUp,
+    "reduce_on_plateau": ReduceOnPlateau,
+}
+
+
+def get_schedule(schedule: str | Schedule) -> Schedule:
+    """Give the schedule of that name with its defaults, or the instance itself.
+
+    Raises
+    ------
+    InputError : neither a known name nor an object with a `rates` method.
+    """
+    if isinstance(schedule, str) and schedule in _SCHEDULES:
+        return _SCHEDULES[schedule]()
+    if isinstance(schedule, Schedule) and not isinstance(schedule, type):
+        return schedule
+    choices = ", ".join(map(repr, _SCHEDULES))
+    raise InputError(f"schedule={schedule!r} is unknown. Choose {choices}, or an instance such as Cosine().")
+
+
+def _ease(low: float, share: np.ndarray) -> np.ndarray:
+    """Half a cosine from `low` at share 0 to 1 at share 1, and exactly those at the ends."""
+    height = 0.5 * (1.0 - np.cos(np.pi * share))
+    return (1.0 - height) * low + height
+
+
+def _check(schedule: object, name: str, low: float, high: float = math.inf, open_low: bool = False) -> None:
+    """Refuse a field that is not a finite number in [low, high], or (low, high]; whole if its default is."""
+    value, default = getattr(schedule, name), getattr(type(schedule), name)
+    kind, words = (Integral, "whole number") if isinstance(default, int) else (Real, "number")
+    is_number = isinstance(value, kind) and not isinstance(value, bool)
+    if is_number and math.isfinite(value) and low <= value <= high and not (open_low and value == low):
+        return
+    bounds = f"{'>' if open_low else '>='} {low}" + ("" if high == math.inf else f" and <= {high}")
+    raise InputError(
+        f"{type(schedule).__name__}: {name}={value!r} cannot be used. Give a finite {words} {bounds}, such "
+        f"as {default!r}."
+    )

@@ -1,0 +1,159 @@
+"""THE training step: forward, backward and update, written once.
+
+NumPy interprets this text, Numba compiles it together with the epoch loop, CUDA captures it as a graph. So it is plain
+Python over a few operations `ops` (their contract: `fastmlp.backends.numpy_ops`) that a backend supplies, and it
+allocates nothing. Every function is run by each thread of a backend's team; an operation does its thread's share and
+returns when the whole result may be read. Sums that are returned are the thread's share too.
+
+For layer l with input h (B, I), weights W (I, O) and biases b (O,):
+
+    z = h W + b      a = σ(z)      δ = ∂L/∂z      ∂L/∂W = hᵀ δ      ∂L/∂b = Σ_i δ_i      δ_below = (δ Wᵀ) ∘ σ'(z_below)
+"""
+
+from fastmlp.kernels import codes
+
+__all__ = ["gradient", "predict", "train_epoch"]
+
+
+def layer_input(ops, net, l, rows, training):
+    """What layer l reads, (rows, I): the batch, or the outputs of the layer below, after dropout where it has any."""
+    source = net.h if training and l > 0 and net.keep[l - 1] < 1.0 else net.a
+    return ops.matrix(source, net.output_at[l], rows, net.fan_in[l])
+
+
+def forward(ops, net, rows, training, seed, step, first_row):
+    """Outputs of all layers for the `rows` rows in the workspace, with dropout when training.
+
+    A dropout mask depends on seed, step, layer and the row's place in its batch alone, so it is the same everywhere.
+    """
+    for l in range(len(net.fan_out)):
+        a = ops.matrix(net.a, net.output_at[l + 1], rows, net.fan_out[l])
+        ops.linear(
+            layer_input(ops, net, l, rows, training),
+            ops.matrix(net.params, net.weight_at[l], net.fan_in[l], net.fan_out[l]),
+            ops.vector(net.params, net.bias_at[l], net.fan_out[l]),
+            net.activation[l],
+            ops.matrix(net.slope, net.output_at[l + 1], rows, net.fan_out[l]),
+            a,
+        )
+        if training and net.keep[l] < 1.0:
+            h = ops.matrix(net.h, net.output_at[l + 1], rows, net.fan_out[l])
+            ops.dropout(a, net.keep[l], seed, step, l, first_row, h)
+
+
+def output_delta(ops, net, rows):
+    """Loss of the rows, Σ s ℓ, and δ of the last layer."""
+    last = len(net.fan_out) - 1
+    a = ops.matrix(net.a, net.output_at[last + 1], rows, net.fan_out[last])
+    delta = ops.matrix(net.delta, net.output_at[last + 1], rows, net.fan_out[last])
+    target = ops.matrix(net.target, 0, rows, net.fan_out[last])
+    weight = ops.vector(net.weight, 0, rows)
+    loss = ops.loss_gradient(net.loss, net.huber_delta, a, target, weight, delta)
+    if net.activation[last] != codes.IDENTITY:
+        slope = ops.matrix(net.slope, net.output_at[last + 1], rows, net.fan_out[last])
+        ops.activation_backward(net.activation[last], a, slope, delta)
+    return loss
+
+
+def backward(ops, net, into, rows, seed, step, first_row, alpha, weight_beta, bias_beta):
+    """into = beta * into + alpha * gradient, from the last layer to the first.
+
+    `into` (P,) may be the parameters themselves: δ_below is taken from the old weights of a layer before the layer's
+    gradient is accumulated.
+    """
+    for l in range(len(net.fan_out) - 1, -1, -1):
+        delta = ops.matrix(net.delta, net.output_at[l + 1], rows, net.fan_out[l])
+        if l > 0:
+            w = ops.matrix(net.params, net.weight_at[l], net.fan_in[l], net.fan_out[l])
+            a = ops.matrix(net.a, net.output_at[l], rows, net.fan_in[l])
+            slope = ops.matrix(net.slope, net.output_at[l], rows, net.fan_in[l])
+            below = ops.matrix(net.delta, net.output_at[l], rows, net.fan_in[l])
+            if net.keep[l - 1] < 1.0:
+                # h = mask ∘ a / keep, so the gradient passes the same mask on its way from h to a
+                ops.backward_data(delta, w, codes.IDENTITY, a, slope, below)
+                ops.dropout(below, net.keep[l - 1], seed, step, l - 1, first_row, below)
+                ops.activation_backward(net.activation[l - 1], a, slope, below)
+            else:
+                ops.backward_data(delta, w, net.activation[l - 1], a, slope, below)
+        h = layer_input(ops, net, l, rows, True)
+        weights = ops.matrix(into, net.weight_at[l], net.fan_in[l], net.fan_out[l])
+        ops.accumulate(h, delta, alpha, weight_beta, weights)
+        ops.accumulate_bias(delta, alpha, bias_beta, ops.vector(into, net.bias_at[l], net.fan_out[l]))
+
+
+def gradient(ops, net, data, update, order, seed, step, lr):
+    """Loss and gradient of the samples `order` (B,), chunk by chunk, accumulated in ``update.into``.
+
+    With the DIRECT rule `into` is the parameters and the factors make the accumulation the whole update:
+    W <- (1 - lr l2) W - lr ∂L/∂W. That needs the old weights in every chunk, so DIRECT is for batches of one chunk.
+
+    Returns Σ s (ℓ + penalty) over the samples: this thread's share.
+    """
+    rows = len(order)
+    total = ops.weight_sum(data.weights, order)
+    scale = 1.0
+    if update.mean:
+        scale = 1.0 / total if total > 0.0 else 0.0
+    alpha, weight_beta, bias_beta = scale, 0.0, 0.0
+    if update.rule == codes.DIRECT:
+        alpha, weight_beta, bias_beta = -lr * scale, 1.0 - lr * update.l2, 1.0
+    loss = 0.0
+    if update.l1 > 0.0 or update.l2 > 0.0:
+        penalty = ops.penalty(ops.vector(net.params, 0, net.n_weights), update.l1, update.l2)
+        loss += penalty * (total if update.mean else 1.0)
+    for first in range(0, rows, net.chunk):
+        part = order[first : min(first + net.chunk, rows)]
+        n = len(part)
+        ops.gather(data.x, part, ops.matrix(net.a, 0, n, net.fan_in[0]))
+        ops.gather_targets(data.labels, data.targets, part, ops.matrix(net.target, 0, n, net.fan_out[-1]))
+        ops.gather_weights(data.weights, part, ops.vector(net.weight, 0, n))
+        forward(ops, net, n, True, seed, step, first)
+        loss += output_delta(ops, net, n)
+        backward(ops, net, update.into, n, seed, step, first, alpha, weight_beta, bias_beta)
+        weight_beta, bias_beta = 1.0, 1.0
+    return loss
+
+
+def apply_update(ops, net, update, rates):
+    """Parameters moved along the gradient in ``update.into`` by the rule; rates (3,) as `Optimizer.rates` has them."""
+    if update.rule == codes.DIRECT:
+        return
+    weights, g = ops.vector(net.params, 0, net.n_weights), ops.vector(update.into, 0, net.n_weights)
+    if update.l1 > 0.0 or update.l2 > 0.0:
+        ops.regularize(weights, update.l1, update.l2, g)
+    if update.max_norm < codes.INFINITY:
+        ops.clip(update.into, update.max_norm)
+    if update.rule == codes.SGD:
+        ops.sgd(net.params, update.into, update.m, rates[0], update.momentum, update.nesterov)
+    elif update.rule == codes.ADAM:
+        if update.decay > 0.0:
+            ops.scale(weights, 1.0 - rates[0] * update.decay)
+        ops.adam(net.params, update.into, update.m, update.v, rates[1], rates[2], update.beta1, update.beta2)
+    elif update.rule == codes.RMSPROP:
+        ops.rmsprop(net.params, update.into, update.v, rates[0], rates[2], update.beta2)
+
+
+def train_epoch(ops, net, data, update, order, batch_size, rates, seed, first_step):
+    """One epoch over the samples in `order` (N,): a step per batch, the last one ragged; rates (steps, 3).
+
+    Returns Σ s (ℓ + penalty) over the epoch: this thread's share.
+    """
+    loss = 0.0
+    for s in range(len(rates)):
+        batch = order[s * batch_size : min((s + 1) * batch_size, len(order))]
+        step = first_step + s
+        loss += gradient(ops, net, data, update, batch, seed, step, rates[s, 0])
+        apply_update(ops, net, update, rates[s])
+    return loss
+
+
+def predict(ops, net, x, order, out):
+    """Values of the last layer for the samples `order` (B,) of x (N, I), written to out (B, O)."""
+    for first in range(0, len(order), net.chunk):
+        part = order[first : min(first + net.chunk, len(order))]
+        n = len(part)
+        ops.gather(x, part, ops.matrix(net.a, 0, n, net.fan_in[0]))
+        forward(ops, net, n, False, 0, 0, 0)
+        last = ops.matrix(net.a, net.output_at[-1], n, net.fan_out[-1])
+        ops.copy(last, out[first : first + n])
+    return 0.0

@@ -1,0 +1,22 @@
+"""The operations of the step for Numba: plain functions whose first parameter `ops` is a thread's place in its team.
+
+They have the names and parameters of `fastmlp.backends.numpy_ops.NumpyOps`, where their contract is written; the
+Numba backend attaches them to the type `Team` as methods.
+"""
+
+from fastmlp.kernels.cpu.batches import copy, gather, gather_targets, gather_weights, matrix, vector, weight_sum
+from fastmlp.kernels.cpu.dropout import dropout
+from fastmlp.kernels.cpu.elementwise import activation_backward
+from fastmlp.kernels.cpu.losses import loss_gradient
+from fastmlp.kernels.cpu.microkernel import VECTOR_BYTES
+from fastmlp.kernels.cpu.products import accumulate, accumulate_bias, backward_data, linear
+from fastmlp.kernels.cpu.rules import adam, clip, penalty, regularize, rmsprop, scale, sgd
+from fastmlp.kernels.cpu.team import Team, make_teams
+
+OPERATIONS = (
+    *(matrix, vector, gather, gather_targets, gather_weights, weight_sum, copy),
+    *(linear, dropout, loss_gradient, activation_backward, backward_data, accumulate, accumulate_bias),
+    *(penalty, regularize, clip, scale, sgd, adam, rmsprop),
+)
+
+__all__ = ["OPERATIONS", "VECTOR_BYTES", "Team", "make_teams"]

@@ -1,0 +1,94 @@
+"""Penalties, clipping and update rules over the flat buffers, each in one pass (twins of `NumpyOps`)."""
+
+import math
+
+import numpy as np
+
+from fastmlp.kernels.cpu.team import LINE, barrier, share
+
+__all__ = ["adam", "clip", "penalty", "regularize", "rmsprop", "scale", "sgd"]
+
+BLOCK = 64  # threads split the buffers at multiples of cache lines
+
+
+def penalty(ops, w, l1, l2):
+    begin, end = share(ops, w.shape[0], BLOCK)
+    absolute, squares = 0.0, 0.0
+    for i in range(begin, end):
+        absolute += abs(w[i])
+        squares += w[i] * w[i]
+    return l1 * absolute + 0.5 * l2 * squares
+
+
+def regularize(ops, w, l1, l2, out):
+    begin, end = share(ops, w.shape[0], BLOCK)
+    a1, a2 = w.dtype.type(l1), w.dtype.type(l2)
+    for i in range(begin, end):
+        out[i] += a2 * w[i] + a1 * np.sign(w[i])
+    barrier(ops)
+
+
+def clip(ops, g, max_norm):
+    begin, end = share(ops, g.shape[0], BLOCK)
+    squares = 0.0
+    for i in range(begin, end):
+        squares += float(g[i]) * float(g[i])
+    ops.partial[LINE * ops.rank] = squares
+    barrier(ops)
+    squares = 0.0
+    for rank in range(ops.size):
+        squares += ops.partial[LINE * rank]
+    norm = math.sqrt(squares)
+    if norm > max_norm:
+        factor = g.dtype.type(max_norm / norm)
+        for i in range(begin, end):
+            g[i] *= factor
+    barrier(ops)
+
+
+def scale(ops, w, factor):
+    begin, end = share(ops, w.shape[0], BLOCK)
+    real_factor = w.dtype.type(factor)
+    for i in range(begin, end):
+        w[i] *= real_factor
+    barrier(ops)
+
+
+def sgd(ops, w, g, velocity, lr, momentum, nesterov):
+    begin, end = share(ops, w.shape[0], BLOCK)
+    rate, mu = w.dtype.type(lr), w.dtype.type(momentum)
+    if velocity.shape[0] == 0:
+        for i in range(begin, end):
+            w[i] -= rate * g[i]
+    elif nesterov:
+        for i in range(begin, end):
+            move = -rate * g[i]
+            velocity[i] = mu * velocity[i] + move
+            w[i] += mu * velocity[i] + move
+    else:
+        for i in range(begin, end):
+            velocity[i] = mu * velocity[i] - rate * g[i]
+            w[i] += velocity[i]
+    barrier(ops)
+
+
+def adam(ops, w, g, m, v, step_size, epsilon, beta1, beta2):
+    begin, end = share(ops, w.shape[0], BLOCK)
+    real = w.dtype.type
+    step, eps, b1, b2 = real(step_size), real(epsilon), real(beta1), real(beta2)
+    c1, c2 = real(1 - beta1), real(1 - beta2)
+    for i in range(begin, end):
+        m[i] = b1 * m[i] + c1 * g[i]
+        v[i] = b2 * v[i] + c2 * (g[i] * g[i])
+        w[i] -= step * m[i] / (math.sqrt(v[i]) + eps)
+    barrier(ops)
+
+
+def rmsprop(ops, w, g, v, lr, epsilon, rho):
+    begin, end = share(ops, w.shape[0], BLOCK)
+    real = w.dtype.type
+    rate, eps, r, c = real(lr), real(epsilon), real(rho), real(1 - rho)
+    for i in range(begin, end):
+        v[i] = r * v[i] + c * (g[i] * g[i])
+        w[i] -= rate * g[i] / (math.sqrt(v[i]) + eps)
+    barrier(ops)

@@ -1,0 +1,98 @@
+"""A team of threads that run the same compiled step together, each on its own core (SPMD).
+
+Every thread runs the whole epoch; an operation does the thread's share of its work and then waits at a barrier until
+the others have done theirs. There is no fork and join and no threading layer: the threads are plain Python threads
+whose compiled code has released the interpreter lock.
+"""
+
+import platform
+import sys
+from typing import NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, register_jitable
+
+__all__ = ["LINE", "Team", "barrier", "make_teams", "share"]
+
+LINE = 8  # int64 or float64 in a cache line: what threads write must not share one
+_SPINS = 4096  # about 100 µs of pauses; then each further look gives the core away
+
+_I64 = ir.IntType(64)
+
+
+class Team(NamedTuple):
+    """One thread's place in its team, and the memory the team shares. As `ops` it carries the operations."""
+
+    rank: int
+    size: int
+    sync: np.ndarray  # (LINE * (size + 1),) int64: arrivals at the barrier, then each thread's count of barriers
+    partial: np.ndarray  # (LINE * size,) float64: one partial sum per thread
+    scratch: np.ndarray  # real: room for a transposed weight matrix
+
+
+def make_teams(size: int, scratch: np.ndarray) -> list[Team]:
+    """The `size` members of one team."""
+    sync, partial = np.zeros(LINE * (size + 1), np.int64), np.zeros(LINE * size)
+    return [Team(rank, size, sync, partial, scratch) for rank in range(size)]
+
+
+@intrinsic
+def _atomic_add(typingctx, address, value):
+    def codegen(context, builder, signature, args):
+        return builder.atomic_rmw("add", builder.inttoptr(args[0], _I64.as_pointer()), args[1], "seq_cst")
+
+    return types.int64(types.intp, types.int64), codegen
+
+
+@intrinsic
+def _atomic_load(typingctx, address):
+    def codegen(context, builder, signature, args):
+        return builder.load_atomic(builder.inttoptr(args[0], _I64.as_pointer()), "seq_cst", 8)
+
+    return types.int64(types.intp), codegen
+
+
+@intrinsic
+def _pause(typingctx):
+    # Tells the core that this is a wait loop: frees execution units for a sibling and saves power.
+    def codegen(context, builder, signature, args):
+        if platform.machine().lower() in ("x86_64", "amd64"):
+            kind = ir.FunctionType(ir.VoidType(), [])
+            builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.sse2.pause"), [])
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+_yield = types.ExternalFunction("SwitchToThread" if sys.platform == "win32" else "sched_yield", types.int32())
+
+
+@register_jitable
+def barrier(team):
+    """Return when every thread of the team has come here. With another process on the core, do not spin for ever."""
+    if team.size == 1:
+        return
+    mine = LINE * (team.rank + 1)
+    team.sync[mine] += 1
+    target = team.sync[mine] * team.size
+    counter = team.sync.ctypes.data
+    _atomic_add(counter, 1)
+    spins = 0
+    while _atomic_load(counter) < target:
+        spins += 1
+        if spins < _SPINS:
+            _pause()
+        else:
+            _yield()
+
+
+@register_jitable
+def share(team, n, block):
+    """Begin and end of this thread's part of range(n), cut at multiples of `block`."""
+    blocks = (n + block - 1) // block
+    begin = team.rank * blocks // team.size * block
+    end = (team.rank + 1) * blocks // team.size * block
+    return min(begin, n), min(end, n)
