@@ -1,0 +1,31 @@
+"""fastmlp: multilayer perceptrons on interchangeable backends.
+
+One training step, written once (`fastmlp.step`): NumPy interprets it, Numba compiles it, CUDA captures it.
+"""
+
+from fastmlp.backends import available_backends, get_backend
+from fastmlp.errors import BackendUnavailableError, DivergenceError, FastmlpError, InputError, ModelFileError
+from fastmlp.gradient_check import numerical_gradient
+from fastmlp.history import History
+from fastmlp.mlp import MLP, Gradients
+from fastmlp.optimizers import SGD, Adam, AdamW, RMSprop
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "MLP",
+    "SGD",
+    "Adam",
+    "AdamW",
+    "BackendUnavailableError",
+    "DivergenceError",
+    "FastmlpError",
+    "Gradients",
+    "History",
+    "InputError",
+    "ModelFileError",
+    "RMSprop",
+    "available_backends",
+    "get_backend",
+    "numerical_gradient",
+]

@@ -82,7 +82,7 @@ def backward(ops, net, into, rows, seed, step, first_row, alpha, weight_beta, bi
 
 
 def gradient(ops, net, data, update, order, seed, step, lr):
-    """Loss and gradient of the samples `order` (B,), chunk by chunk, accumulated in ``update.into``.
+    """Loss and gradient of the samples `order` (B,), penalties included, chunk by chunk into ``update.into``.
 
     With the DIRECT rule `into` is the parameters and the factors make the accumulation the whole update:
     W <- (1 - lr l2) W - lr ∂L/∂W. That needs the old weights in every chunk, so DIRECT is for batches of one chunk.
@@ -111,6 +111,9 @@ def gradient(ops, net, data, update, order, seed, step, lr):
         loss += output_delta(ops, net, n)
         backward(ops, net, update.into, n, seed, step, first, alpha, weight_beta, bias_beta)
         weight_beta, bias_beta = 1.0, 1.0
+    if update.rule != codes.DIRECT and (update.l1 > 0.0 or update.l2 > 0.0):
+        weights = ops.vector(net.params, 0, net.n_weights)
+        ops.regularize(weights, update.l1, update.l2, ops.vector(update.into, 0, net.n_weights))
     return loss
 
 
@@ -118,16 +121,13 @@ def apply_update(ops, net, update, rates):
     """Parameters moved along the gradient in ``update.into`` by the rule; rates (3,) as `Optimizer.rates` has them."""
     if update.rule == codes.DIRECT:
         return
-    weights, g = ops.vector(net.params, 0, net.n_weights), ops.vector(update.into, 0, net.n_weights)
-    if update.l1 > 0.0 or update.l2 > 0.0:
-        ops.regularize(weights, update.l1, update.l2, g)
     if update.max_norm < codes.INFINITY:
         ops.clip(update.into, update.max_norm)
     if update.rule == codes.SGD:
         ops.sgd(net.params, update.into, update.m, rates[0], update.momentum, update.nesterov)
     elif update.rule == codes.ADAM:
         if update.decay > 0.0:
-            ops.scale(weights, 1.0 - rates[0] * update.decay)
+            ops.scale(ops.vector(net.params, 0, net.n_weights), 1.0 - rates[0] * update.decay)
         ops.adam(net.params, update.into, update.m, update.v, rates[1], rates[2], update.beta1, update.beta2)
     elif update.rule == codes.RMSPROP:
         ops.rmsprop(net.params, update.into, update.v, rates[0], rates[2], update.beta2)
@@ -148,12 +148,12 @@ def train_epoch(ops, net, data, update, order, batch_size, rates, seed, first_st
 
 
 def predict(ops, net, x, order, out):
-    """Values of the last layer for the samples `order` (B,) of x (N, I), written to out (B, O)."""
+    """Values of the last layer for the samples `order` (B,) of x (N, I), written to out (B*O,)."""
     for first in range(0, len(order), net.chunk):
         part = order[first : min(first + net.chunk, len(order))]
         n = len(part)
         ops.gather(x, part, ops.matrix(net.a, 0, n, net.fan_in[0]))
         forward(ops, net, n, False, 0, 0, 0)
         last = ops.matrix(net.a, net.output_at[-1], n, net.fan_out[-1])
-        ops.copy(last, out[first : first + n])
+        ops.copy(last, ops.matrix(out, first * net.fan_out[-1], n, net.fan_out[-1]))
     return 0.0

@@ -15,7 +15,6 @@ from pathlib import Path
 import numba
 
 from fastmlp import kernels, network, step
-from fastmlp.backends import base
 
 __all__ = ["cache_folder", "cached"]
 
@@ -23,11 +22,11 @@ __all__ = ["cache_folder", "cached"]
 @cache
 def cache_folder() -> Path:
     """Folder for this state of the sources, under FASTMLP_CACHE_DIR or the user's cache folder."""
-    files = [Path(module.__file__) for module in (network, step, base)]
-    files += [path for path in Path(kernels.__file__).parent.rglob("*.py")]
-    files += Path(base.__file__).parent.glob("*.py")
+    files = [Path(module.__file__) for module in (network, step)]
+    files += [Path(__file__).with_name(f"{name}.py") for name in ("compile_cache", "call_table", "numba_backend")]
+    files += sorted(Path(kernels.__file__).parent.rglob("*.py"))
     digest = hashlib.sha256()
-    for path in sorted(set(files)):
+    for path in files:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     candidates = [os.environ.get("FASTMLP_CACHE_DIR"), os.environ.get("XDG_CACHE_HOME"), Path.home() / ".cache"]
     for root in (Path(c) for c in candidates if c):

@@ -6,40 +6,30 @@ import inspect
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
 from importlib.metadata import version
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-from numba import types
-from numba.extending import overload_method, register_jitable
+from numba.extending import register_jitable
 
 from fastmlp import step
 from fastmlp.backends.base import Backend
+from fastmlp.backends.call_table import CallTable
 from fastmlp.backends.compile_cache import cached
 from fastmlp.backends.threads import choose_threads
 from fastmlp.kernels import cpu
-from fastmlp.network import Network, aligned_zeros
+from fastmlp.network import Data, Network, aligned_zeros
 
 __all__ = ["NumbaBackend"]
 
 # No "nnan" and "ninf": a diverged loss must be seen. Division by zero gives infinity, as in NumPy.
 OPTIONS = {"fastmath": {"contract", "reassoc", "nsz", "arcp"}, "error_model": "numpy", "nogil": True}
 
-
-def _attach(operation) -> None:
-    """Make `operation` a method of the compiled type of `Team`, under its own name and parameters."""
-
-    def implementation(ops, *_args):
-        return operation if ops.instance_class is cpu.Team else None
-
-    # Numba matches the parameters of the two by name
-    implementation.__signature__ = inspect.signature(operation)
-    overload_method(types.NamedTuple, operation.__name__, jit_options=OPTIONS)(implementation)
+_TABLE = CallTable(OPTIONS)
+_COMPILING = threading.Lock()
 
 
 def _compile_entries() -> dict:
-    for operation in cpu.OPERATIONS:
-        _attach(operation)
     for _, function in inspect.getmembers(step, inspect.isfunction):
         if function.__module__ == step.__name__:
             register_jitable(**OPTIONS)(function)
@@ -50,8 +40,25 @@ _ENTRIES = _compile_entries()
 
 
 class _Crew(NamedTuple):
+    """A team for one network, and what is compiled for it: the entry points that are ready to run."""
+
     teams: list[cpu.Team]
     pool: ThreadPoolExecutor | None
+    ready: set[str]
+
+
+class _Recorder:
+    """Operations that do nothing but note their names: running the step on them tells which ones it needs."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        def operation(*_arguments):
+            self.names.append(name)
+            return 1.0
+
+        return operation
 
 
 class NumbaBackend(Backend):
@@ -81,21 +88,21 @@ class NumbaBackend(Backend):
         work = int(products.sum()) * min(rows, net.chunk)
         size = choose_threads(n_threads, rows, work)
         scratch = aligned_zeros(size * int(products[1:].max(initial=0)), net.params.dtype)
-        return _Crew(cpu.make_teams(size, scratch), ThreadPoolExecutor(size) if size > 1 else None)
+        pool = ThreadPoolExecutor(size) if size > 1 else None
+        return _Crew(cpu.make_teams(size, scratch, len(cpu.OPERATIONS)), pool, set())
 
     def run(self, entry, operations, *arguments):
-        dispatcher = _ENTRIES[entry]
-        teams, pool = operations
-        if pool is None:
-            return dispatcher(teams[0], *arguments)
+        teams, pool, ready = operations
         # One thread that fails or is interrupted before it joins would leave the others waiting at the barrier for
-        # ever. So compilation is over before any starts, and this thread only waits, where a Ctrl-C may reach it.
-        signature = tuple(numba.typeof(argument) for argument in (teams[0], *arguments))
-        if signature not in dispatcher.overloads:
+        # ever. So compilation is over before any starts, and with a pool this thread only waits for Ctrl-C.
+        if entry not in ready:
             with _COMPILING:
-                dispatcher.compile(signature)
+                self._compile(entry, teams[0], arguments)
+            ready.add(entry)
+        if pool is None:
+            return _ENTRIES[entry](teams[0], *arguments)
         teams[0].sync[:] = 0
-        futures = [pool.submit(dispatcher, team, *arguments) for team in teams]
+        futures = [pool.submit(_ENTRIES[entry], team, *arguments) for team in teams]
         try:
             wait(futures)
         except BaseException:
@@ -103,10 +110,15 @@ class NumbaBackend(Backend):
             raise
         return sum(future.result() for future in futures)
 
+    def _compile(self, entry: str, team: cpu.Team, arguments: tuple) -> None:
+        recorder = _Recorder()
+        getattr(step, entry)(recorder, *arguments)
+        _, data, *_ = arguments
+        _TABLE.fill(team, recorder.names, data.x if isinstance(data, Data) else data)
+        _ENTRIES[entry].compile(tuple(numba.typeof(argument) for argument in (team, *arguments)))
+
     @staticmethod
     def compilations() -> int:
         """How many functions this process has compiled rather than found in the disk cache."""
-        return sum(sum(dispatcher.stats.cache_misses.values()) for dispatcher in _ENTRIES.values())
-
-
-_COMPILING = threading.Lock()
+        dispatchers = [*_TABLE.dispatchers.values(), *_ENTRIES.values()]
+        return sum(sum(dispatcher.stats.cache_misses.values()) for dispatcher in dispatchers)

@@ -4,6 +4,7 @@ from numba import types
 from numba.extending import intrinsic, register_jitable
 from numba.np.arrayobj import populate_array
 
+from fastmlp.kernels.cpu.signatures import Indices, Labels, Matrix, Samples, Targets, Vector, Weights
 from fastmlp.kernels.cpu.team import barrier, share
 
 __all__ = ["copy", "gather", "gather_targets", "gather_weights", "matrix", "vector", "weight_sum"]
@@ -57,12 +58,12 @@ def _gather(team, x, rows, out):
             out[i, j] = x[row, j]
 
 
-def gather(ops, x, rows, out):
+def gather(ops, x: Samples, rows: Indices, out: Matrix):
     _gather(ops, x, rows, out)
     barrier(ops)
 
 
-def gather_targets(ops, labels, targets, rows, out):
+def gather_targets(ops, labels: Labels, targets: Targets, rows: Indices, out: Matrix):
     if labels.shape[0] > 0:
         begin, end = share(ops, out.shape[0], 1)
         for i in range(begin, end):
@@ -74,14 +75,14 @@ def gather_targets(ops, labels, targets, rows, out):
     barrier(ops)
 
 
-def gather_weights(ops, weights, rows, out):
+def gather_weights(ops, weights: Weights, rows: Indices, out: Vector):
     begin, end = share(ops, out.shape[0], 1)
     for i in range(begin, end):
         out[i] = weights[rows[i]] if weights.shape[0] > 0 else 1
     barrier(ops)
 
 
-def weight_sum(ops, weights, rows):
+def weight_sum(ops, weights: Weights, rows: Indices) -> float:
     total = float(rows.shape[0])
     if weights.shape[0] > 0:
         total = 0.0
@@ -90,7 +91,7 @@ def weight_sum(ops, weights, rows):
     return total
 
 
-def copy(ops, x, out):
+def copy(ops, x: Matrix, out: Matrix):
     begin, end = share(ops, out.shape[0], 1)
     for i in range(begin, end):
         for j in range(out.shape[1]):

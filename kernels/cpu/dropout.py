@@ -3,6 +3,7 @@
 import numpy as np
 from numba.extending import register_jitable
 
+from fastmlp.kernels.cpu.signatures import Matrix
 from fastmlp.kernels.cpu.team import barrier, share
 from fastmlp.kernels.philox import KEY_STEP, MULTIPLIER, ROUNDS
 
@@ -23,7 +24,7 @@ def _philox(c0, c1, c2, c3, k0, k1):
     return c0, c1, c2, c3
 
 
-def dropout(ops, x, keep, seed, step, layer, first_row, out):
+def dropout(ops, x: Matrix, keep: float, seed: int, step: int, layer: int, first_row: int, out: Matrix):
     begin, end = share(ops, out.shape[0], 1)
     columns = out.shape[1]
     inverse, zero = out.dtype.type(1 / keep), out.dtype.type(0)

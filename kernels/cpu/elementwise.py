@@ -5,6 +5,7 @@ import math
 from numba.extending import register_jitable
 
 from fastmlp.kernels import codes
+from fastmlp.kernels.cpu.signatures import Matrix
 from fastmlp.kernels.cpu.team import barrier, share
 
 __all__ = ["activate", "activation_backward", "multiply_by_derivative"]
@@ -107,7 +108,7 @@ def multiply_by_derivative(code, a, slope, delta, r0, r1, c0, c1):
                 delta[i, j] *= slope[i, j]
 
 
-def activation_backward(ops, activation, a, slope, delta):
+def activation_backward(ops, activation: int, a: Matrix, slope: Matrix, delta: Matrix):
     r0, r1 = share(ops, delta.shape[0], 1)
     multiply_by_derivative(activation, a, slope, delta, r0, r1, 0, delta.shape[1])
     barrier(ops)

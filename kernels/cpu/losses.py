@@ -4,12 +4,15 @@ import math
 
 from fastmlp.kernels import codes
 from fastmlp.kernels.cpu.elementwise import sigmoid, softmax_row, softplus
+from fastmlp.kernels.cpu.signatures import Matrix, Vector
 from fastmlp.kernels.cpu.team import barrier, share
 
 __all__ = ["loss_gradient"]
 
 
-def loss_gradient(ops, loss, huber_delta, z, target, weight, out):
+def loss_gradient(
+    ops, loss: int, huber_delta: float, z: Matrix, target: Matrix, weight: Vector, out: Matrix
+) -> float:
     real = out.dtype.type
     zero, one = real(0), real(1)
     outputs = out.shape[1]

@@ -12,6 +12,7 @@ from fastmlp.kernels import codes
 from fastmlp.kernels.cpu import microkernel
 from fastmlp.kernels.cpu.elementwise import activate, multiply_by_derivative
 from fastmlp.kernels.cpu.microkernel import BIAS, BIAS_RELU, PLAIN, ROWS, UPDATE, VECTOR_BYTES
+from fastmlp.kernels.cpu.signatures import Matrix, Vector
 from fastmlp.kernels.cpu.team import barrier, share
 
 __all__ = ["accumulate", "accumulate_bias", "backward_data", "linear"]
@@ -77,7 +78,7 @@ def _ranges(team, rows, columns, by_rows):
     return 0, rows, c0, c1
 
 
-def linear(ops, x, w, b, activation, slope, out):
+def linear(ops, x: Matrix, w: Matrix, b: Vector, activation: int, slope: Matrix, out: Matrix):
     r0, r1, c0, c1 = _ranges(ops, out.shape[0], out.shape[1], activation == codes.SOFTMAX)
     inputs, outputs, size = w.shape[0], w.shape[1], out.itemsize
     if r1 > r0 and c1 > c0:
@@ -94,7 +95,7 @@ def linear(ops, x, w, b, activation, slope, out):
     barrier(ops)
 
 
-def backward_data(ops, delta, w, activation, a, slope, out):
+def backward_data(ops, delta: Matrix, w: Matrix, activation: int, a: Matrix, slope: Matrix, out: Matrix):
     r0, r1, c0, c1 = _ranges(ops, out.shape[0], out.shape[1], activation == codes.SOFTMAX)
     inputs, outputs, size = w.shape[0], w.shape[1], out.itemsize
     if out.shape[0] < FEW_ROWS:
@@ -122,7 +123,7 @@ def backward_data(ops, delta, w, activation, a, slope, out):
     barrier(ops)
 
 
-def accumulate(ops, a, delta, alpha, beta, out):
+def accumulate(ops, a: Matrix, delta: Matrix, alpha: float, beta: float, out: Matrix):
     r0, r1, c0, c1 = _ranges(ops, out.shape[0], out.shape[1], False)
     inputs, outputs, size = out.shape[0], out.shape[1], out.itemsize
     if r1 > r0 and c1 > c0:
@@ -134,7 +135,7 @@ def accumulate(ops, a, delta, alpha, beta, out):
     barrier(ops)
 
 
-def accumulate_bias(ops, delta, alpha, beta, out):
+def accumulate_bias(ops, delta: Matrix, alpha: float, beta: float, out: Vector):
     c0, c1 = share(ops, out.shape[0], COLUMNS)
     factor = out.dtype.type(alpha)
     if beta == 0.0:

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from fastmlp.kernels.cpu.signatures import Vector
 from fastmlp.kernels.cpu.team import LINE, barrier, share
 
 __all__ = ["adam", "clip", "penalty", "regularize", "rmsprop", "scale", "sgd"]
@@ -11,7 +12,7 @@ __all__ = ["adam", "clip", "penalty", "regularize", "rmsprop", "scale", "sgd"]
 BLOCK = 64  # threads split the buffers at multiples of cache lines
 
 
-def penalty(ops, w, l1, l2):
+def penalty(ops, w: Vector, l1: float, l2: float) -> float:
     begin, end = share(ops, w.shape[0], BLOCK)
     absolute, squares = 0.0, 0.0
     for i in range(begin, end):
@@ -20,7 +21,7 @@ def penalty(ops, w, l1, l2):
     return l1 * absolute + 0.5 * l2 * squares
 
 
-def regularize(ops, w, l1, l2, out):
+def regularize(ops, w: Vector, l1: float, l2: float, out: Vector):
     begin, end = share(ops, w.shape[0], BLOCK)
     a1, a2 = w.dtype.type(l1), w.dtype.type(l2)
     for i in range(begin, end):
@@ -28,7 +29,7 @@ def regularize(ops, w, l1, l2, out):
     barrier(ops)
 
 
-def clip(ops, g, max_norm):
+def clip(ops, g: Vector, max_norm: float):
     begin, end = share(ops, g.shape[0], BLOCK)
     squares = 0.0
     for i in range(begin, end):
@@ -46,7 +47,7 @@ def clip(ops, g, max_norm):
     barrier(ops)
 
 
-def scale(ops, w, factor):
+def scale(ops, w: Vector, factor: float):
     begin, end = share(ops, w.shape[0], BLOCK)
     real_factor = w.dtype.type(factor)
     for i in range(begin, end):
@@ -54,7 +55,7 @@ def scale(ops, w, factor):
     barrier(ops)
 
 
-def sgd(ops, w, g, velocity, lr, momentum, nesterov):
+def sgd(ops, w: Vector, g: Vector, velocity: Vector, lr: float, momentum: float, nesterov: bool):
     begin, end = share(ops, w.shape[0], BLOCK)
     rate, mu = w.dtype.type(lr), w.dtype.type(momentum)
     if velocity.shape[0] == 0:
@@ -72,7 +73,9 @@ def sgd(ops, w, g, velocity, lr, momentum, nesterov):
     barrier(ops)
 
 
-def adam(ops, w, g, m, v, step_size, epsilon, beta1, beta2):
+def adam(
+    ops, w: Vector, g: Vector, m: Vector, v: Vector, step_size: float, epsilon: float, beta1: float, beta2: float
+):
     begin, end = share(ops, w.shape[0], BLOCK)
     real = w.dtype.type
     step, eps, b1, b2 = real(step_size), real(epsilon), real(beta1), real(beta2)
@@ -84,7 +87,7 @@ def adam(ops, w, g, m, v, step_size, epsilon, beta1, beta2):
     barrier(ops)
 
 
-def rmsprop(ops, w, g, v, lr, epsilon, rho):
+def rmsprop(ops, w: Vector, g: Vector, v: Vector, lr: float, epsilon: float, rho: float):
     begin, end = share(ops, w.shape[0], BLOCK)
     real = w.dtype.type
     rate, eps, r, c = real(lr), real(epsilon), real(rho), real(1 - rho)

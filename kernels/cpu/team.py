@@ -31,12 +31,14 @@ class Team(NamedTuple):
     sync: np.ndarray  # (LINE * (size + 1),) int64: arrivals at the barrier, then each thread's count of barriers
     partial: np.ndarray  # (LINE * size,) float64: one partial sum per thread
     scratch: np.ndarray  # real: room for a transposed weight matrix
+    table: np.ndarray  # (operations,) int64: addresses of the compiled operations
 
 
-def make_teams(size: int, scratch: np.ndarray) -> list[Team]:
-    """The `size` members of one team."""
+def make_teams(size: int, scratch: np.ndarray, operations: int) -> list[Team]:
+    """The `size` members of one team, with an empty table for so many operations."""
     sync, partial = np.zeros(LINE * (size + 1), np.int64), np.zeros(LINE * size)
-    return [Team(rank, size, sync, partial, scratch) for rank in range(size)]
+    table = np.zeros(operations, np.int64)
+    return [Team(rank, size, sync, partial, scratch, table) for rank in range(size)]
 
 
 @intrinsic

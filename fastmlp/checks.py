@@ -1,0 +1,183 @@
+"""The door: arrays and numbers from users, checked and brought into form before any work is done."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from fastmlp.errors import InputError
+from fastmlp.losses import Loss
+
+__all__ = [
+    "check_choice",
+    "check_class_weight",
+    "check_features",
+    "check_integer",
+    "check_real",
+    "check_targets",
+    "check_weights",
+]
+
+_BLOCK = 1 << 24  # elements looked at in one go, so that data larger than memory is checked in bounded memory
+_MAX_SIZE = 1 << 24
+
+
+def check_integer(name: str, value: Any, low: int = 1, high: int = _MAX_SIZE) -> int:
+    """`value` as an int in [low, high]."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not low <= value <= high:
+        raise InputError(f"{name}={value!r} must be an integer from {low} to {high}.")
+    return int(value)
+
+
+def check_real(name: str, value: Any, low: float = 0.0, high: float = np.inf, *, open_end: bool = False) -> float:
+    """`value` as a finite float in [low, high], or [low, high) with open_end."""
+    end = ")" if open_end or high == np.inf else "]"
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not np.isfinite(value):
+        raise InputError(f"{name}={value!r} must be a finite number in [{low:g}, {high:g}{end}.")
+    if value < low or value > high or (open_end and value == high):
+        raise InputError(f"{name}={value!r} must be in [{low:g}, {high:g}{end}.")
+    return float(value)
+
+
+def check_features(x: Any, n_features: int, dtype: np.dtype, name: str = "x") -> np.ndarray:
+    """x as a C-ordered array (N, I) of finite reals in `dtype`.
+
+    A memory-mapped array is never copied: it keeps its own dtype, and each batch is converted when it is gathered.
+    """
+    mapped = isinstance(x, np.memmap) and x.flags.c_contiguous and x.dtype.isnative
+    array = _as_real(x, name)
+    if array.ndim != 2:
+        hint = " For one feature use x.reshape(-1, 1), for one sample x.reshape(1, -1)." if array.ndim == 1 else ""
+        raise InputError(f"{name} has shape {array.shape}, but must have two dimensions (samples, features).{hint}")
+    if array.shape[1] != n_features:
+        raise InputError(
+            f"{name} has {array.shape[1]} features (shape {array.shape}), but the network takes {n_features} inputs."
+        )
+    if array.shape[0] == 0:
+        raise InputError(f"{name} has no samples (shape {array.shape}).")
+    _check_finite(array, name)
+    if not mapped:
+        array = np.ascontiguousarray(_cast(array, dtype, name))
+    return array.view(np.ndarray)
+
+
+def check_targets(
+    y: Any, loss: Loss, n_samples: int, n_outputs: int, dtype: np.dtype, name: str = "y"
+) -> tuple[np.ndarray, np.ndarray]:
+    """y as (labels, targets), one of them empty: class indices (N,) int64, or values (N, O) in `dtype`."""
+    array = np.asarray(y)
+    if array.dtype == object:
+        array = _as_real(y, name)
+    if array.dtype.kind in "US":
+        raise InputError(
+            f"{name} holds text labels. Give class indices 0 … {max(n_outputs - 1, 1)}, e.g. "
+            "np.unique(labels, return_inverse=True)[1]."
+        )
+    array = _as_real(array, name)
+    if array.ndim == 2 and array.shape[1] == 1 and n_outputs > 1:
+        array = array[:, 0]
+    if array.ndim not in (1, 2) or len(array) != n_samples:
+        raise InputError(f"{name} has shape {array.shape}, but x has {n_samples} samples: one target per sample.")
+    _check_finite(array, name)
+    no_labels, no_targets = np.zeros(0, np.int64), np.zeros((0, n_outputs), dtype)
+    if loss.classifies and n_outputs > 1 and array.ndim == 1:
+        labels = array.astype(np.int64)
+        if not np.array_equal(labels, array) or labels.min() < 0 or labels.max() >= n_outputs:
+            raise InputError(
+                f"{name} holds labels from {array.min():g} to {array.max():g}, but the network has {n_outputs} "
+                f"outputs: labels must be whole numbers from 0 to {n_outputs - 1}."
+            )
+        return labels, no_targets
+    targets = array.reshape(n_samples, -1)
+    if targets.shape[1] != n_outputs:
+        raise InputError(f"{name} has shape {array.shape}, but the network has {n_outputs} outputs.")
+    low, high = float(targets.min()), float(targets.max())
+    if loss.classifies and (low < 0 or high > 1):
+        raise InputError(f"{name} ranges from {low:g} to {high:g}, but {loss.name} takes probabilities in [0, 1].")
+    if loss.name == "poisson" and low < 0:
+        raise InputError(f"{name} has the negative value {low:g}, but the poisson loss takes counts of 0 or more.")
+    return no_labels, np.ascontiguousarray(_cast(targets, dtype, name))
+
+
+def check_weights(weights: Any, n_samples: int, dtype: np.dtype, name: str = "sample_weight") -> np.ndarray:
+    """Sample weights (N,) in `dtype`; an empty array for None."""
+    if weights is None:
+        return np.zeros(0, dtype)
+    array = _as_real(weights, name)
+    if array.shape != (n_samples,):
+        raise InputError(f"{name} has shape {array.shape}, but must have shape ({n_samples},): one per sample.")
+    _check_finite(array, name)
+    if array.min() < 0 or not array.any():
+        raise InputError(f"{name} ranges from {array.min():g} to {array.max():g}: none may be negative, not all zero.")
+    return np.ascontiguousarray(_cast(array, dtype, name))
+
+
+def check_class_weight(
+    class_weight: str | Mapping[int, float] | None, labels: np.ndarray, targets: np.ndarray, loss: Loss
+) -> np.ndarray | None:
+    """Weight (N,) of every sample from the weight of its class: None, a dict, or "balanced" = N / (C count)."""
+    if class_weight is None:
+        return None
+    if not loss.classifies:
+        raise InputError(f"class_weight is given, but the loss {loss.name!r} has no classes. Use sample_weight.")
+    if not labels.size:
+        if targets.shape[1] > 1 and loss.name == "binary_cross_entropy":
+            raise InputError("class_weight is not defined for several labels per sample. Use sample_weight.")
+        labels = targets.argmax(axis=1) if targets.shape[1] > 1 else (targets[:, 0] >= 0.5).astype(np.int64)
+    n_classes = max(targets.shape[1], 2)
+    if isinstance(class_weight, str) and class_weight == "balanced":
+        counts = np.bincount(labels, minlength=n_classes)
+        # a class that does not occur gets weight 0, which nobody sees
+        table = np.divide(len(labels), (counts > 0).sum() * counts, out=np.zeros(n_classes), where=counts > 0)
+    elif isinstance(class_weight, Mapping):
+        table = np.ones(n_classes)
+        for label, weight in class_weight.items():
+            index = check_integer("class_weight key", label, 0, n_classes - 1)
+            table[index] = check_real(f"class_weight[{label}]", weight)
+    else:
+        raise InputError(f"class_weight={class_weight!r} must be None, 'balanced' or a dict {{class: weight}}.")
+    return table[labels]
+
+
+def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
+    """`value` if it is one of the choices."""
+    if not isinstance(value, str) or value not in choices:
+        raise InputError(f"{name}={value!r} is unknown. Choose one of: {', '.join(choices)}.")
+    return value
+
+
+def _as_real(values: Any, name: str) -> np.ndarray:
+    try:
+        array = values if isinstance(values, np.ndarray) else np.asarray(values)
+        if array.dtype == object:
+            array = array.astype(np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{name} cannot be read as an array of numbers: {error}.") from None
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"{name} has dtype {array.dtype}, but must hold real numbers (float, integer or boolean).")
+    return array
+
+
+def _check_finite(array: np.ndarray, name: str) -> None:
+    if array.dtype.kind != "f" or array.size == 0:
+        return
+    rows = max(1, _BLOCK // max(1, array[:1].size))
+    for start in range(0, len(array), rows):
+        block = array[start : start + rows]
+        if not np.isfinite(block).all():
+            where = tuple(np.argwhere(~np.isfinite(block))[0] + [start, *[0] * (array.ndim - 1)])
+            kind = "NaN" if np.isnan(array[where]) else "infinity"
+            raise InputError(
+                f"{name} contains {kind}, first at index {tuple(map(int, where))}. Remove or impute such samples first."
+            )
+
+
+def _cast(array: np.ndarray, dtype: np.dtype, name: str) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        cast = array.astype(dtype, copy=False)
+    if array.dtype.kind == "f" and array.dtype.itemsize > dtype.itemsize and not np.isfinite(cast).all():
+        raise InputError(f"{name} has values beyond the range of {dtype}. Scale the data or use dtype='float64'.")
+    return cast

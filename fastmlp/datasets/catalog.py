@@ -1,0 +1,103 @@
+"""The one door to all data, by name or path."""
+
+import difflib
+import inspect
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from fastmlp.datasets.arrays import load_arrays
+from fastmlp.datasets.bundled import breast_cancer, diabetes, digits, iris, spirals, xor
+from fastmlp.datasets.csv_file import load_csv
+from fastmlp.datasets.dataset import Dataset
+from fastmlp.datasets.idx import load_idx_folder
+from fastmlp.datasets.openml import download as download_images
+from fastmlp.errors import InputError
+
+__all__ = ["NAMES", "load"]
+
+_FOLDERS = "FASTMLP_DATA"
+
+
+def load(name_or_path: str | os.PathLike[str], **options: Any) -> Dataset:
+    """Load a data set.
+
+    Parameters
+    ----------
+    name_or_path : one of `NAMES`; a folder of IDX files; a .npz or .npy file; or a .csv, .data, .test or .txt
+        file with a table. A folder that has the name of a data set can be given as "./mnist".
+    options : those of the function that does the work: `load_idx_folder`, `load_arrays`, `load_csv`, or the
+        function named as the data. For "mnist" and "fashion-mnist", `folder` is where the IDX files are (when
+        None, the folder of that name in the folder that the environment variable FASTMLP_DATA names), and
+        `download=True` fetches them if they are not there.
+
+    Raises
+    ------
+    InputError : an unknown name or option, or data that cannot be loaded.
+    """
+    loader = _find_loader(os.fspath(name_or_path))
+    allowed = inspect.signature(loader).parameters
+    for option in options:
+        if option not in allowed:
+            raise InputError(
+                f"{os.fspath(name_or_path)!r} takes no option {option!r}. Options: {', '.join(allowed)}."
+            )
+    return loader(**options)
+
+
+def _load_images(
+    name: str, /, *, folder: str | os.PathLike[str] | None = None, download: bool = False
+) -> Dataset:
+    """Load an image set from the folder, or FASTMLP_DATA/name, or openml.org, in this order."""
+    root = os.environ.get(_FOLDERS)
+    if folder is None and root and (Path(root) / name).is_dir():
+        folder = Path(root) / name
+    if folder is not None:
+        return load_idx_folder(folder, name)
+    if download:
+        return download_images(name)
+    place = f"{Path(root) / name} is no folder" if root else f"the environment variable {_FOLDERS} is not set"
+    raise InputError(
+        f"The files of {name} were not found: no folder was given, and {place}. Pass folder= with its four "
+        f"IDX files, set {_FOLDERS} to the folder that holds the folder {name}, or pass download=True."
+    )
+
+
+_NAMED: dict[str, Callable[..., Dataset]] = {
+    "digits": digits,
+    "breast_cancer": breast_cancer,
+    "diabetes": diabetes,
+    "iris": iris,
+    "spirals": spirals,
+    "xor": xor,
+    "mnist": partial(_load_images, "mnist"),
+    "fashion-mnist": partial(_load_images, "fashion-mnist"),
+}
+_BY_SUFFIX: dict[str, Callable[..., Dataset]] = {
+    ".npz": load_arrays,
+    ".npy": load_arrays,
+    ".csv": load_csv,
+    ".data": load_csv,
+    ".test": load_csv,
+    ".txt": load_csv,
+}
+NAMES = tuple(_NAMED)
+
+
+def _find_loader(name: str) -> Callable[..., Dataset]:
+    """Choose the function that loads a data set, with its path filled in."""
+    if name in _NAMED:
+        return _NAMED[name]
+    if os.path.isdir(name):
+        return partial(load_idx_folder, name)
+    suffix = Path(name).suffix.lower()
+    if suffix in _BY_SUFFIX:
+        return partial(_BY_SUFFIX[suffix], name)
+    close = difflib.get_close_matches(name.lower(), NAMES, n=1)
+    suggestion = f" Did you mean {close[0]!r}?" if close else ""
+    raise InputError(
+        f"There is no data set {name!r}.{suggestion} Choose {', '.join(NAMES)}, a folder of IDX files, or a "
+        f"file that ends in {', '.join(_BY_SUFFIX)}."
+    )

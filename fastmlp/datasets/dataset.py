@@ -1,0 +1,39 @@
+"""What every loader gives."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastmlp.datasets.encoder import TableEncoder
+
+__all__ = ["Dataset"]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Samples to train on and, where there are any, samples to test with.
+
+    Attributes
+    ----------
+    name : what the data are called.
+    x (N, I) float32 or float64; a memory map where the file is one.
+    y (N,) int64 class indices 0 .. C-1, or (N,) or (N, O) float32 or float64 to regress on.
+    x_test, y_test : as x and y, with another N; None where the data come without.
+    class_names : C names; empty for regression.
+    feature_names : I names.
+    encoder : what made the arrays from a table, to be kept with the model; None for other data.
+    """
+
+    name: str
+    x: np.ndarray
+    y: np.ndarray
+    x_test: np.ndarray | None
+    y_test: np.ndarray | None
+    class_names: tuple[str, ...]
+    feature_names: tuple[str, ...]
+    encoder: TableEncoder | None = None
+
+    @property
+    def task(self) -> str:
+        """Either "classification" or "regression", by the type of `y`."""
+        return "classification" if self.y.dtype.kind == "i" else "regression"

@@ -1,0 +1,603 @@
+"""MLP: what a user builds, fits, predicts with and saves."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastmlp.activations import activation_code, output_activations
+from fastmlp.backends import get_backend
+from fastmlp.checks import (
+    check_choice,
+    check_class_weight,
+    check_features,
+    check_integer,
+    check_real,
+    check_targets,
+    check_weights,
+)
+from fastmlp.errors import InputError, ModelFileError
+from fastmlp.gradient_check import numerical_gradient
+from fastmlp.history import History
+from fastmlp.initializers import default_initializer, initialize
+from fastmlp.kernels import codes
+from fastmlp.losses import LOSSES, Loss, apply_link, get_loss, loss_and_gradient
+from fastmlp.metrics import get_metric
+from fastmlp.network import CHUNK, Data, Layout, Network, aligned_zeros, build_network, build_update
+from fastmlp.optimizers import SGD, Optimizer, get_optimizer
+from fastmlp.schedules import Schedule, get_schedule
+from fastmlp.serialization import load_model, save_model
+from fastmlp.stopping import Stopping
+from fastmlp.trainer import Callback, Training
+
+__all__ = ["MLP", "Gradients"]
+
+_LOSS_OF_OUTPUT = {
+    "softmax": "softmax_cross_entropy",
+    "sigmoid": "binary_cross_entropy",
+    "threshold": "half_squared_error",  # with the derivative taken as 1: δ = ŷ - y, the perceptron rule
+}
+
+
+class Gradients(NamedTuple):
+    """Loss and its gradients. Per sample, every entry has the samples N as its first axis."""
+
+    loss: float | np.ndarray
+    weights: list[np.ndarray]  # (I, O) each
+    biases: list[np.ndarray]  # (O,) each
+
+
+class MLP:
+    """A multilayer perceptron.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Inputs, hidden widths, outputs: ``[784, 128, 10]``.
+    activation : str or sequence of str
+        One name for all hidden layers, or one per layer, output included (see `fastmlp.activations`).
+    loss : str, optional
+        See `fastmlp.losses`. By default it follows from the output activation, if that is named, else from the targets
+        of the first fit: class labels mean a cross entropy, real numbers the mean squared error.
+    dropout : float or sequence of float
+        Probability in [0, 1) that a hidden output is dropped in training; one for all hidden layers or one for each.
+    l1, l2 : float
+        Adds l1 Σ|w| + ½ l2 Σw² over the weights, not the biases, to the loss.
+    reduction : {"mean", "sum"}
+        How the losses of a batch's samples become one.
+    huber_delta : float
+        Where the Huber loss becomes linear.
+    initializer : str, optional
+        See `fastmlp.initializers`; by default He for the relu-like activations, Glorot for the others. Biases are 0.
+    dtype : {"float32", "float64"}
+        Of parameters and arithmetic.
+    backend : {"numpy", "numba", "cuda", "auto"}, optional
+        Where the step runs; by default the environment variable FASTMLP_BACKEND, else "auto".
+    n_threads : int, optional
+        Threads of the Numba backend; by default as many as the work deserves and the machine has.
+    seed : int or RandomState, optional
+        For initial weights, batches and dropout. The same seed gives the same on every backend.
+
+    Attributes
+    ----------
+    weights, biases : lists of arrays (I, O) and (O,), one per layer
+        Views: changing an entry changes the model.
+    loss : Loss or None
+    history : History or None
+        Of the last fit.
+    metadata : dict
+        JSON-able notes of the user, saved with the model.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        activation: str | Sequence[str] = "relu",
+        *,
+        loss: str | None = None,
+        dropout: float | Sequence[float] = 0.0,
+        l1: float = 0.0,
+        l2: float = 0.0,
+        reduction: str = "mean",
+        huber_delta: float = 1.0,
+        initializer: str | None = None,
+        dtype: str | type | np.dtype = "float32",
+        backend: str | None = None,
+        n_threads: int | None = None,
+        seed: int | np.random.RandomState | None = None,
+    ) -> None:
+        if isinstance(sizes, (str, int)) or not hasattr(sizes, "__len__") or len(sizes) < 2:
+            raise InputError(f"sizes={sizes!r} must list inputs, hidden widths and outputs, such as [784, 128, 10].")
+        self.sizes = tuple(check_integer("sizes entry", size) for size in sizes)
+        layers = len(self.sizes) - 1
+        self.activations = output_activations(activation, layers)
+        self.loss: Loss | None = None
+        if loss is not None:
+            self.loss = get_loss(loss)
+        elif self.activations[-1] in _LOSS_OF_OUTPUT:
+            self.loss = LOSSES[_LOSS_OF_OUTPUT[self.activations[-1]]]
+        self._check_outputs()
+        self.dropout = _check_dropout(dropout, layers)
+        self.l1, self.l2 = check_real("l1", l1), check_real("l2", l2)
+        self.reduction = check_choice("reduction", reduction, ("mean", "sum"))
+        self.huber_delta = check_real("huber_delta", huber_delta)
+        if self.huber_delta == 0:
+            raise InputError("huber_delta=0 must be positive; loss='absolute_error' is its limit.")
+        self.dtype = _check_dtype(dtype)
+        self._backend = get_backend(backend)
+        if n_threads is not None:
+            check_integer("n_threads", n_threads, 1, 1024)
+        self.n_threads = n_threads
+        self._random = _random_state(seed)
+        self.history: History | None = None
+        self.metadata: dict[str, Any] = {}
+        self._layout = Layout.of(self.sizes)
+        self._params = aligned_zeros(self._layout.n_params, self.dtype)
+        for name, w in zip(self.activations, self.weights, strict=True):
+            kind = initializer if initializer is not None else default_initializer(name or "identity")
+            w[...] = initialize(kind, *w.shape, self._random)
+
+    def __repr__(self) -> str:
+        names = ", ".join(name or "-" for name in self.activations)
+        loss = self.loss.name if self.loss else None
+        return f"MLP({list(self.sizes)}, [{names}], loss={loss!r}, dtype='{self.dtype}', backend={self.backend!r})"
+
+    @property
+    def backend(self) -> str:
+        """Name of the backend in use; with "auto", of the one it chose."""
+        return self._backend.name
+
+    @property
+    def weights(self) -> list[np.ndarray]:
+        return self._layout.weights(self._params)
+
+    @property
+    def biases(self) -> list[np.ndarray]:
+        return self._layout.biases(self._params)
+
+    def set_parameters(self, weights: Sequence[Any], biases: Sequence[Any]) -> None:
+        """Replace all parameters by copies; weights (I, O), biases (O,), one of each per layer. All or none change."""
+        new = self._params.copy()
+        for kind, given, views in (
+            ("weights", weights, self._layout.weights(new)),
+            ("biases", biases, self._layout.biases(new)),
+        ):
+            if len(given) != len(views):
+                raise InputError(f"{kind} has {len(given)} arrays, but the network has {len(views)} layers.")
+            for l, (array, view) in enumerate(zip(given, views, strict=True)):
+                value = np.asarray(array, dtype=np.float64)
+                if value.shape != view.shape:
+                    raise InputError(f"{kind}[{l}] has shape {value.shape}, but the layer takes {view.shape}.")
+                if not np.isfinite(value).all():
+                    raise InputError(f"{kind}[{l}] contains NaN or infinity.")
+                view[...] = value
+        self._params[...] = new
+
+    def summary(self) -> str:
+        """A table of the layers and their parameter counts."""
+        rows = [f"{'layer':>5}  {'inputs':>8}  {'outputs':>8}  {'activation':<12}{'parameters':>12}"]
+        for l, (i, o) in enumerate(zip(self.sizes, self.sizes[1:], strict=False)):
+            name = self.activations[l] or (self.loss.link if self.loss else "by the loss")
+            rows.append(f"{l + 1:>5}  {i:>8}  {o:>8}  {name:<12}{i * o + o:>12,}")
+        total = sum(i * o + o for i, o in zip(self.sizes, self.sizes[1:], strict=False))
+        loss = self.loss.name if self.loss else "chosen at the first fit"
+        return "\n".join([*rows, f"total {total:,} parameters, {self.dtype}, loss {loss}, backend {self.backend}"])
+
+    def fit(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        epochs: int = 10,
+        batch_size: int | str = 32,
+        optimizer: str | Optimizer = "adam",
+        lr: float | None = None,
+        schedule: str | Schedule = "constant",
+        shuffle: bool = True,
+        sample_weight: Any = None,
+        class_weight: str | Mapping[int, float] | None = None,
+        max_norm: float | None = None,
+        validation_data: tuple[Any, ...] | None = None,
+        metrics: Sequence[str] | None = None,
+        gradient_norms: bool = False,
+        target_loss: float | None = None,
+        tol: float = 0.0,
+        patience: int | None = None,
+        restore_best: bool | None = None,
+        callbacks: Sequence[Callback] = (),
+        progress: bool | None = None,
+    ) -> History:
+        """Train from the present parameters on.
+
+        Parameters
+        ----------
+        x : array (N, I)
+            Real numbers. A memory-mapped array may be larger than memory.
+        y : array
+            Class indices (N,), one-hot or soft targets (N, O), or values (N,) or (N, O).
+        epochs : int
+            Passes over the data.
+        batch_size : int or "full"
+            Samples per update: 1 is stochastic gradient descent, "full" batch gradient descent, one update per epoch.
+        optimizer : str or Optimizer
+            "sgd", "rmsprop", "adam", "adamw", or an instance. Its state starts anew with each fit.
+        lr : float, optional
+            Learning rate for an optimizer given by name.
+        schedule : str or Schedule
+            How the learning rate changes (see `fastmlp.schedules`).
+        shuffle : bool
+            Whether the samples are put in a new order before each epoch.
+        sample_weight : array (N,), optional
+        class_weight : dict {class: weight} or "balanced", optional
+        max_norm : float, optional
+            Gradients longer than this are scaled down to it.
+        validation_data : (x, y) or (x, y, sample_weight), optional
+            Their loss and metrics are taken after each epoch.
+        metrics : sequence of str, optional
+            "accuracy", "r2": taken on the training data too, at the price of one more pass. By default the natural one,
+            on the validation data only.
+        gradient_norms : bool
+            Record the norm of each layer's weight gradient over all data after each epoch, at the price of a pass.
+        target_loss, tol, patience
+            Stop when the monitored loss is at most target_loss, or has not improved by more than tol for `patience`
+            epochs. Monitored is the validation loss if there are validation data, else the training loss.
+        restore_best : bool, optional
+            End with the weights of the best epoch; by default when there are validation data and a patience.
+        callbacks : sequence of callables
+            Called after each epoch with an `Epoch`; training stops if one returns True.
+        progress : bool, optional
+            Show a bar; by default on a terminal only.
+
+        Returns
+        -------
+        History
+            Its loss column is the mean, over the epoch, of the loss of each batch when it was met, penalties included.
+
+        Raises
+        ------
+        InputError
+            Something given cannot be used. The model is unchanged.
+        DivergenceError
+            The loss is no longer finite. The model has the last finite weights, `history` the epochs before.
+        """
+        self._check_trainable()
+        loss = self.loss or _loss_for(y, self.sizes[-1])
+        data = self._data(loss, x, y, sample_weight, class_weight)
+        n = len(data.x)
+        epochs = check_integer("epochs", epochs)
+        rows = self._check_batch_size(batch_size, n)
+        rule, schedule = get_optimizer(optimizer, lr), get_schedule(schedule)
+        max_norm = np.inf if max_norm is None else check_real("max_norm", max_norm)
+        if max_norm == 0:
+            raise InputError("max_norm=0 must be positive: it would stop all learning.")
+        if target_loss is not None:
+            target_loss = check_real("target_loss", target_loss, -np.inf)
+        check_real("tol", tol)
+        if patience is not None:
+            check_integer("patience", patience)
+        held_out = None if validation_data is None else self._validation(loss, validation_data)
+        names = list(metrics) if metrics is not None else []
+        for name in names:
+            get_metric(name)
+        for callback in callbacks:
+            if not callable(callback):
+                raise InputError(f"callbacks contains {callback!r}, which cannot be called.")
+        self.loss = loss
+
+        stopping = Stopping(
+            target_loss=target_loss,
+            tol=tol,
+            patience=patience,
+            reason="validation" if held_out else "plateau",
+            keep_best=held_out is not None and patience is not None if restore_best is None else bool(restore_best),
+        )
+        natural = ["accuracy" if loss.classifies else "r2"] if metrics is None else names
+
+        def measure() -> dict[str, Any]:
+            row: dict[str, Any] = {}
+            if held_out:
+                row |= {f"val_{name}": value for name, value in self._measure(held_out, natural).items()}
+            if names:
+                scores = self._measure(data, names)
+                row |= {name: scores[name] for name in names}
+            if gradient_norms:
+                row["gradient_norms"] = [float(np.linalg.norm(g)) for g in self._gradients(data).weights]
+            return row
+
+        # Gradients may go straight into the weights where nothing else is to be done with them.
+        direct = isinstance(rule, SGD) and not rule.momentum and not self.l1 and max_norm == np.inf
+        backend = self._backend
+        params = backend.asarray(self._params)
+        net = self._network(params, rows, [1 - p for p in self.dropout] + [1.0])
+        mean = self.reduction == "mean"
+        objective = {"mean": mean, "l1": self.l1, "l2": self.l2, "max_norm": max_norm}
+        state = rule.init(params, backend.zeros, direct=direct and rows <= net.chunk, **objective)
+        weight = float(data.weights.sum(dtype=np.float64)) if data.weights.size else float(n)
+
+        def publish() -> np.ndarray:
+            host = backend.to_host(params)
+            if host is not self._params:
+                self._params[...] = host
+            return self._params
+
+        self.history = History()
+        return Training(
+            backend=backend,
+            operations=backend.operations(net, rows, self.n_threads),
+            net=net,
+            data=Data(*(backend.asarray(array) for array in data)),
+            state=state,
+            lr=rule.lr,
+            schedule=schedule,
+            rates=rule.rates,
+            epochs=epochs,
+            batch_size=rows,
+            shuffle=self._random if shuffle and rows < n else None,
+            dropout_seed=int(self._random.randint(1 << 62)) if any(self.dropout) else 0,
+            total_weight=weight if mean else 1.0,
+            stopping=stopping,
+            measure=measure,
+            publish=publish,
+            callbacks=callbacks,
+            model=self,
+            history=self.history,
+            progress=_progress_bar(progress, epochs),
+        ).run()
+
+    def predict_raw(self, x: Any) -> np.ndarray:
+        """Values of the last layer (N, O), before the loss's link."""
+        return self._raw(check_features(x, self.sizes[0], self.dtype))
+
+    def predict_proba(self, x: Any) -> np.ndarray:
+        """What the network predicts, (N, O): probabilities of the classes, rates, or values."""
+        z = self.predict_raw(x)
+        return apply_link(self.loss.link, z) if self.loss else z
+
+    def predict(self, x: Any) -> np.ndarray:
+        """Class indices (N,), labels 0 or 1 ((N,) or (N, O)) of a sigmoid, or values ((N,) if there is one output)."""
+        out = self.predict_proba(x)
+        if self.loss and self.loss.name == "softmax_cross_entropy":
+            return out.argmax(axis=1)
+        if self.loss and self.loss.classifies:
+            out = (out >= 0.5).astype(np.int64)
+        return out[:, 0] if out.shape[1] == 1 else out
+
+    def evaluate(self, x: Any, y: Any, sample_weight: Any = None, metrics: Sequence[str] | None = None) -> dict:
+        """Loss (without penalties) and metrics on given data: ``{"loss": …, "accuracy": …}``."""
+        loss = self._known_loss()
+        names = ["accuracy" if loss.classifies else "r2"] if metrics is None else list(metrics)
+        return self._measure(self._data(loss, x, y, sample_weight, None), names)
+
+    def gradients(self, x: Any, y: Any, sample_weight: Any = None, *, per_sample: bool = False) -> Gradients:
+        """Loss and gradients at the present parameters, by backpropagation, penalties included, without dropout.
+
+        With per_sample each sample is taken as a batch of its own, and every entry has N as its first axis.
+        """
+        self._check_trainable()
+        data = self._data(self._known_loss(), x, y, sample_weight, None)
+        if not per_sample:
+            return self._gradients(data)
+        each = [self._gradients(data, np.array([i])) for i in range(len(data.x))]
+        return Gradients(
+            np.array([g.loss for g in each]),
+            [np.stack(layer) for layer in zip(*(g.weights for g in each), strict=True)],
+            [np.stack(layer) for layer in zip(*(g.biases for g in each), strict=True)],
+        )
+
+    def numerical_gradient(self, x: Any, y: Any, sample_weight: Any = None) -> Gradients:
+        """The same as `gradients` by central differences of the loss in float64: slow, for checking."""
+        loss = self._known_loss()
+        twin = MLP.__new__(MLP)
+        twin.__dict__ |= self.__dict__ | {"dtype": np.dtype(np.float64), "_backend": get_backend("numpy")}
+        twin._params = self._params.astype(np.float64)
+        data = twin._data(loss, x, y, sample_weight, None)
+
+        def value(params: np.ndarray) -> float:
+            twin._params[...] = params
+            return float(twin._gradients(data).loss)
+
+        at = self._params.astype(np.float64)
+        flat = numerical_gradient(value, at)
+        return Gradients(value(at), self._layout.weights(flat), self._layout.biases(flat))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to a safetensors file, whole or not at all."""
+        tensors = {}
+        for l, (w, b) in enumerate(zip(self.weights, self.biases, strict=True)):
+            tensors |= {f"layers.{l}.weight": w, f"layers.{l}.bias": b}
+        header = {
+            "sizes": list(self.sizes),
+            "activations": self.activations,
+            "loss": self.loss.name if self.loss else None,
+            "dropout": self.dropout,
+            "l1": self.l1,
+            "l2": self.l2,
+            "reduction": self.reduction,
+            "huber_delta": self.huber_delta,
+            "dtype": str(self.dtype),
+            "metadata": self.metadata,
+        }
+        save_model(path, tensors, header)
+
+    @classmethod
+    def load(
+        cls, path: str | os.PathLike[str], *, backend: str | None = None, n_threads: int | None = None
+    ) -> MLP:
+        """Read a model that `save` wrote. ModelFileError if the file is anything else; nothing in it is executed."""
+        tensors, header = load_model(path)
+        try:
+            layers = len(header["sizes"]) - 1
+            expected = {f"layers.{l}.{kind}" for l in range(layers) for kind in ("weight", "bias")}
+            if set(tensors) != expected:
+                raise InputError(f"it holds the arrays {sorted(tensors)} instead of {sorted(expected)}")
+            shapes = [tensors[f"layers.{l}.weight"].shape for l in range(layers)]
+            if shapes != [tuple(pair) for pair in zip(header["sizes"], header["sizes"][1:], strict=False)]:
+                raise InputError(f"its weights have shapes {shapes}, its sizes are {header['sizes']}")
+            names = header["activations"]
+            model = cls(
+                header["sizes"],
+                [name or "identity" for name in names],
+                loss=header["loss"],
+                dropout=header["dropout"],
+                **{key: header[key] for key in ("l1", "l2", "reduction", "huber_delta", "dtype")},
+                initializer="zeros",
+                backend=backend,
+                n_threads=n_threads,
+            )
+            model.activations[-1] = names[-1]
+            model.set_parameters(*([tensors[f"layers.{l}.{k}"] for l in range(layers)] for k in ("weight", "bias")))
+            if not isinstance(header["metadata"], dict):
+                raise InputError("its metadata is not a dictionary")
+            model.metadata = header["metadata"]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ModelFileError(f"{os.fspath(path)!r} is not a usable fastmlp model: {error}.") from None
+        return model
+
+    # What the methods above share
+
+    def _known_loss(self) -> Loss:
+        if self.loss is None:
+            raise InputError("The model has no loss yet. Give one, MLP(…, loss='mean_squared_error'), or fit first.")
+        return self.loss
+
+    def _check_outputs(self) -> None:
+        if self.loss and self.loss.name == "softmax_cross_entropy" and self.sizes[-1] < 2:
+            raise InputError(
+                "softmax_cross_entropy needs an output per class, so at least 2, but sizes ends with 1. For two classes "
+                "and one output use loss='binary_cross_entropy'."
+            )
+
+    def _check_trainable(self) -> None:
+        if len(self.activations) > 1 and "threshold" in self.activations:
+            layer = self.activations.index("threshold") + 1
+            raise InputError(
+                f"Layer {layer} is a threshold in a network of {len(self.activations)} layers. A step has derivative 0 "
+                "wherever it has one, so no gradient passes it to other layers. Train a single threshold layer (the "
+                "perceptron rule), or use 'sigmoid'."
+            )
+
+    def _check_batch_size(self, batch_size: int | str, n: int) -> int:
+        if isinstance(batch_size, str):
+            if batch_size != "full":
+                raise InputError(f"batch_size={batch_size!r} must be a positive integer or 'full'.")
+            return n
+        return min(check_integer("batch_size", batch_size, 1, 1 << 62), n)
+
+    def _data(self, loss: Loss, x: Any, y: Any, sample_weight: Any, class_weight: Any, name: str = "") -> Data:
+        x = check_features(x, self.sizes[0], self.dtype, f"{name}x")
+        labels, targets = check_targets(y, loss, len(x), self.sizes[-1], self.dtype, f"{name}y")
+        weights = check_weights(sample_weight, len(x), self.dtype, f"{name}sample_weight")
+        by_class = check_class_weight(class_weight, labels, targets, loss)
+        if by_class is not None:
+            by_class = by_class * (weights if weights.size else 1)
+            weights = check_weights(by_class, len(x), self.dtype, "class_weight times sample_weight")
+        return Data(*map(_read_only, (x, labels, targets, weights)))
+
+    def _validation(self, loss: Loss, given: Any) -> Data:
+        if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
+            raise InputError("validation_data must be (x, y) or (x, y, sample_weight).")
+        return self._data(loss, given[0], given[1], given[2] if len(given) == 3 else None, None, "validation ")
+
+    def _network(self, params: np.ndarray, rows: int, keep: Sequence[float]) -> Network:
+        names = list(self.activations)
+        if names[-1] is None or (self.loss and names[-1] == self.loss.link):
+            names[-1] = "identity"  # the link is part of the loss
+        return build_network(
+            self._layout,
+            [activation_code(name) for name in names],
+            keep,
+            self.loss.code if self.loss else codes.MEAN_SQUARED_ERROR,
+            self.huber_delta,
+            params,
+            min(rows, CHUNK),
+            self._backend.zeros,
+        )
+
+    def _raw(self, x: np.ndarray) -> np.ndarray:
+        backend = self._backend
+        net = self._network(backend.asarray(self._params), len(x), [1.0] * len(self.activations))
+        out = backend.zeros(len(x) * self.sizes[-1], self.dtype)
+        operations = backend.operations(net, len(x), self.n_threads)
+        backend.run("predict", operations, net, backend.asarray(x), np.arange(len(x)), out)
+        return backend.to_host(out).reshape(len(x), -1)
+
+    def _measure(self, data: Data, names: Sequence[str]) -> dict[str, float]:
+        loss, z = self._known_loss(), self._raw(data.x)
+        targets = np.eye(self.sizes[-1], dtype=self.dtype)[data.labels] if data.labels.size else data.targets
+        weights = data.weights if data.weights.size else np.ones(len(z), self.dtype)
+        total = loss_and_gradient(loss.code, self.huber_delta, z, targets, weights, np.empty_like(z))
+        result = {"loss": total / (float(weights.sum(dtype=np.float64)) if self.reduction == "mean" else 1.0)}
+        predicted: np.ndarray = apply_link(loss.link, z)
+        truth = data.labels if data.labels.size else targets
+        if loss.classifies:
+            multiclass = loss.name == "softmax_cross_entropy"
+            predicted = predicted.argmax(axis=1) if multiclass else (predicted >= 0.5).astype(np.int64)
+            if not data.labels.size:
+                truth = targets.argmax(axis=1) if multiclass else (targets >= 0.5).astype(np.int64)
+        for name in names:
+            result[name] = get_metric(name)(truth, predicted, data.weights if data.weights.size else None)
+        return result
+
+    def _gradients(self, data: Data, samples: np.ndarray | None = None) -> Gradients:
+        backend = self._backend
+        order = np.arange(len(data.x)) if samples is None else samples
+        params = backend.asarray(self._params)
+        net = self._network(params, len(order), [1.0] * len(self.activations))
+        mean = self.reduction == "mean"
+        update = build_update(params, codes.SGD, mean=mean, l1=self.l1, l2=self.l2, zeros=backend.zeros)
+        operations = backend.operations(net, len(order), self.n_threads)
+        loss = backend.run("gradient", operations, net, Data(*map(backend.asarray, data)), update, order, 0, 0, 0.0)
+        flat = backend.to_host(update.into)
+        weight = float(data.weights[order].sum(dtype=np.float64)) if data.weights.size else float(len(order))
+        return Gradients(loss / (weight if mean else 1), self._layout.weights(flat), self._layout.biases(flat))
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _loss_for(y: Any, outputs: int) -> Loss:
+    kind = np.asarray(y).dtype.kind
+    if kind in "biu":
+        return LOSSES["softmax_cross_entropy" if outputs > 1 else "binary_cross_entropy"]
+    return LOSSES["mean_squared_error"]
+
+
+def _check_dtype(dtype: Any) -> np.dtype:
+    try:
+        kind = np.dtype(dtype)
+    except TypeError:
+        kind = None
+    if kind not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise InputError(f"dtype={dtype!r} must be 'float32' or 'float64'.")
+    return kind
+
+
+def _check_dropout(dropout: float | Sequence[float], layers: int) -> list[float]:
+    given = [dropout] * max(layers - 1, 1) if np.isscalar(dropout) else list(dropout)  # type: ignore[arg-type]
+    checked = [check_real("dropout", p, 0, 1, open_end=True) for p in given]
+    if not np.isscalar(dropout) and len(given) != layers - 1:
+        raise InputError(f"dropout has {len(given)} entries, but the network has {layers - 1} hidden layers.")
+    return checked[: layers - 1]
+
+
+def _random_state(seed: Any) -> np.random.RandomState:
+    if isinstance(seed, np.random.RandomState):
+        return seed
+    if seed is not None:
+        seed = check_integer("seed", seed, 0, 2**32 - 1)
+    return np.random.RandomState(seed)
+
+
+def _progress_bar(progress: bool | None, epochs: int) -> Any:
+    if progress is False:
+        return None
+    from tqdm import tqdm
+
+    # disable=None: tqdm's own rule, off where standard error is not a terminal
+    return tqdm(total=epochs, unit="epoch", disable=None if progress is None else False, leave=False)

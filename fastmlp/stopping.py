@@ -1,0 +1,43 @@
+"""When training ends before its last epoch, and which weights it leaves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+__all__ = ["Stopping"]
+
+
+@dataclass
+class Stopping:
+    """Watches one loss, epoch by epoch.
+
+    An epoch is an improvement if it lowers the best loss so far by more than `tol`. After `patience` epochs in a row
+    without one, training stops. `best` keeps the parameters of the epoch with the lowest loss, if they are asked for.
+    """
+
+    target_loss: float | None = None
+    tol: float = 0.0
+    patience: int | None = None
+    reason: str = "plateau"  # what to call it when patience ends: "validation" if the loss is one of validation data
+    keep_best: bool = False
+    best_loss: float = np.inf
+    best_epoch: int | None = None  # 1-based
+    best: np.ndarray | None = field(default=None, repr=False)  # (P,)
+    _reference: float = np.inf
+    _waited: int = 0
+
+    def observe(self, epoch: int, loss: float, params: np.ndarray) -> str | None:
+        """Take note of an epoch (1-based) and its loss; the reason to stop now, or None. params (P,) on the host."""
+        if loss < self.best_loss:
+            self.best_loss, self.best_epoch = loss, epoch
+            if self.keep_best:
+                self.best = params.copy()
+        if self.target_loss is not None and loss <= self.target_loss:
+            return "target_loss"
+        if loss < self._reference - self.tol:
+            self._reference, self._waited = loss, 0
+        else:
+            self._waited += 1
+        return self.reason if self.patience is not None and self._waited >= self.patience else None

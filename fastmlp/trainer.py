@@ -1,0 +1,149 @@
+"""Training: epochs, batches, validation, stopping, callbacks and history, around a step that knows none of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastmlp.backends.base import Backend
+from fastmlp.errors import DivergenceError
+from fastmlp.history import History
+from fastmlp.network import Data, Network
+from fastmlp.optimizers import State
+from fastmlp.schedules import Schedule
+from fastmlp.stopping import Stopping
+
+__all__ = ["Callback", "Epoch", "Training"]
+
+# A call into compiled code cannot be interrupted, so a long epoch is run in spans of about this many multiply-adds
+# (a second or so); between spans a Ctrl-C is seen.
+_SPAN_WORK = 2e10
+
+
+class Epoch(NamedTuple):
+    """What a callback is told after each epoch."""
+
+    number: int  # 1-based
+    model: Any  # the MLP, its parameters as they are now
+    history: History
+
+
+Callback = Callable[[Epoch], object]
+"""Called after every epoch; training stops if it returns True."""
+
+
+@dataclass
+class Training:
+    """One run of training. Everything is checked and allocated; `run` does the epochs."""
+
+    backend: Backend
+    operations: Any
+    net: Network
+    data: Data
+    state: State
+    lr: float
+    schedule: Schedule
+    rates: Callable[[int, np.ndarray], np.ndarray]  # Optimizer.rates
+    epochs: int
+    batch_size: int
+    shuffle: np.random.RandomState | None  # None: batches in the order of the data
+    dropout_seed: int
+    total_weight: float  # Σ s over the data if the loss is a mean; 1 if it is a sum
+    stopping: Stopping
+    measure: Callable[[], dict[str, Any]]  # validation loss and metrics of the current parameters
+    publish: Callable[[], np.ndarray]  # brings the parameters to the model; returns them (P,) on the host
+    callbacks: Sequence[Callback]
+    model: Any
+    history: History
+    progress: Any  # a tqdm bar, or None
+
+    def run(self) -> History:
+        """Train until the epochs are done, a stopping rule or callback says so, or Ctrl-C; the history so far.
+
+        Raises
+        ------
+        DivergenceError
+            The loss or a parameter is no longer finite after an epoch. The model has the last finite parameters.
+        """
+        self.history.stopped = "epochs"
+        order = np.arange(len(self.data.x))
+        last_finite = self.publish().copy()
+        try:
+            for epoch in range(self.epochs):
+                if self.shuffle is not None:
+                    # the running order is permuted, not a fresh one: scikit-learn's batches from the same seed
+                    order = order[self.shuffle.permutation(len(order))]
+                row = self._epoch(epoch, order)
+                params = self.publish()
+                if not (np.isfinite(row["loss"]) and np.isfinite(params).all()):
+                    params[...] = last_finite
+                    raise DivergenceError(self._divergence(epoch + 1, row))
+                last_finite[...] = params
+                row |= self.measure()
+                self.history.append(**row)
+                reason = self.stopping.observe(epoch + 1, row.get("val_loss", row["loss"]), params)
+                self.history.best_epoch = self.stopping.best_epoch
+                if self.progress is not None:
+                    self.progress.set_postfix({name: f"{row[name]:.4g}" for name in ("loss", "val_loss") if name in row})
+                    self.progress.update()
+                told = Epoch(epoch + 1, self.model, self.history)
+                if any([callback(told) is True for callback in self.callbacks]):
+                    reason = "callback"
+                if reason is not None:
+                    self.history.stopped = reason
+                    break
+        except KeyboardInterrupt:
+            self.history.stopped = "interrupt"
+            if not np.isfinite(self.publish()).all():
+                self.publish()[...] = last_finite
+        finally:
+            if self.progress is not None:
+                self.progress.close()
+        if self.stopping.best is not None:
+            self.publish()[...] = self.stopping.best
+        return self.history
+
+    def _epoch(self, epoch: int, order: np.ndarray) -> dict[str, Any]:
+        steps = -(-len(order) // self.batch_size)
+        monitored = self.history["val_loss" if "val_loss" in self.history.columns else "loss"] if epoch else []
+        lr = self.schedule.rates(self.lr, epoch, self.epochs, steps, monitored)
+        work = float(np.dot(self.net.fan_in, self.net.fan_out)) * min(self.batch_size, len(order))
+        span = max(1, int(_SPAN_WORK / work))
+        loss, begin = 0.0, time.perf_counter()
+        rates = self.rates(self.state.step, lr)
+        for first in range(0, steps, span):
+            loss += self.backend.run(
+                "train_epoch",
+                self.operations,
+                self.net,
+                self.data,
+                self.state.update,
+                order[first * self.batch_size : (first + span) * self.batch_size],
+                self.batch_size,
+                rates[first : first + span],
+                self.dropout_seed,
+                self.state.step,
+            )
+            done = min(span, steps - first)
+            self.state.step += done
+            self.history.updates += done
+        seconds = time.perf_counter() - begin
+        return {
+            "loss": loss / self.total_weight,
+            "learning_rate": float(lr[-1]),
+            "seconds": seconds,
+            "samples_per_second": len(order) / seconds,
+        }
+
+    def _divergence(self, epoch: int, row: dict[str, Any]) -> str:
+        kept = f"those after epoch {epoch - 1}" if epoch > 1 else "the initial ones"
+        return (
+            f"Training diverged in epoch {epoch}: the loss is {row['loss']}, at learning rate "
+            f"{row['learning_rate']:g}. Likely causes: too high a learning rate, features or targets that are not "
+            "scaled, exploding gradients. Try a tenth of the learning rate, standardise x (and y in regression), or "
+            f"clip gradients with max_norm=1. The model keeps the last finite weights, {kept}."
+        )

@@ -1,0 +1,58 @@
+"""The types of the operations' parameters, as annotations that say both what a reader and what Numba must know.
+
+All arrays are C-ordered. `real` is float32 or float64, one of them throughout a network.
+"""
+
+import inspect
+from collections.abc import Callable
+
+from numba import types
+
+__all__ = ["Indices", "Labels", "Matrix", "Samples", "Targets", "Vector", "Weights", "numba_signature"]
+
+
+class Matrix:
+    """(rows, columns) real."""
+
+
+class Vector:
+    """(n,) real."""
+
+
+class Indices:
+    """(n,) int64, which samples."""
+
+
+class Samples:
+    """(N, I) of any real dtype, read-only."""
+
+
+class Labels:
+    """(N,) int64, read-only."""
+
+
+class Targets:
+    """(N, O) real, read-only."""
+
+
+class Weights:
+    """(N,) real, read-only."""
+
+
+def numba_signature(operation: Callable, team: types.Type, real: types.Type, samples: types.Type):
+    """Numba's types of an operation: (result, (parameters, …)). samples is the type of the data array."""
+    kinds = {
+        int: types.int64,
+        float: types.float64,
+        bool: types.boolean,
+        Matrix: types.Array(real, 2, "C"),
+        Vector: types.Array(real, 1, "C"),
+        Indices: types.Array(types.int64, 1, "C"),
+        Samples: samples,
+        Labels: types.Array(types.int64, 1, "C", readonly=True),
+        Targets: types.Array(real, 2, "C", readonly=True),
+        Weights: types.Array(real, 1, "C", readonly=True),
+    }
+    parameters = list(inspect.signature(operation).parameters.values())[1:]
+    result = types.float64 if inspect.signature(operation).return_annotation is float else types.none
+    return result, (team, *(kinds[p.annotation] for p in parameters))
