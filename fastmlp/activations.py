@@ -68,7 +68,7 @@ def output_activations(activation: str | Sequence[str], layers: int) -> list[str
 
 
 def activate(code: int, z: np.ndarray, slope: np.ndarray) -> None:
-    """Replace z (B, O) by σ(z) in place; GELU and SiLU also write σ'(z) to slope (B, O), which is scratch for the rest."""
+    """Replace z (B, O) by σ(z) in place; GELU and SiLU also write σ'(z) to slope (B, O), scratch for the rest."""
     if code == codes.IDENTITY:
         return
     if code == codes.RELU:

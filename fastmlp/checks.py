@@ -27,7 +27,7 @@ _MAX_SIZE = 1 << 24
 
 def check_integer(name: str, value: Any, low: int = 1, high: int = _MAX_SIZE) -> int:
     """`value` as an int in [low, high]."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not low <= value <= high:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not low <= int(value) <= high:
         raise InputError(f"{name}={value!r} must be an integer from {low} to {high}.")
     return int(value)
 
@@ -35,11 +35,13 @@ def check_integer(name: str, value: Any, low: int = 1, high: int = _MAX_SIZE) ->
 def check_real(name: str, value: Any, low: float = 0.0, high: float = np.inf, *, open_end: bool = False) -> float:
     """`value` as a finite float in [low, high], or [low, high) with open_end."""
     end = ")" if open_end or high == np.inf else "]"
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not np.isfinite(value):
+    try:
+        number = float("nan") if isinstance(value, (bool, str)) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = float("nan")
+    if not (np.isfinite(number) and low <= number <= high) or (open_end and number == high):
         raise InputError(f"{name}={value!r} must be a finite number in [{low:g}, {high:g}{end}.")
-    if value < low or value > high or (open_end and value == high):
-        raise InputError(f"{name}={value!r} must be in [{low:g}, {high:g}{end}.")
-    return float(value)
+    return number
 
 
 def check_features(x: Any, n_features: int, dtype: np.dtype, name: str = "x") -> np.ndarray:

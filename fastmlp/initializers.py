@@ -49,9 +49,7 @@ def initialize(name: str, fan_in: int, fan_out: int, rng: np.random.RandomState)
     InputError : an unknown name, or a size below 1.
     """
     if name not in _SCALES and name != "zeros":
-        raise InputError(
-            f"initializer={name!r} is unknown. Choose {', '.join(map(repr, [*_SCALES, 'zeros']))}."
-        )
+        raise InputError(f"initializer={name!r} is unknown. Choose {', '.join(map(repr, [*_SCALES, 'zeros']))}.")
     if fan_in < 1 or fan_out < 1:
         raise InputError(
             f"A layer of {fan_in} inputs and {fan_out} outputs has no weights to draw. Make both at least 1."

@@ -53,9 +53,7 @@ def r2_score(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | No
     return _delegate(score, y_true, y_pred, sample_weight)
 
 
-def per_class_accuracy(
-    y_true: ArrayLike, y_pred: ArrayLike, n_classes: int | None = None
-) -> dict[Any, float]:
+def per_class_accuracy(y_true: ArrayLike, y_pred: ArrayLike, n_classes: int | None = None) -> dict[Any, float]:
     """Share of the samples of each true class that are predicted right (the recall of each class).
 
     Parameters
@@ -140,9 +138,7 @@ def _labels(y_true: ArrayLike, y_pred: ArrayLike, n_classes: int | None) -> tupl
     """Check label vectors (N,), and against `n_classes` where it is given."""
     true, predicted = _pair(y_true, y_pred)
     if true.ndim != 1:
-        raise InputError(
-            f"Labels of shape {true.shape} are not one per sample. Give vectors; see argmax(axis=1)."
-        )
+        raise InputError(f"Labels of shape {true.shape} are not one per sample. Give vectors; see argmax(axis=1).")
     # An array of dtype object, as pandas gives, holds either kind of label.
     kinds = {true.dtype.kind, predicted.dtype.kind}
     if "U" in kinds and not kinds <= {"U", "O"}:

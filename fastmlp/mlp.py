@@ -138,7 +138,7 @@ class MLP:
         self._params = aligned_zeros(self._layout.n_params, self.dtype)
         for name, w in zip(self.activations, self.weights, strict=True):
             kind = initializer if initializer is not None else default_initializer(name or "identity")
-            w[...] = initialize(kind, *w.shape, self._random)
+            w[...] = initialize(kind, w.shape[0], w.shape[1], self._random)
 
     def __repr__(self) -> str:
         names = ", ".join(name or "-" for name in self.activations)
@@ -405,7 +405,7 @@ class MLP:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to a safetensors file, whole or not at all."""
-        tensors = {}
+        tensors: dict[str, np.ndarray] = {}
         for l, (w, b) in enumerate(zip(self.weights, self.biases, strict=True)):
             tensors |= {f"layers.{l}.weight": w, f"layers.{l}.bias": b}
         header = {
@@ -423,9 +423,7 @@ class MLP:
         save_model(path, tensors, header)
 
     @classmethod
-    def load(
-        cls, path: str | os.PathLike[str], *, backend: str | None = None, n_threads: int | None = None
-    ) -> MLP:
+    def load(cls, path: str | os.PathLike[str], *, backend: str | None = None, n_threads: int | None = None) -> MLP:
         """Read a model that `save` wrote. ModelFileError if the file is anything else; nothing in it is executed."""
         tensors, header = load_model(path)
         try:
@@ -466,8 +464,8 @@ class MLP:
     def _check_outputs(self) -> None:
         if self.loss and self.loss.name == "softmax_cross_entropy" and self.sizes[-1] < 2:
             raise InputError(
-                "softmax_cross_entropy needs an output per class, so at least 2, but sizes ends with 1. For two classes "
-                "and one output use loss='binary_cross_entropy'."
+                "softmax_cross_entropy needs an output per class, so at least 2, but sizes ends with 1. For two "
+                "classes and one output use loss='binary_cross_entropy'."
             )
 
     def _check_trainable(self) -> None:
@@ -503,11 +501,11 @@ class MLP:
 
     def _network(self, params: np.ndarray, rows: int, keep: Sequence[float]) -> Network:
         names = list(self.activations)
-        if names[-1] is None or (self.loss and names[-1] == self.loss.link):
+        if self.loss and names[-1] == self.loss.link:
             names[-1] = "identity"  # the link is part of the loss
         return build_network(
             self._layout,
-            [activation_code(name) for name in names],
+            [activation_code(name or "identity") for name in names],
             keep,
             self.loss.code if self.loss else codes.MEAN_SQUARED_ERROR,
             self.huber_delta,

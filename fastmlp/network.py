@@ -10,6 +10,7 @@ this importable module, else their types would be new in every process and nothi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -87,7 +88,7 @@ class Layout(NamedTuple):
     @classmethod
     def of(cls, sizes: Sequence[int]) -> Layout:
         """Layout for layer sizes (I, …, O)."""
-        pairs = list(zip(sizes, sizes[1:], strict=False))
+        pairs = list(pairwise(sizes))
         weight_at, n_weights = _place([i * o for i, o in pairs])
         bias_at, n_biases = _place([o for _, o in pairs])
         return cls(tuple(sizes), weight_at, tuple(n_weights + b for b in bias_at), n_weights, n_weights + n_biases)

@@ -1,7 +1,7 @@
 """Optimizers: what a user chooses, the numbers a step needs from them, and their state.
 
-Every rule works on the whole flat parameter buffer at once, in `ops.sgd`, `ops.adam` or `ops.rmsprop`. What changes from
-step to step (learning rate, bias corrections) is a small table that the host makes for a whole epoch.
+Every rule works on the whole flat parameter buffer at once, in `ops.sgd`, `ops.adam` or `ops.rmsprop`. What changes
+from step to step (learning rate, bias corrections) is a small table that the host makes for a whole epoch.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 
 from fastmlp import step
 from fastmlp.backends.numpy_ops import NumpyOps
+from fastmlp.checks import check_real
 from fastmlp.errors import InputError
 from fastmlp.kernels import codes
 from fastmlp.network import Update, aligned_zeros, build_update
@@ -45,20 +46,22 @@ class Optimizer:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if isinstance(value, bool):
+            if name == "nesterov":
+                object.__setattr__(self, name, bool(value))
                 continue
-            fraction = name.startswith(("beta", "momentum", "rho"))
-            legal = np.isfinite(value) and 0 <= value and (not fraction or value < 1)
-            if not legal or (name in ("lr", "epsilon") and value == 0):
-                allowed = "in [0, 1)" if fraction else "positive" if name in ("lr", "epsilon") else "0 or more"
-                raise InputError(f"{type(self).__name__}({name}={value!r}): must be {allowed} and finite.")
+            fraction = name in ("beta1", "beta2", "momentum", "rho")
+            # a Python float: numpy.float64 is a strong type and would turn a float32 update into float64
+            number = check_real(f"{type(self).__name__} {name}", value, 0, 1 if fraction else np.inf, open_end=fraction)
+            if name in ("lr", "epsilon") and number == 0:
+                raise InputError(f"{type(self).__name__} {name}={value!r} must be positive.")
+            object.__setattr__(self, name, number)
 
     def settings(self) -> dict[str, Any]:
         """The constants of the rule, by the names of `Update`."""
         return {}
 
     def rates(self, first_step: int, lr: np.ndarray) -> np.ndarray:
-        """Table (steps, 3): learning rate, step size and epsilon of the updates from number `first_step` (0-based) on."""
+        """Table (steps, 3): learning rate, step size and epsilon of updates from number `first_step` (0-based) on."""
         return np.stack([lr, lr, np.full_like(lr, getattr(self, "epsilon", 0.0))], axis=1)
 
     def init(
@@ -156,4 +159,5 @@ def get_optimizer(optimizer: str | Optimizer, lr: float | None = None) -> Optimi
             f"optimizer={optimizer!r} is unknown. Choose one of: {', '.join(_BY_NAME)}; or an instance such as "
             "SGD(lr=0.1, momentum=0.9)."
         )
-    return _BY_NAME[optimizer]() if lr is None else _BY_NAME[optimizer](lr=lr)
+    kind: Callable[..., Optimizer] = _BY_NAME[optimizer]
+    return kind() if lr is None else kind(lr=lr)

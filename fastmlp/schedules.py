@@ -157,9 +157,7 @@ class WarmUp:
     def __post_init__(self) -> None:
         _check(self, "epochs", 1)
         if isinstance(self.then, type) or not isinstance(self.then, Schedule):
-            raise InputError(
-                f"WarmUp: then={self.then!r} is not a schedule. Give an instance, such as then=Cosine()."
-            )
+            raise InputError(f"WarmUp: then={self.then!r} is not a schedule. Give an instance, such as then=Cosine().")
 
     def rates(self, lr: float, epoch: int, epochs: int, steps: int, losses: Sequence[float]) -> np.ndarray:
         # A run no longer than its warm-up still needs a target to rise to: one imagined epoch of `then`.

@@ -23,9 +23,7 @@ _VERSION = 1
 _DTYPES = {"F32": np.float32, "F64": np.float64}
 
 
-def save_model(
-    path: str | os.PathLike[str], tensors: Mapping[str, np.ndarray], header: Mapping[str, Any]
-) -> None:
+def save_model(path: str | os.PathLike[str], tensors: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> None:
     """Write a model file, whole or not at all.
 
     Parameters
@@ -44,9 +42,7 @@ def save_model(
     arrays = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     for name, array in arrays.items():
         if name == "__metadata__":
-            raise InputError(
-                "An array cannot be named '__metadata__', a reserved word of safetensors. Rename it."
-            )
+            raise InputError("An array cannot be named '__metadata__', a reserved word of safetensors. Rename it.")
         if array.dtype not in _DTYPES.values():
             raise InputError(f"The array {name!r} is {array.dtype}. Convert it to float32 or float64.")
         if not np.isfinite(array).all():
@@ -84,9 +80,7 @@ def load_model(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dic
 
     if not os.path.isfile(path):
         found = "it is a folder or a device" if os.path.exists(path) else "no such file"
-        raise ModelFileError(
-            f"Cannot read the model file {path}: {found}. Name a file that fastmlp has saved."
-        )
+        raise ModelFileError(f"Cannot read the model file {path}: {found}. Name a file that fastmlp has saved.")
     try:
         with safe_open(path, framework="numpy") as file:
             header = _read_header(path, file.metadata())

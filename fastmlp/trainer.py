@@ -88,10 +88,13 @@ class Training:
                 reason = self.stopping.observe(epoch + 1, row.get("val_loss", row["loss"]), params)
                 self.history.best_epoch = self.stopping.best_epoch
                 if self.progress is not None:
-                    self.progress.set_postfix({name: f"{row[name]:.4g}" for name in ("loss", "val_loss") if name in row})
+                    self.progress.set_postfix(
+                        {name: f"{row[name]:.4g}" for name in ("loss", "val_loss") if name in row}
+                    )
                     self.progress.update()
                 told = Epoch(epoch + 1, self.model, self.history)
-                if any([callback(told) is True for callback in self.callbacks]):
+                answers = [callback(told) for callback in self.callbacks]  # all are told, whoever asks to stop
+                if any(answer is True for answer in answers):
                     reason = "callback"
                 if reason is not None:
                     self.history.stopped = reason

@@ -31,10 +31,10 @@ class CallTable:
     def __init__(self, options: dict[str, Any]) -> None:
         self.dispatchers = {operation.__name__: cached(operation, options) for operation in cpu.OPERATIONS}
         for view in cpu.VIEWS:
-            overload_method(types.NamedTuple, view.__name__, jit_options=options)(_inlined(view))
+            overload_method(types.NamedTuple, view.__name__, jit_options=options)(_inlined(view))  # type: ignore[call-arg]
         for index, operation in enumerate(cpu.OPERATIONS):
             method = _called(index, operation)
-            overload_method(types.NamedTuple, operation.__name__, jit_options=options)(method)
+            overload_method(types.NamedTuple, operation.__name__, jit_options=options)(method)  # type: ignore[call-arg]
 
     def fill(self, team: cpu.Team, names: Sequence[str], samples: np.ndarray) -> None:
         """Compile or load the named operations for the dtype of the team's scratch, and enter their addresses."""

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 import numba
+from numba import config
 
 from fastmlp import kernels, network, step
 
@@ -22,9 +23,9 @@ __all__ = ["cache_folder", "cached"]
 @cache
 def cache_folder() -> Path:
     """Folder for this state of the sources, under FASTMLP_CACHE_DIR or the user's cache folder."""
-    files = [Path(module.__file__) for module in (network, step)]
+    files = [Path(str(module.__file__)) for module in (network, step)]
     files += [Path(__file__).with_name(f"{name}.py") for name in ("compile_cache", "call_table", "numba_backend")]
-    files += sorted(Path(kernels.__file__).parent.rglob("*.py"))
+    files += sorted(Path(str(kernels.__file__)).parent.rglob("*.py"))
     digest = hashlib.sha256()
     for path in files:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
@@ -42,9 +43,9 @@ def cache_folder() -> Path:
 
 def cached(function, options: dict):
     """`function` jitted with `options`, found again on disk by later processes."""
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(cache_folder())
+    before = config.CACHE_DIR  # type: ignore[attr-defined]
+    config.CACHE_DIR = str(cache_folder())  # type: ignore[attr-defined]
     try:
         return numba.njit(cache=True, **options)(function)
     finally:
-        numba.config.CACHE_DIR = before
+        config.CACHE_DIR = before  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""The Numba backend: the text of `fastmlp.step` compiled with its epoch loop and the kernels, run by a team of threads."""
+"""The Numba backend: the text of `fastmlp.step` compiled with its epoch loop, run by a team of threads."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["NumbaBackend"]
 # No "nnan" and "ninf": a diverged loss must be seen. Division by zero gives infinity, as in NumPy.
 OPTIONS = {"fastmath": {"contract", "reassoc", "nsz", "arcp"}, "error_model": "numpy", "nogil": True}
 
-_TABLE = CallTable(OPTIONS)
+TABLE = CallTable(OPTIONS)
 _COMPILING = threading.Lock()
 
 
@@ -114,11 +114,11 @@ class NumbaBackend(Backend):
         recorder = _Recorder()
         getattr(step, entry)(recorder, *arguments)
         _, data, *_ = arguments
-        _TABLE.fill(team, recorder.names, data.x if isinstance(data, Data) else data)
+        TABLE.fill(team, recorder.names, data.x if isinstance(data, Data) else data)
         _ENTRIES[entry].compile(tuple(numba.typeof(argument) for argument in (team, *arguments)))
 
     @staticmethod
     def compilations() -> int:
         """How many functions this process has compiled rather than found in the disk cache."""
-        dispatchers = [*_TABLE.dispatchers.values(), *_ENTRIES.values()]
+        dispatchers = [*TABLE.dispatchers.values(), *_ENTRIES.values()]
         return sum(sum(dispatcher.stats.cache_misses.values()) for dispatcher in dispatchers)

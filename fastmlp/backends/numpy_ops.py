@@ -82,7 +82,10 @@ class NumpyOps:
         activate(activation, out, slope)
 
     def dropout(self, x, keep, seed, step, layer, first_row, out):
-        """out (B, O) = x / keep where the mask of (seed, step, layer, first_row + row, column) keeps, else 0; may be x."""
+        """out (B, O) = x / keep where the mask of (seed, step, layer, first_row + row, column) keeps, else 0.
+
+        out may be x.
+        """
         drop(x, keep, seed, step, layer, first_row, out)
 
     def loss_gradient(self, loss, huber_delta, z, target, weight, out):

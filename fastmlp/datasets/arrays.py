@@ -16,9 +16,7 @@ _KEYS = ({"x", "y"}, {"x", "y", "x_test", "y_test"})
 _LABELS = "biuU"  # kinds of dtype: bool, integers and text
 
 
-def load_arrays(
-    path: str | os.PathLike[str], *, target_path: str | os.PathLike[str] | None = None
-) -> Dataset:
+def load_arrays(path: str | os.PathLike[str], *, target_path: str | os.PathLike[str] | None = None) -> Dataset:
     """Read arrays that `numpy.savez` or `numpy.save` wrote.
 
     A .npy file is mapped, not read: its values stay on disk until they are used, so that it may be larger
@@ -124,9 +122,7 @@ def _as_float(path: str | os.PathLike[str], name: str, array: np.ndarray) -> np.
     if array.dtype in (np.float32, np.float64):
         return array
     if array.dtype.kind not in "biuf" or isinstance(array, np.memmap):
-        raise InputError(
-            f"{name} in {path} is {array.dtype}. Save it as float32 or float64: {name}.astype('float32')."
-        )
+        raise InputError(f"{name} in {path} is {array.dtype}. Save it as float32 or float64: {name}.astype('float32').")
     return array.astype(np.float64)
 
 

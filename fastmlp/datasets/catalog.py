@@ -41,15 +41,11 @@ def load(name_or_path: str | os.PathLike[str], **options: Any) -> Dataset:
     allowed = inspect.signature(loader).parameters
     for option in options:
         if option not in allowed:
-            raise InputError(
-                f"{os.fspath(name_or_path)!r} takes no option {option!r}. Options: {', '.join(allowed)}."
-            )
+            raise InputError(f"{os.fspath(name_or_path)!r} takes no option {option!r}. Options: {', '.join(allowed)}.")
     return loader(**options)
 
 
-def _load_images(
-    name: str, /, *, folder: str | os.PathLike[str] | None = None, download: bool = False
-) -> Dataset:
+def _load_images(name: str, /, *, folder: str | os.PathLike[str] | None = None, download: bool = False) -> Dataset:
     """Load an image set from the folder, or FASTMLP_DATA/name, or openml.org, in this order."""
     root = os.environ.get(_FOLDERS)
     if folder is None and root and (Path(root) / name).is_dir():

@@ -29,9 +29,7 @@ class NumericColumn:
         return (self.name,)
 
     @classmethod
-    def fit(
-        cls, name: str, texts: Sequence[str], missing: Collection[str], standardize: bool
-    ) -> "NumericColumn":
+    def fit(cls, name: str, texts: Sequence[str], missing: Collection[str], standardize: bool) -> "NumericColumn":
         """Take mean and deviation from the N texts, those that are missing left out; fill with the mean.
 
         Raises
@@ -150,8 +148,7 @@ def fit_column(
     present = set(texts).difference(missing)
     if not present:
         raise InputError(
-            f"Column {name!r} holds no value in {len(texts)} rows. List it in drop_columns, or check "
-            "missing_values."
+            f"Column {name!r} holds no value in {len(texts)} rows. List it in drop_columns, or check missing_values."
         )
     odd = min((text for text in present if parse_number(text) is None), default=None)
     if categorical or (categorical is None and odd is not None):

@@ -206,9 +206,7 @@ class TableEncoder:
         target = read_target(fields.value("target"))
         names = [target.name, *(column.name for column in columns)]
         if not columns or len(set(names)) < len(names):
-            raise InputError(
-                f"A table encoder needs features and a target of different names, not {names!r:.200}."
-            )
+            raise InputError(f"A table encoder needs features and a target of different names, not {names!r:.200}.")
         return cls(columns, target, fields.text("missing", POLICIES), fields.texts("missing_values"))
 
 

@@ -47,9 +47,7 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
             raw.seek(0)
             return _read_array(path, gzip.open(raw) if compressed else raw)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise InputError(
-            f"The compressed file {path} is damaged: {error}. Copy or download it again."
-        ) from error
+        raise InputError(f"The compressed file {path} is damaged: {error}. Copy or download it again.") from error
     except OSError as error:
         raise InputError(f"Cannot read {path}: {error.strerror or error}. Name an IDX file.") from error
 
@@ -76,9 +74,7 @@ def load_idx_folder(folder: str | os.PathLike[str], name: str | None = None) -> 
     root = Path(folder)
     paths = [_find(root, stem, dimensions) for stem, dimensions in _FILES]
     train_images, train_labels, test_images, test_labels = map(read_idx, paths)
-    return image_dataset(
-        name or root.resolve().name, (train_images, train_labels), (test_images, test_labels)
-    )
+    return image_dataset(name or root.resolve().name, (train_images, train_labels), (test_images, test_labels))
 
 
 def _read_array(path: str | os.PathLike[str], file: io.BufferedIOBase) -> np.ndarray:
@@ -92,9 +88,7 @@ def _read_array(path: str | os.PathLike[str], file: io.BufferedIOBase) -> np.nda
         )
     dimensions = magic[3]
     if not 1 <= dimensions <= _MOST_DIMENSIONS:
-        raise InputError(
-            f"The IDX file {path} states {dimensions} dimensions. 1 to {_MOST_DIMENSIONS} can be read."
-        )
+        raise InputError(f"The IDX file {path} states {dimensions} dimensions. 1 to {_MOST_DIMENSIONS} can be read.")
     sizes = file.read(4 * dimensions)
     if len(sizes) < 4 * dimensions:
         raise InputError(f"The IDX file {path} ends within its header. Copy or download it again.")

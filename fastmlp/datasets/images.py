@@ -21,9 +21,7 @@ _FASHION = (
 )
 
 
-def image_dataset(
-    name: str, train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray]
-) -> Dataset:
+def image_dataset(name: str, train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray]) -> Dataset:
     """Make a data set of images and their labels.
 
     Parameters
@@ -43,8 +41,7 @@ def image_dataset(
     for part, (images, labels) in (("training", train), ("test", test)):
         if images.dtype != np.uint8 or labels.dtype != np.uint8:
             raise InputError(
-                f"The {part} images of {name} are {images.dtype} and their labels {labels.dtype}. "
-                "Bytes belong in both."
+                f"The {part} images of {name} are {images.dtype} and their labels {labels.dtype}. Bytes belong in both."
             )
         if images.ndim < 2 or labels.shape != images.shape[:1]:
             raise InputError(

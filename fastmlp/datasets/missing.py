@@ -35,9 +35,7 @@ def kept_rows(
     InputError : missing values that the policy refuses, or no row left.
     """
     names = [*features] if target is None else [*features, target]
-    is_missing = {
-        name: np.fromiter(map(missing_values.__contains__, table[name]), bool, len(table)) for name in names
-    }
+    is_missing = {name: np.fromiter(map(missing_values.__contains__, table[name]), bool, len(table)) for name in names}
     if policy == "drop":
         rows = np.flatnonzero(~np.any(list(is_missing.values()), axis=0))
         if not rows.size:

@@ -46,8 +46,7 @@ def download(name: str) -> Dataset:
     except (OSError, EOFError, HTTPException, ValueError, zlib.error) as error:
         cause = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
-            f"{name} could not be downloaded from openml.org: {cause}. Pass a folder with its IDX files "
-            "instead."
+            f"{name} could not be downloaded from openml.org: {cause}. Pass a folder with its IDX files instead."
         ) from error
     if x.shape != _SHAPE or y.shape != _SHAPE[:1]:
         raise InputError(

@@ -34,8 +34,7 @@ def split_rows(n: int, test_fraction: float, seed: int) -> tuple[np.ndarray, np.
     n_test = math.ceil(n * test_fraction)
     if n_test >= n:
         raise InputError(
-            f"{n} rows with test_fraction={test_fraction!r} leave none to train on. Give more rows, or "
-            "test_fraction=0."
+            f"{n} rows with test_fraction={test_fraction!r} leave none to train on. Give more rows, or test_fraction=0."
         )
     rows = np.random.RandomState(check_seed(seed)).permutation(n).astype(np.int64, copy=False)
     return rows[n_test:], rows[:n_test]

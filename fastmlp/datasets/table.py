@@ -48,9 +48,7 @@ class Table:
         return Table(self.names, tuple(tuple(map(column.__getitem__, order)) for column in self.columns))
 
 
-def read_csv(
-    path: str | os.PathLike[str], *, header: bool = True, delimiter: str = ",", skip_lines: int = 0
-) -> Table:
+def read_csv(path: str | os.PathLike[str], *, header: bool = True, delimiter: str = ",", skip_lines: int = 0) -> Table:
     """Read a CSV file in UTF-8.
 
     A byte order mark, spaces around a field and blank lines are dropped. A field in double quotes may hold
@@ -73,24 +71,19 @@ def read_csv(
             f"delimiter={delimiter!r} cannot separate fields. Give one character, such as ',', ';' or '\\t'."
         )
     if type(skip_lines) is not int or skip_lines < 0:
-        raise InputError(
-            f"skip_lines={skip_lines!r} is no number of lines. Give 0 or a whole number above it."
-        )
+        raise InputError(f"skip_lines={skip_lines!r} is no number of lines. Give 0 or a whole number above it.")
     lines = io.StringIO(_read_text(path), newline="")
     for _ in islice(lines, skip_lines):
         pass
     records = _records(path, lines, delimiter, skip_lines)
     first = next(records, None)
     if first is None:
-        raise InputError(
-            f"The file {path} holds no rows after {skip_lines} skipped lines. Name a file with data."
-        )
+        raise InputError(f"The file {path} holds no rows after {skip_lines} skipped lines. Name a file with data.")
     rows = [] if header else [first]
     rows += records
     if not rows:
         raise InputError(
-            f"The file {path} holds column names, but no rows. Add rows, or pass header=False if the first "
-            "line is one."
+            f"The file {path} holds column names, but no rows. Add rows, or pass header=False if the first line is one."
         )
     names = _check_names(path, first) if header else tuple(f"column{i}" for i in range(len(first)))
     return Table(names, tuple(zip(*rows, strict=True)))
@@ -106,14 +99,11 @@ def _read_text(path: str | os.PathLike[str]) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise InputError(
-            f"The file {path} is not UTF-8: byte {content[error.start]:#04x} in line {line}. Save it as "
-            "UTF-8."
+            f"The file {path} is not UTF-8: byte {content[error.start]:#04x} in line {line}. Save it as UTF-8."
         ) from error
 
 
-def _records(
-    path: str | os.PathLike[str], lines: io.StringIO, delimiter: str, skipped: int
-) -> Iterator[list[str]]:
+def _records(path: str | os.PathLike[str], lines: io.StringIO, delimiter: str, skipped: int) -> Iterator[list[str]]:
     """Yield the rows that are not blank, all as long as the first."""
     # Without skipinitialspace a quote after a space would not open a quoted field.
     reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=delimiter != " ", strict=True)

@@ -1,11 +1,10 @@
 """Views of flat buffers and the gathering of batches (twins of `NumpyOps`)."""
 
+from fastmlp.kernels.cpu.signatures import Indices, Labels, Matrix, Samples, Targets, Vector, Weights
+from fastmlp.kernels.cpu.team import barrier, share
 from numba import types
 from numba.extending import intrinsic, register_jitable
 from numba.np.arrayobj import populate_array
-
-from fastmlp.kernels.cpu.signatures import Indices, Labels, Matrix, Samples, Targets, Vector, Weights
-from fastmlp.kernels.cpu.team import barrier, share
 
 __all__ = ["copy", "gather", "gather_targets", "gather_weights", "matrix", "vector", "weight_sum"]
 
@@ -28,9 +27,7 @@ def _view(dimensions):
             if dimensions == 2:
                 shape, strides = [args[2], args[3]], [builder.mul(args[3], size), size]
             data = builder.gep(source.data, [args[1]])
-            populate_array(
-                result, data=data, shape=shape, strides=strides, itemsize=size, meminfo=None, parent=None
-            )
+            populate_array(result, data=data, shape=shape, strides=strides, itemsize=size, meminfo=None, parent=None)
             return result._getvalue()
 
         return kind(flat, types.intp, types.intp, types.intp), codegen

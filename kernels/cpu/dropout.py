@@ -1,11 +1,10 @@
 """Dropout by Philox4x32-10, (twin of `fastmlp.dropout`, which has the explanation)."""
 
 import numpy as np
-from numba.extending import register_jitable
-
 from fastmlp.kernels.cpu.signatures import Matrix
 from fastmlp.kernels.cpu.team import barrier, share
 from fastmlp.kernels.philox import KEY_STEP, MULTIPLIER, ROUNDS
+from numba.extending import register_jitable
 
 __all__ = ["dropout"]
 

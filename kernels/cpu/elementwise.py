@@ -2,11 +2,10 @@
 
 import math
 
-from numba.extending import register_jitable
-
 from fastmlp.kernels import codes
 from fastmlp.kernels.cpu.signatures import Matrix
 from fastmlp.kernels.cpu.team import barrier, share
+from numba.extending import register_jitable
 
 __all__ = ["activate", "activation_backward", "multiply_by_derivative"]
 

@@ -10,9 +10,7 @@ from fastmlp.kernels.cpu.team import barrier, share
 __all__ = ["loss_gradient"]
 
 
-def loss_gradient(
-    ops, loss: int, huber_delta: float, z: Matrix, target: Matrix, weight: Vector, out: Matrix
-) -> float:
+def loss_gradient(ops, loss: int, huber_delta: float, z: Matrix, target: Matrix, weight: Vector, out: Matrix) -> float:
     real = out.dtype.type
     zero, one = real(0), real(1)
     outputs = out.shape[1]

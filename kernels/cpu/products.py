@@ -5,15 +5,14 @@ enough (a core then meets the same columns of W in the forward product and in th
 otherwise.
 """
 
-from numba import types
-from numba.extending import intrinsic, register_jitable
-
 from fastmlp.kernels import codes
 from fastmlp.kernels.cpu import microkernel
 from fastmlp.kernels.cpu.elementwise import activate, multiply_by_derivative
 from fastmlp.kernels.cpu.microkernel import BIAS, BIAS_RELU, PLAIN, ROWS, UPDATE, VECTOR_BYTES
 from fastmlp.kernels.cpu.signatures import Matrix, Vector
 from fastmlp.kernels.cpu.team import barrier, share
+from numba import types
+from numba.extending import intrinsic, register_jitable
 
 __all__ = ["accumulate", "accumulate_bias", "backward_data", "linear"]
 
@@ -116,9 +115,7 @@ def backward_data(ops, delta: Matrix, w: Matrix, activation: int, a: Matrix, slo
         source = _address(delta) + r0 * outputs * size
         target = _address(out) + (r0 * inputs + c0) * size
         wt = _address(ops.scratch) + own * size
-        _plain(
-            source, outputs, 1, wt, columns, target, inputs, r1 - r0, columns, outputs, wt, real(1), real(0), size
-        )
+        _plain(source, outputs, 1, wt, columns, target, inputs, r1 - r0, columns, outputs, wt, real(1), real(0), size)
     multiply_by_derivative(activation, a, slope, out, r0, r1, c0, c1)
     barrier(ops)
 

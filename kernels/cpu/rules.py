@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-
 from fastmlp.kernels.cpu.signatures import Vector
 from fastmlp.kernels.cpu.team import LINE, barrier, share
 
@@ -73,9 +72,7 @@ def sgd(ops, w: Vector, g: Vector, velocity: Vector, lr: float, momentum: float,
     barrier(ops)
 
 
-def adam(
-    ops, w: Vector, g: Vector, m: Vector, v: Vector, step_size: float, epsilon: float, beta1: float, beta2: float
-):
+def adam(ops, w: Vector, g: Vector, m: Vector, v: Vector, step_size: float, epsilon: float, beta1: float, beta2: float):
     begin, end = share(ops, w.shape[0], BLOCK)
     real = w.dtype.type
     step, eps, b1, b2 = real(step_size), real(epsilon), real(beta1), real(beta2)

@@ -1,0 +1,105 @@
+"""Each fused operation against the same mathematics in separate NumPy calls, on one core for Numba.
+
+The unfused form allocates its intermediate results and passes over them again, as code written down from the formulas
+does. Shapes are those of 784-128-10 at batch size 128, float32.
+"""
+
+import numpy as np
+import pytest
+from fastmlp.kernels import codes
+from workloads import record
+
+from fastmlp.backends.numpy_ops import NumpyOps
+
+B, I, O, C = 128, 784, 128, 10
+
+
+def arrays(seed=0):
+    random = np.random.RandomState(seed)
+
+    def real(*shape):
+        return random.randn(*shape).astype(np.float32)
+
+    labels = random.randint(0, C, B)
+    return {
+        "x": real(B, I), "w": real(I, O), "b": real(O), "a": np.maximum(real(B, O), 0), "delta": real(B, O),
+        "w2": real(O, C), "delta2": real(B, C), "z": real(B, C), "target": np.eye(C, dtype=np.float32)[labels],
+        "weight": np.ones(B, np.float32), "m": np.zeros(I * O, np.float32), "v": np.zeros(I * O, np.float32),
+        "flat": real(I * O), "g": real(I * O),
+    }  # fmt: skip
+
+
+def unfused_linear(d):
+    z = d["x"] @ d["w"]
+    z = z + d["b"]
+    return np.maximum(z, 0)
+
+
+def unfused_backward(d):
+    below = d["delta2"] @ d["w2"].T
+    return below * (d["a"] > 0)
+
+
+def unfused_cross_entropy(d):
+    e = np.exp(d["z"] - d["z"].max(axis=1, keepdims=True))
+    p = e / e.sum(axis=1, keepdims=True)
+    loss = -(d["target"] * np.log(np.maximum(p, 1e-30))).sum()
+    return loss, (p - d["target"]) * d["weight"][:, None]
+
+
+def unfused_accumulate(d):
+    gradient = d["x"].T @ d["delta"] / B
+    d["w"] = d["w"] - 1e-6 * gradient
+
+
+def unfused_adam(d):
+    d["m"] = 0.9 * d["m"] + 0.1 * d["g"]
+    d["v"] = 0.999 * d["v"] + 0.001 * d["g"] ** 2
+    d["flat"] = d["flat"] - 1e-3 * d["m"] / (np.sqrt(d["v"]) + 1e-8)
+
+
+UNFUSED = {
+    "linear": unfused_linear,
+    "backward_data": unfused_backward,
+    "loss_gradient": unfused_cross_entropy,
+    "accumulate": unfused_accumulate,
+    "adam": unfused_adam,
+}
+FLOPS = {"linear": 2 * B * I * O, "backward_data": 2 * B * O * C, "loss_gradient": 5 * B * C,
+         "accumulate": 2 * B * I * O, "adam": 10 * I * O}  # fmt: skip
+
+
+def arguments(name, d):
+    real, square = np.float32, np.empty((B, O), np.float32)
+    return {
+        "linear": (d["x"], d["w"], d["b"], codes.RELU, square, np.empty((B, O), real)),
+        "backward_data": (d["delta2"], d["w2"], codes.RELU, d["a"], square, np.empty((B, O), real)),
+        "loss_gradient": (
+            *(codes.SOFTMAX_CROSS_ENTROPY, 1.0, d["z"], d["target"], d["weight"]),
+            np.empty((B, C), real),
+        ),
+        "accumulate": (d["x"], d["delta"], -1e-6 / B, 1.0, d["w"]),
+        "adam": (d["flat"], d["g"], d["m"], d["v"], 1e-3, 1e-8, 0.9, 0.999),
+    }[name]
+
+
+@pytest.mark.parametrize("form", ["unfused", "numpy", "numba"])
+@pytest.mark.parametrize("name", UNFUSED)
+def test_operation(benchmark, name, form):
+    d = arrays()
+    benchmark.group = f"operation {name}"
+    benchmark.extra_info |= {"operation": name, "form": form}
+    if form == "unfused":
+        benchmark.pedantic(UNFUSED[name], args=(d,), rounds=30, iterations=10, warmup_rounds=2)
+    elif form == "numpy":
+        operation = getattr(NumpyOps(), name)
+        benchmark.pedantic(operation, args=arguments(name, d), rounds=30, iterations=10, warmup_rounds=2)
+    else:
+        from fastmlp.kernels import cpu
+
+        from fastmlp.backends.numba_backend import TABLE
+
+        (team,) = cpu.make_teams(1, np.zeros(O * C, np.float32), len(cpu.OPERATIONS))
+        given = (team, *arguments(name, d))
+        benchmark.pedantic(TABLE.dispatchers[name], args=given, rounds=30, iterations=10, warmup_rounds=2)
+    record(benchmark, B, FLOPS[name] / B)
