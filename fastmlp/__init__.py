@@ -4,10 +4,11 @@ One training step, written once (`fastmlp.step`): NumPy interprets it, Numba com
 """
 
 from fastmlp.backends import available_backends, get_backend
+from fastmlp.engine import Gradients
 from fastmlp.errors import BackendUnavailableError, DivergenceError, FastmlpError, InputError, ModelFileError
 from fastmlp.gradient_check import numerical_gradient
 from fastmlp.history import History
-from fastmlp.mlp import MLP, Gradients
+from fastmlp.mlp import MLP
 from fastmlp.optimizers import SGD, Adam, AdamW, RMSprop
 
 __version__ = "0.1.0"

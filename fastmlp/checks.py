@@ -14,9 +14,12 @@ from fastmlp.losses import Loss
 __all__ = [
     "check_choice",
     "check_class_weight",
+    "check_dropout",
+    "check_dtype",
     "check_features",
     "check_integer",
     "check_real",
+    "check_seed",
     "check_targets",
     "check_weights",
 ]
@@ -149,6 +152,34 @@ def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
     if not isinstance(value, str) or value not in choices:
         raise InputError(f"{name}={value!r} is unknown. Choose one of: {', '.join(choices)}.")
     return value
+
+
+def check_dtype(dtype: Any) -> np.dtype:
+    """float32 or float64 as a dtype."""
+    try:
+        kind = np.dtype(dtype)
+    except TypeError:
+        kind = None
+    if kind not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise InputError(f"dtype={dtype!r} must be 'float32' or 'float64'.")
+    return kind
+
+
+def check_dropout(dropout: Any, layers: int) -> list[float]:
+    """One probability in [0, 1) per hidden layer, from one for all or one for each."""
+    one_for_all = np.isscalar(dropout) or not isinstance(dropout, (Sequence, np.ndarray))
+    given = [dropout] * max(layers - 1, 1) if one_for_all else list(dropout)
+    checked = [check_real("dropout", p, 0, 1, open_end=True) for p in given]
+    if not one_for_all and len(given) != layers - 1:
+        raise InputError(f"dropout has {len(given)} entries, but the network has {layers - 1} hidden layers.")
+    return checked[: layers - 1]
+
+
+def check_seed(seed: Any) -> np.random.RandomState:
+    """The generator of a seed: None (from the operating system), an integer of 32 bits, or a generator itself."""
+    if isinstance(seed, np.random.RandomState):
+        return seed
+    return np.random.RandomState(None if seed is None else check_integer("seed", seed, 0, 2**32 - 1))
 
 
 def _as_real(values: Any, name: str) -> np.ndarray:

@@ -9,7 +9,7 @@ They are computed from z in one pass and never from a rounded probability; for a
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from fastmlp.activations import activate
 from fastmlp.errors import InputError
 from fastmlp.kernels import codes
 
-__all__ = ["LOSSES", "Loss", "apply_link", "get_loss", "loss_and_gradient"]
+__all__ = ["LOSSES", "LOSS_OF_OUTPUT", "Loss", "apply_link", "get_loss", "loss_and_gradient", "loss_for_targets"]
 
 
 class Loss(NamedTuple):
@@ -51,12 +51,27 @@ LOSSES: dict[str, Loss] = {
 }
 
 
+# The loss that an output activation stands for, if no loss is named.
+LOSS_OF_OUTPUT = {
+    "softmax": "softmax_cross_entropy",
+    "sigmoid": "binary_cross_entropy",
+    "threshold": "half_squared_error",  # with the derivative taken as 1: δ = ŷ - y, the perceptron rule
+}
+
+
 def get_loss(name: str) -> Loss:
     """The loss called `name`; InputError if there is none."""
     try:
         return LOSSES[name]
     except (KeyError, TypeError):
         raise InputError(f"loss={name!r} is unknown. Choose one of: {', '.join(LOSSES)}.") from None
+
+
+def loss_for_targets(y: Any, n_outputs: int) -> Loss:
+    """The loss if nobody named one: class labels mean a cross entropy, real numbers the mean squared error."""
+    if np.asarray(y).dtype.kind in "biu":
+        return LOSSES["softmax_cross_entropy" if n_outputs > 1 else "binary_cross_entropy"]
+    return LOSSES["mean_squared_error"]
 
 
 def apply_link(link: str, z: np.ndarray) -> np.ndarray:

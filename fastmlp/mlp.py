@@ -4,50 +4,40 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from fastmlp.activations import activation_code, output_activations
+from fastmlp.activations import output_activations
 from fastmlp.backends import get_backend
 from fastmlp.checks import (
     check_choice,
     check_class_weight,
+    check_dropout,
+    check_dtype,
     check_features,
     check_integer,
     check_real,
+    check_seed,
     check_targets,
     check_weights,
 )
+from fastmlp.engine import Engine, Gradients, predictions
 from fastmlp.errors import InputError, ModelFileError
 from fastmlp.gradient_check import numerical_gradient
 from fastmlp.history import History
 from fastmlp.initializers import default_initializer, initialize
-from fastmlp.kernels import codes
-from fastmlp.losses import LOSSES, Loss, apply_link, get_loss, loss_and_gradient
+from fastmlp.losses import LOSS_OF_OUTPUT, LOSSES, Loss, apply_link, get_loss, loss_for_targets
 from fastmlp.metrics import get_metric
-from fastmlp.network import CHUNK, Data, Layout, Network, aligned_zeros, build_network, build_update
+from fastmlp.network import Data, Layout, aligned_zeros
 from fastmlp.optimizers import SGD, Optimizer, get_optimizer
 from fastmlp.schedules import Schedule, get_schedule
 from fastmlp.serialization import load_model, save_model
 from fastmlp.stopping import Stopping
-from fastmlp.trainer import Callback, Training
+from fastmlp.trainer import Callback, Training, progress_bar
 
-__all__ = ["MLP", "Gradients"]
-
-_LOSS_OF_OUTPUT = {
-    "softmax": "softmax_cross_entropy",
-    "sigmoid": "binary_cross_entropy",
-    "threshold": "half_squared_error",  # with the derivative taken as 1: δ = ŷ - y, the perceptron rule
-}
-
-
-class Gradients(NamedTuple):
-    """Loss and its gradients. Per sample, every entry has the samples N as its first axis."""
-
-    loss: float | np.ndarray
-    weights: list[np.ndarray]  # (I, O) each
-    biases: list[np.ndarray]  # (O,) each
+__all__ = ["MLP"]
 
 
 class MLP:
@@ -117,21 +107,21 @@ class MLP:
         self.loss: Loss | None = None
         if loss is not None:
             self.loss = get_loss(loss)
-        elif self.activations[-1] in _LOSS_OF_OUTPUT:
-            self.loss = LOSSES[_LOSS_OF_OUTPUT[self.activations[-1]]]
+        elif self.activations[-1] in LOSS_OF_OUTPUT:
+            self.loss = LOSSES[LOSS_OF_OUTPUT[self.activations[-1]]]
         self._check_outputs()
-        self.dropout = _check_dropout(dropout, layers)
+        self.dropout = check_dropout(dropout, layers)
         self.l1, self.l2 = check_real("l1", l1), check_real("l2", l2)
         self.reduction = check_choice("reduction", reduction, ("mean", "sum"))
         self.huber_delta = check_real("huber_delta", huber_delta)
         if self.huber_delta == 0:
             raise InputError("huber_delta=0 must be positive; loss='absolute_error' is its limit.")
-        self.dtype = _check_dtype(dtype)
+        self.dtype = check_dtype(dtype)
         self._backend = get_backend(backend)
         if n_threads is not None:
             check_integer("n_threads", n_threads, 1, 1024)
         self.n_threads = n_threads
-        self._random = _random_state(seed)
+        self._random = check_seed(seed)
         self.history: History | None = None
         self.metadata: dict[str, Any] = {}
         self._layout = Layout.of(self.sizes)
@@ -264,7 +254,7 @@ class MLP:
             The loss is no longer finite. The model has the last finite weights, `history` the epochs before.
         """
         self._check_trainable()
-        loss = self.loss or _loss_for(y, self.sizes[-1])
+        loss = self.loss or loss_for_targets(y, self.sizes[-1])
         data = self._data(loss, x, y, sample_weight, class_weight)
         n = len(data.x)
         epochs = check_integer("epochs", epochs)
@@ -286,6 +276,7 @@ class MLP:
             if not callable(callback):
                 raise InputError(f"callbacks contains {callback!r}, which cannot be called.")
         self.loss = loss
+        engine = self._engine()
 
         stopping = Stopping(
             target_loss=target_loss,
@@ -299,23 +290,22 @@ class MLP:
         def measure() -> dict[str, Any]:
             row: dict[str, Any] = {}
             if held_out:
-                row |= {f"val_{name}": value for name, value in self._measure(held_out, natural).items()}
+                row |= {f"val_{name}": value for name, value in engine.measure(loss, held_out, natural).items()}
             if names:
-                scores = self._measure(data, names)
+                scores = engine.measure(loss, data, names)
                 row |= {name: scores[name] for name in names}
             if gradient_norms:
-                row["gradient_norms"] = [float(np.linalg.norm(g)) for g in self._gradients(data).weights]
+                row["gradient_norms"] = [float(np.linalg.norm(g)) for g in engine.gradients(data).weights]
             return row
 
         # Gradients may go straight into the weights where nothing else is to be done with them.
         direct = isinstance(rule, SGD) and not rule.momentum and not self.l1 and max_norm == np.inf
         backend = self._backend
         params = backend.asarray(self._params)
-        net = self._network(params, rows, [1 - p for p in self.dropout] + [1.0])
+        net = engine.network(params, rows, [1 - p for p in self.dropout] + [1.0])
         mean = self.reduction == "mean"
         objective = {"mean": mean, "l1": self.l1, "l2": self.l2, "max_norm": max_norm}
         state = rule.init(params, backend.zeros, direct=direct and rows <= net.chunk, **objective)
-        weight = float(data.weights.sum(dtype=np.float64)) if data.weights.size else float(n)
 
         def publish() -> np.ndarray:
             host = backend.to_host(params)
@@ -337,19 +327,19 @@ class MLP:
             batch_size=rows,
             shuffle=self._random if shuffle and rows < n else None,
             dropout_seed=int(self._random.randint(1 << 62)) if any(self.dropout) else 0,
-            total_weight=weight if mean else 1.0,
+            total_weight=data.total_weight() if mean else 1.0,
             stopping=stopping,
             measure=measure,
             publish=publish,
             callbacks=callbacks,
             model=self,
             history=self.history,
-            progress=_progress_bar(progress, epochs),
+            progress=progress_bar(progress, epochs),
         ).run()
 
     def predict_raw(self, x: Any) -> np.ndarray:
         """Values of the last layer (N, O), before the loss's link."""
-        return self._raw(check_features(x, self.sizes[0], self.dtype))
+        return self._engine().raw(check_features(x, self.sizes[0], self.dtype))
 
     def predict_proba(self, x: Any) -> np.ndarray:
         """What the network predicts, (N, O): probabilities of the classes, rates, or values."""
@@ -358,18 +348,14 @@ class MLP:
 
     def predict(self, x: Any) -> np.ndarray:
         """Class indices (N,), labels 0 or 1 ((N,) or (N, O)) of a sigmoid, or values ((N,) if there is one output)."""
-        out = self.predict_proba(x)
-        if self.loss and self.loss.name == "softmax_cross_entropy":
-            return out.argmax(axis=1)
-        if self.loss and self.loss.classifies:
-            out = (out >= 0.5).astype(np.int64)
-        return out[:, 0] if out.shape[1] == 1 else out
+        out = predictions(self.loss, self.predict_proba(x))
+        return out[:, 0] if out.ndim == 2 and out.shape[1] == 1 else out
 
     def evaluate(self, x: Any, y: Any, sample_weight: Any = None, metrics: Sequence[str] | None = None) -> dict:
         """Loss (without penalties) and metrics on given data: ``{"loss": …, "accuracy": …}``."""
         loss = self._known_loss()
         names = ["accuracy" if loss.classifies else "r2"] if metrics is None else list(metrics)
-        return self._measure(self._data(loss, x, y, sample_weight, None), names)
+        return self._engine().measure(loss, self._data(loss, x, y, sample_weight), names)
 
     def gradients(self, x: Any, y: Any, sample_weight: Any = None, *, per_sample: bool = False) -> Gradients:
         """Loss and gradients at the present parameters, by backpropagation, penalties included, without dropout.
@@ -377,10 +363,10 @@ class MLP:
         With per_sample each sample is taken as a batch of its own, and every entry has N as its first axis.
         """
         self._check_trainable()
-        data = self._data(self._known_loss(), x, y, sample_weight, None)
+        engine, data = self._engine(), self._data(self._known_loss(), x, y, sample_weight)
         if not per_sample:
-            return self._gradients(data)
-        each = [self._gradients(data, np.array([i])) for i in range(len(data.x))]
+            return engine.gradients(data)
+        each = [engine.gradients(data, np.array([i])) for i in range(len(data.x))]
         return Gradients(
             np.array([g.loss for g in each]),
             [np.stack(layer) for layer in zip(*(g.weights for g in each), strict=True)],
@@ -389,17 +375,14 @@ class MLP:
 
     def numerical_gradient(self, x: Any, y: Any, sample_weight: Any = None) -> Gradients:
         """The same as `gradients` by central differences of the loss in float64: slow, for checking."""
-        loss = self._known_loss()
-        twin = MLP.__new__(MLP)
-        twin.__dict__ |= self.__dict__ | {"dtype": np.dtype(np.float64), "_backend": get_backend("numpy")}
-        twin._params = self._params.astype(np.float64)
-        data = twin._data(loss, x, y, sample_weight, None)
+        at = self._params.astype(np.float64)
+        double = replace(self._engine(), params=at.copy(), backend=get_backend("numpy"))
+        data = self._data(self._known_loss(), x, y, sample_weight, dtype=at.dtype)
 
         def value(params: np.ndarray) -> float:
-            twin._params[...] = params
-            return float(twin._gradients(data).loss)
+            double.params[...] = params
+            return float(double.gradients(data).loss)
 
-        at = self._params.astype(np.float64)
         flat = numerical_gradient(value, at)
         return Gradients(value(at), self._layout.weights(flat), self._layout.biases(flat))
 
@@ -484,118 +467,41 @@ class MLP:
             return n
         return min(check_integer("batch_size", batch_size, 1, 1 << 62), n)
 
-    def _data(self, loss: Loss, x: Any, y: Any, sample_weight: Any, class_weight: Any, name: str = "") -> Data:
-        x = check_features(x, self.sizes[0], self.dtype, f"{name}x")
-        labels, targets = check_targets(y, loss, len(x), self.sizes[-1], self.dtype, f"{name}y")
-        weights = check_weights(sample_weight, len(x), self.dtype, f"{name}sample_weight")
+    def _engine(self) -> Engine:
+        return Engine(
+            layout=self._layout,
+            activations=self.activations,
+            loss=self.loss,
+            huber_delta=self.huber_delta,
+            mean=self.reduction == "mean",
+            l1=self.l1,
+            l2=self.l2,
+            params=self._params,
+            backend=self._backend,
+            n_threads=self.n_threads,
+        )
+
+    def _data(
+        self,
+        loss: Loss,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        class_weight: Any = None,
+        name: str = "",
+        dtype: np.dtype | None = None,
+    ) -> Data:
+        dtype = dtype or self.dtype
+        x = check_features(x, self.sizes[0], dtype, f"{name}x")
+        labels, targets = check_targets(y, loss, len(x), self.sizes[-1], dtype, f"{name}y")
+        weights = check_weights(sample_weight, len(x), dtype, f"{name}sample_weight")
         by_class = check_class_weight(class_weight, labels, targets, loss)
         if by_class is not None:
             by_class = by_class * (weights if weights.size else 1)
-            weights = check_weights(by_class, len(x), self.dtype, "class_weight times sample_weight")
-        return Data(*map(_read_only, (x, labels, targets, weights)))
+            weights = check_weights(by_class, len(x), dtype, "class_weight times sample_weight")
+        return Data.read_only(x, labels, targets, weights)
 
     def _validation(self, loss: Loss, given: Any) -> Data:
         if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
             raise InputError("validation_data must be (x, y) or (x, y, sample_weight).")
-        return self._data(loss, given[0], given[1], given[2] if len(given) == 3 else None, None, "validation ")
-
-    def _network(self, params: np.ndarray, rows: int, keep: Sequence[float]) -> Network:
-        names = list(self.activations)
-        if self.loss and names[-1] == self.loss.link:
-            names[-1] = "identity"  # the link is part of the loss
-        return build_network(
-            self._layout,
-            [activation_code(name or "identity") for name in names],
-            keep,
-            self.loss.code if self.loss else codes.MEAN_SQUARED_ERROR,
-            self.huber_delta,
-            params,
-            min(rows, CHUNK),
-            self._backend.zeros,
-        )
-
-    def _raw(self, x: np.ndarray) -> np.ndarray:
-        backend = self._backend
-        net = self._network(backend.asarray(self._params), len(x), [1.0] * len(self.activations))
-        out = backend.zeros(len(x) * self.sizes[-1], self.dtype)
-        operations = backend.operations(net, len(x), self.n_threads)
-        backend.run("predict", operations, net, backend.asarray(x), np.arange(len(x)), out)
-        return backend.to_host(out).reshape(len(x), -1)
-
-    def _measure(self, data: Data, names: Sequence[str]) -> dict[str, float]:
-        loss, z = self._known_loss(), self._raw(data.x)
-        targets = np.eye(self.sizes[-1], dtype=self.dtype)[data.labels] if data.labels.size else data.targets
-        weights = data.weights if data.weights.size else np.ones(len(z), self.dtype)
-        total = loss_and_gradient(loss.code, self.huber_delta, z, targets, weights, np.empty_like(z))
-        result = {"loss": total / (float(weights.sum(dtype=np.float64)) if self.reduction == "mean" else 1.0)}
-        predicted: np.ndarray = apply_link(loss.link, z)
-        truth = data.labels if data.labels.size else targets
-        if loss.classifies:
-            multiclass = loss.name == "softmax_cross_entropy"
-            predicted = predicted.argmax(axis=1) if multiclass else (predicted >= 0.5).astype(np.int64)
-            if not data.labels.size:
-                truth = targets.argmax(axis=1) if multiclass else (targets >= 0.5).astype(np.int64)
-        for name in names:
-            result[name] = get_metric(name)(truth, predicted, data.weights if data.weights.size else None)
-        return result
-
-    def _gradients(self, data: Data, samples: np.ndarray | None = None) -> Gradients:
-        backend = self._backend
-        order = np.arange(len(data.x)) if samples is None else samples
-        params = backend.asarray(self._params)
-        net = self._network(params, len(order), [1.0] * len(self.activations))
-        mean = self.reduction == "mean"
-        update = build_update(params, codes.SGD, mean=mean, l1=self.l1, l2=self.l2, zeros=backend.zeros)
-        operations = backend.operations(net, len(order), self.n_threads)
-        loss = backend.run("gradient", operations, net, Data(*map(backend.asarray, data)), update, order, 0, 0, 0.0)
-        flat = backend.to_host(update.into)
-        weight = float(data.weights[order].sum(dtype=np.float64)) if data.weights.size else float(len(order))
-        return Gradients(loss / (weight if mean else 1), self._layout.weights(flat), self._layout.biases(flat))
-
-
-def _read_only(array: np.ndarray) -> np.ndarray:
-    view = array.view()
-    view.flags.writeable = False
-    return view
-
-
-def _loss_for(y: Any, outputs: int) -> Loss:
-    kind = np.asarray(y).dtype.kind
-    if kind in "biu":
-        return LOSSES["softmax_cross_entropy" if outputs > 1 else "binary_cross_entropy"]
-    return LOSSES["mean_squared_error"]
-
-
-def _check_dtype(dtype: Any) -> np.dtype:
-    try:
-        kind = np.dtype(dtype)
-    except TypeError:
-        kind = None
-    if kind not in (np.dtype(np.float32), np.dtype(np.float64)):
-        raise InputError(f"dtype={dtype!r} must be 'float32' or 'float64'.")
-    return kind
-
-
-def _check_dropout(dropout: float | Sequence[float], layers: int) -> list[float]:
-    given = [dropout] * max(layers - 1, 1) if np.isscalar(dropout) else list(dropout)  # type: ignore[arg-type]
-    checked = [check_real("dropout", p, 0, 1, open_end=True) for p in given]
-    if not np.isscalar(dropout) and len(given) != layers - 1:
-        raise InputError(f"dropout has {len(given)} entries, but the network has {layers - 1} hidden layers.")
-    return checked[: layers - 1]
-
-
-def _random_state(seed: Any) -> np.random.RandomState:
-    if isinstance(seed, np.random.RandomState):
-        return seed
-    if seed is not None:
-        seed = check_integer("seed", seed, 0, 2**32 - 1)
-    return np.random.RandomState(seed)
-
-
-def _progress_bar(progress: bool | None, epochs: int) -> Any:
-    if progress is False:
-        return None
-    from tqdm import tqdm
-
-    # disable=None: tqdm's own rule, off where standard error is not a terminal
-    return tqdm(total=epochs, unit="epoch", disable=None if progress is None else False, leave=False)
+        return self._data(loss, given[0], given[1], given[2] if len(given) == 3 else None, name="validation ")

@@ -75,6 +75,20 @@ class Data(NamedTuple):
     targets: np.ndarray  # (N, O) real
     weights: np.ndarray  # (N,) real, or empty: all samples weigh 1
 
+    @classmethod
+    def read_only(cls, *arrays: np.ndarray) -> Data:
+        """The arrays as views that cannot be written: compiled code then has one type for them, whoever made them."""
+        views = [array.view() for array in arrays]
+        for view in views:
+            view.flags.writeable = False
+        return cls(*views)
+
+    def total_weight(self, samples: np.ndarray | slice = slice(None)) -> float:
+        """Σ s over the given samples, all by default."""
+        if self.weights.size:
+            return float(self.weights[samples].sum(dtype=np.float64))
+        return float(len(self.x[samples]) if isinstance(samples, slice) else len(samples))
+
 
 class Layout(NamedTuple):
     """Where everything lies in the flat parameter buffer."""

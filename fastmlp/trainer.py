@@ -17,7 +17,7 @@ from fastmlp.optimizers import State
 from fastmlp.schedules import Schedule
 from fastmlp.stopping import Stopping
 
-__all__ = ["Callback", "Epoch", "Training"]
+__all__ = ["Callback", "Epoch", "Training", "progress_bar"]
 
 # A call into compiled code cannot be interrupted, so a long epoch is run in spans of about this many multiply-adds
 # (a second or so); between spans a Ctrl-C is seen.
@@ -150,3 +150,12 @@ class Training:
             "scaled, exploding gradients. Try a tenth of the learning rate, standardise x (and y in regression), or "
             f"clip gradients with max_norm=1. The model keeps the last finite weights, {kept}."
         )
+
+
+def progress_bar(progress: bool | None, epochs: int) -> Any:
+    """A bar of epochs on standard error; None asks for one only if that is a terminal."""
+    if progress is False:
+        return None
+    from tqdm import tqdm
+
+    return tqdm(total=epochs, unit="epoch", disable=False if progress else None, leave=False)

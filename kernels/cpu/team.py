@@ -18,7 +18,7 @@ from numba.extending import intrinsic, register_jitable
 __all__ = ["LINE", "Team", "barrier", "make_teams", "share"]
 
 LINE = 8  # int64 or float64 in a cache line: what threads write must not share one
-_SPINS = 4096  # about 100 µs of pauses; then each further look gives the core away
+_SPINS = 256  # about 10 µs of pauses; then each further look gives the core away
 
 _I64 = ir.IntType(64)
 
