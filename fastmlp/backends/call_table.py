@@ -8,7 +8,6 @@ compiled at all.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,8 +15,8 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic, overload_method
+from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, infer_getattr, signature
+from numba.extending import lower_builtin
 
 from fastmlp.backends.compile_cache import cached
 from fastmlp.kernels import cpu
@@ -30,68 +29,64 @@ class CallTable:
 
     def __init__(self, options: dict[str, Any]) -> None:
         self.dispatchers = {operation.__name__: cached(operation, options) for operation in cpu.OPERATIONS}
-        for view in cpu.VIEWS:
-            overload_method(types.NamedTuple, view.__name__, jit_options=options)(_inlined(view))  # type: ignore[call-arg]
-        for index, operation in enumerate(cpu.OPERATIONS):
-            method = _called(index, operation)
-            overload_method(types.NamedTuple, operation.__name__, jit_options=options)(method)  # type: ignore[call-arg]
+        methods = {view.__name__: _inlined(view) for view in cpu.VIEWS}
+        methods |= {operation.__name__: _called(i, operation) for i, operation in enumerate(cpu.OPERATIONS)}
+
+        @infer_getattr
+        class TeamMethods(AttributeTemplate):
+            key = types.NamedTuple
+
+            def generic_resolve(self, team, name):
+                if team.instance_class is cpu.Team and name in methods:
+                    return types.BoundFunction(methods[name], team)
+                return None
 
     def fill(self, team: cpu.Team, names: Sequence[str], samples: np.ndarray) -> None:
         """Compile or load the named operations for the dtype of the team's scratch, and enter their addresses."""
-        real = numba.from_dtype(team.scratch.dtype)
         for index, operation in enumerate(cpu.OPERATIONS):
             if operation.__name__ in names:
-                _, parameters = cpu.numba_signature(operation, numba.typeof(team), real, numba.typeof(samples))
+                _, parameters = cpu.numba_signature(operation, numba.typeof(team), numba.typeof(samples))
                 dispatcher = self.dispatchers[operation.__name__]
                 dispatcher.compile(parameters)
                 compiled = dispatcher.overloads[parameters]
                 team.table[index] = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
 
 
-def _inlined(view: Callable) -> Callable:
-    def method(ops, *_arguments):
-        return view if ops.instance_class is cpu.Team else None
+def _called(index: int, operation: Callable) -> type[AbstractTemplate]:
+    """Method that calls the address in ``team.table[index]`` by Numba's own convention."""
 
-    method.__signature__ = inspect.signature(view)  # type: ignore[attr-defined]  # Numba compares the two
-    return method
+    class Method(AbstractTemplate):
+        key = f"fastmlp.{operation.__name__}"
+
+        def generic(self, arguments, _keywords):
+            # the data array is the only one whose type does not follow from the dtype; it comes first where it comes
+            result, (team, *wanted) = cpu.numba_signature(operation, self.this, arguments[0])
+            for want, have in zip(wanted, arguments, strict=True):
+                if isinstance(want, types.Array) and want != have:
+                    return None
+            return signature(result, *wanted, recvr=team)
+
+    @lower_builtin(Method.key, types.NamedTuple, types.VarArg(types.Any))
+    def lower(context, builder, sig, values):
+        team, convention = sig.args[0], context.call_conv
+        place = team.fields.index("table")
+        table = context.make_array(team.types[place])(context, builder, builder.extract_value(values[0], place))
+        address = builder.load(builder.gep(table.data, [ir.Constant(ir.IntType(64), index)]))
+        function = builder.inttoptr(address, convention.get_function_type(sig.return_type, sig.args).as_pointer())
+        _, value = convention.call_function(builder, function, sig.return_type, sig.args, values)
+        return value
+
+    return Method
 
 
-def _called(index: int, operation: Callable) -> Callable:
-    call = _call_intrinsic(index, operation)
+def _inlined(view: cpu.View) -> type[AbstractTemplate]:
+    """Method that emits its code in place; `view` has its typing and its code."""
 
-    def method(ops, *arguments):
-        return (lambda ops, *arguments: call(ops, arguments)) if ops.instance_class is cpu.Team else None
+    class Method(AbstractTemplate):
+        key = f"fastmlp.{view.__name__}"
 
-    return method
+        def generic(self, arguments, _keywords):
+            return signature(view.result(arguments[0]), arguments[0], *view.rest, recvr=self.this)
 
-
-def _call_intrinsic(index: int, operation: Callable):
-    """Intrinsic (team, arguments) that calls the address in ``team.table[index]`` by Numba's own convention."""
-
-    @intrinsic
-    def call(typingctx, team, arguments):
-        real = team.types[team.fields.index("scratch")].dtype
-        # the data array is the only one whose type is not fixed by the dtype; where an operation has it, it is first
-        result, wanted = cpu.numba_signature(operation, team, real, arguments.types[0])
-        for want, have in zip(wanted[1:], arguments.types, strict=True):
-            if isinstance(want, types.Array) and want != have:
-                raise numba.errors.TypingError(f"{operation.__name__} takes {want}, not {have}")
-
-        def codegen(context, builder, signature, values):
-            packed = cgutils.unpack_tuple(builder, values[1])
-            converted = [
-                context.cast(builder, value, have, want)
-                for value, have, want in zip(packed, arguments.types, wanted[1:], strict=True)
-            ]
-            table_type = team.types[team.fields.index("table")]
-            table = builder.extract_value(values[0], team.fields.index("table"))
-            data = context.make_array(table_type)(context, builder, table).data
-            address = builder.load(builder.gep(data, [ir.Constant(ir.IntType(64), index)]))
-            kind = context.call_conv.get_function_type(result, wanted)
-            function = builder.inttoptr(address, kind.as_pointer())
-            _, value = context.call_conv.call_function(builder, function, result, wanted, [values[0], *converted])
-            return value if result is not types.none else context.get_dummy_value()
-
-        return result(team, arguments), codegen
-
-    return call
+    lower_builtin(Method.key, types.NamedTuple, types.VarArg(types.Any))(view.lower)
+    return Method

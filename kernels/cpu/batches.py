@@ -2,48 +2,9 @@
 
 from fastmlp.kernels.cpu.signatures import Indices, Labels, Matrix, Samples, Targets, Vector, Weights
 from fastmlp.kernels.cpu.team import barrier, share
-from numba import types
-from numba.extending import intrinsic, register_jitable
-from numba.np.arrayobj import populate_array
+from numba.extending import register_jitable
 
-__all__ = ["copy", "gather", "gather_targets", "gather_weights", "matrix", "vector", "weight_sum"]
-
-
-def _view(dimensions):
-    """Intrinsic (flat, offset, rows, columns) -> C-ordered view of a buffer that the caller keeps alive.
-
-    Unlike a slice and a reshape it is a few instructions, and takes no reference.
-    """
-
-    @intrinsic
-    def view(typingctx, flat, offset, rows, columns):
-        kind = types.Array(flat.dtype, dimensions, "C")
-
-        def codegen(context, builder, signature, args):
-            source = context.make_array(signature.args[0])(context, builder, args[0])
-            size = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(flat.dtype)))
-            result = context.make_array(kind)(context, builder)
-            shape, strides = [args[2]], [size]
-            if dimensions == 2:
-                shape, strides = [args[2], args[3]], [builder.mul(args[3], size), size]
-            data = builder.gep(source.data, [args[1]])
-            populate_array(result, data=data, shape=shape, strides=strides, itemsize=size, meminfo=None, parent=None)
-            return result._getvalue()
-
-        return kind(flat, types.intp, types.intp, types.intp), codegen
-
-    return view
-
-
-_matrix_view, _vector_view = _view(2), _view(1)
-
-
-def matrix(ops, flat, offset, rows, columns):
-    return _matrix_view(flat, offset, rows, columns)
-
-
-def vector(ops, flat, offset, length):
-    return _vector_view(flat, offset, length, 0)
+__all__ = ["copy", "gather", "gather_targets", "gather_weights", "weight_sum"]
 
 
 @register_jitable

@@ -39,8 +39,12 @@ class Weights:
     """(N,) real, read-only."""
 
 
-def numba_signature(operation: Callable, team: types.Type, real: types.Type, samples: types.Type):
-    """Numba's types of an operation: (result, (parameters, …)). samples is the type of the data array."""
+def numba_signature(operation: Callable, team: types.NamedTuple, samples: types.Type):
+    """Numba's types of an operation: (result, (team, parameters, …)).
+
+    The team's scratch has the dtype of the network; samples is the type of the data array.
+    """
+    real = team.types[team.fields.index("scratch")].dtype
     kinds = {
         int: types.int64,
         float: types.float64,
