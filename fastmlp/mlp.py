@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,9 @@ from fastmlp.stopping import Stopping
 from fastmlp.trainer import Callback, Training, progress_bar
 
 __all__ = ["MLP"]
+
+# What a model file keeps beside the arrays, the name of the loss and the dtype.
+_SAVED = ("sizes", "activations", "dropout", "l1", "l2", "reduction", "huber_delta", "metadata")
 
 
 class MLP:
@@ -169,10 +173,10 @@ class MLP:
     def summary(self) -> str:
         """A table of the layers and their parameter counts."""
         rows = [f"{'layer':>5}  {'inputs':>8}  {'outputs':>8}  {'activation':<12}{'parameters':>12}"]
-        for l, (i, o) in enumerate(zip(self.sizes, self.sizes[1:], strict=False)):
+        for l, (i, o) in enumerate(pairwise(self.sizes)):
             name = self.activations[l] or (self.loss.link if self.loss else "by the loss")
             rows.append(f"{l + 1:>5}  {i:>8}  {o:>8}  {name:<12}{i * o + o:>12,}")
-        total = sum(i * o + o for i, o in zip(self.sizes, self.sizes[1:], strict=False))
+        total = sum(i * o + o for i, o in pairwise(self.sizes))
         loss = self.loss.name if self.loss else "chosen at the first fit"
         return "\n".join([*rows, f"total {total:,} parameters, {self.dtype}, loss {loss}, backend {self.backend}"])
 
@@ -326,7 +330,7 @@ class MLP:
             epochs=epochs,
             batch_size=rows,
             shuffle=self._random if shuffle and rows < n else None,
-            dropout_seed=int(self._random.randint(1 << 62)) if any(self.dropout) else 0,
+            dropout_seed=int(self._random.randint(1 << 62, dtype=np.int64)) if any(self.dropout) else 0,
             total_weight=data.total_weight() if mean else 1.0,
             stopping=stopping,
             measure=measure,
@@ -388,51 +392,32 @@ class MLP:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to a safetensors file, whole or not at all."""
-        tensors: dict[str, np.ndarray] = {}
-        for l, (w, b) in enumerate(zip(self.weights, self.biases, strict=True)):
-            tensors |= {f"layers.{l}.weight": w, f"layers.{l}.bias": b}
-        header = {
-            "sizes": list(self.sizes),
-            "activations": self.activations,
-            "loss": self.loss.name if self.loss else None,
-            "dropout": self.dropout,
-            "l1": self.l1,
-            "l2": self.l2,
-            "reduction": self.reduction,
-            "huber_delta": self.huber_delta,
-            "dtype": str(self.dtype),
-            "metadata": self.metadata,
-        }
+        tensors = {f"layers.{l}.weight": w for l, w in enumerate(self.weights)}
+        tensors |= {f"layers.{l}.bias": b for l, b in enumerate(self.biases)}
+        loss = self.loss.name if self.loss else None
+        header = {name: getattr(self, name) for name in _SAVED} | {"loss": loss, "dtype": str(self.dtype)}
         save_model(path, tensors, header)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, backend: str | None = None, n_threads: int | None = None) -> MLP:
         """Read a model that `save` wrote. ModelFileError if the file is anything else; nothing in it is executed."""
         tensors, header = load_model(path)
+        where = get_backend(backend).name  # a missing backend is not the file's fault
         try:
             layers = len(header["sizes"]) - 1
-            expected = {f"layers.{l}.{kind}" for l in range(layers) for kind in ("weight", "bias")}
-            if set(tensors) != expected:
-                raise InputError(f"it holds the arrays {sorted(tensors)} instead of {sorted(expected)}")
-            shapes = [tensors[f"layers.{l}.weight"].shape for l in range(layers)]
-            if shapes != [tuple(pair) for pair in zip(header["sizes"], header["sizes"][1:], strict=False)]:
-                raise InputError(f"its weights have shapes {shapes}, its sizes are {header['sizes']}")
-            names = header["activations"]
-            model = cls(
-                header["sizes"],
-                [name or "identity" for name in names],
-                loss=header["loss"],
-                dropout=header["dropout"],
-                **{key: header[key] for key in ("l1", "l2", "reduction", "huber_delta", "dtype")},
-                initializer="zeros",
-                backend=backend,
-                n_threads=n_threads,
-            )
+            parts = [[tensors.pop(f"layers.{l}.{kind}") for l in range(layers)] for kind in ("weight", "bias")]
+            if tensors:
+                raise InputError(f"it holds arrays that belong to no layer: {', '.join(tensors)}")
+            settings = {name: header[name] for name in (*_SAVED, "loss", "dtype")}
+            sizes, names, metadata = (settings.pop(name) for name in ("sizes", "activations", "metadata"))
+            shapes = [w.shape for w in parts[0]]
+            if shapes != [(i, o) for i, o in pairwise(sizes)] or not isinstance(metadata, dict):
+                raise InputError(f"its weights have shapes {shapes} and its sizes are {sizes}")
+            known = [*names[:-1], names[-1] or "identity"]
+            model = cls(sizes, known, **settings, initializer="zeros", backend=where, n_threads=n_threads)
             model.activations[-1] = names[-1]
-            model.set_parameters(*([tensors[f"layers.{l}.{k}"] for l in range(layers)] for k in ("weight", "bias")))
-            if not isinstance(header["metadata"], dict):
-                raise InputError("its metadata is not a dictionary")
-            model.metadata = header["metadata"]
+            model.set_parameters(*parts)
+            model.metadata = metadata
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelFileError(f"{os.fspath(path)!r} is not a usable fastmlp model: {error}.") from None
         return model
