@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -116,21 +117,12 @@ class Training:
         lr = self.schedule.rates(self.lr, epoch, self.epochs, steps, monitored)
         work = float(np.dot(self.net.fan_in, self.net.fan_out)) * min(self.batch_size, len(order))
         span = max(1, int(_SPAN_WORK / work))
-        loss, begin = 0.0, time.perf_counter()
         rates = self.rates(self.state.step, lr)
+        of = partial(self._arguments, order, rates)
+        self.backend.prepare("train_epoch", self.operations, *of(slice(0, span)))
+        loss, begin = 0.0, time.perf_counter()
         for first in range(0, steps, span):
-            loss += self.backend.run(
-                "train_epoch",
-                self.operations,
-                self.net,
-                self.data,
-                self.state.update,
-                order[first * self.batch_size : (first + span) * self.batch_size],
-                self.batch_size,
-                rates[first : first + span],
-                self.dropout_seed,
-                self.state.step,
-            )
+            loss += self.backend.run("train_epoch", self.operations, *of(slice(first, first + span)))
             done = min(span, steps - first)
             self.state.step += done
             self.history.updates += done
@@ -141,6 +133,15 @@ class Training:
             "seconds": seconds,
             "samples_per_second": len(order) / seconds,
         }
+
+    def _arguments(self, order: np.ndarray, rates: np.ndarray, steps: slice) -> tuple:
+        """Of `fastmlp.step.train_epoch` after ops, for some of an epoch's steps."""
+        samples = order[steps.start * self.batch_size : steps.stop * self.batch_size]
+        state = self.state
+        return (
+            *(self.net, self.data, state.update, samples, self.batch_size, rates[steps]),
+            *(self.dropout_seed, state.step),
+        )
 
     def _divergence(self, epoch: int, row: dict[str, Any]) -> str:
         kept = f"those after epoch {epoch - 1}" if epoch > 1 else "the initial ones"

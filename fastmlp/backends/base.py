@@ -46,5 +46,9 @@ class Backend(ABC):
         """
 
     @abstractmethod
+    def prepare(self, entry: str, operations: Any, *arguments: Any) -> None:
+        """Do what must be done once before `run` with such arguments, so that `run` can be timed."""
+
+    @abstractmethod
     def run(self, entry: str, operations: Any, *arguments: Any) -> float:
         """Run ``fastmlp.step.<entry>(ops, *arguments)``; the sum of what the threads return."""

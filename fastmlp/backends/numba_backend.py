@@ -18,7 +18,7 @@ from fastmlp.backends.call_table import CallTable
 from fastmlp.backends.compile_cache import cached
 from fastmlp.backends.threads import choose_threads
 from fastmlp.kernels import cpu
-from fastmlp.network import Data, Network, aligned_zeros
+from fastmlp.network import Network, aligned_zeros
 
 __all__ = ["NumbaBackend"]
 
@@ -91,14 +91,25 @@ class NumbaBackend(Backend):
         pool = ThreadPoolExecutor(size) if size > 1 else None
         return _Crew(cpu.make_teams(size, scratch, len(cpu.OPERATIONS)), pool, set())
 
+    def prepare(self, entry, operations, *arguments):
+        team, ready = operations.teams[0], operations.ready
+        if entry in ready:
+            return
+        with _COMPILING:
+            recorder, function = _Recorder(), getattr(step, entry)
+            call = inspect.signature(function).bind(recorder, *arguments).arguments
+            # one sample and one update pass the same branches as all of them
+            function(**call | {name: call[name][:1] for name in ("order", "rates") if name in call})
+            samples = call["data"].x if "data" in call else call["x"]
+            TABLE.fill(team, recorder.names, samples)
+            _ENTRIES[entry].compile(tuple(numba.typeof(argument) for argument in (team, *arguments)))
+        ready.add(entry)
+
     def run(self, entry, operations, *arguments):
-        teams, pool, ready = operations
         # One thread that fails or is interrupted before it joins would leave the others waiting at the barrier for
         # ever. So compilation is over before any starts, and with a pool this thread only waits for Ctrl-C.
-        if entry not in ready:
-            with _COMPILING:
-                self._compile(entry, teams[0], arguments)
-            ready.add(entry)
+        self.prepare(entry, operations, *arguments)
+        teams, pool, _ = operations
         if pool is None:
             return _ENTRIES[entry](teams[0], *arguments)
         teams[0].sync[:] = 0
@@ -109,13 +120,6 @@ class NumbaBackend(Backend):
             wait(futures)
             raise
         return sum(future.result() for future in futures)
-
-    def _compile(self, entry: str, team: cpu.Team, arguments: tuple) -> None:
-        recorder = _Recorder()
-        getattr(step, entry)(recorder, *arguments)
-        _, data, *_ = arguments
-        TABLE.fill(team, recorder.names, data.x if isinstance(data, Data) else data)
-        _ENTRIES[entry].compile(tuple(numba.typeof(argument) for argument in (team, *arguments)))
 
     @staticmethod
     def compilations() -> int:

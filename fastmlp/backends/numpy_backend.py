@@ -36,6 +36,9 @@ class NumpyBackend(Backend):
     def operations(self, net: Network, rows: int, n_threads: int | None) -> NumpyOps:
         return NumpyOps()
 
+    def prepare(self, entry, operations, *arguments) -> None:
+        """Nothing: the interpreter is always ready."""
+
     def run(self, entry, operations, *arguments):
         # A diverging run overflows on its way to infinity; the trainer reports that from the loss, once.
         with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
