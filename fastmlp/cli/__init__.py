@@ -1,0 +1,59 @@
+"""The command ``fastmlp``: train, predict, evaluate, info.
+
+Exit codes: 0 done; 1 something given cannot be used, with one line on standard error; 2 wrong usage; 130 interrupted.
+Any other exception is a bug and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib import import_module
+
+from fastmlp.cli.parser import build_parser
+from fastmlp.cli.text import one_line
+from fastmlp.errors import FastmlpError
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; None means the arguments of this process. Gives the exit code; wrong usage raises SystemExit."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names from data and models may hold what a terminal cannot show
+            stream.reconfigure(errors="backslashreplace")
+    parser = build_parser()
+    arguments = parser.parse_args(argv)
+    if arguments.command is None:
+        parser.print_help()
+        return 2
+    try:
+        # Each command is a module that holds a function of the same name, imported only when it is called.
+        command = getattr(import_module(f"fastmlp.cli.{arguments.command}"), arguments.command)
+        code = command(arguments)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # the reader has seen enough, as in ``fastmlp predict … | head``
+        return _fail("")
+    except (FastmlpError, OSError) as error:
+        return _fail(f"error: {error}")
+    except MemoryError as error:
+        return _fail(f"error: The memory does not suffice: {error}. Use fewer or smaller layers, or less data.")
+    except KeyboardInterrupt:
+        _fail("interrupted")
+        return 130
+
+
+def _fail(message: str) -> int:
+    if message:
+        print(f"fastmlp: {one_line(message)}", file=sys.stderr)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # What cannot be written would be tried again, and reported again, when the interpreter ends.
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1

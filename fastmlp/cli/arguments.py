@@ -1,0 +1,97 @@
+"""From the text of an argument to its value, or a usage error."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from argparse import ArgumentTypeError
+from collections.abc import Callable, Collection
+
+__all__ = ["batch_size", "choices", "column", "delimiter", "real", "reals", "sizes", "texts", "whole"]
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """A whole number from low to high."""
+
+    def convert(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = low - 1
+        if not low <= number <= high:
+            raise ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high}")
+        return number
+
+    return convert
+
+
+def real(low: float = -math.inf, high: float = math.inf, *, above: bool = False) -> Callable[[str], float]:
+    """A finite number from low to below high; with `above`, not low itself."""
+
+    def convert(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not (math.isfinite(number) and low <= number < high) or (above and number == low):
+            start = "" if low == -math.inf else f" {'above' if above else 'from'} {low:g}"
+            end = "" if high == math.inf else f" to below {high:g}"
+            raise ArgumentTypeError(f"{text!r} is not a finite number{start}{end}")
+        return number
+
+    return convert
+
+
+def reals(low: float, high: float) -> Callable[[str], float | list[float]]:
+    """One number for all, or a list separated by commas."""
+
+    def convert(text: str) -> float | list[float]:
+        numbers = [real(low, high)(part) for part in text.split(",")]
+        return numbers[0] if len(numbers) == 1 else numbers
+
+    return convert
+
+
+def sizes(text: str) -> list[int]:
+    """Widths of hidden layers; "none" for no such layer."""
+    return [] if text == "none" else [whole(1, 1 << 20)(part) for part in text.split(",")]
+
+
+def batch_size(text: str) -> int | str:
+    """A number of samples, or "full"."""
+    return text if text == "full" else whole(1, 1 << 62)(text)
+
+
+def choices(known: Collection[str]) -> Callable[[str], str | list[str]]:
+    """One name for all, or a list separated by commas."""
+
+    def convert(text: str) -> str | list[str]:
+        names = text.split(",")
+        for name in names:
+            if name not in known:
+                raise ArgumentTypeError(f"{name!r} is unknown. Choose one of: {', '.join(known)}")
+        return names[0] if len(names) == 1 else names
+
+    return convert
+
+
+def texts(text: str) -> list[str]:
+    """Texts separated by commas; one that holds a comma stands in double quotes."""
+    try:
+        return next(csv.reader([text], strict=True), [""])
+    except csv.Error as error:
+        raise ArgumentTypeError(f"{text!r} is not a list separated by commas: {error}") from None
+
+
+def column(text: str) -> str | int:
+    """A column by name, or by number: 0 is the first one, -1 the last one."""
+    return int(text) if re.fullmatch("-?[0-9]{1,9}", text) else text
+
+
+def delimiter(text: str) -> str:
+    r"""One character; "tab" and "\t" are the tabulator."""
+    character = "\t" if text in ("tab", "\\t") else text
+    if len(character) != 1 or character in '"\r\n':
+        raise ArgumentTypeError(f"{text!r} is not one character, such as ';', or 'tab'")
+    return character

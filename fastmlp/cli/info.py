@@ -1,0 +1,48 @@
+"""``fastmlp info``: what there is on this machine."""
+
+from __future__ import annotations
+
+import platform
+from argparse import Namespace
+from importlib.metadata import PackageNotFoundError, version
+
+from fastmlp import __version__
+from fastmlp.backends import available_backends, get_backend
+from fastmlp.backends.threads import choose_threads
+from fastmlp.cli.text import counted
+
+__all__ = ["info"]
+
+_PACKAGES = ("numpy", "numba", "scikit-learn", "safetensors", "matplotlib")
+
+
+def info(arguments: Namespace) -> int:
+    """Run the command."""
+    print(f"fastmlp {__version__}")
+    print(f"Python {platform.python_version()} on {platform.system()} {platform.machine()}")
+    for package in _PACKAGES:
+        print(f"  {package} {_version(package)}")
+    backends = available_backends()
+    print("backends")
+    for name, description in backends.items():
+        print(f"  {name:<6} {description}")
+    print(f"default backend: {get_backend().name}")
+    print(f"threads: up to {choose_threads(None)}")
+    print(f"compiled kernels: {_cache(backends['numba'])}")
+    return 0
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _cache(numba: str) -> str:
+    if numba.startswith("unavailable"):
+        return "none without Numba"
+    from fastmlp.backends.compile_cache import cache_folder
+
+    sizes = [path.stat().st_size for path in cache_folder().rglob("*") if path.is_file()]
+    return f"{counted(len(sizes), 'file')}, {sum(sizes) / 1e6:.1f} MB in {cache_folder()}"

@@ -1,0 +1,100 @@
+"""The network that suits the data, and the targets that suit its loss."""
+
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+from itertools import pairwise
+
+import numpy as np
+
+from fastmlp.cli.preparation import Preparation
+from fastmlp.datasets import Dataset
+from fastmlp.errors import InputError
+from fastmlp.losses import LOSS_OF_OUTPUT, LOSSES
+from fastmlp.mlp import MLP
+
+__all__ = ["build_network", "targets_for"]
+
+_LARGE = 10_000  # samples from which a second hidden layer pays
+
+
+def build_network(arguments: Namespace, dataset: Dataset) -> MLP:
+    """The network of the options, with outputs and loss chosen by the targets where the user did not.
+
+    Raises
+    ------
+    InputError : a loss that does not go with the targets, a single class, or a network beyond the memory.
+    """
+    classes = len(dataset.class_names)
+    hidden = arguments.hidden
+    if hidden is None:
+        hidden = [128] if len(dataset.x) < _LARGE else [128, 64]
+    given = arguments.activation
+    # One name is meant for the hidden layers, and for the output only where there is nothing else.
+    output = given[-1] if isinstance(given, list) else given if not hidden else None
+    loss = arguments.loss or LOSS_OF_OUTPUT.get(output or "") or _natural_loss(classes)
+    _check_loss(loss, dataset)
+    if classes == 0:
+        outputs = 1 if dataset.y.ndim == 1 else dataset.y.shape[1]
+    else:
+        outputs = 1 if classes == 2 and "softmax" not in (LOSSES[loss].link, output) else classes
+    activation = given or ("relu" if hidden else "identity")
+    sizes = [dataset.x.shape[1], *hidden, outputs]
+    _check_memory(sizes, arguments.dtype)
+    return MLP(
+        sizes,
+        activation,
+        loss=loss,
+        dropout=arguments.dropout,
+        l1=arguments.l1,
+        l2=arguments.l2,
+        dtype=arguments.dtype,
+        backend=arguments.backend,
+        n_threads=arguments.threads,
+        seed=arguments.seed,
+    )
+
+
+def targets_for(model: MLP, preparation: Preparation, y: np.ndarray) -> np.ndarray:
+    """Targets as the model's loss takes them, of class indices (N,), or of numbers (N,) or (N, O)."""
+    if not preparation.class_names:
+        return y if preparation.target is None else preparation.target.apply(y)
+    outputs = model.sizes[-1]
+    if outputs == 1 or (model.loss is not None and model.loss.link == "softmax"):
+        return y
+    return np.eye(outputs, dtype=model.dtype)[y]
+
+
+def _natural_loss(classes: int) -> str:
+    if classes == 0:
+        return "mean_squared_error"
+    return "binary_cross_entropy" if classes == 2 else "softmax_cross_entropy"
+
+
+def _check_loss(loss: str, dataset: Dataset) -> None:
+    classes = len(dataset.class_names)
+    if classes == 1:
+        raise InputError(f"All samples have the class {dataset.class_names[0]!r}: there is nothing to tell apart.")
+    if classes == 0 and LOSSES[loss].classifies:
+        raise InputError(
+            f"The loss {loss} is for classes, but the targets are numbers. Use --loss mean_squared_error, or for a "
+            "table --task classification."
+        )
+    if classes and loss == "poisson":
+        raise InputError("The loss poisson is for counts, but the targets are classes. Use --task regression.")
+
+
+def _check_memory(sizes: list[int], dtype: str) -> None:
+    """Refuse what the machine cannot hold: filling it would end this and other programs without a word."""
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # not every system tells
+        return
+    parameters = sum(i * o + o for i, o in pairwise(sizes))
+    needed = 5 * parameters * np.dtype(dtype).itemsize  # weights, gradients, two moments, the last finite weights
+    if needed > memory:
+        raise InputError(
+            f"The network has {parameters:,} parameters and needs {needed / 2**30:.1f} GiB; "
+            f"this machine has {memory / 2**30:.1f}. Use smaller --hidden layers."
+        )

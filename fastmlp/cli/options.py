@@ -1,0 +1,242 @@
+"""The options of the commands, in groups; each says what it does, in which unit, and its default."""
+
+from __future__ import annotations
+
+from argparse import Action, BooleanOptionalAction
+from typing import Any, Protocol
+
+from fastmlp.activations import ACTIVATIONS
+from fastmlp.backends import BACKENDS
+from fastmlp.cli import arguments
+from fastmlp.losses import LOSSES
+
+__all__ = ["add_columns", "add_machine", "add_network", "add_reading", "add_source", "add_training"]
+
+_OPTIMIZERS = ("sgd", "rmsprop", "adam", "adamw")
+_SCHEDULES = (
+    "constant",
+    "step",
+    "exponential",
+    "inverse_scaling",
+    "cosine",
+    "one_cycle",
+    "warm_up",
+    "reduce_on_plateau",
+)
+
+
+class Options(Protocol):
+    """A parser, or a group of its options."""
+
+    def add_argument(self, *names: str, **options: Any) -> Action: ...
+
+
+def add_reading(to: Options) -> None:
+    """How a file is read; in predict and evaluate the defaults come from the model."""
+    to.add_argument(
+        "--folder",
+        metavar="DIR",
+        help="where the IDX files of mnist or fashion-mnist are (default: that name within the folder FASTMLP_DATA)",
+    )
+    to.add_argument(
+        "--download",
+        action="store_true",
+        default=None,
+        help="fetch mnist or fashion-mnist from openml.org if no folder has it",
+    )
+    to.add_argument(
+        "--header",
+        action=BooleanOptionalAction,
+        help="table: whether the first line names the columns; without, they are column0, column1, … "
+        "(default: it does, or as in training)",
+    )
+    to.add_argument(
+        "--skip-lines",
+        type=arguments.whole(0, 1 << 30),
+        metavar="N",
+        help="table: lines to leave out at its start (default: 0, or as in training)",
+    )
+    to.add_argument(
+        "--delimiter",
+        type=arguments.delimiter,
+        metavar="C",
+        help="table: character between fields, or 'tab' (default: a comma, or as in training)",
+    )
+
+
+def add_source(to: Options) -> None:
+    add_reading(to)
+    to.add_argument("--target-file", metavar="FILE", help=".npy file of targets for a .npy DATA")
+    to.add_argument("--test-file", metavar="FILE", help="table to test on, instead of a part of DATA")
+    to.add_argument(
+        "--test-skip-lines",
+        type=arguments.whole(0, 1 << 30),
+        metavar="N",
+        help="lines to leave out at the start of the test file (default: as --skip-lines)",
+    )
+    to.add_argument(
+        "--test-fraction",
+        type=arguments.real(0, 1),
+        metavar="F",
+        help="share of DATA to test on, where it brings no test samples (default: 0.2)",
+    )
+    to.add_argument(
+        "--validation-fraction",
+        type=arguments.real(0, 1),
+        metavar="F",
+        help="share of the training samples to watch the progress on instead (default: 0.1 with "
+        "--patience, else 0; of a .npy file, its end)",
+    )
+
+
+def add_columns(to: Options) -> None:
+    to.add_argument(
+        "--target",
+        type=arguments.column,
+        metavar="COLUMN",
+        help="name or number, 0 for the first, -1 for the last (default: -1)",
+    )
+    to.add_argument(
+        "--task",
+        choices=["auto", "classification", "regression"],
+        help="auto: classification where a target is no number, or where all are whole numbers and at "
+        "most 20 different ones (default: auto)",
+    )
+    to.add_argument(
+        "--categorical",
+        type=arguments.texts,
+        metavar="A,B",
+        help="columns that hold categories (default: those with a value that is no number)",
+    )
+    to.add_argument("--drop-columns", type=arguments.texts, metavar="A,B", help="columns to leave out")
+    to.add_argument(
+        "--missing",
+        choices=["error", "drop", "impute"],
+        help="missing values: refuse them, drop their rows, or put in the mean or a category of their "
+        "own (default: error)",
+    )
+    to.add_argument(
+        "--missing-values",
+        type=arguments.texts,
+        metavar="A,B",
+        help="what stands for no value (default: nothing, ?, NA, NaN, nan)",
+    )
+    to.add_argument("--strip-label", metavar="CHARS", help="characters to drop at the end of each target")
+    to.add_argument(
+        "--standardize",
+        action=BooleanOptionalAction,
+        help="give numeric columns, and features of .npz files, mean 0 and deviation 1 (default: yes; "
+        "a .npy file is left as it is)",
+    )
+
+
+def add_network(to: Options) -> None:
+    to.add_argument(
+        "--hidden",
+        type=arguments.sizes,
+        metavar="N,N",
+        help="widths of the hidden layers, or none (default: 128; from 10,000 samples 128,64)",
+    )
+    to.add_argument(
+        "--activation",
+        type=arguments.choices(ACTIVATIONS),
+        metavar="NAME[,NAME]",
+        help="of all hidden layers, or a list of one for each layer, output included (default: relu): "
+        f"{', '.join(ACTIVATIONS)}",
+    )
+    to.add_argument(
+        "--loss", choices=list(LOSSES), metavar="NAME", help=f"default by the target, see below: {', '.join(LOSSES)}"
+    )
+    to.add_argument(
+        "--dropout",
+        type=arguments.reals(0, 1),
+        default=0.0,
+        metavar="P[,P]",
+        help="probability that a hidden output is dropped in training (default: 0)",
+    )
+    to.add_argument(
+        "--l1",
+        type=arguments.real(0),
+        default=0.0,
+        metavar="R",
+        help="adds R times the sum of |w| to the loss (default: 0)",
+    )
+    to.add_argument(
+        "--l2",
+        type=arguments.real(0),
+        default=0.0,
+        metavar="R",
+        help="adds R/2 times the sum of w² to the loss (default: 0)",
+    )
+    to.add_argument(
+        "--dtype",
+        choices=["float32", "float64"],
+        default="float32",
+        help="of the parameters and the arithmetic (default: float32)",
+    )
+    add_machine(to)
+
+
+def add_training(to: Options) -> None:
+    to.add_argument(
+        "--epochs",
+        type=arguments.whole(1, 1 << 24),
+        metavar="N",
+        help="passes over the data (default: as many as 300,000 samples make, but 10 to 100)",
+    )
+    to.add_argument(
+        "--batch-size",
+        type=arguments.batch_size,
+        metavar="N",
+        help="samples per update: 1 is stochastic, full batch gradient descent (default: 32; from 10,000 samples 128)",
+    )
+    to.add_argument("--optimizer", choices=_OPTIMIZERS, default="adam", help="(default: adam)")
+    to.add_argument(
+        "--lr",
+        type=arguments.real(0, above=True),
+        metavar="R",
+        help="learning rate (default: sgd 0.1, others 0.001; adam and adamw with one_cycle 0.005)",
+    )
+    to.add_argument("--momentum", type=arguments.real(0, 1), metavar="R", help="of sgd (default: 0)")
+    to.add_argument(
+        "--schedule",
+        choices=_SCHEDULES,
+        default="one_cycle",
+        metavar="NAME",
+        help=f"how the learning rate changes (default: one_cycle): {', '.join(_SCHEDULES)}",
+    )
+    to.add_argument(
+        "--class-weight", choices=["balanced"], help="balanced: every class counts the same, whatever its size"
+    )
+    to.add_argument(
+        "--max-norm", type=arguments.real(0, above=True), metavar="R", help="scale longer gradients down to this norm"
+    )
+    to.add_argument(
+        "--patience",
+        type=arguments.whole(1, 1 << 24),
+        metavar="N",
+        help="stop when the loss, that of the validation samples if there are any, has not fallen for N epochs",
+    )
+    to.add_argument("--target-loss", type=arguments.real(), metavar="R", help="stop when that loss is at most R")
+    to.add_argument(
+        "--seed",
+        type=arguments.whole(0, 2**32 - 1),
+        default=0,
+        metavar="N",
+        help="of the split, the initial weights, the batches and the dropout: the same number gives the same run "
+        "(default: 0)",
+    )
+
+
+def add_machine(to: Options) -> None:
+    to.add_argument(
+        "--backend",
+        choices=[*BACKENDS, "auto"],
+        help="where the work is done (default: FASTMLP_BACKEND, else auto: the fastest)",
+    )
+    to.add_argument(
+        "--threads",
+        type=arguments.whole(1, 1024),
+        metavar="N",
+        help="threads of the numba backend (default: as many as the work deserves)",
+    )

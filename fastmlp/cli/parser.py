@@ -1,0 +1,119 @@
+"""What the command understands, and its help."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+
+from fastmlp import __version__
+from fastmlp.cli import options
+
+__all__ = ["build_parser"]
+
+_DATA = """\
+DATA is one of
+  digits, iris, breast_cancer, diabetes, spirals, xor    small sets that need no files
+  mnist, fashion-mnist                                   see --folder and --download
+  FILE.csv (.data, .test, .txt)                          a table: one sample per row, the target in one column
+  FILE.npz, FILE.npy                                     arrays x and y, as numpy.savez and numpy.save write them
+  FOLDER                                                 the four IDX files of an image set
+"""
+_EXAMPLES = """\
+examples
+  fastmlp train digits
+  fastmlp train mnist --hidden 512,256 --epochs 20 --out mnist.safetensors --history mnist.csv --plot mnist.png
+  fastmlp train housing.csv --target median_house_value --missing impute --out housing.safetensors
+  fastmlp predict housing.safetensors new_houses.csv --out prices.csv
+  fastmlp evaluate mnist.safetensors mnist
+  fastmlp info
+"""
+_TRAIN_EXAMPLES = """\
+examples
+  fastmlp train digits                                 softmax over ten classes, mini-batches
+  fastmlp train digits --batch-size full --epochs 500  batch gradient descent
+  fastmlp train xor --hidden 4 --activation tanh --batch-size 1 --optimizer sgd
+  fastmlp train xor --hidden none --activation threshold   the perceptron, which cannot learn this
+  fastmlp train Fish.csv --target Weight               a number: regression
+  fastmlp train Fish.csv --target Species              a text: classification
+  fastmlp train liver.csv --missing impute --class-weight balanced --patience 10
+  fastmlp train adult.data --no-header --missing impute --strip-label . \\
+                --test-file adult.test --test-skip-lines 1
+
+Two classes get one sigmoid output and binary_cross_entropy, more classes softmax_cross_entropy, numbers one output and
+mean_squared_error. Numbers are scaled for the training; scores and predictions are in their own unit. Error messages
+name options as Python does: missing='impute' is --missing impute.
+"""
+_PREDICT_EXAMPLES = """\
+The preparation of the training data is kept in the model and repeated here. A table needs the columns that the model
+was trained on, in any order; others, the target too, are ignored. Of a named data set, and of a .npz file or folder
+with test samples, those are predicted. A .npy file holds inputs (N, I).
+
+examples
+  fastmlp predict fish.safetensors new_fish.csv
+  fastmlp predict fish.safetensors new_fish.csv --proba --out species.csv
+"""
+_EVALUATE_EXAMPLES = """\
+Of a named data set, and of a .npz file or folder with test samples, those are taken; of a table all rows.
+
+examples
+  fastmlp evaluate mnist.safetensors mnist
+  fastmlp evaluate adult.safetensors adult.test --skip-lines 1
+"""
+
+
+def build_parser() -> ArgumentParser:
+    """The parser of the command line; `command` is None where none was given."""
+    parser = ArgumentParser(
+        prog="fastmlp",
+        description="Train multilayer perceptrons, and use them. Each command has its own --help.",
+        epilog=f"{_EXAMPLES}\n{_DATA}",
+        formatter_class=RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"fastmlp {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+
+    def command(name: str, summary: str, epilog: str = "") -> ArgumentParser:
+        return commands.add_parser(
+            name,
+            help=summary,
+            description=f"{summary[0].upper()}{summary[1:]}.",
+            epilog=epilog,
+            formatter_class=RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+
+    _add_train(command("train", "train a network on data and score it on test samples", f"{_DATA}\n{_TRAIN_EXAMPLES}"))
+    _add_predict(command("predict", "predict the targets of samples", _PREDICT_EXAMPLES))
+    _add_evaluate(command("evaluate", "score a model on samples with known targets", _EVALUATE_EXAMPLES))
+    command("info", "show versions, backends, threads and the folder of compiled kernels")
+    return parser
+
+
+def _add_train(parser: ArgumentParser) -> None:
+    parser.add_argument("data", metavar="DATA", help="name of a data set, file or folder, see below")
+    options.add_source(parser.add_argument_group("data"))
+    options.add_columns(parser.add_argument_group("columns of a table"))
+    options.add_network(parser.add_argument_group("network"))
+    options.add_training(parser.add_argument_group("training"))
+    output = parser.add_argument_group("output")
+    output.add_argument("--out", metavar="MODEL", help="write the model to this .safetensors file")
+    output.add_argument("--history", metavar="FILE", help="write what each epoch gave to this .json or .csv file")
+    output.add_argument("--plot", metavar="FILE", help="draw the losses into this .png, .pdf or .svg file")
+    output.add_argument("--quiet", action="store_true", help="print the final scores only")
+
+
+def _add_predict(parser: ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="file that 'fastmlp train --out' wrote")
+    parser.add_argument("data", metavar="DATA", help="samples, as for train; a table may lack the target")
+    options.add_reading(parser)
+    parser.add_argument("--out", metavar="FILE", help="write to this .csv file (default: standard output)")
+    parser.add_argument("--proba", action="store_true", help="the probability of each class beside the class")
+    options.add_machine(parser)
+
+
+def _add_evaluate(parser: ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="file that 'fastmlp train --out' wrote")
+    parser.add_argument("data", metavar="DATA", help="samples with targets, as for train")
+    options.add_reading(parser)
+    parser.add_argument("--target-file", metavar="FILE", help=".npy file of targets for a .npy DATA")
+    options.add_machine(parser)

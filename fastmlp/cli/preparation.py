@@ -1,0 +1,223 @@
+"""From data to the arrays of a network and back: learned in training, kept in the model, repeated with every use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastmlp.datasets import TableEncoder
+from fastmlp.datasets.fields import Fields
+from fastmlp.errors import InputError, ModelFileError
+from fastmlp.mlp import MLP
+
+__all__ = ["Preparation", "Reading", "Scaling"]
+
+_KEY = "fastmlp.cli"
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Columns with mean 0 and deviation 1: (value - mean) / std.
+
+    Attributes
+    ----------
+    mean, std : one number for each of the columns; std is 1 where a column is constant.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> Scaling | None:
+        """Take mean and deviation of values (N,) or (N, K); None where they are no finite numbers."""
+        columns = values.reshape(len(values), -1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, std = columns.mean(axis=0, dtype=np.float64), columns.std(axis=0, dtype=np.float64)
+        if not (np.isfinite(mean).all() and np.isfinite(std).all()):
+            return None
+        # the mean of equal numbers may be off by a rounding, which would pass for a deviation
+        std[(std == 0) | (columns.min(axis=0) == columns.max(axis=0))] = 1.0
+        return cls(tuple(mean.tolist()), tuple(std.tolist()))
+
+    def apply(self, values: np.ndarray) -> np.ndarray:
+        """Scale values (N,) or (N, K); of other data too, so that some may overflow."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return (values - self._like(values, self.mean)) / self._like(values, self.std)
+
+    def undo(self, values: np.ndarray) -> np.ndarray:
+        """From scaled values (N,) or (N, K) to those in their own unit."""
+        return values * self._like(values, self.std) + self._like(values, self.mean)
+
+    @staticmethod
+    def _like(values: np.ndarray, numbers: tuple[float, ...]) -> np.ndarray:
+        return np.array(numbers).reshape(-1 if values.ndim > 1 else ())
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"mean": list(self.mean), "std": list(self.std)}
+
+    @classmethod
+    def from_dict(cls, data: object) -> Scaling:
+        fields = Fields(data, "A scaling", ("mean", "std"))
+        mean, std = (
+            [Fields({"number": item}, f"The {key} of a scaling", ("number",)) for item in fields.list(key)]
+            for key in ("mean", "std")
+        )
+        if len(mean) != len(std):
+            raise InputError(f"A scaling needs as many means as deviations, not {len(mean)} and {len(std)}.")
+        return cls(tuple(f.number("number") for f in mean), tuple(f.number("number", positive=True) for f in std))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a table is read.
+
+    Attributes
+    ----------
+    header, delimiter, skip_lines : as for `fastmlp.datasets.read_csv`.
+    width : number of columns of the training table.
+    """
+
+    header: bool
+    delimiter: str
+    skip_lines: int
+    width: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+    @classmethod
+    def from_dict(cls, data: object) -> Reading:
+        fields = Fields(data, "The reading of a table", ("header", "delimiter", "skip_lines", "width"))
+        skip_lines, width = fields.number("skip_lines"), fields.number("width")
+        return cls(fields.flag("header"), fields.text("delimiter"), int(skip_lines), int(width))
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What was done to the training data.
+
+    Attributes
+    ----------
+    data : name of the data set.
+    seed, test_fraction : how a named data set was split; None for what the loader does by itself.
+    class_names : C names; empty for regression.
+    features, target : scalings of arrays; None where they were left as they are. A table's encoder scales features
+        by itself.
+    encoder, reading : None where the data were no table.
+    """
+
+    data: str
+    class_names: tuple[str, ...]
+    seed: int = 0
+    test_fraction: float | None = None
+    features: Scaling | None = None
+    target: Scaling | None = None
+    encoder: TableEncoder | None = None
+    reading: Reading | None = None
+
+    def inputs(self, x: np.ndarray) -> np.ndarray:
+        """Features x (N, I), as loaders give them, for the network."""
+        if self.features is None:
+            return x
+        if x.shape[1] != len(self.features.mean):
+            raise InputError(
+                f"The samples have {x.shape[1]} features, but the model was trained on {len(self.features.mean)}."
+            )
+        return self.features.apply(x)
+
+    def classes(self, out: np.ndarray) -> np.ndarray:
+        """Class indices (N,) of a network's outputs (N, C), or (N, 1) for two classes."""
+        return (out[:, 0] >= 0.5).astype(np.int64) if out.shape[1] == 1 else out.argmax(axis=1)
+
+    def values(self, out: np.ndarray) -> np.ndarray:
+        """Numbers (N, O) in their own unit of a network's outputs (N, O)."""
+        values = out.astype(np.float64)
+        return values if self.target is None else self.target.undo(values)
+
+    def labels(self, y: np.ndarray, class_names: tuple[str, ...]) -> np.ndarray:
+        """Class indices (N,) of this model, of indices (N,) into the names that other data have."""
+        if bool(class_names) != bool(self.class_names):
+            kinds = "numbers", "classes"
+            raise InputError(
+                f"The targets are {kinds[bool(class_names)]}, but the model predicts {kinds[bool(self.class_names)]}."
+            )
+        if not class_names:
+            return y
+        present = np.unique(y)
+        unknown = [class_names[c] for c in present.tolist() if class_names[c] not in self.class_names]
+        if unknown:
+            known = ", ".join(map(repr, self.class_names))
+            raise InputError(f"The targets hold the class {unknown[0]!r}; those of the model are {known}.")
+        index = {name: i for i, name in enumerate(self.class_names)}
+        return np.array([index.get(name, -1) for name in class_names], np.int64)[y]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give dicts, lists, texts and finite numbers, ready for JSON."""
+        parts = {"features": self.features, "target": self.target, "encoder": self.encoder, "reading": self.reading}
+        return {
+            "data": self.data,
+            "class_names": list(self.class_names),
+            "seed": self.seed,
+            "test_fraction": self.test_fraction,
+            **{name: None if part is None else part.to_dict() for name, part in parts.items()},
+        }
+
+    def keep_in(self, model: MLP) -> None:
+        """Make the preparation a part of the model."""
+        model.metadata[_KEY] = self.to_dict()
+
+    @classmethod
+    def of(cls, model: MLP) -> Preparation:
+        """The preparation kept in a model; one that changes nothing where the model was trained in another way.
+
+        Raises
+        ------
+        ModelFileError : the notes in the model are damaged or do not fit it.
+        """
+        outputs = model.sizes[-1]
+        if _KEY not in model.metadata:
+            # several outputs under a binary cross entropy are several labels per sample, so numbers here
+            classifies = (
+                model.loss is not None and model.loss.classifies and (outputs == 1) == (model.loss.link == "sigmoid")
+            )
+            return cls("", tuple(map(str, range(max(outputs, 2)))) if classifies else ())
+        try:
+            preparation = cls._from_dict(model.metadata[_KEY])
+            preparation._check(model)
+        except InputError as error:
+            raise ModelFileError(f"The preparation kept in the model is damaged: {error} Train it anew.") from error
+        return preparation
+
+    @classmethod
+    def _from_dict(cls, data: object) -> Preparation:
+        parts = ("features", "target", "encoder", "reading")
+        fields = Fields(data, "A preparation", ("data", "class_names", "seed", "test_fraction", *parts))
+
+        def part(name: str, kind: Any) -> Any:
+            return None if fields.value(name) is None else kind.from_dict(fields.value(name))
+
+        return cls(
+            fields.text("data"),
+            fields.texts("class_names"),
+            int(fields.number("seed")),
+            None if fields.value("test_fraction") is None else fields.number("test_fraction"),
+            part("features", Scaling),
+            part("target", Scaling),
+            part("encoder", TableEncoder),
+            part("reading", Reading),
+        )
+
+    def _check(self, model: MLP) -> None:
+        """Everything that is counted twice must be counted alike."""
+        outputs, names = model.sizes[-1], len(self.class_names)
+        fits = names == outputs or (names, outputs) == (2, 1) or (names == 0)
+        fits &= self.features is None or len(self.features.mean) == model.sizes[0]
+        fits &= self.target is None or len(self.target.mean) == outputs
+        fits &= (self.encoder is None) == (self.reading is None)
+        if self.encoder is not None:
+            fits &= len(self.encoder.feature_names) == model.sizes[0]
+            fits &= self.encoder.class_names == self.class_names
+        if not fits:
+            raise InputError("its numbers of features, classes and outputs contradict each other.")

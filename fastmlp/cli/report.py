@@ -1,0 +1,78 @@
+"""Scores of a model on samples, as numbers and as text."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastmlp.cli.network import targets_for
+from fastmlp.cli.preparation import Preparation
+from fastmlp.cli.text import counted, one_line, table
+from fastmlp.errors import InputError
+from fastmlp.metrics import accuracy_score, confusion_matrix, per_class_accuracy, r2_score
+from fastmlp.mlp import MLP
+
+__all__ = ["score_lines"]
+
+_MOST_COLUMNS = 20  # classes of a confusion matrix that fits a screen
+
+
+def score_lines(
+    model: MLP, preparation: Preparation, x: np.ndarray, y: np.ndarray, what: str, *, confusion: bool = False
+) -> str:
+    """The scores of a model on samples.
+
+    Parameters
+    ----------
+    model, preparation : what was trained.
+    x : prepared features (N, I).
+    y : class indices (N,), or numbers (N,) or (N, O) in their own unit.
+    what : "test" or "training".
+    confusion : whether to add loss and confusion matrix.
+    """
+    out = model.predict_proba(x)
+    lines = []
+    if confusion:
+        loss = model.evaluate(x, targets_for(model, preparation, y), metrics=[])["loss"]
+        lines.append(f"{what} loss {loss:.6g}{' of the scaled targets' if preparation.target else ''}")
+    lines += (
+        _classes(preparation, y, out, what, confusion)
+        if preparation.class_names
+        else _numbers(preparation, y, out, what)
+    )
+    return "\n".join(lines)
+
+
+def _classes(preparation: Preparation, y: np.ndarray, out: np.ndarray, what: str, confusion: bool) -> list[str]:
+    predicted, n_classes = preparation.classes(out), len(preparation.class_names)
+    shares, counts = per_class_accuracy(y, predicted, n_classes), np.bincount(y, minlength=n_classes)
+    names = [one_line(name) for name in preparation.class_names]
+    rows = [("class", "accuracy", "samples")]
+    rows += [(names[c], _percent(share), f"{counts[c]:,}") for c, share in shares.items()]
+    share, most = accuracy_score(y, predicted), counts.max() / len(y)
+    lines = [
+        f"{what} accuracy {_percent(share)} of {counted(len(y), 'sample')}; the largest class has {_percent(most)}",
+        table(rows),
+    ]
+    if confusion and n_classes <= _MOST_COLUMNS:
+        matrix = confusion_matrix(y, predicted, n_classes)
+        cells = [(name, *map(str, row)) for name, row in zip(names, matrix.tolist(), strict=True)]
+        lines += ["confusion matrix: a row for each true class, a column for each predicted one"]
+        lines += [table([("", *names), *cells])]
+    elif confusion:
+        lines += [f"(a confusion matrix of {n_classes} classes would not fit here)"]
+    return lines
+
+
+def _numbers(preparation: Preparation, y: np.ndarray, out: np.ndarray, what: str) -> list[str]:
+    values = preparation.values(out)
+    truth = y.reshape(len(y), -1)
+    if truth.shape != values.shape:
+        raise InputError(f"The data have {truth.shape[1]} targets per sample, but the model gives {values.shape[1]}.")
+    r2 = f"{r2_score(truth, values):.4f}" if len(truth) > 1 else "undefined for one sample"
+    error = float(np.abs(truth - values).mean())
+    unit = f", in the unit of {one_line(preparation.encoder.target.name)}" if preparation.encoder else ""
+    return [f"{what} R² {r2}, mean absolute error {error:.6g}{unit}, of {counted(len(y), 'sample')}"]
+
+
+def _percent(share: float) -> str:
+    return "none" if np.isnan(share) else f"{100 * share:.2f} %"

@@ -1,0 +1,192 @@
+"""The data of a command: for training, with the preparation that is learned from them; and for a trained model."""
+
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastmlp.cli.preparation import Preparation, Reading, Scaling
+from fastmlp.datasets import NAMES, Dataset, Table, load, read_csv
+from fastmlp.datasets.split import split_rows
+from fastmlp.errors import InputError
+
+__all__ = ["Samples", "load_samples", "load_training"]
+
+_IMAGES = ("mnist", "fashion-mnist")
+_READING = ("header", "delimiter", "skip_lines")
+_OPTIONS = (
+    *_READING,
+    *("folder", "download", "target", "task", "categorical", "drop_columns", "missing", "missing_values"),
+    *("strip_label", "standardize", "test_fraction"),
+)
+
+
+class Samples(NamedTuple):
+    """What a trained model is applied to."""
+
+    x: np.ndarray  # (M, I), as the network takes it
+    y: np.ndarray | None  # (M,) or (M, O): class indices of the model, or numbers in their own unit
+    rows: np.ndarray  # (M,) int64: which of the N rows these are; the others lack values
+    n: int  # N
+
+
+def load_training(arguments: Namespace) -> tuple[Dataset, Preparation]:
+    """Load the data to train on; the features are prepared, the targets are as the loader gives them."""
+    name, kind = arguments.data, _kind(arguments.data)
+    options = _given(arguments, _OPTIONS)
+    if arguments.target_file is not None:
+        options["target_path"] = arguments.target_file
+    if kind in ("table", "named"):
+        options["seed"] = arguments.seed
+    if arguments.test_file is not None or arguments.test_skip_lines is not None:
+        _check_test_file(arguments, kind)
+        options["test_fraction"] = 0.0
+    fraction = options.pop("test_fraction", 0.2) if name.lower().endswith(".npz") and kind == "arrays" else None
+    standardize = kind == "arrays" and options.pop("standardize", True)
+    dataset = load(name, **options)
+    if fraction is not None and dataset.x_test is None:
+        dataset = _split(dataset, fraction, arguments.seed)
+    features = None
+    if standardize and not isinstance(dataset.x, np.memmap):
+        features = Scaling.of(dataset.x)
+    preparation = Preparation(
+        name if kind in ("named", "images") else dataset.name,
+        dataset.class_names,
+        seed=arguments.seed,
+        test_fraction=options.get("test_fraction"),
+        features=features,
+        encoder=dataset.encoder,
+        reading=_reading(name, options) if kind == "table" else None,
+    )
+    if arguments.test_file is not None:
+        dataset = _with_test_file(dataset, preparation, arguments)
+    if features is not None:
+        x_test = dataset.x_test
+        dataset = replace(
+            dataset, x=features.apply(dataset.x), x_test=None if x_test is None else features.apply(x_test)
+        )
+    return dataset, preparation
+
+
+def load_samples(arguments: Namespace, preparation: Preparation, *, targets: bool) -> Samples:
+    """Load the data to apply a model to, prepared as those that it was trained on.
+
+    Parameters
+    ----------
+    arguments : of predict or evaluate.
+    preparation : of the model.
+    targets : whether they are needed; else they are not looked at.
+    """
+    name, kind = arguments.data, _kind(arguments.data)
+    if kind == "table":
+        return _table_samples(arguments, preparation, targets)
+    if preparation.encoder is not None:
+        raise InputError(
+            f"The model was trained on the table {preparation.data}; {name!r} is none. Give a table with its columns."
+        )
+    options = _given(arguments, ("folder", "download", *_READING))
+    target_file = getattr(arguments, "target_file", None)
+    if target_file is not None:
+        options["target_path"] = target_file
+    elif not targets and kind == "arrays" and name.lower().endswith(".npy"):
+        options["target_path"] = name  # a file of inputs passes for one of numbers, which nobody will look at
+    if kind == "named":
+        options["seed"] = preparation.seed
+        if name == preparation.data and preparation.test_fraction is not None:
+            options["test_fraction"] = preparation.test_fraction
+    dataset = load(name, **options)
+    tested = dataset.x_test is not None
+    x, y = (dataset.x_test, dataset.y_test) if tested else (dataset.x, dataset.y)
+    assert x is not None and y is not None
+    y = preparation.labels(y, dataset.class_names) if targets else None
+    return Samples(preparation.inputs(x), y, np.arange(len(x)), len(x))
+
+
+def _kind(name: str) -> str:
+    """Which loader will take the data: "images", "named", "arrays" or "table"."""
+    if name in _IMAGES or (os.path.isdir(name) and name not in NAMES):
+        return "images"
+    if name in NAMES:
+        return "named"
+    return "arrays" if Path(name).suffix.lower() in (".npz", ".npy") else "table"
+
+
+def _given(arguments: Namespace, names: tuple[str, ...]) -> dict[str, Any]:
+    """The options that the user gave; the loaders know the defaults, and which ones they do not take."""
+    return {name: value for name in names if (value := getattr(arguments, name)) is not None}
+
+
+def _split(dataset: Dataset, fraction: float, seed: int) -> Dataset:
+    train, test = split_rows(len(dataset.x), fraction, seed)
+    if not len(test):
+        return dataset
+    x, y = dataset.x, dataset.y
+    return replace(dataset, x=x[train], y=y[train], x_test=x[test], y_test=y[test])
+
+
+def _reading(name: str, options: dict[str, Any]) -> Reading:
+    how: dict[str, Any] = {"header": True, "delimiter": ",", "skip_lines": 0}
+    how |= {key: options[key] for key in _READING if key in options}
+    return Reading(**how, width=len(read_csv(name, **how).names))
+
+
+def _check_test_file(arguments: Namespace, kind: str) -> None:
+    if arguments.test_file is None:
+        raise InputError("--test-skip-lines is given without a --test-file.")
+    if kind != "table":
+        raise InputError(f"--test-file goes with a table, but the data are {arguments.data!r}.")
+    if arguments.test_fraction is not None:
+        raise InputError("--test-file and --test-fraction are given. Give one of them.")
+
+
+def _with_test_file(dataset: Dataset, preparation: Preparation, arguments: Namespace) -> Dataset:
+    reading, encoder = preparation.reading, preparation.encoder
+    assert reading is not None and encoder is not None
+    skip_lines = reading.skip_lines if arguments.test_skip_lines is None else arguments.test_skip_lines
+    table = read_csv(arguments.test_file, header=reading.header, delimiter=reading.delimiter, skip_lines=skip_lines)
+    x_test, y_test = encoder.transform(table)
+    if y_test is None:
+        raise InputError(f"The test file {arguments.test_file} lacks the target column {encoder.target.name!r}.")
+    return replace(dataset, x_test=x_test, y_test=y_test)
+
+
+def _table_samples(arguments: Namespace, preparation: Preparation, targets: bool) -> Samples:
+    reading, encoder = preparation.reading, preparation.encoder
+    if reading is None or encoder is None:
+        raise InputError(
+            f"{arguments.data!r} would be a table, but the model was trained on {preparation.data or 'arrays'}: how to "
+            "encode columns was not learned. Give data of the same kind, such as a .npz file."
+        )
+    header, delimiter, skip_lines = (
+        getattr(reading, key) if getattr(arguments, key) is None else getattr(arguments, key) for key in _READING
+    )
+    table = read_csv(arguments.data, header=header, delimiter=delimiter, skip_lines=skip_lines)
+    if not header and not reading.header:
+        table = _numbered(table, reading.width, encoder.target.name)
+    n = len(table)
+    if not targets:
+        names = [name for name in table.names if name != encoder.target.name]
+        table = Table(tuple(names), tuple(table[name] for name in names))
+    rows = encoder.kept_rows(table)
+    x, y = encoder.transform(table)
+    if targets and y is None:
+        raise InputError(f"The table {arguments.data} lacks the target column {encoder.target.name!r}.")
+    return Samples(x, y, rows, n)
+
+
+def _numbered(table: Table, width: int, target: str) -> Table:
+    """A table without header has only positions to go by, which a lacking target column would shift."""
+    names = [f"column{i}" for i in range(width)]
+    if len(table.names) == width - 1 and target in names:
+        names.remove(target)
+    elif len(table.names) != width:
+        raise InputError(
+            f"The table has {len(table.names)} columns, but the model was trained on one of {width}. Without a header "
+            "only the target column may be left out."
+        )
+    return Table(tuple(names), table.columns)

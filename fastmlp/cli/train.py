@@ -1,0 +1,175 @@
+"""``fastmlp train``: from data to a trained network, its scores and its files."""
+
+from __future__ import annotations
+
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from fastmlp.backends import get_backend
+from fastmlp.cli.compiling import announce_compilation
+from fastmlp.cli.network import build_network, targets_for
+from fastmlp.cli.outputs import check_outputs
+from fastmlp.cli.preparation import Preparation, Scaling
+from fastmlp.cli.report import score_lines
+from fastmlp.cli.sources import load_training
+from fastmlp.cli.text import counted, one_line
+from fastmlp.datasets import Dataset
+from fastmlp.datasets.split import split_rows
+from fastmlp.errors import InputError
+from fastmlp.history import History
+from fastmlp.mlp import MLP
+from fastmlp.optimizers import SGD, Optimizer, get_optimizer
+from fastmlp.trainer import Epoch
+
+__all__ = ["train"]
+
+_LARGE = 10_000  # samples from which larger batches pay
+_SEEN = 300_000  # samples, repetitions counted, that most data are learned with
+_LINES = 10
+_STOPPED = {
+    "target_loss": "the target loss was reached",
+    "plateau": "the training loss no longer fell",
+    "validation": "the validation loss no longer fell",
+    "interrupt": "interrupted",
+}
+
+
+def train(arguments: Namespace) -> int:
+    """Run the command; the exit code is 130 after Ctrl-C, which keeps what was learned so far."""
+    say = (lambda text: None) if arguments.quiet else print
+    outputs = {"--out": arguments.out, "--history": arguments.history, "--plot": arguments.plot}
+    check_outputs(outputs, [arguments.data, arguments.test_file, arguments.target_file])
+    rule = _optimizer(arguments)
+    get_backend(arguments.backend)  # if it is missing, that is to be known before any data are read
+    dataset, preparation = load_training(arguments)
+    model = build_network(arguments, dataset)
+    if not preparation.class_names and model.loss is not None and model.loss.name != "poisson":
+        preparation = replace(preparation, target=Scaling.of(dataset.y))
+    preparation.keep_in(model)
+    say(_data_line(dataset))
+    say(f"{model.summary()} ({get_backend(model.backend).describe()})")
+
+    options = _fit_options(arguments, model, preparation, dataset)
+    say(
+        f"{arguments.optimizer}, learning rate {rule.lr:g} ({arguments.schedule}), batch size {options['batch_size']}, "
+        f"{counted(options['epochs'], 'epoch')}, seed {arguments.seed}"
+    )
+    announce_compilation(model.backend, arguments.quiet)
+    began = time.perf_counter()
+    history = model.fit(optimizer=rule, **options)
+    seconds = time.perf_counter() - began
+
+    if history.stopped != "epochs":
+        say(f"stopped after {counted(len(history), 'epoch')}: {_STOPPED[history.stopped]}")
+    if not len(history):
+        say("no epoch was finished, so nothing is written")
+        return 130
+    say(_speed_line(history, seconds, options["restore_best"]))
+    x, y, what = dataset.x, dataset.y, "training"
+    if dataset.x_test is not None and dataset.y_test is not None:
+        x, y, what = dataset.x_test, dataset.y_test, "test"
+    print(score_lines(model, preparation, x, y, what))
+    _write(arguments, model, history, say)
+    return 130 if history.stopped == "interrupt" else 0
+
+
+def _optimizer(arguments: Namespace) -> Optimizer:
+    name, lr = arguments.optimizer, arguments.lr
+    if lr is None and name in ("adam", "adamw") and arguments.schedule == "one_cycle":
+        lr = 0.005  # the peak of a cycle can be well above a rate that is kept up
+    rule = get_optimizer(name, lr)
+    if arguments.momentum is None:
+        return rule
+    if not isinstance(rule, SGD):
+        raise InputError(f"--momentum is for --optimizer sgd; {name} has its own.")
+    return replace(rule, momentum=arguments.momentum)
+
+
+def _fit_options(arguments: Namespace, model: MLP, preparation: Preparation, dataset: Dataset) -> dict[str, Any]:
+    """What `MLP.fit` is called with, beside the optimizer."""
+    x, y = dataset.x, targets_for(model, preparation, dataset.y)
+    fraction = arguments.validation_fraction
+    if fraction is None:
+        fraction = 0.0 if arguments.patience is None else 0.1
+    held_out = None
+    if fraction:
+        rows, validation = _validation_rows(x, fraction, arguments.seed)
+        held_out, x, y = (x[validation], y[validation]), x[rows], y[rows]
+    n = len(x)
+    epochs = arguments.epochs or min(100, max(10, -(-_SEEN // n)))
+    on_terminal = sys.stderr.isatty()
+    return {
+        "x": x,
+        "y": y,
+        "epochs": epochs,
+        "batch_size": arguments.batch_size or (32 if n < _LARGE else 128),
+        "schedule": arguments.schedule,
+        "class_weight": arguments.class_weight,
+        "max_norm": arguments.max_norm,
+        "validation_data": held_out,
+        "target_loss": arguments.target_loss,
+        "patience": arguments.patience,
+        "restore_best": held_out is not None and arguments.patience is not None,
+        "callbacks": [] if arguments.quiet or on_terminal else [_epoch_lines(epochs)],
+        "progress": on_terminal and not arguments.quiet,
+    }
+
+
+def _validation_rows(x: np.ndarray, fraction: float, seed: int) -> tuple[Any, Any]:
+    """Rows to train on and to validate with; slices of a memory map, which would be copied row by row otherwise."""
+    rows, validation = split_rows(len(x), fraction, seed)
+    return (slice(len(rows)), slice(len(rows), None)) if isinstance(x, np.memmap) else (rows, validation)
+
+
+def _epoch_lines(epochs: int) -> Callable[[Epoch], None]:
+    """A callback that prints a line now and then, evenly spaced."""
+
+    def tell(epoch: Epoch) -> None:
+        number, history = epoch.number, epoch.history
+        if number * _LINES // epochs > (number - 1) * _LINES // epochs:
+            names = [name for name in history.columns if name == "loss" or name.startswith("val_")]
+            values = "".join(f"  {name} {history[name][-1]:<9.4g}" for name in names)
+            speed = history["samples_per_second"][-1]
+            print(f"epoch {number:>{len(str(epochs))}}/{epochs}{values}  {speed:,.0f} samples/s", flush=True)
+
+    return tell
+
+
+def _data_line(dataset: Dataset) -> str:
+    parts = [counted(len(dataset.x), "training sample")]
+    if dataset.x_test is not None:
+        parts.append(counted(len(dataset.x_test), "test sample"))
+    parts.append(counted(dataset.x.shape[1], "feature"))
+    if dataset.class_names:
+        some = ", ".join(map(one_line, dataset.class_names[:10])) + ", …" * (len(dataset.class_names) > 10)
+        parts.append(f"{len(dataset.class_names)} classes ({some})")
+    else:
+        name = f" ({one_line(dataset.encoder.target.name)})" if dataset.encoder else ""
+        outputs = 1 if dataset.y.ndim == 1 else dataset.y.shape[1]
+        parts.append(f"{counted(outputs, 'number')} to predict{name}")
+    return f"{one_line(dataset.name)}: {', '.join(parts)}"
+
+
+def _speed_line(history: History, seconds: float, restored: bool) -> str:
+    # the median: the first epoch may hold the compilation
+    speed = float(np.median(history["samples_per_second"]))
+    best = f", the weights of epoch {history.best_epoch}" if restored else ""
+    return f"{counted(len(history), 'epoch')} in {seconds:.2f} s, {speed:,.0f} samples/s{best}"
+
+
+def _write(arguments: Namespace, model: MLP, history: History, say: Callable[[str], None]) -> None:
+    if arguments.out is not None:
+        model.save(arguments.out)
+        say(f"model written to {one_line(arguments.out)}")
+    if arguments.history is not None:
+        history.save(arguments.history)
+        say(f"history written to {one_line(arguments.history)}")
+    if arguments.plot is not None:
+        history.plot(arguments.plot)
+        say(f"plot written to {one_line(arguments.plot)}")

@@ -1,0 +1,144 @@
+"""What the tests share: backends with the reason where one is missing, dtypes, and a bench for single operations."""
+
+import inspect
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+from fastmlp.backends import BACKENDS, get_backend
+from fastmlp.backends.numpy_ops import NumpyOps
+from fastmlp.errors import BackendUnavailableError
+
+settings.register_profile("fastmlp", deadline=None, derandomize=True, max_examples=60)
+settings.load_profile("fastmlp")
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--require-gpu", action="store_true", help="a CUDA backend that cannot run is a failure, not a skip"
+    )
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request) -> str:
+    """Name of a backend that runs here."""
+    try:
+        get_backend(request.param)
+    except BackendUnavailableError as error:
+        if request.param == "cuda" and request.config.getoption("--require-gpu"):
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+    return request.param
+
+
+@pytest.fixture(params=["float32", "float64"])
+def dtype(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def tolerance(dtype) -> dict[str, float]:
+    """For sums of some hundred products of numbers around 1, in whatever order they are added."""
+    bound = {"float32": 1e-5, "float64": 1e-13}[dtype]
+    return {"rtol": bound, "atol": bound}
+
+
+GUARD = 67  # elements of poison on either side: odd, so that nothing between them is aligned
+READ_ONLY = {"gather": {"x"}, "gather_targets": {"labels", "targets"}}
+READ_ONLY |= {name: {"weights"} for name in ("gather_weights", "weight_sum")}
+
+
+class Guarded:
+    """A copy of some values amid poison: all bits set, so NaN or -1."""
+
+    def __init__(self, values, writeable=True):
+        self.bytes = np.full((values.size + 2 * GUARD) * values.itemsize, 0xFF, np.uint8)
+        inside = self.bytes.view(values.dtype)[GUARD : GUARD + values.size]
+        self.array = inside.reshape(values.shape)
+        self.array[...] = values
+        self.array.flags.writeable = writeable
+        self.margin = GUARD * values.itemsize
+        self.before = inside.tobytes()
+
+    def guards_intact(self):
+        return (self.bytes[: self.margin] == 0xFF).all() and (self.bytes[-self.margin :] == 0xFF).all()
+
+    def intact(self):
+        return self.array.tobytes() == self.before
+
+
+def numpy_calls(name):
+    """Ways to call an operation, as functions of its arguments; each gives what every thread returned."""
+    return [lambda arguments: [getattr(NumpyOps(), name)(*arguments)]]
+
+
+_threads = ThreadPoolExecutor(2)
+
+
+def numba_calls(name):
+    from fastmlp.kernels import cpu
+
+    from fastmlp.backends.compile_cache import cached
+    from fastmlp.backends.numba_backend import OPTIONS
+
+    compiled = cached(getattr(cpu, name), OPTIONS)
+
+    def by_team_of(size):
+        def call(arguments):
+            arrays = [value for value in arguments if isinstance(value, np.ndarray)]
+            # the data that operations read may be of other dtypes; what they write comes last
+            room = size * arguments[1].size if name == "backward_data" else 0
+            scratch = Guarded(np.full(room, np.nan, arrays[-1].dtype))
+            teams = cpu.make_teams(size, scratch.array, len(cpu.OPERATIONS))
+            # an error while it compiles would leave the other thread waiting at the barrier
+            compiled.compile(tuple(map(typeof, (teams[0], *arguments))))
+            results = list(_threads.map(lambda team: compiled(team, *arguments), teams))
+            assert scratch.guards_intact(), "the scratch memory is too small"
+            return results
+
+        return call
+
+    from numba import typeof
+
+    return [by_team_of(1), by_team_of(2)]
+
+
+@pytest.fixture
+def check(backend, tolerance):
+    """check(name, expected, **arguments): call an operation on copies and compare all that it may have written.
+
+    expected maps parameters to their contents afterwards, "share" to the sum of what the threads return and
+    "whole" to what each returns. Arrays not in it must not change, unless they are named as scratch.
+    """
+    calls = {"numpy": numpy_calls, "numba": numba_calls}[backend]
+    known = {}
+
+    def check(name, expected, scratch=(), tolerance=tolerance, **arguments):
+        if name not in known:
+            order = list(inspect.signature(getattr(NumpyOps, name)).parameters)[1:]
+            known[name] = order, calls(name)
+        order, ways = known[name]
+        for call in ways:
+            guarded = {
+                key: Guarded(value, key not in READ_ONLY.get(name, ()))
+                for key, value in arguments.items()
+                if isinstance(value, np.ndarray)
+            }
+            with np.errstate(all="ignore"):
+                results = call([guarded[key].array if key in guarded else arguments[key] for key in order])
+            for key, value in guarded.items():
+                note = f"{name} {key}"
+                assert value.guards_intact(), f"{name} wrote outside {key}"
+                if key in expected:
+                    wanted = np.asarray(expected[key]).astype(value.array.dtype)
+                    np.testing.assert_allclose(value.array, wanted, **tolerance, strict=True, err_msg=note)
+                else:
+                    assert key in scratch or value.intact(), f"{name} wrote to {key}"
+            if "share" in expected:
+                np.testing.assert_allclose(sum(results), expected["share"], **tolerance, err_msg=name)
+            if "whole" in expected:
+                np.testing.assert_allclose(results, expected["whole"], **tolerance, err_msg=name)
+
+    return check

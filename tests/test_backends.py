@@ -1,0 +1,146 @@
+"""Choosing a backend and its threads: by name, by environment, by what is there."""
+
+import logging
+import sys
+from types import ModuleType, SimpleNamespace
+
+import joblib
+import pytest
+
+from fastmlp import MLP, BackendUnavailableError, InputError, available_backends, get_backend
+from fastmlp.backends import cuda_backend
+from fastmlp.backends.threads import ROWS_PER_THREAD, WORK_PER_THREAD, choose_threads
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch):
+    for name in ("FASTMLP_BACKEND", "FASTMLP_NUM_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def eight_cores(monkeypatch):
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 8)
+
+
+def test_a_backend_has_its_name(backend):
+    assert get_backend(backend).name == backend
+    assert get_backend(backend) is get_backend(backend)
+    assert MLP([2, 1], backend=backend).backend == backend
+
+
+@pytest.mark.parametrize("name", ["gpu", "NumPy", "", 3, ["numpy"]])
+def test_an_unknown_name_is_refused_with_the_choices(name):
+    with pytest.raises(InputError) as caught:
+        get_backend(name)
+    assert str(caught.value) == f"backend={name!r} is unknown. Choose 'numpy', 'numba', 'cuda' or 'auto'."
+
+
+def test_the_environment_decides_where_the_caller_does_not(monkeypatch):
+    monkeypatch.setenv("FASTMLP_BACKEND", "numpy")
+    assert get_backend().name == "numpy"
+    assert get_backend("numba").name == "numba"
+    monkeypatch.setenv("FASTMLP_BACKEND", "fast")
+    with pytest.raises(InputError, match=r"^FASTMLP_BACKEND='fast' is unknown\. Choose 'numpy', "):
+        MLP([2, 1])
+    assert get_backend("numpy").name == "numpy"
+
+
+def test_auto_takes_the_fastest_and_says_so(monkeypatch, caplog):
+    problems = available_backends()
+    usable = [name for name in ("cuda", "numba", "numpy") if not problems[name].startswith("unavailable")]
+    for ask in (lambda: get_backend("auto"), get_backend):
+        caplog.clear()
+        with caplog.at_level(logging.INFO, "fastmlp"):
+            assert ask().name == usable[0]
+        assert [record.getMessage() for record in caplog.records] == [f"backend='auto' chose {usable[0]!r}"]
+
+
+def test_a_named_backend_is_never_replaced(monkeypatch):
+    monkeypatch.setattr(cuda_backend, "cuda_problem", lambda: "the cable is loose. Push it in.")
+    with pytest.raises(BackendUnavailableError) as caught:
+        MLP([2, 1], backend="cuda")
+    assert str(caught.value) == "backend='cuda' is not available: the cable is loose. Push it in."
+    assert available_backends()["cuda"] == "unavailable: the cable is loose. Push it in."
+    assert get_backend("auto").name == "numba"
+
+
+def cupy_with(devices):
+    cupy = ModuleType("cupy")
+    cupy.cuda = SimpleNamespace(runtime=SimpleNamespace(getDeviceCount=devices))
+    return cupy
+
+
+def no_driver():
+    raise RuntimeError("cudaErrorNoDevice")
+
+
+@pytest.mark.parametrize(
+    ("cupy", "reason", "remedy"),
+    [
+        (None, "CuPy cannot be imported", "pip install"),
+        (cupy_with(no_driver), "cudaErrorNoDevice", "nvidia-smi"),
+        (cupy_with(lambda: 0), "no NVIDIA GPU", "backend='numba'"),
+    ],
+    ids=["no-cupy", "no-driver", "no-device"],
+)
+def test_a_missing_gpu_is_explained(monkeypatch, cupy, reason, remedy):
+    monkeypatch.setitem(sys.modules, "cupy", cupy)  # None makes the import fail
+    with pytest.raises(BackendUnavailableError, match=reason) as caught:
+        get_backend("cuda")
+    assert remedy in str(caught.value)
+
+
+def test_a_broken_numba_is_explained_and_auto_does_without(monkeypatch):
+    monkeypatch.delitem(sys.modules, "fastmlp.backends.numba_backend", raising=False)
+    monkeypatch.setitem(sys.modules, "numba", None)
+    monkeypatch.setattr(cuda_backend, "cuda_problem", lambda: "none here.")
+    with pytest.raises(BackendUnavailableError, match=r"'numba' is not available: .*numba.*pip install"):
+        get_backend("numba")
+    assert get_backend("auto").name == "numpy"
+
+
+def test_all_backends_are_described(backend):
+    described = available_backends()
+    assert list(described) == ["numpy", "numba", "cuda"]
+    assert not described[backend].startswith("unavailable")
+    assert any(digit in described[backend] for digit in "0123456789")  # a version
+
+
+def test_threads_follow_the_work(eight_cores):
+    plenty = 100 * WORK_PER_THREAD
+    assert choose_threads(None) == 8
+    assert choose_threads(None, 100, plenty) == 8
+    assert choose_threads(None, 100, 3 * WORK_PER_THREAD) == 3
+    assert choose_threads(None, 2 * ROWS_PER_THREAD, plenty) == 2
+    assert choose_threads(None, 1, 0) == 1
+
+
+def test_threads_of_the_environment_are_bounds(eight_cores, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert choose_threads(None) == 3
+    monkeypatch.setenv("FASTMLP_NUM_THREADS", "5")
+    assert choose_threads(None) == 5
+    assert choose_threads(None, 100, 2 * WORK_PER_THREAD) == 2
+    assert choose_threads(7, 1, 1) == 7
+
+
+@pytest.mark.parametrize("value", ["", "4,2", "0", "many"])
+def test_a_strange_omp_num_threads_belongs_to_others(eight_cores, monkeypatch, value):
+    monkeypatch.setenv("OMP_NUM_THREADS", value)
+    assert choose_threads(None) == 8
+
+
+@pytest.mark.parametrize("value", ["", "0", "-1", "two", "1.5", "²"])
+def test_bad_thread_settings_are_refused(monkeypatch, value):
+    monkeypatch.setenv("FASTMLP_NUM_THREADS", value)
+    with pytest.raises(InputError, match=r"FASTMLP_NUM_THREADS=.* must be a positive integer\. Correct or unset it"):
+        choose_threads(None)
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, "2", True])
+def test_bad_numbers_of_threads_are_refused(value):
+    with pytest.raises(InputError, match="n_threads="):
+        choose_threads(value)
+    with pytest.raises(InputError, match="n_threads="):
+        MLP([2, 1], backend="numpy", n_threads=value)

@@ -1,0 +1,33 @@
+"""`import fastmlp` is cheap: it brings NumPy and nothing heavier."""
+
+import subprocess
+import sys
+
+HEAVY = ("numba", "llvmlite", "cupy", "sklearn", "scipy", "matplotlib", "joblib", "tqdm", "safetensors")
+
+
+def python(program: str) -> str:
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_import_brings_nothing_heavy():
+    program = "import sys, fastmlp; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    loaded = python(program).split()
+    assert "fastmlp" in loaded
+    assert not set(HEAVY) & set(loaded)
+
+
+def test_training_on_numpy_imports_no_compiler():
+    program = (
+        "import sys, fastmlp; fastmlp.MLP([2, 1], 'identity', backend='numpy').fit([[0, 1]], [1.0], epochs=1);"
+        "print(sum(name in sys.modules for name in ('numba', 'llvmlite', 'cupy')))"
+    )
+    assert python(program).strip() == "0"
+
+
+def test_the_import_takes_a_fifth_of_a_second_beyond_that_of_numpy():
+    program = "import numpy; from time import perf_counter as now; begin = now(); import fastmlp; print(now() - begin)"
+    python(program)  # compiles the sources to bytecode
+    assert min(float(python(program)) for _ in range(5)) < 0.2

@@ -1,0 +1,371 @@
+"""Every operation of the contract, on every backend, against its formula in float64.
+
+What an operation is to overwrite is NaN before it; see `check` in conftest for what must stay as it is.
+"""
+
+import inspect
+from itertools import product
+
+import numpy as np
+import pytest
+from fastmlp.kernels import codes
+from scipy import special
+
+from fastmlp.backends.numpy_ops import NumpyOps
+from fastmlp.dropout import philox
+
+# On both sides of multiples of 4, 8, 16, 32, 64 and 128: the edges of tiles, vectors and the threads' shares
+ROWS = (0, 1, 2, 7, 8, 9, 31, 127, 129)
+COLUMNS = (1, 3, 10, 16, 17, 33, 65, 127, 129)
+DEPTHS = (1, 3, 129)
+LENGTHS = (1, 15, 63, 64, 65, 129, 1000)
+FACTORS = [(1.0, 0.0), (-0.3, 1.0), (0.5, 0.9)]  # alpha, beta
+EXACT = {"rtol": 0, "atol": 0}
+ACTIVATIONS = range(codes.THRESHOLD + 1)
+LOSSES = range(codes.POISSON + 1)
+STORE_SLOPE = (codes.GELU, codes.GELU_TANH, codes.SILU)
+
+
+def test_the_kernels_have_the_names_and_parameters_of_the_contract():
+    from fastmlp.kernels import cpu
+
+    def parameters(functions):
+        return {function.__name__: list(inspect.signature(function).parameters)[1:] for function in functions}
+
+    methods = [method for _, method in inspect.getmembers(NumpyOps, inspect.isfunction)]
+    contract = parameters(method for method in methods if not method.__name__.startswith("_"))
+    # views are code emitted in place, which has no names for its parameters: the buffer and these
+    for view in cpu.VIEWS:
+        assert len(contract.pop(view.__name__)) == 1 + len(view.rest)
+    assert parameters(cpu.OPERATIONS) == contract
+
+
+@pytest.fixture
+def draw(dtype):
+    """draw(*shape): normal numbers over the root of the number of rows, so that sums over them stay near 1."""
+    random = np.random.RandomState(0)
+    return lambda *shape: (random.standard_normal(shape) / max(shape[0], 1) ** 0.5).astype(dtype)
+
+
+@pytest.fixture
+def nan(dtype):
+    return lambda *shape: np.full(shape, np.nan, dtype)
+
+
+def wide(*arrays):
+    return [array.astype(np.float64) for array in arrays]
+
+
+def sigma(code, z):
+    """σ(z) and σ'(z) in float64; for softmax the second is the Jacobian of each row."""
+    if code == codes.SOFTMAX:
+        a = special.softmax(z, axis=1)
+        return a, a[:, :, None] * (np.eye(z.shape[1]) - a[:, None, :])
+    one, c, k = np.ones_like(z), np.sqrt(2 / np.pi), 0.044715
+    s, t, cdf, density = special.expit(z), np.tanh(c * (z + k * z**3)), special.ndtr(z), np.exp(-(z**2) / 2)
+    left = np.minimum(z, 0)
+    return {
+        codes.IDENTITY: (z, one),
+        codes.RELU: (np.maximum(z, 0), one * (z > 0)),
+        codes.LEAKY_RELU: (np.where(z > 0, z, 0.01 * z), np.where(z > 0, 1, 0.01)),
+        codes.ELU: (np.where(z > 0, z, np.expm1(left)), np.where(z > 0, 1, np.exp(left))),
+        codes.SIGMOID: (s, s * (1 - s)),
+        codes.TANH: (np.tanh(z), 1 - np.tanh(z) ** 2),
+        codes.SOFTPLUS: (np.logaddexp(z, 0), s),
+        codes.GELU: (z * cdf, cdf + z * density / np.sqrt(2 * np.pi)),
+        codes.GELU_TANH: (z * (1 + t) / 2, (1 + t) / 2 + z / 2 * (1 - t**2) * c * (1 + 3 * k * z**2)),
+        codes.SILU: (z * s, s + z * s * (1 - s)),
+        codes.THRESHOLD: (one * (z >= 0), one),
+    }[code]
+
+
+def through(code, derivative, delta):
+    """∂L/∂z from ∂L/∂a."""
+    return np.einsum("bij,bi->bj", derivative, delta) if code == codes.SOFTMAX else derivative * delta
+
+
+@pytest.mark.parametrize("code", [codes.IDENTITY, codes.RELU])
+def test_linear_at_the_edges_of_all_tiles(check, draw, nan, code):
+    for rows, inputs, outputs in product(ROWS, DEPTHS, COLUMNS):
+        x, w, b = draw(inputs, rows).T.copy(), draw(inputs, outputs), draw(outputs)
+        x64, w64, b64 = wide(x, w, b)
+        expected = {"out": sigma(code, x64 @ w64 + b64)[0]}
+        slope, out = nan(rows, outputs), nan(rows, outputs)
+        check("linear", expected, ("slope",), x=x, w=w, b=b, activation=code, slope=slope, out=out)
+
+
+@pytest.mark.parametrize("code", ACTIVATIONS)
+def test_linear_with_each_activation(check, draw, nan, code):
+    for rows, outputs in product((0, 1, 9, 129), (1, 3, 17, 33)):
+        x, w, b = draw(rows, 7), draw(7, outputs), draw(outputs)
+        x64, w64, b64 = wide(x, w, b)
+        a, derivative = sigma(code, x64 @ w64 + b64)
+        stored = {"slope": derivative} if code in STORE_SLOPE else {}
+        slope, out = nan(rows, outputs), nan(rows, outputs)
+        free = () if stored else ("slope",)
+        check("linear", {"out": a} | stored, free, x=x, w=w, b=b, activation=code, slope=slope, out=out)
+
+
+@pytest.mark.parametrize("code", ACTIVATIONS)
+def test_activations_and_derivatives_far_from_zero(check, dtype, code):
+    ends = [0.0, -0.0, 1e-30, -1e-30, 1, -1, 15, -15, 40, -40, 88, -88, 1e3, -1e3, 1e6, -1e6]
+    z = np.repeat(ends, 3).reshape(-1, 3).astype(dtype)
+    z[:, 1] = 1
+    a, derivative = sigma(code, z.astype(np.float64))
+    stored = {"slope": derivative} if code in STORE_SLOPE else {}
+    free = () if stored else ("slope",)
+    # a product with the unit matrix is z itself
+    layer = {"x": z, "w": np.eye(3, dtype=dtype), "b": np.zeros(3, dtype), "activation": code}
+    check("linear", {"out": a} | stored, free, **layer, slope=np.empty_like(z), out=np.empty_like(z))
+    delta, slope = np.ones_like(z), derivative.astype(dtype) if stored else np.empty_like(z)
+    expected = {"delta": through(code, derivative, np.ones(z.shape))}
+    check("activation_backward", expected, free, activation=code, a=a.astype(dtype), slope=slope, delta=delta)
+
+
+@pytest.mark.parametrize("code", sorted(set(ACTIVATIONS) - {codes.THRESHOLD}))
+def test_nan_passes_every_activation(check, nan, dtype, code):
+    layer = {"x": nan(9, 3), "w": np.ones((3, 17), dtype), "b": np.zeros(17, dtype), "activation": code}
+    zeros = np.zeros((9, 17), dtype)
+    check("linear", {"out": nan(9, 17)}, ("slope",), **layer, slope=zeros, out=zeros)
+
+
+@pytest.mark.parametrize("code", ACTIVATIONS)
+def test_activation_backward(check, draw, nan, dtype, code):
+    for rows, columns in product((0, 1, 9, 129), (1, 3, 17, 33)):
+        a, derivative = sigma(code, 3 * draw(rows, columns).astype(np.float64))
+        free = () if code in STORE_SLOPE else ("slope",)
+        slope, delta = nan(rows, columns) if free else derivative.astype(dtype), draw(rows, columns)
+        expected = {"delta": through(code, derivative, delta.astype(np.float64))}
+        given = {"activation": code, "a": a.astype(dtype), "slope": slope, "delta": delta}
+        check("activation_backward", expected, free, **given)
+
+
+def test_backward_data_at_the_edges_of_all_tiles(check, draw, nan):
+    for rows, inputs, outputs in product(ROWS, COLUMNS, DEPTHS):
+        delta, w = draw(outputs, rows).T.copy(), draw(outputs, inputs).T.copy()
+        d64, w64 = wide(delta, w)
+        unused = nan(rows, inputs)
+        given = {"delta": delta, "w": w, "activation": codes.IDENTITY, "a": unused, "slope": unused}
+        check("backward_data", {"out": d64 @ w64.T}, **given, out=nan(rows, inputs))
+
+
+@pytest.mark.parametrize("code", ACTIVATIONS)
+def test_backward_data_with_each_activation(check, draw, nan, dtype, code):
+    for rows, inputs in product((0, 1, 9, 31), (1, 3, 17, 33)):
+        delta, w = draw(rows, 10), draw(inputs, 10)
+        a, derivative = sigma(code, 3 * draw(rows, inputs).astype(np.float64))
+        free = () if code in STORE_SLOPE else ("slope",)
+        slope = nan(rows, inputs) if free else derivative.astype(dtype)
+        d64, w64 = wide(delta, w)
+        expected = {"out": through(code, derivative, d64 @ w64.T)}
+        given = {"delta": delta, "w": w, "activation": code, "a": a.astype(dtype), "slope": slope}
+        check("backward_data", expected, free, **given, out=nan(rows, inputs))
+
+
+@pytest.mark.parametrize(("alpha", "beta"), FACTORS)
+def test_accumulate_at_the_edges_of_all_tiles(check, draw, nan, alpha, beta):
+    for rows, inputs, outputs in product((0, *DEPTHS), COLUMNS[::2], COLUMNS):
+        a, delta = draw(rows, inputs), draw(rows, outputs)
+        out = draw(inputs, outputs) if beta else nan(inputs, outputs)
+        a64, d64, o64 = wide(a, delta, out)
+        expected = {"out": alpha * a64.T @ d64 + (beta * o64 if beta else 0)}
+        check("accumulate", expected, a=a, delta=delta, alpha=alpha, beta=beta, out=out)
+
+
+@pytest.mark.parametrize(("alpha", "beta"), FACTORS)
+def test_accumulate_bias(check, draw, nan, alpha, beta):
+    for rows, outputs in product(ROWS, COLUMNS):
+        delta, out = draw(rows, outputs), draw(outputs) if beta else nan(outputs)
+        d64, o64 = wide(delta, out)
+        expected = {"out": alpha * d64.sum(axis=0) + (beta * o64 if beta else 0)}
+        check("accumulate_bias", expected, delta=delta, alpha=alpha, beta=beta, out=out)
+
+
+def test_views_are_windows_on_the_flat_buffer(backend, dtype):
+    def write(ops, flat):
+        ops.matrix(flat, 5, 3, 4)[1, 2] = 7
+        ops.vector(flat, 20, 4)[3] = 8
+
+    flat, ops = np.zeros(30, dtype), NumpyOps()
+    if backend == "numba":
+        import numba
+        from fastmlp.kernels.cpu import make_teams
+
+        from fastmlp.backends.numba_backend import OPTIONS
+
+        write, ops = numba.njit(**OPTIONS)(write), make_teams(1, np.zeros(0, dtype), 0)[0]
+    write(ops, flat)
+    assert {i: flat[i] for i in np.flatnonzero(flat)} == {5 + 4 + 2: 7, 20 + 3: 8}
+
+
+@pytest.mark.parametrize("source", ["float32", "float64", "uint8", "int64", "bool"])
+def test_gather_casts_any_real_dtype(check, nan, source):
+    for rows, columns in product(ROWS, (1, 3, 17)):
+        x = np.random.RandomState(1).uniform(0, 9, (50, columns)).astype(source)
+        order = np.random.RandomState(2).randint(0, 50, rows)
+        check("gather", {"out": x[order]}, tolerance=EXACT, x=x, rows=order, out=nan(rows, columns))
+
+
+def test_gathering_of_targets_and_weights(check, draw, nan, dtype):
+    no_labels, no_targets, no_weights = np.zeros(0, np.int64), np.zeros((0, 3), dtype), np.zeros(0, dtype)
+    labels, targets, weights = np.arange(50) % 3, draw(50, 3), abs(draw(50))
+    for rows in ROWS:
+        order = np.random.RandomState(2).randint(0, 50, rows)
+
+        def exactly(name, out, rows=order, **given):
+            check(name, {"out": out}, tolerance=EXACT, **given, rows=rows, out=nan(*out.shape))
+
+        exactly("gather_targets", np.eye(3)[labels[order]], labels=labels, targets=no_targets)
+        exactly("gather_targets", targets[order], labels=no_labels, targets=targets)
+        exactly("gather_weights", weights[order], weights=weights)
+        exactly("gather_weights", np.ones(rows), weights=no_weights)
+        check("weight_sum", {"whole": weights[order].astype(np.float64).sum()}, weights=weights, rows=order)
+        check("weight_sum", {"whole": rows}, weights=no_weights, rows=order)
+        check("copy", {"out": targets[order]}, tolerance=EXACT, x=targets[order], out=nan(rows, 3))
+
+
+def philox_of_the_paper(counter, key):
+    """Philox4x32-10 in the plainest Python. Source: Salmon et al., SC 2011, section 3.3."""
+    x, (k0, k1) = list(counter), key
+    for _ in range(10):
+        a, b = 0xD2511F53 * x[0], 0xCD9E8D57 * x[2]
+        x = [b >> 32 ^ x[1] ^ k0, b % 2**32, a >> 32 ^ x[3] ^ k1, a % 2**32]
+        k0, k1 = (k0 + 0x9E3779B9) % 2**32, (k1 + 0xBB67AE85) % 2**32
+    return x
+
+
+@pytest.mark.parametrize(
+    ("counter", "key", "words"),
+    [
+        ("00000000 00000000 00000000 00000000", "00000000 00000000", "6627e8d5 e169c58d bc57ac4c 9b00dbd8"),
+        ("ffffffff ffffffff ffffffff ffffffff", "ffffffff ffffffff", "408f276d 41c83b0e a20bc7c6 6d5451fd"),
+        ("243f6a88 85a308d3 13198a2e 03707344", "a4093822 299f31d0", "d16cfe09 94fdcceb 5001e420 24126ea1"),
+    ],
+)
+def test_philox_gives_the_known_answers_of_its_authors(counter, key, words):
+    counter, key, words = ([int(word, 16) for word in text.split()] for text in (counter, key, words))
+    assert philox_of_the_paper(counter, key) == words
+    ours = philox(tuple(np.array([word], np.uint64) for word in counter), key[0] | key[1] << 32)
+    assert [int(word[0]) for word in ours] == words
+
+
+@pytest.mark.parametrize("keep", [0.9, 0.5, 0.01])
+def test_dropout_is_decided_by_philox_alone(check, draw, nan, keep):
+    seed, step, layer, first_row = 0x123456789ABCDEF0, 2**32 + 5, 3, 512
+    place = {"keep": keep, "seed": seed, "step": step, "layer": layer, "first_row": first_row}
+    for rows, columns in product((1, 2, 9), (1, 3, 4, 17)):
+        x, kept = draw(rows, columns) + 2, np.zeros((rows, columns))
+        for i, j in np.ndindex(kept.shape):
+            counter = j // 4, first_row + i, step % 2**32, layer
+            kept[i, j] = philox_of_the_paper(counter, (seed % 2**32, seed >> 32))[j % 4] < keep * 2**32
+        check("dropout", {"out": x * kept / keep}, x=x, **place, out=nan(rows, columns))
+
+
+def loss_of(code, z, y):
+    """ℓ of each row and ∂ℓ/∂z in float64; the Huber loss bends at 0.7."""
+    r, outputs = z - y, z.shape[1]
+    if code == codes.SOFTMAX_CROSS_ENTROPY:
+        mass = y.sum(axis=1, keepdims=True)
+        return -(y * special.log_softmax(z, axis=1)).sum(1), mass * special.softmax(z, axis=1) - y
+    if code == codes.BINARY_CROSS_ENTROPY:
+        return -(y * special.log_expit(z) + (1 - y) * special.log_expit(-z)).sum(1), special.expit(z) - y
+    if code == codes.POISSON:
+        return (np.exp(z) - y + special.xlogy(y, y) - y * z).sum(1), np.exp(z) - y
+    bent = np.where(abs(r) <= 0.7, r**2 / 2, 0.7 * (abs(r) - 0.35))
+    return {
+        codes.SQUARED_ERROR: ((r**2).sum(1), 2 * r),
+        codes.MEAN_SQUARED_ERROR: ((r**2).mean(1), 2 * r / outputs),
+        codes.HALF_SQUARED_ERROR: ((r**2).sum(1) / 2, r),
+        codes.ABSOLUTE_ERROR: (abs(r).mean(1), np.sign(r) / outputs),
+        codes.HUBER: (bent.mean(1), np.clip(r, -0.7, 0.7) / outputs),
+    }[code]
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_loss_and_its_gradient(check, draw, nan, dtype, loss):
+    for rows, outputs in product((0, 1, 7, 31, 129), (1, 3, 10, 17)):
+        z, weight = 3 * draw(rows, outputs), abs(draw(rows))
+        target = np.random.RandomState(3).uniform(0, 1, (rows, outputs)).astype(dtype)
+        target[::3] = np.eye(outputs)[np.arange(len(target[::3])) % outputs]
+        z64, y64, s64 = wide(z, target, weight)
+        value, derivative = loss_of(loss, z64, y64)
+        expected = {"out": s64[:, None] * derivative, "share": value @ s64}
+        given = {"loss": loss, "huber_delta": 0.7, "z": z, "target": target, "weight": weight}
+        check("loss_gradient", expected, **given, out=nan(rows, outputs))
+
+
+@pytest.mark.parametrize("loss", [codes.SOFTMAX_CROSS_ENTROPY, codes.BINARY_CROSS_ENTROPY])
+def test_cross_entropies_do_not_overflow(check, dtype, loss):
+    z = np.array([[1e4, -1e4], [-1e4, 1e4], [100, 100], [-300, 300]], dtype)
+    target = np.array([[0, 1], [0, 1], [1, 0], [0.5, 0.5]], dtype)
+    value, derivative = loss_of(loss, *wide(z, target))
+    given = {"loss": loss, "huber_delta": 1.0, "z": z, "target": target, "weight": np.ones(4, dtype)}
+    check("loss_gradient", {"out": derivative, "share": value.sum()}, **given, out=np.empty_like(z))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_nan_is_seen_in_every_loss(check, dtype, loss):
+    z, target = np.zeros((9, 3), dtype), np.full((9, 3), 0.5, dtype)
+    z[4, 1] = np.nan
+    given = {"loss": loss, "huber_delta": 0.7, "z": z, "target": target, "weight": np.ones(9, dtype)}
+    check("loss_gradient", {"share": np.nan}, ("out",), **given, out=np.empty_like(z))
+
+
+def test_penalty_and_its_gradient(check, draw):
+    for n, (l1, l2) in product(LENGTHS, [(0.1, 0.0), (0.0, 0.2), (0.1, 0.2)]):
+        w, out = draw(n), draw(n)
+        w[::5] = 0
+        w64, o64 = wide(w, out)
+        check("penalty", {"share": l1 * abs(w64).sum() + l2 / 2 * (w64**2).sum()}, w=w, l1=l1, l2=l2)
+        check("regularize", {"out": o64 + l2 * w64 + l1 * np.sign(w64)}, w=w, l1=l1, l2=l2, out=out)
+
+
+def test_clip_and_scale(check, draw):
+    for n in LENGTHS:
+        g = draw(n)
+        g64 = g.astype(np.float64)
+        norm = float(np.linalg.norm(g64))
+        check("clip", {"g": g64 / 2}, g=g, max_norm=norm / 2)
+        check("clip", {"g": g64}, tolerance=EXACT, g=g, max_norm=norm * 2)
+        check("scale", {"w": g64 * 0.9}, w=g, factor=0.9)
+
+
+@pytest.mark.parametrize("dtype", ["float32"])
+def test_clip_of_a_gradient_whose_squares_overflow(check):
+    check("clip", {"g": np.full(100, 0.5)}, g=np.full(100, 1e20, np.float32), max_norm=5.0)
+
+
+def test_clip_shows_what_is_not_finite(check, nan, dtype):
+    g = np.ones(100, dtype)
+    g[50] = np.nan
+    check("clip", {"g": g}, g=g, max_norm=1.0)
+    g[50] = np.inf
+    check("clip", {"g": np.where(np.isinf(g), np.nan, 0)}, g=g, max_norm=1.0)
+
+
+def test_sgd(check, draw, dtype):
+    for n in LENGTHS:
+        w, g, v = draw(n), draw(n), draw(n)
+        w64, g64, v64 = wide(w, g, v)
+        moved = 0.9 * v64 - 0.1 * g64
+        given = {"w": w, "g": g, "lr": 0.1}
+        plain = {"velocity": np.zeros(0, dtype), "momentum": 0.0, "nesterov": False}
+        check("sgd", {"w": w64 - 0.1 * g64}, ("g",), **given, **plain)
+        given |= {"velocity": v, "momentum": 0.9}
+        check("sgd", {"w": w64 + moved, "velocity": moved}, ("g",), **given, nesterov=False)
+        ahead = w64 + 0.9 * moved - 0.1 * g64
+        check("sgd", {"w": ahead, "velocity": moved}, ("g",), **given, nesterov=True)
+
+
+def test_adam_and_rmsprop(check, draw):
+    for n in LENGTHS:
+        w, g, m, v = draw(n), draw(n), draw(n), draw(n) ** 2
+        for array in (g, m, v):
+            array[::7] = 0
+        w64, g64, m64, v64 = wide(w, g, m, v)
+        m1, v1 = 0.9 * m64 + 0.1 * g64, 0.99 * v64 + 0.01 * g64**2
+        numbers = {"step_size": 0.1, "epsilon": 1e-3, "beta1": 0.9, "beta2": 0.99}
+        expected = {"w": w64 - 0.1 * m1 / (np.sqrt(v1) + 1e-3), "m": m1, "v": v1}
+        check("adam", expected, w=w, g=g, m=m, v=v, **numbers)
+        expected = {"w": w64 - 0.1 * g64 / (np.sqrt(v1) + 1e-3), "v": v1}
+        check("rmsprop", expected, ("g",), w=w, g=g, v=v, lr=0.1, epsilon=1e-3, rho=0.99)

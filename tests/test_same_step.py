@@ -1,0 +1,105 @@
+"""There is one step: a change planted in its text, or in a kernel below it, is what the next process runs.
+
+Each run is a process of its own on a copy of the package, with a compile cache of its own.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastmlp
+from fastmlp import kernels
+
+# Three steps with momentum, so that the update goes through a rule instead of straight into the weights
+PROGRAM = """
+import json, sys
+import numpy as np
+import fastmlp
+from fastmlp import MLP, SGD
+random = np.random.RandomState(0)
+x, y = random.standard_normal((24, 5)), random.standard_normal((24, 2))
+result = {"package": fastmlp.__file__}
+for backend, lr in [("numpy", 0.05), ("numpy", 0.1), ("numba", 0.05)]:
+    model = MLP([5, 4, 2], "tanh", seed=1, backend=backend)
+    model.fit(x, y, epochs=1, batch_size=8, optimizer=SGD(lr=lr, momentum=0.9))
+    flat = [float(value) for array in (*model.weights, *model.biases) for value in array.ravel()]
+    result[f"{backend} {lr}"] = flat
+from fastmlp.backends.numba_backend import NumbaBackend
+result["compilations"] = NumbaBackend.compilations()
+print(json.dumps(result))
+"""
+
+
+def copy_package(folder: Path) -> Path:
+    """The package under `folder`, its kernels where an installed package has them."""
+    ignore = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(Path(fastmlp.__file__).parent, folder / "fastmlp", ignore=ignore)
+    shutil.copytree(Path(kernels.__file__).parent, folder / "fastmlp/kernels", ignore=ignore, dirs_exist_ok=True)
+    return folder
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert text.count(old) >= 1, f"{path.name} no longer contains {old!r}"
+    path.write_text(text.replace(old, new))
+
+
+def run(folder: Path, cache: Path) -> dict:
+    environment = os.environ | {"PYTHONPATH": str(folder), "FASTMLP_CACHE_DIR": str(cache)}
+    done = subprocess.run([sys.executable, "-c", PROGRAM], cwd=cache, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert Path(result["package"]).is_relative_to(folder)
+    return result
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> dict[str, dict]:
+    """What the unchanged package gives, cold and warm, and what two changes make of it; three cold compiles."""
+    root = tmp_path_factory.mktemp("same_step")
+    cache = root / "cache"
+    cache.mkdir()
+    plain, changed = copy_package(root / "plain"), copy_package(root / "changed")
+    replace(changed / "fastmlp/step.py", "ops.accumulate_bias(delta, alpha,", "ops.accumulate_bias(delta, 2 * alpha,")
+    with ThreadPoolExecutor(2) as pool:
+        cold, step = pool.submit(run, plain, cache), pool.submit(run, changed, cache)
+        results = {"cold": cold.result(), "step": step.result()}
+    results["warm"] = run(plain, cache)
+    replace(plain / "fastmlp/kernels/cpu/rules.py", ".type(lr)", ".type(2 * lr)")
+    results["kernel"] = run(plain, cache)
+    return results
+
+
+def assert_close(one, other):
+    np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_both_backends_agree_before_any_change(runs):
+    assert_close(runs["cold"]["numba 0.05"], runs["cold"]["numpy 0.05"])
+
+
+def test_a_change_of_the_step_changes_both_backends_alike(runs):
+    before, after = np.array(runs["cold"]["numpy 0.05"]), np.array(runs["step"]["numpy 0.05"])
+    assert abs(after - before).max() > 0.01
+    assert_close(runs["step"]["numba 0.05"], after)
+
+
+def test_a_changed_kernel_is_never_run_stale(runs):
+    # the planted kernel doubles the rate of the compiled rule, and of nothing else
+    assert runs["kernel"]["numpy 0.05"] == runs["cold"]["numpy 0.05"]
+    assert_close(runs["kernel"]["numba 0.05"], runs["cold"]["numpy 0.1"])
+    assert np.abs(np.subtract(runs["kernel"]["numba 0.05"], runs["cold"]["numba 0.05"])).max() > 0.01
+    assert runs["kernel"]["compilations"] > 0
+
+
+def test_a_warm_cache_leaves_nothing_to_compile(runs):
+    assert runs["cold"]["compilations"] > 0
+    assert runs["warm"]["compilations"] == 0
+    assert runs["warm"]["numba 0.05"] == runs["cold"]["numba 0.05"]
