@@ -56,6 +56,8 @@ def output_activations(activation: str | Sequence[str], layers: int) -> list[str
     if isinstance(activation, str):
         activation_code(activation)
         return [activation] if layers == 1 else [*[activation] * (layers - 1), None]
+    if not isinstance(activation, (list, tuple)):
+        raise InputError(f"activation={activation!r} must be a name or a list of names, one per layer.")
     names = list(activation)
     for name in names:
         activation_code(name)

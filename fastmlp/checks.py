@@ -17,9 +17,12 @@ __all__ = [
     "check_dropout",
     "check_dtype",
     "check_features",
+    "check_flag",
     "check_integer",
+    "check_parameter",
     "check_real",
     "check_seed",
+    "check_sequence",
     "check_targets",
     "check_weights",
 ]
@@ -45,6 +48,20 @@ def check_real(name: str, value: Any, low: float = 0.0, high: float = np.inf, *,
     if not (np.isfinite(number) and low <= number <= high) or (open_end and number == high):
         raise InputError(f"{name}={value!r} must be a finite number in [{low:g}, {high:g}{end}.")
     return number
+
+
+def check_flag(name: str, value: Any) -> bool:
+    """`value` as a bool."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise InputError(f"{name}={value!r} must be True or False.")
+    return bool(value)
+
+
+def check_sequence(name: str, value: Any, what: str) -> list:
+    """`value` as a list, from a list or tuple of `what`."""
+    if not isinstance(value, (list, tuple)):
+        raise InputError(f"{name}={value!r} must be a list of {what}.")
+    return list(value)
 
 
 def check_features(x: Any, n_features: int, dtype: np.dtype, name: str = "x") -> np.ndarray:
@@ -73,9 +90,7 @@ def check_targets(
     y: Any, loss: Loss, n_samples: int, n_outputs: int, dtype: np.dtype, name: str = "y"
 ) -> tuple[np.ndarray, np.ndarray]:
     """y as (labels, targets), one of them empty: class indices (N,) int64, or values (N, O) in `dtype`."""
-    array = np.asarray(y)
-    if array.dtype == object:
-        array = _as_real(y, name)
+    array = _as_array(y, name)
     if array.dtype.kind in "US":
         raise InputError(
             f"{name} holds text labels. Give class indices 0 … {max(n_outputs - 1, 1)}, e.g. "
@@ -105,6 +120,15 @@ def check_targets(
     if loss.name == "poisson" and low < 0:
         raise InputError(f"{name} has the negative value {low:g}, but the poisson loss takes counts of 0 or more.")
     return no_labels, np.ascontiguousarray(_cast(targets, dtype, name))
+
+
+def check_parameter(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Finite weights or biases of the given shape."""
+    array = _as_real(value, name)
+    if array.shape != shape:
+        raise InputError(f"{name} has shape {array.shape}, but the layer takes {shape}.")
+    _check_finite(array, name)
+    return array
 
 
 def check_weights(weights: Any, n_samples: int, dtype: np.dtype, name: str = "sample_weight") -> np.ndarray:
@@ -158,9 +182,9 @@ def check_dtype(dtype: Any) -> np.dtype:
     """float32 or float64 as a dtype."""
     try:
         kind = np.dtype(dtype)
-    except TypeError:
+    except (TypeError, ValueError):
         kind = None
-    if kind not in (np.dtype(np.float32), np.dtype(np.float64)):
+    if dtype is None or kind not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise InputError(f"dtype={dtype!r} must be 'float32' or 'float64'.")
     return kind
 
@@ -182,13 +206,16 @@ def check_seed(seed: Any) -> np.random.RandomState:
     return np.random.RandomState(None if seed is None else check_integer("seed", seed, 0, 2**32 - 1))
 
 
-def _as_real(values: Any, name: str) -> np.ndarray:
+def _as_array(values: Any, name: str) -> np.ndarray:
     try:
         array = values if isinstance(values, np.ndarray) else np.asarray(values)
-        if array.dtype == object:
-            array = array.astype(np.float64)
+        return array.astype(np.float64) if array.dtype == object else array
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{name} cannot be read as an array of numbers: {error}.") from None
+
+
+def _as_real(values: Any, name: str) -> np.ndarray:
+    array = _as_array(values, name)
     if array.dtype.kind not in "biuf":
         raise InputError(f"{name} has dtype {array.dtype}, but must hold real numbers (float, integer or boolean).")
     return array

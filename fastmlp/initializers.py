@@ -48,7 +48,7 @@ def initialize(name: str, fan_in: int, fan_out: int, rng: np.random.RandomState)
     ------
     InputError : an unknown name, or a size below 1.
     """
-    if name not in _SCALES and name != "zeros":
+    if not isinstance(name, str) or (name not in _SCALES and name != "zeros"):
         raise InputError(f"initializer={name!r} is unknown. Choose {', '.join(map(repr, [*_SCALES, 'zeros']))}.")
     if fan_in < 1 or fan_out < 1:
         raise InputError(

@@ -69,7 +69,11 @@ def get_loss(name: str) -> Loss:
 
 def loss_for_targets(y: Any, n_outputs: int) -> Loss:
     """The loss if nobody named one: class labels mean a cross entropy, real numbers the mean squared error."""
-    if np.asarray(y).dtype.kind in "biu":
+    try:
+        kind = np.asarray(y).dtype.kind
+    except ValueError:
+        kind = "?"  # ragged: `check_targets` will say so
+    if kind in "biu":
         return LOSSES["softmax_cross_entropy" if n_outputs > 1 else "binary_cross_entropy"]
     return LOSSES["mean_squared_error"]
 

@@ -37,7 +37,7 @@ def r2_score(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | No
     """Coefficient of determination R², the mean over the outputs, by `sklearn.metrics.r2_score`.
 
     1 is perfect and 0 as good as the mean target. An output whose target is constant scores 1 if predicted
-    exactly, else 0. A single sample has no R²: NaN, with scikit-learn's warning.
+    exactly, else 0. A single sample has no R²: NaN.
 
     Parameters
     ----------
@@ -50,6 +50,8 @@ def r2_score(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | No
     """
     from sklearn.metrics import r2_score as score
 
+    if np.ndim(y_true) and len(np.asarray(y_true)) == 1 and np.shape(y_true) == np.shape(y_pred):
+        return float("nan")  # where scikit-learn warns as well
     return _delegate(score, y_true, y_pred, sample_weight)
 
 
@@ -111,7 +113,7 @@ def get_metric(name: str) -> Metric:
     ------
     InputError : an unknown name.
     """
-    if name not in _METRICS:
+    if not isinstance(name, str) or name not in _METRICS:
         raise InputError(f"metric={name!r} is unknown. Choose {' or '.join(map(repr, _METRICS))}.")
     return _METRICS[name]
 
@@ -129,7 +131,8 @@ def _delegate(
                 "per sample, none of them negative."
             )
     try:
-        return float(score(true, predicted, sample_weight=sample_weight))
+        with np.errstate(over="ignore", invalid="ignore"):  # a diverging network predicts anything
+            return float(score(true, predicted, sample_weight=sample_weight))
     except ValueError as error:
         raise InputError(f"These targets and predictions cannot be scored: {error}") from error
 

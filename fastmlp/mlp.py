@@ -18,9 +18,12 @@ from fastmlp.checks import (
     check_dropout,
     check_dtype,
     check_features,
+    check_flag,
     check_integer,
+    check_parameter,
     check_real,
     check_seed,
+    check_sequence,
     check_targets,
     check_weights,
 )
@@ -159,15 +162,10 @@ class MLP:
             ("weights", weights, self._layout.weights(new)),
             ("biases", biases, self._layout.biases(new)),
         ):
-            if len(given) != len(views):
+            if len(check_sequence(kind, given, "arrays, one per layer")) != len(views):
                 raise InputError(f"{kind} has {len(given)} arrays, but the network has {len(views)} layers.")
             for l, (array, view) in enumerate(zip(given, views, strict=True)):
-                value = np.asarray(array, dtype=np.float64)
-                if value.shape != view.shape:
-                    raise InputError(f"{kind}[{l}] has shape {value.shape}, but the layer takes {view.shape}.")
-                if not np.isfinite(value).all():
-                    raise InputError(f"{kind}[{l}] contains NaN or infinity.")
-                view[...] = value
+                view[...] = check_parameter(f"{kind}[{l}]", array, view.shape)
         self._params[...] = new
 
     def summary(self) -> str:
@@ -269,14 +267,17 @@ class MLP:
             raise InputError("max_norm=0 must be positive: it would stop all learning.")
         if target_loss is not None:
             target_loss = check_real("target_loss", target_loss, -np.inf)
-        check_real("tol", tol)
+        tol = check_real("tol", tol)
+        shuffle, gradient_norms = check_flag("shuffle", shuffle), check_flag("gradient_norms", gradient_norms)
+        restore_best = None if restore_best is None else check_flag("restore_best", restore_best)
+        progress = None if progress is None else check_flag("progress", progress)
         if patience is not None:
             check_integer("patience", patience)
         held_out = None if validation_data is None else self._validation(loss, validation_data)
-        names = list(metrics) if metrics is not None else []
+        names = [] if metrics is None else check_sequence("metrics", metrics, "metric names")
         for name in names:
             get_metric(name)
-        for callback in callbacks:
+        for callback in check_sequence("callbacks", callbacks, "functions"):
             if not callable(callback):
                 raise InputError(f"callbacks contains {callback!r}, which cannot be called.")
         self.loss = loss
@@ -287,7 +288,7 @@ class MLP:
             tol=tol,
             patience=patience,
             reason="validation" if held_out else "plateau",
-            keep_best=held_out is not None and patience is not None if restore_best is None else bool(restore_best),
+            keep_best=held_out is not None and patience is not None if restore_best is None else restore_best,
         )
         natural = ["accuracy" if loss.classifies else "r2"] if metrics is None else names
 
@@ -358,7 +359,8 @@ class MLP:
     def evaluate(self, x: Any, y: Any, sample_weight: Any = None, metrics: Sequence[str] | None = None) -> dict:
         """Loss (without penalties) and metrics on given data: ``{"loss": …, "accuracy": …}``."""
         loss = self._known_loss()
-        names = ["accuracy" if loss.classifies else "r2"] if metrics is None else list(metrics)
+        natural = ["accuracy" if loss.classifies else "r2"]
+        names = natural if metrics is None else check_sequence("metrics", metrics, "metric names")
         return self._engine().measure(loss, self._data(loss, x, y, sample_weight), names)
 
     def gradients(self, x: Any, y: Any, sample_weight: Any = None, *, per_sample: bool = False) -> Gradients:

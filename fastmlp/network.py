@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastmlp.errors import InputError
 from fastmlp.kernels import codes
 
 __all__ = ["CHUNK", "Data", "Layout", "Network", "Update", "aligned_zeros", "build_network", "build_update"]
@@ -129,7 +130,13 @@ def _place(lengths: Sequence[int]) -> tuple[tuple[int, ...], int]:
 def aligned_zeros(n: int, dtype: np.dtype | type) -> np.ndarray:
     """(n,) zeros that start on a cache line; NumPy itself promises 16 bytes only."""
     itemsize = np.dtype(dtype).itemsize
-    raw = np.zeros(n * itemsize + ALIGNMENT, np.uint8)
+    try:
+        raw = np.zeros(n * itemsize + ALIGNMENT, np.uint8)
+    except (MemoryError, ValueError):
+        raise InputError(
+            f"{n * itemsize / 2**30:.3g} GiB of memory are needed for one buffer and cannot be had. Use smaller layers, "
+            "or on a smaller network a smaller batch_size."
+        ) from None
     start = -raw.ctypes.data % ALIGNMENT
     return raw[start : start + n * itemsize].view(dtype)
 

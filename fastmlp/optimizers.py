@@ -14,7 +14,7 @@ import numpy as np
 
 from fastmlp import step
 from fastmlp.backends.numpy_ops import NumpyOps
-from fastmlp.checks import check_real
+from fastmlp.checks import check_flag, check_real
 from fastmlp.errors import InputError
 from fastmlp.kernels import codes
 from fastmlp.network import Update, aligned_zeros, build_update
@@ -47,7 +47,7 @@ class Optimizer:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if name == "nesterov":
-                object.__setattr__(self, name, bool(value))
+                object.__setattr__(self, name, check_flag(name, value))
                 continue
             fraction = name in ("beta1", "beta2", "momentum", "rho")
             # a Python float: numpy.float64 is a strong type and would turn a float32 update into float64

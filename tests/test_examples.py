@@ -108,7 +108,7 @@ def test_backpropagation_by_hand():
     assert result.nine.found == pytest.approx(result.nine.by_hand, rel=1e-12)
     for name, tolerance in (("found", 1e-14), ("mean_of_samples", 1e-14), ("numerical", 1e-8)):
         for one, other in zip(getattr(result.matrices, name), result.matrices.by_hand, strict=True):
-            assert_allclose(one, other, rtol=0, atol=tolerance, strict=True)
+            assert_allclose(one, other, rtol=0, atol=tolerance)
 
 
 def test_gradient_descent_regimes():

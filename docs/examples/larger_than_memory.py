@@ -3,8 +3,8 @@
 `numpy.memmap` makes a file look like an array; the operating system fetches the pages that are touched and
 drops them again when memory is short. `fit` never copies such an array: it gathers one batch at a time into
 a buffer that is made once. Even the exact gradient of the whole data, batch_size="full", is a sum over
-chunks of 512 rows. What does grow with the number of samples are 8 bytes each for labels and for their
-order, however long a sample is.
+chunks of 512 rows. What does grow with the number of samples are their labels and their order: some 20
+bytes a sample, however long it is.
 
 Five million samples, 1.3 GB:   python larger_than_memory.py --samples 5_000_000
 """

@@ -23,7 +23,7 @@ def linear_regression():
     y = 3 * x[:, 0] - 1 + 0.1 * random.standard_normal(50)
     model = MLP([1, 1], "identity", loss="half_squared_error", initializer="zeros", dtype="float64")
     model.fit(x, y, epochs=400, batch_size="full", optimizer=SGD(lr=0.5))
-    exact = np.linalg.lstsq(np.column_stack([x, np.ones(50)]), y)[0]
+    exact = np.linalg.lstsq(np.column_stack([x, np.ones(50)]), y, rcond=None)[0]
     return SimpleNamespace(found=np.array([model.weights[0][0, 0], model.biases[0][0]]), exact=exact)
 
 

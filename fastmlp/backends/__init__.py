@@ -32,13 +32,11 @@ def get_backend(name: str | None = None) -> Backend:
     source = "backend"
     if name is None:
         name, source = os.environ.get("FASTMLP_BACKEND", "auto"), "FASTMLP_BACKEND"
-    if name == "auto":
-        for candidate in reversed(BACKENDS):
-            if _problem(candidate) is None:
-                _log.info("backend='auto' chose %r", candidate)
-                return _load(candidate)
-    if name not in BACKENDS:
+    if not isinstance(name, str) or name not in (*BACKENDS, "auto"):
         raise InputError(f"{source}={name!r} is unknown. Choose 'numpy', 'numba', 'cuda' or 'auto'.")
+    if name == "auto":
+        name = next(candidate for candidate in reversed(BACKENDS) if _problem(candidate) is None)
+        _log.info("backend='auto' chose %r", name)
     problem = _problem(name)
     if problem is not None:
         raise BackendUnavailableError(f"backend={name!r} is not available: {problem}")

@@ -22,7 +22,7 @@ class _Enough(Exception):
 def check_outputs(
     outputs: Mapping[str, str | None], inputs: Sequence[str | None], suffixes: Mapping = SUFFIXES
 ) -> None:
-    """Make sure that files can be written, all of them, without harm to one another or to what is read.
+    """Make sure that files can be written, all of them, and over nothing that is read.
 
     Parameters
     ----------
@@ -32,20 +32,18 @@ def check_outputs(
 
     Raises
     ------
-    InputError : a suffix of another kind of file, a path that cannot be written, or one given twice.
+    InputError : a suffix of another kind of file, a path that cannot be written, or one that is read.
     FastmlpError : a plot is wanted, and Matplotlib cannot be imported.
     """
-    taken = {os.path.realpath(path): "is also read" for path in inputs if path is not None}
+    read = {os.path.realpath(path) for path in inputs if path is not None}
     for option, path in outputs.items():
         if path is None:
             continue
         allowed = suffixes[option]
         if Path(path).suffix.lower() not in allowed:
             raise InputError(f"{option} {path!r} must end in {' or '.join(allowed)}.")
-        real = os.path.realpath(path)
-        if real in taken:
-            raise InputError(f"{option} {path!r} {taken[real]}. Name another file.")
-        taken[real] = f"is also the file of {option}"
+        if os.path.realpath(path) in read:
+            raise InputError(f"{option} {path!r} is also read. Name another file.")
         with suppress(_Enough), atomic_write(path):
             raise _Enough
     if outputs.get("--plot") is not None:

@@ -91,6 +91,8 @@ class Reading:
     def from_dict(cls, data: object) -> Reading:
         fields = Fields(data, "The reading of a table", ("header", "delimiter", "skip_lines", "width"))
         skip_lines, width = fields.number("skip_lines"), fields.number("width")
+        if not (0 <= skip_lines < 2**31 and 1 <= width < 2**31):
+            raise InputError(f"A table of {width:g} columns after {skip_lines:g} lines was never read.")
         return cls(fields.flag("header"), fields.text("delimiter"), int(skip_lines), int(width))
 
 

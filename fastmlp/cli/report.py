@@ -68,8 +68,9 @@ def _numbers(preparation: Preparation, y: np.ndarray, out: np.ndarray, what: str
     truth = y.reshape(len(y), -1)
     if truth.shape != values.shape:
         raise InputError(f"The data have {truth.shape[1]} targets per sample, but the model gives {values.shape[1]}.")
-    r2 = f"{r2_score(truth, values):.4f}" if len(truth) > 1 else "undefined for one sample"
-    error = float(np.abs(truth - values).mean())
+    with np.errstate(over="ignore"):
+        r2 = f"{r2_score(truth, values):.4f}" if len(truth) > 1 else "undefined for one sample"
+        error = float(np.abs(truth - values).mean())
     unit = f", in the unit of {one_line(preparation.encoder.target.name)}" if preparation.encoder else ""
     return [f"{what} R² {r2}, mean absolute error {error:.6g}{unit}, of {counted(len(y), 'sample')}"]
 

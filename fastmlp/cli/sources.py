@@ -135,6 +135,12 @@ def _reading(name: str, options: dict[str, Any]) -> Reading:
     return Reading(**how, width=len(read_csv(name, **how).names))
 
 
+def _read_table(path: str, **how: Any) -> Table:
+    if os.path.exists(path) and not os.path.isfile(path):  # a device may go on for ever
+        raise InputError(f"Cannot read {path}: it is a folder or a device. Name a CSV file.")
+    return read_csv(path, **how)
+
+
 def _check_test_file(arguments: Namespace, kind: str) -> None:
     if arguments.test_file is None:
         raise InputError("--test-skip-lines is given without a --test-file.")
@@ -148,7 +154,7 @@ def _with_test_file(dataset: Dataset, preparation: Preparation, arguments: Names
     reading, encoder = preparation.reading, preparation.encoder
     assert reading is not None and encoder is not None
     skip_lines = reading.skip_lines if arguments.test_skip_lines is None else arguments.test_skip_lines
-    table = read_csv(arguments.test_file, header=reading.header, delimiter=reading.delimiter, skip_lines=skip_lines)
+    table = _read_table(arguments.test_file, header=reading.header, delimiter=reading.delimiter, skip_lines=skip_lines)
     x_test, y_test = encoder.transform(table)
     if y_test is None:
         raise InputError(f"The test file {arguments.test_file} lacks the target column {encoder.target.name!r}.")
@@ -165,7 +171,7 @@ def _table_samples(arguments: Namespace, preparation: Preparation, targets: bool
     header, delimiter, skip_lines = (
         getattr(reading, key) if getattr(arguments, key) is None else getattr(arguments, key) for key in _READING
     )
-    table = read_csv(arguments.data, header=header, delimiter=delimiter, skip_lines=skip_lines)
+    table = _read_table(arguments.data, header=header, delimiter=delimiter, skip_lines=skip_lines)
     if not header and not reading.header:
         table = _numbered(table, reading.width, encoder.target.name)
     n = len(table)

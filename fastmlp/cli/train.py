@@ -71,11 +71,11 @@ def train(arguments: Namespace) -> int:
         say("no epoch was finished, so nothing is written")
         return 130
     say(_speed_line(history, seconds, options["restore_best"]))
+    _write(arguments, model, history, say)
     x, y, what = dataset.x, dataset.y, "training"
     if dataset.x_test is not None and dataset.y_test is not None:
         x, y, what = dataset.x_test, dataset.y_test, "test"
     print(score_lines(model, preparation, x, y, what))
-    _write(arguments, model, history, say)
     return 130 if history.stopped == "interrupt" else 0
 
 
