@@ -122,13 +122,13 @@ def check_targets(
     return no_labels, np.ascontiguousarray(_cast(targets, dtype, name))
 
 
-def check_parameter(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """Finite weights or biases of the given shape."""
+def check_parameter(name: str, value: Any, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Finite weights or biases of the given shape, in `dtype`."""
     array = _as_real(value, name)
     if array.shape != shape:
         raise InputError(f"{name} has shape {array.shape}, but the layer takes {shape}.")
     _check_finite(array, name)
-    return array
+    return _cast(array, dtype, name)
 
 
 def check_weights(weights: Any, n_samples: int, dtype: np.dtype, name: str = "sample_weight") -> np.ndarray:

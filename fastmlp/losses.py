@@ -70,7 +70,7 @@ def get_loss(name: str) -> Loss:
 def loss_for_targets(y: Any, n_outputs: int) -> Loss:
     """The loss if nobody named one: class labels mean a cross entropy, real numbers the mean squared error."""
     try:
-        kind = np.asarray(y).dtype.kind
+        kind = str(np.asarray(y).dtype.kind)
     except ValueError:
         kind = "?"  # ragged: `check_targets` will say so
     if kind in "biu":

@@ -165,7 +165,7 @@ class MLP:
             if len(check_sequence(kind, given, "arrays, one per layer")) != len(views):
                 raise InputError(f"{kind} has {len(given)} arrays, but the network has {len(views)} layers.")
             for l, (array, view) in enumerate(zip(given, views, strict=True)):
-                view[...] = check_parameter(f"{kind}[{l}]", array, view.shape)
+                view[...] = check_parameter(f"{kind}[{l}]", array, view.shape, self.dtype)
         self._params[...] = new
 
     def summary(self) -> str:

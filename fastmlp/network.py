@@ -134,8 +134,8 @@ def aligned_zeros(n: int, dtype: np.dtype | type) -> np.ndarray:
         raw = np.zeros(n * itemsize + ALIGNMENT, np.uint8)
     except (MemoryError, ValueError):
         raise InputError(
-            f"{n * itemsize / 2**30:.3g} GiB of memory are needed for one buffer and cannot be had. Use smaller layers, "
-            "or on a smaller network a smaller batch_size."
+            f"{n * itemsize / 2**30:.3g} GiB of memory are needed for one buffer and cannot be had. Use smaller "
+            "layers or a smaller batch_size."
         ) from None
     start = -raw.ctypes.data % ALIGNMENT
     return raw[start : start + n * itemsize].view(dtype)
