@@ -31,7 +31,7 @@ ACTIVATIONS: dict[str, int] = {
     "threshold": codes.THRESHOLD,  # 1 if z >= 0 else 0; trains as the perceptron rule (derivative taken as 1)
 }
 
-_STORE_SLOPE = (codes.GELU, codes.GELU_TANH, codes.SILU)
+_BLOCK = 4096  # elements
 
 
 def activation_code(name: str) -> int:
@@ -88,15 +88,11 @@ def activate(code: int, z: np.ndarray, slope: np.ndarray) -> None:
         np.tanh(z, out=z)
     elif code == codes.SOFTPLUS:
         np.logaddexp(z, 0, out=z)
-    elif code == codes.GELU:
-        _gelu(z, slope)
-    elif code == codes.GELU_TANH:
-        _gelu_tanh(z, slope)
-    elif code == codes.SILU:
-        # with s = sigmoid(z): σ = z s and σ' = s + z s (1 - s) = s + σ - σ s
-        _sigmoid(z, out=slope)
-        z *= slope
-        slope += z - z * slope
+    elif code in _STORE_SLOPE:
+        # a few rows at a time, so that the intermediate arrays stay small and in the cache
+        rows = max(1, _BLOCK // z.shape[1])
+        for first in range(0, len(z), rows):
+            _STORE_SLOPE[code](z[first : first + rows], slope[first : first + rows])
     elif code == codes.SOFTMAX:
         z -= z.max(axis=1, keepdims=True)
         np.exp(z, out=z)
@@ -166,3 +162,13 @@ def _gelu_tanh(z: np.ndarray, slope: np.ndarray) -> None:
     t = np.tanh(c * (z + k * z * z * z))
     slope[...] = 0.5 * (1 + t) + 0.5 * z * (1 - t * t) * c * (1 + 3 * k * z * z)
     z *= 0.5 * (1 + t)
+
+
+def _silu(z: np.ndarray, slope: np.ndarray) -> None:
+    # with s = sigmoid(z): σ = z s and σ' = s + z s (1 - s) = s + σ - σ s
+    _sigmoid(z, out=slope)
+    z *= slope
+    slope += z - z * slope
+
+
+_STORE_SLOPE = {codes.GELU: _gelu, codes.GELU_TANH: _gelu_tanh, codes.SILU: _silu}

@@ -67,10 +67,12 @@ def check_sequence(name: str, value: Any, what: str) -> list:
 def check_features(x: Any, n_features: int, dtype: np.dtype, name: str = "x") -> np.ndarray:
     """x as a C-ordered array (N, I) of finite reals in `dtype`.
 
-    A memory-mapped array is never copied: it keeps its own dtype, and each batch is converted when it is gathered.
+    A memory-mapped array in C order is not copied: it keeps its own dtype, and each batch is converted when it is
+    gathered. (Compiled code has no float16 and no foreign byte order: such an array is converted as a whole.)
     """
-    mapped = isinstance(x, np.memmap) and x.flags.c_contiguous and x.dtype.isnative
     array = _as_real(x, name)
+    readable = array.flags.c_contiguous and array.dtype.isnative and array.dtype not in (np.float16, np.longdouble)
+    mapped = isinstance(x, np.memmap) and readable
     if array.ndim != 2:
         hint = " For one feature use x.reshape(-1, 1), for one sample x.reshape(1, -1)." if array.ndim == 1 else ""
         raise InputError(f"{name} has shape {array.shape}, but must have two dimensions (samples, features).{hint}")

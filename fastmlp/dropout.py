@@ -14,6 +14,7 @@ __all__ = ["drop"]
 
 _LOW = np.uint64(0xFFFFFFFF)
 _WORD = np.uint64(32)
+_BLOCK = 4096  # elements
 
 
 def philox(counter: tuple[np.ndarray, ...], seed: int) -> tuple[np.ndarray, ...]:
@@ -33,6 +34,12 @@ def drop(x: np.ndarray, keep: float, seed: int, step: int, layer: int, first_row
     Row i of x is row first_row + i of its batch. Dropping is linear, so the backward pass is the same call on δ.
     """
     rows, columns = x.shape
+    few = max(1, _BLOCK // columns)
+    if rows > few:
+        # so that the words of a mask take little memory
+        for i in range(0, rows, few):
+            drop(x[i : i + few], keep, seed, step, layer, first_row + i, out[i : i + few])
+        return
     blocks = np.arange(-(-columns // 4), dtype=np.uint64)[None, :]
     row = np.arange(first_row, first_row + rows, dtype=np.uint64)[:, None]
     constant = [np.full((1, 1), value & 0xFFFFFFFF, np.uint64) for value in (step, layer)]

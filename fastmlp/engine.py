@@ -71,12 +71,15 @@ class Engine:
         z = self.raw(data.x)
         targets = np.eye(z.shape[1], dtype=z.dtype)[data.labels] if data.labels.size else data.targets
         weights = data.weights if data.weights.size else np.ones(len(z), z.dtype)
-        total = loss_and_gradient(loss.code, self.huber_delta, z, targets, weights, np.empty_like(z))
-        result = {"loss": total / (float(weights.sum(dtype=np.float64)) if self.mean else 1.0)}
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = loss_and_gradient(loss.code, self.huber_delta, z, targets, weights, np.empty_like(z))
+        result = {"loss": total / (data.total_weight() if self.mean else 1.0)}
         predicted = predictions(loss, apply_link(loss.link, z))
         truth = data.labels if data.labels.size else predictions(loss, targets)
+        finite = np.isfinite(predicted).all()  # finite weights may still overflow on other data
         for name in names:
-            result[name] = get_metric(name)(truth, predicted, data.weights if data.weights.size else None)
+            given = data.weights if data.weights.size else None
+            result[name] = get_metric(name)(truth, predicted, given) if finite else float("nan")
         return result
 
     def gradients(self, data: Data, samples: np.ndarray | None = None) -> Gradients:

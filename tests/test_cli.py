@@ -227,6 +227,22 @@ def test_at_most_ten_lines_evenly_spaced(epochs, told):
     assert [int(e) for e in re.findall(r"^epoch +(\d+)/", out, re.M)] == told
 
 
+def test_a_terminal_gets_a_bar_instead(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr("sys.stderr", terminal := Terminal())
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        assert main(["train", "iris", "--epochs", "4"]) == 0
+    assert "test accuracy" in out.getvalue() and "epoch 1/4" not in out.getvalue()
+    assert "4/4" in terminal.getvalue() or "0/4" in terminal.getvalue()
+    monkeypatch.setattr("sys.stderr", silent := Terminal())
+    with contextlib.redirect_stdout(io.StringIO()):
+        assert main(["train", "iris", "--epochs", "4", "--quiet"]) == 0
+    assert silent.getvalue() == ""
+
+
 def test_quiet_prints_only_scores(tmp_path):
     out = succeed("train", "iris", "--epochs", 1, "--quiet", "--out", tmp_path / "m.safetensors")
     assert re.fullmatch(r"test accuracy .*\n  class +accuracy +samples\n(  \w+ +[\d.]+ % +\d+\n){3}", out)
@@ -915,10 +931,10 @@ def test_ctrl_c_outside_of_training(monkeypatch, mixed, model):
 )
 def test_a_real_ctrl_c(tmp_path):
     path = tmp_path / "m.safetensors"
-    command = [sys.executable, "-m", "fastmlp.cli", "train", "iris", "--epochs", "30000", "--out", path]
+    command = [sys.executable, "-m", "fastmlp.cli", "train", "iris", "--epochs", "10000", "--out", path]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
         try:
-            assert any(line.startswith("epoch  3000/30000") for line in child.stdout), child.stderr.read()
+            assert any(line.startswith("epoch  1000/10000") for line in child.stdout), child.stderr.read()
             child.send_signal(signal.SIGINT)
             out, err = child.communicate(timeout=60)
         finally:
@@ -1178,7 +1194,7 @@ def places(value, path=()):
         yield from places(child, (*path, key))
 
 
-@settings(max_examples=300, suppress_health_check=FIXTURES)
+@settings(max_examples=150, suppress_health_check=FIXTURES)
 @given(data=st.data())
 def test_hostile_descriptions_in_a_model(data, tiny, tiny_model):
     tensors, header = load_model(tiny_model)

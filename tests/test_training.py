@@ -32,9 +32,6 @@ def assert_same_training(one, other, atol=1e-12):
     np.testing.assert_allclose(flat(one), flat(other), rtol=0, atol=atol)
 
 
-# History
-
-
 def test_100_samples_in_batches_of_20_are_5_updates_an_epoch(backend):
     model = network(backend)
     history = model.fit(*samples(), epochs=3, batch_size=20)
@@ -44,9 +41,7 @@ def test_100_samples_in_batches_of_20_are_5_updates_an_epoch(backend):
     assert min(history["seconds"]) > 0
 
 
-@pytest.mark.parametrize(
-    ("size", "updates"), [(1, 100), (30, 4), (99, 2), (100, 1), (1000, 1), ("full", 1), (10**12, 1)]
-)
+@pytest.mark.parametrize(("size", "updates"), [(1, 100), (30, 4), (99, 2), (10**12, 1), ("full", 1)])
 def test_batches_are_ragged_at_the_end(backend, size, updates):
     assert network(backend).fit(*samples(), epochs=1, batch_size=size).updates == updates
 
@@ -224,13 +219,21 @@ def test_ctrl_c_in_a_callback_keeps_weights_and_history(backend):
     np.testing.assert_array_equal(flat(model), flat(twin))
 
 
-def test_a_real_ctrl_c_reaches_a_team_of_threads(backend):
+@pytest.fixture
+def ctrl_c():
+    """A function that presses Ctrl-C a moment later; a run in the background would otherwise ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield lambda: threading.Timer(0.05, signal.raise_signal, [signal.SIGINT]).start()
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_real_ctrl_c_reaches_a_team_of_threads(backend, ctrl_c):
     def press(epoch):
         if epoch.number == 3:
-            threading.Timer(0.05, signal.raise_signal, [signal.SIGINT]).start()
+            ctrl_c()
 
     x, y = samples(2000)
-    history = network(backend, n_threads=2).fit(x, y, epochs=10**6, batch_size=10, callbacks=[press])
+    history = network(backend, n_threads=2).fit(x, y, epochs=2000, batch_size=10, callbacks=[press])
     assert history.stopped == "interrupt"
     assert len(history) >= 3
 
@@ -265,9 +268,6 @@ def test_ctrl_c_within_a_diverging_epoch_leaves_finite_weights(monkeypatch):
     monkeypatch.setattr(NumpyBackend, "run", interrupted)
     assert fit().stopped == "interrupt"
     np.testing.assert_array_equal(flat(model), before)
-
-
-# Weights of samples and classes
 
 
 def trained(x, y, backend="numpy", **fit):
@@ -359,7 +359,6 @@ def test_progress_is_shown_on_a_terminal_or_on_demand_only(capfd):
     ("activation", "optimizer", "dropout"),
     [
         ("relu", SGD(1e-3), 0.0),
-        ("leaky_relu", SGD(1e-3, momentum=0.9), 0.0),
         ("elu", SGD(1e-3, momentum=0.9, nesterov=True), 0.0),
         ("sigmoid", RMSprop(), 0.0),
         ("tanh", Adam(), 0.0),

@@ -142,7 +142,12 @@ class NumpyOps:
 
     def clip(self, g, max_norm):
         """g (P,) scaled down in place to the Euclidean norm max_norm if it is longer (Pascanu et al. 2013)."""
-        norm = float(np.sqrt(np.dot(g, g)))
+        # relative to the largest entry, since the squares of an exploding gradient overflow where clipping is for
+        peak = max(float(g.max()), -float(g.min()))
+        norm = peak
+        if np.isfinite(peak):
+            part = np.divide(g, peak or 1.0, out=self._scratch(g))
+            norm *= float(np.dot(part, part)) ** 0.5
         if norm > max_norm:
             g *= max_norm / norm
 

@@ -30,15 +30,21 @@ def regularize(ops, w: Vector, l1: float, l2: float, out: Vector):
 
 def clip(ops, g: Vector, max_norm: float):
     begin, end = share(ops, g.shape[0], BLOCK)
-    squares = 0.0
+    # relative to the largest entry, since the squares of an exploding gradient overflow where clipping is for
+    peak, squares = 0.0, 0.0
     for i in range(begin, end):
-        squares += float(g[i]) * float(g[i])
-    ops.partial[LINE * ops.rank] = squares
+        peak = max(peak, abs(float(g[i])))
+    if peak == math.inf:
+        squares = 1.0
+    elif peak > 0.0:
+        for i in range(begin, end):
+            part = float(g[i]) / peak
+            squares += part * part
+    ops.partial[LINE * ops.rank] = peak * math.sqrt(squares)
     barrier(ops)
-    squares = 0.0
+    norm = 0.0
     for rank in range(ops.size):
-        squares += ops.partial[LINE * rank]
-    norm = math.sqrt(squares)
+        norm = math.hypot(norm, ops.partial[LINE * rank])
     if norm > max_norm:
         factor = g.dtype.type(max_norm / norm)
         for i in range(begin, end):
