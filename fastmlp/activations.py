@@ -31,7 +31,7 @@ ACTIVATIONS: dict[str, int] = {
     "threshold": codes.THRESHOLD,  # 1 if z >= 0 else 0; trains as the perceptron rule (derivative taken as 1)
 }
 
-_BLOCK = 4096  # elements
+_BLOCK = 2048  # elements
 
 
 def activation_code(name: str) -> int:
