@@ -5,6 +5,7 @@ from itertools import chain
 import numpy as np
 import pytest
 from fastmlp.kernels import codes
+from scipy import special
 
 from fastmlp import MLP, DivergenceError, InputError, numerical_gradient, step
 from fastmlp.activations import ACTIVATIONS
@@ -108,6 +109,18 @@ def test_class_indices_are_one_hot_targets(backend):
     model, x, _ = network(2, 3, "relu", "softmax_cross_entropy", backend=backend)
     labels = np.arange(SAMPLES) % 3
     assert_close(model.gradients(x, labels), model.gradients(x, np.eye(3)[labels]), 1e-14, 0)
+
+
+@pytest.mark.parametrize(("link", "outputs"), [("sigmoid", 1), ("sigmoid", 3), ("softmax", 3)])
+def test_with_its_canonical_link_a_cross_entropy_gives_prediction_minus_target(backend, link, outputs):
+    model, x, y = network(1, outputs, link, None, backend=backend)
+    z = x @ model.weights[0] + model.biases[0]
+    prediction = special.expit(z) if link == "sigmoid" else special.softmax(z, axis=1)
+    np.testing.assert_allclose(model.predict_proba(x), prediction, rtol=1e-12)
+    found = model.gradients(x, y / y.sum(axis=1, keepdims=True))
+    delta = prediction - y / y.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(found.weights[0], x.T @ delta / SAMPLES, rtol=1e-11, atol=1e-15)
+    np.testing.assert_allclose(found.biases[0], delta.mean(axis=0), rtol=1e-11, atol=1e-15)
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
