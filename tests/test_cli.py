@@ -697,6 +697,26 @@ def test_a_model_of_the_library_predicts_too(tmp_path):
     assert accuracy(out) == pytest.approx(100 * model.evaluate(data.x_test, data.y_test)["accuracy"], abs=0.01)
 
 
+def test_several_labels_per_sample_are_predicted_as_numbers(tmp_path):
+    random = np.random.RandomState(0)
+    x = random.randn(20, 3)
+    model = MLP([3, 2], "sigmoid", seed=0)
+    model.fit(x, (x[:, :2] > 0).astype(float), epochs=1)
+    model.save("labels.safetensors")
+    np.save("x.npy", x)
+    rows = np.array(predictions("labels.safetensors", "x.npy"), float)
+    np.testing.assert_allclose(rows, model.predict_proba(x), rtol=1e-6)
+
+
+def test_a_constant_feature_becomes_zero(tmp_path):
+    x = np.stack([np.full(49, 0.1), np.arange(49) / 7], axis=1)
+    assert x[:, 0].std() > 0  # a rounding, not a deviation
+    np.savez("a.npz", x=x, y=np.arange(49) % 2)
+    succeed("train", "a.npz", "--epochs", 1, "--test-fraction", 0, "--out", "m.safetensors")
+    notes = MLP.load("m.safetensors").metadata["fastmlp.cli"]
+    assert notes["features"]["std"] == [1.0, pytest.approx(x[:, 1].std())]
+
+
 def test_predictions_go_to_a_file(mixed, model, tmp_path):
     path = tmp_path / "p.csv"
     assert succeed("predict", model, mixed, "--out", path) == ""

@@ -66,9 +66,7 @@ def test_the_others_start_with_glorot(activation):
 
 
 def test_an_unknown_name_is_refused_with_the_choices():
-    with pytest.raises(
-        InputError, match=r"initializer='xavier' is unknown. Choose 'glorot_uniform', .*'zeros'\."
-    ):
+    with pytest.raises(InputError, match=r"initializer='xavier' is unknown. Choose 'glorot_uniform', .*'zeros'\."):
         initialize("xavier", 2, 2, np.random.RandomState(0))
 
 

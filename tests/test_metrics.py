@@ -32,9 +32,7 @@ def test_accuracy_agrees_with_scikit_learn(pairs, random):
     true, predicted = np.array(pairs).T
     weight = [random.random() + 0.1 for _ in pairs]
     assert accuracy_score(true, predicted) == sklearn.metrics.accuracy_score(true, predicted)
-    assert accuracy_score(true, predicted, weight) == pytest.approx(
-        weight @ (true == predicted) / sum(weight)
-    )
+    assert accuracy_score(true, predicted, weight) == pytest.approx(weight @ (true == predicted) / sum(weight))
 
 
 @given(PAIRS)
@@ -47,11 +45,7 @@ def test_the_confusion_matrix_agrees_with_scikit_learn_and_with_the_other_scores
     assert counts.dtype == np.int64
     assert counts.trace() / len(pairs) == pytest.approx(accuracy_score(true, predicted))
     for label, share in per_class_accuracy(true, predicted, n_classes=4).items():
-        assert (
-            math.isnan(share)
-            if counts[label].sum() == 0
-            else share == counts[label, label] / counts[label].sum()
-        )
+        assert math.isnan(share) if counts[label].sum() == 0 else share == counts[label, label] / counts[label].sum()
 
 
 def test_without_a_number_of_classes_the_labels_are_those_that_occur():
@@ -75,9 +69,7 @@ def test_r2_agrees_with_scikit_learn(shape):
     rng = np.random.RandomState(0)
     true, predicted, weight = rng.normal(size=shape), rng.normal(size=shape), rng.uniform(size=12)
     assert r2_score(true, predicted) == sklearn.metrics.r2_score(true, predicted)
-    assert r2_score(true, predicted, weight) == sklearn.metrics.r2_score(
-        true, predicted, sample_weight=weight
-    )
+    assert r2_score(true, predicted, weight) == sklearn.metrics.r2_score(true, predicted, sample_weight=weight)
     assert r2_score(true, true) == 1.0
     assert r2_score(true, np.broadcast_to(true.mean(axis=0), shape)) == pytest.approx(0.0)
 

@@ -95,9 +95,7 @@ def test_cosine_falls_with_every_update_and_is_symmetric(final, epochs, steps):
 
 
 @given(st.floats(0, 1), st.floats(0.01, 1), st.floats(0, 1), st.integers(1, 9), st.integers(1, 9))
-def test_one_cycle_rises_to_exactly_lr_once_and_falls_to_its_final_rate(
-    fraction, start, final, epochs, steps
-):
+def test_one_cycle_rises_to_exactly_lr_once_and_falls_to_its_final_rate(fraction, start, final, epochs, steps):
     rates = run(OneCycle(fraction, start, final), 0.3, epochs, steps).ravel()
     peak = max(1, round(fraction * rates.size)) - 1
     assert rates[peak] == 0.3 == rates.max()

@@ -18,9 +18,7 @@ from fastmlp.serialization import load_model, save_model
 
 TENSORS = {"weights": np.arange(6, dtype=np.float32).reshape(2, 3), "biases": np.array([0.5, -1.0])}
 HEADER = {"layers": [2, 3], "activation": "relu", "lr": 0.1, "classes": ["ä", "b"], "note": None}
-REPEATED = settings(
-    max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
-)
+REPEATED = settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 ARRAYS = st.sampled_from([np.float32, np.float64]).flatmap(
     lambda dtype: hnp.arrays(
         dtype,
@@ -179,9 +177,7 @@ def test_flipped_bytes_load_or_are_refused(tmp_path, valid, data):
     content = bytearray(valid)
     for _ in range(data.draw(st.integers(1, 3))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
-    (tmp_path / "model").write_bytes(
-        content[: data.draw(st.just(len(content)) | st.integers(0, len(content)))]
-    )
+    (tmp_path / "model").write_bytes(content[: data.draw(st.just(len(content)) | st.integers(0, len(content)))])
     load_or_refuse(tmp_path / "model")
 
 

@@ -172,7 +172,7 @@ def _table_samples(arguments: Namespace, preparation: Preparation, targets: bool
         getattr(reading, key) if getattr(arguments, key) is None else getattr(arguments, key) for key in _READING
     )
     table = _read_table(arguments.data, header=header, delimiter=delimiter, skip_lines=skip_lines)
-    if not header and not reading.header:
+    if not header:
         table = _numbered(table, reading.width, encoder.target.name)
     n = len(table)
     if not targets:
