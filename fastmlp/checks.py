@@ -29,6 +29,7 @@ __all__ = [
 
 _BLOCK = 1 << 24  # elements looked at in one go, so that data larger than memory is checked in bounded memory
 _MAX_SIZE = 1 << 24
+_REAL = (np.float32, np.float64)
 
 
 def check_integer(name: str, value: Any, low: int = 1, high: int = _MAX_SIZE) -> int:
@@ -182,11 +183,11 @@ def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
 
 def check_dtype(dtype: Any) -> np.dtype:
     """float32 or float64 as a dtype."""
-    try:
-        kind = np.dtype(dtype)
-    except (TypeError, ValueError):
-        kind = None
-    if dtype is None or kind not in (np.dtype(np.float32), np.dtype(np.float64)):
+    if isinstance(dtype, str):
+        kind = np.dtype(dtype) if dtype in ("float32", "float64") else None
+    else:
+        kind = np.dtype(dtype) if isinstance(dtype, (np.dtype, type)) and dtype in _REAL else None
+    if kind is None:
         raise InputError(f"dtype={dtype!r} must be 'float32' or 'float64'.")
     return kind
 

@@ -13,7 +13,7 @@ __all__ = ["Stopping"]
 class Stopping:
     """Watches one loss, epoch by epoch.
 
-    An epoch is an improvement if it lowers the best loss so far by more than `tol`. After `patience` epochs in a row
+    An epoch is an improvement if it is more than `tol` below the last improvement. After `patience` epochs in a row
     without one, training stops. `best` keeps the parameters of the epoch with the lowest loss, if they are asked for.
     """
 

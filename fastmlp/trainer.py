@@ -95,7 +95,7 @@ class Training:
                     self.progress.update()
                 told = Epoch(epoch + 1, self.model, self.history)
                 answers = [callback(told) for callback in self.callbacks]  # all are told, whoever asks to stop
-                if any(answer is True for answer in answers):
+                if any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers):
                     reason = "callback"
                 if reason is not None:
                     self.history.stopped = reason

@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -79,6 +79,7 @@ def refusals_change_nothing(model, call):
 
 @pytest.mark.parametrize("name", CONSTRUCTOR)
 @given(value=junk)
+@example(value="a")  # as a dtype, an alias that NumPy warns of
 def test_one_bad_argument_of_the_model(name, value):
     given = {"sizes": [2, 3, 2], "backend": "numpy"} | {name: value}
     only_our_errors(lambda: MLP(**given))

@@ -78,7 +78,7 @@ def add_source(to: Options) -> None:
         "--test-fraction",
         type=arguments.real(0, 1),
         metavar="F",
-        help="share of DATA to test on, where it brings no test samples (default: 0.2)",
+        help="share of DATA to test on, where it brings no test samples (default: 0.2; of a .npy file none)",
     )
     to.add_argument(
         "--validation-fraction",
@@ -190,7 +190,7 @@ def add_training(to: Options) -> None:
         metavar="N",
         help="samples per update: 1 is stochastic, full batch gradient descent (default: 32; from 10,000 samples 128)",
     )
-    to.add_argument("--optimizer", choices=_OPTIMIZERS, default="adam", help="(default: adam)")
+    to.add_argument("--optimizer", choices=_OPTIMIZERS, default="adam", help="update rule (default: adam)")
     to.add_argument(
         "--lr",
         type=arguments.real(0, above=True),

@@ -46,14 +46,15 @@ def load_training(arguments: Namespace) -> tuple[Dataset, Preparation]:
     if arguments.test_file is not None or arguments.test_skip_lines is not None:
         _check_test_file(arguments, kind)
         options["test_fraction"] = 0.0
-    fraction = options.pop("test_fraction", 0.2) if name.lower().endswith(".npz") and kind == "arrays" else None
-    standardize = kind == "arrays" and options.pop("standardize", True)
-    dataset = load(name, **options)
-    if fraction is not None and dataset.x_test is None:
-        dataset = _split(dataset, fraction, arguments.seed)
     features = None
-    if standardize and not isinstance(dataset.x, np.memmap):
-        features = Scaling.of(dataset.x)
+    if kind == "arrays":  # their loader neither splits nor scales
+        standardize, fraction = options.pop("standardize", True), options.pop("test_fraction", 0.2)
+        dataset = load(name, **options)
+        if not isinstance(dataset.x, np.memmap):
+            dataset = dataset if dataset.x_test is not None else _split(dataset, fraction, arguments.seed)
+            features = Scaling.of(dataset.x) if standardize else None
+    else:
+        dataset = load(name, **options)
     preparation = Preparation(
         name if kind in ("named", "images") else dataset.name,
         dataset.class_names,

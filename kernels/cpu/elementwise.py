@@ -115,7 +115,7 @@ def activation_backward(ops, activation: int, a: Matrix, slope: Matrix, delta: M
 
 @register_jitable
 def softmax_row(z, i):
-    """z[i] = softmax(z[i]); returns log Σ exp(z[i]) of the row as it was, in float64."""
+    """z[i] = softmax(z[i]); returns log Σ exp(z[i]) of the row as it was."""
     highest = z[i, 0]
     for j in range(1, z.shape[1]):
         highest = max(highest, z[i, j])
