@@ -874,6 +874,7 @@ def test_predict_checks_its_output_first(monkeypatch, mixed, model):
 def test_a_model_and_data_that_do_not_fit(mixed, model, prices, tmp_path):
     fail("predict", model, prices, about="lacks the columns 'size', 'colour', 'weight'")
     fail("predict", model, "iris", about="is none")
+    fail("predict", model, os.devnull, about="is a folder or a device")  # another device may go on for ever
     fail("evaluate", model, "nosuch.csv", about="nosuch.csv")
     iris = tmp_path / "iris.safetensors"
     succeed("train", "iris", "--epochs", 1, "--out", iris)
