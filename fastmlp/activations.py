@@ -138,11 +138,12 @@ def _slope_from_output(code: int, a: np.ndarray, out: np.ndarray) -> None:
 
 
 def _sigmoid(z: np.ndarray, out: np.ndarray) -> None:
-    # tanh neither overflows nor loses digits: 1/(1+exp(-z)) = (1 + tanh(z/2)) / 2
-    np.multiply(z, 0.5, out=out)
-    np.tanh(out, out=out)
+    # exact to the last digits also where the result is tiny; exp overflows to infinity where it is 0 anyway
+    np.negative(z, out=out)
+    with np.errstate(over="ignore"):
+        np.exp(out, out=out)
     out += 1
-    out *= 0.5
+    np.reciprocal(out, out=out)
 
 
 def _gelu(z: np.ndarray, slope: np.ndarray) -> None:

@@ -65,28 +65,39 @@ def check_sequence(name: str, value: Any, what: str) -> list:
     return list(value)
 
 
-def check_features(x: Any, n_features: int, dtype: np.dtype, name: str = "x") -> np.ndarray:
-    """x as a C-ordered array (N, I) of finite reals in `dtype`.
+def check_features(x: Any, n_features: int, dtype: np.dtype, name: str = "x") -> Any:
+    """x as a C-ordered array (N, I) of finite reals in `dtype`; a SciPy sparse matrix as one of compressed rows.
 
     A memory-mapped array in C order is not copied: it keeps its own dtype, and each batch is converted when it is
     gathered. (Compiled code has no float16 and no foreign byte order: such an array is converted as a whole.)
     """
+    if hasattr(x, "tocsr"):
+        return _check_sparse(x.tocsr(), n_features, dtype, name)
     array = _as_real(x, name)
     readable = array.flags.c_contiguous and array.dtype.isnative and array.dtype not in (np.float16, np.longdouble)
     mapped = isinstance(x, np.memmap) and readable
     if array.ndim != 2:
         hint = " For one feature use x.reshape(-1, 1), for one sample x.reshape(1, -1)." if array.ndim == 1 else ""
         raise InputError(f"{name} has shape {array.shape}, but must have two dimensions (samples, features).{hint}")
-    if array.shape[1] != n_features:
-        raise InputError(
-            f"{name} has {array.shape[1]} features (shape {array.shape}), but the network takes {n_features} inputs."
-        )
-    if array.shape[0] == 0:
-        raise InputError(f"{name} has no samples (shape {array.shape}).")
+    _check_shape(array.shape, n_features, name)
     _check_finite(array, name)
     if not mapped:
         array = np.ascontiguousarray(_cast(array, dtype, name))
     return array.view(np.ndarray)
+
+
+def _check_sparse(x: Any, n_features: int, dtype: np.dtype, name: str) -> Any:
+    _check_shape(x.shape, n_features, name)
+    values = _as_real(x.data, f"{name}.data")
+    _check_finite(values, f"{name}.data")
+    return type(x)((_cast(values, dtype, name), x.indices, x.indptr), shape=x.shape)
+
+
+def _check_shape(shape: tuple[int, ...], n_features: int, name: str) -> None:
+    if shape[1] != n_features:
+        raise InputError(f"{name} has {shape[1]} features (shape {shape}), but the network takes {n_features} inputs.")
+    if shape[0] == 0:
+        raise InputError(f"{name} has no samples (shape {shape}).")
 
 
 def check_targets(
@@ -115,6 +126,8 @@ def check_targets(
             )
         return labels, no_targets
     targets = array.reshape(n_samples, -1)
+    if loss.name == "quantile" and targets.shape[1] == 1:
+        targets = np.broadcast_to(targets, (n_samples, n_outputs))  # several quantiles of one target
     if targets.shape[1] != n_outputs:
         raise InputError(f"{name} has shape {array.shape}, but the network has {n_outputs} outputs.")
     low, high = float(targets.min()), float(targets.max())

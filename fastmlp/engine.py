@@ -1,10 +1,10 @@
-"""A network bound to a backend: the passes over data that are not training."""
+"""A network bound to a backend: sessions for training, and the passes over data that are not training."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,8 +14,9 @@ from fastmlp.kernels import codes
 from fastmlp.losses import Loss, apply_link, loss_and_gradient
 from fastmlp.metrics import get_metric
 from fastmlp.network import CHUNK, Data, Layout, Network, build_network, build_update
+from fastmlp.optimizers import SGD, Optimizer, State
 
-__all__ = ["Engine", "Gradients"]
+__all__ = ["Engine", "Gradients", "Session"]
 
 
 class Gradients(NamedTuple):
@@ -26,54 +27,72 @@ class Gradients(NamedTuple):
     biases: list[np.ndarray]  # (O,) each
 
 
-@dataclass(frozen=True)
+class Session(NamedTuple):
+    """All that steps on batches of one size need: buffers, operations, and the optimizer's state for training."""
+
+    net: Network
+    operations: Any
+    state: State
+
+
+@dataclass
 class Engine:
     """Architecture, objective, parameters and the backend they run on."""
 
     layout: Layout
     activations: Sequence[str | None]  # per layer; None: left to the loss
     loss: Loss | None
-    huber_delta: float
-    mean: bool  # the reduction
-    l1: float
-    l2: float
     params: np.ndarray  # (P,) on the host
     backend: Backend
-    n_threads: int | None
+    n_threads: int | None = None
+    mean: bool = True  # the reduction
+    l1: float = 0.0
+    l2: float = 0.0
+    penalty_shared: bool = False
+    sessions: dict[str, tuple[Any, Any]] = field(default_factory=dict, repr=False)  # kept for the next call
 
-    def network(self, params: np.ndarray, rows: int, keep: Sequence[float] | None = None) -> Network:
-        """Workspaces for batches of `rows` over params (P,) in the backend's memory; keep: no dropout by default."""
-        names = [name or "identity" for name in self.activations]
-        if self.loss and names[-1] == self.loss.link:
-            names[-1] = "identity"  # the link is part of the loss
-        return build_network(
-            self.layout,
-            [activation_code(name) for name in names],
-            keep or [1.0] * len(names),
-            self.loss.code if self.loss else codes.MEAN_SQUARED_ERROR,
-            self.huber_delta,
-            params,
-            min(rows, CHUNK),
-            self.backend.zeros,
-        )
+    def session(
+        self,
+        rows: int,
+        sparse: bool,
+        rule: Optimizer,
+        keep: Sequence[float] | None = None,
+        max_norm: float = np.inf,
+    ) -> Session:
+        """A session of the update rule for batches of up to `rows` rows, with fresh state.
 
-    def raw(self, x: np.ndarray) -> np.ndarray:
-        """Values of the last layer (N, O), before the loss's link."""
-        backend = self.backend
-        net = self.network(backend.asarray(self.params), len(x))
-        out = backend.zeros(len(x) * self.layout.sizes[-1], self.params.dtype)
-        operations = backend.operations(net, len(x), self.n_threads)
-        backend.run("predict", operations, net, backend.asarray(x), np.arange(len(x)), out)
-        return backend.to_host(out).reshape(len(x), -1)
+        keep is the probability of each layer's outputs to survive dropout; None: no dropout.
+        """
+        backend, params = self.backend, self.backend.asarray(self.params)
+        net = self._network(params, rows, sparse, keep)
+        # Gradients may go straight into the weights where nothing else is to be done with them.
+        plain = isinstance(rule, SGD) and not rule.momentum and not self.l1 and max_norm == np.inf
+        direct = plain and rows <= net.chunk
+        state = rule.init(params, backend.zeros, direct=direct, max_norm=max_norm, **self._objective())
+        return Session(net, backend.operations(net, rows, self.n_threads, self.loss), state)
+
+    def raw(self, data: Data, depth: int | None = None) -> np.ndarray:
+        """Outputs (N, O) of layer `depth`, counted from 1; by default of the last, before the loss's link."""
+        backend, depth = self.backend, depth or len(self.layout.sizes) - 1
+        n, rows = data.n_samples, min(data.n_samples, CHUNK)
+
+        def build() -> tuple[Network, Any]:
+            net = self._network(backend.asarray(self.params), rows, data.sparse)
+            return net, backend.operations(net, rows, self.n_threads)
+
+        net, operations = self._kept("raw", rows, data.sparse, build)
+        out = backend.zeros(n * self.layout.sizes[depth], self.params.dtype)
+        backend.run("predict", operations, net, Data(*map(backend.asarray, data)), np.arange(n), depth, out)
+        return backend.to_host(out).reshape(n, -1)
 
     def measure(self, loss: Loss, data: Data, names: Sequence[str]) -> dict[str, float]:
         """The loss, without penalties, and the named metrics."""
-        z = self.raw(data.x)
+        z = self.raw(data)
         targets = np.eye(z.shape[1], dtype=z.dtype)[data.labels] if data.labels.size else data.targets
         weights = data.weights if data.weights.size else np.ones(len(z), z.dtype)
         with np.errstate(over="ignore", invalid="ignore"):
-            total = loss_and_gradient(loss.code, self.huber_delta, z, targets, weights, np.empty_like(z))
-        result = {"loss": total / (data.total_weight() if self.mean else 1.0)}
+            total = loss_and_gradient(loss.code, loss.parameter, z, targets, weights, np.empty_like(z), loss)
+        result = {"loss": total / (float(weights.sum(dtype=np.float64)) if self.mean else 1.0)}
         predicted = predictions(loss, apply_link(loss.link, z))
         truth = data.labels if data.labels.size else predictions(loss, targets)
         finite = np.isfinite(predicted).all()  # finite weights may still overflow on other data
@@ -84,20 +103,56 @@ class Engine:
 
     def gradients(self, data: Data, samples: np.ndarray | None = None) -> Gradients:
         """Loss and gradients, penalties included, without dropout, of the given samples as one batch; None: of all."""
+        order = np.arange(data.n_samples) if samples is None else samples
+        loss, flat = self.flat_gradient(data, order)
+        flat = flat.copy()
+        return Gradients(loss, self.layout.weights(flat), self.layout.biases(flat))
+
+    def flat_gradient(self, data: Data, order: np.ndarray) -> tuple[float, np.ndarray]:
+        """The same with the gradient as one array (P,) laid out as the parameters, which the next call overwrites."""
         backend = self.backend
-        order = np.arange(len(data.x)) if samples is None else samples
-        params = backend.asarray(self.params)
-        net = self.network(params, len(order))
-        update = build_update(params, codes.SGD, mean=self.mean, l1=self.l1, l2=self.l2, zeros=backend.zeros)
-        operations = backend.operations(net, len(order), self.n_threads)
-        loss = backend.run("gradient", operations, net, Data(*map(backend.asarray, data)), update, order, 0, 0, 0.0)
-        flat = backend.to_host(update.into)
-        total = data.total_weight(order) if self.mean else 1.0
-        return Gradients(loss / total, self.layout.weights(flat), self.layout.biases(flat))
+
+        def build() -> Session:
+            params = backend.asarray(self.params)
+            net = self._network(params, len(order), data.sparse)
+            update = build_update(params, codes.SGD, zeros=backend.zeros, **self._objective())
+            return Session(net, backend.operations(net, len(order), self.n_threads, self.loss), State(update))
+
+        session = self._kept("gradient", len(order), data.sparse, build)
+        given = Data(*map(backend.asarray, data))
+        update = session.state.update
+        loss = backend.run("gradient", session.operations, session.net, given, update, order, 0, 0, 0.0)
+        return loss, backend.to_host(update.into)
+
+    def _network(self, params: np.ndarray, rows: int, sparse: bool, keep: Sequence[float] | None = None) -> Network:
+        names = [name or "identity" for name in self.activations]
+        if self.loss and names[-1] == self.loss.link:
+            names[-1] = "identity"  # the link is part of the loss
+        return build_network(
+            self.layout,
+            [activation_code(name) for name in names],
+            keep or [1.0] * len(names),
+            self.loss.code if self.loss else codes.MEAN_SQUARED_ERROR,
+            self.loss.parameter if self.loss else (),
+            params,
+            min(rows, CHUNK),
+            sparse,
+            self.backend.zeros,
+        )
+
+    def _objective(self) -> dict[str, Any]:
+        return {"mean": self.mean, "l1": self.l1, "l2": self.l2, "penalty_shared": self.penalty_shared}
+
+    def _kept(self, kind: str, rows: int, sparse: bool, build: Callable[[], Any]) -> Any:
+        """What `build` makes, or made last time if nothing has changed: making it can cost more than its use."""
+        key = (rows, sparse, *self.activations, self.loss, self.n_threads, self.mean, self.l1, self.l2)
+        if self.sessions.get(kind, (None, None))[0] != key:
+            self.sessions[kind] = key, build()
+        return self.sessions[kind][1]
 
 
 def predictions(loss: Loss | None, out: np.ndarray) -> np.ndarray:
     """Class indices (N,), labels 0 and 1 (N, O), or the values themselves, from predicted or target values (N, O)."""
     if loss is None or not loss.classifies:
         return out
-    return out.argmax(axis=1) if loss.name == "softmax_cross_entropy" else (out >= 0.5).astype(np.int64)
+    return out.argmax(axis=1) if loss.link == "softmax" else (out >= 0.5).astype(np.int64)

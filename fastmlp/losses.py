@@ -9,6 +9,7 @@ They are computed from z in one pass and never from a rounded probability; for a
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,20 @@ from fastmlp.activations import activate
 from fastmlp.errors import InputError
 from fastmlp.kernels import codes
 
-__all__ = ["LOSSES", "LOSS_OF_OUTPUT", "Loss", "apply_link", "get_loss", "loss_and_gradient", "loss_for_targets"]
+__all__ = [
+    "LOSSES",
+    "LOSS_OF_OUTPUT",
+    "Loss",
+    "apply_link",
+    "custom_loss",
+    "get_loss",
+    "huber",
+    "loss_and_gradient",
+    "loss_for_targets",
+    "quantile",
+]
+
+LINKS = ("identity", "softmax", "sigmoid", "exp")
 
 
 class Loss(NamedTuple):
@@ -25,9 +39,12 @@ class Loss(NamedTuple):
 
     name: str
     code: int
-    link: str  # "identity", "softmax", "sigmoid" or "exp": from z to a prediction
+    link: str  # one of LINKS: from z to a prediction
     formula: str  # ℓ of one sample, Σ and mean over its outputs
     classifies: bool = False
+    parameter: tuple[float, ...] = ()  # δ of the Huber loss; the quantiles: one for all outputs, or one for each
+    value: Callable[[Any, Any], Any] | None = None  # of a custom loss
+    gradient: Callable[[Any, Any], Any] | None = None
 
 
 LOSSES: dict[str, Loss] = {
@@ -45,7 +62,10 @@ LOSSES: dict[str, Loss] = {
         Loss("mean_squared_error", codes.MEAN_SQUARED_ERROR, "identity", "mean (ŷ-y)²"),
         Loss("half_squared_error", codes.HALF_SQUARED_ERROR, "identity", "½ Σ (ŷ-y)²"),
         Loss("absolute_error", codes.ABSOLUTE_ERROR, "identity", "mean |ŷ-y|"),
-        Loss("huber", codes.HUBER, "identity", "mean of ½ r² where |r| <= d, else d (|r| - ½ d), r = ŷ-y"),
+        Loss(
+            "huber", codes.HUBER, "identity", "mean of ½ r² where |r| <= d, else d (|r| - ½ d), r = ŷ-y", False, (1.0,)
+        ),
+        Loss("quantile", codes.QUANTILE, "identity", "mean of q (y-ŷ) where y >= ŷ, else (1-q) (ŷ-y)", False, (0.5,)),
         Loss("poisson", codes.POISSON, "exp", "Σ (ŷ - y + y log(y/ŷ)), ŷ = exp(z)"),
     )
 }
@@ -59,12 +79,62 @@ LOSS_OF_OUTPUT = {
 }
 
 
-def get_loss(name: str) -> Loss:
-    """The loss called `name`; InputError if there is none."""
+def get_loss(loss: str | Loss) -> Loss:
+    """The loss called so, or the one given; InputError if there is none."""
+    if isinstance(loss, Loss):
+        return loss
     try:
-        return LOSSES[name]
+        return LOSSES[loss]
     except (KeyError, TypeError):
-        raise InputError(f"loss={name!r} is unknown. Choose one of: {', '.join(LOSSES)}.") from None
+        raise InputError(
+            f"loss={loss!r} is unknown. Choose one of: {', '.join(LOSSES)}; or make one with fastmlp.losses.huber, "
+            "quantile or custom_loss."
+        ) from None
+
+
+def huber(delta: float = 1.0) -> Loss:
+    """Quadratic up to |ŷ-y| = delta, linear beyond. Source: Huber, Ann. Math. Statist. 35, 1964."""
+    if not (isinstance(delta, (int, float, np.number)) and 0 < delta < np.inf):
+        raise InputError(f"huber delta={delta!r} must be positive; loss='absolute_error' is its limit at 0.")
+    return LOSSES["huber"]._replace(parameter=(float(delta),))
+
+
+def quantile(quantiles: float | Sequence[float] = 0.5) -> Loss:
+    """The pinball loss, least at the given quantile of y given x; one quantile for all outputs, or one for each.
+
+    Source: Koenker & Bassett, Econometrica 46, 1978.
+    """
+    try:
+        given = tuple(float(q) for q in np.ravel(np.asarray(quantiles, np.float64)))
+    except (TypeError, ValueError):
+        given = ()
+    if not given or not all(0 < q < 1 for q in given):
+        raise InputError(f"quantiles={quantiles!r} must be a number, or several, between 0 and 1.")
+    return LOSSES["quantile"]._replace(parameter=given)
+
+
+def custom_loss(
+    value: Callable[[Any, Any], Any],
+    gradient: Callable[[Any, Any], Any],
+    link: str = "identity",
+    name: str = "custom",
+) -> Loss:
+    """A loss of one's own: ℓ of a sample is the sum over its outputs of value(z, y).
+
+    Parameters
+    ----------
+    value, gradient : functions of (z, y)
+        ℓ and ∂ℓ/∂z of one output, elementwise: NumPy calls them with arrays (B, O), a compiled backend with numbers.
+        So write them with operators and NumPy functions (``np.where``, ``np.exp``), and no other data than constants.
+    link : {"identity", "softmax", "sigmoid", "exp"}
+        From z to a prediction.
+    """
+    for role, function in (("value", value), ("gradient", gradient)):
+        if not callable(function):
+            raise InputError(f"custom_loss {role}={function!r} must be a function of (z, y).")
+    if link not in LINKS:
+        raise InputError(f"custom_loss link={link!r} is unknown. Choose one of: {', '.join(LINKS)}.")
+    return Loss(name, codes.CUSTOM, link, "Σ value(z, y)", value=value, gradient=gradient)
 
 
 def loss_for_targets(y: Any, n_outputs: int) -> Loss:
@@ -90,7 +160,13 @@ def apply_link(link: str, z: np.ndarray) -> np.ndarray:
 
 
 def loss_and_gradient(
-    code: int, huber_delta: float, z: np.ndarray, y: np.ndarray, weight: np.ndarray, out: np.ndarray
+    code: int,
+    parameter: Sequence[float] | np.ndarray,
+    z: np.ndarray,
+    y: np.ndarray,
+    weight: np.ndarray,
+    out: np.ndarray,
+    custom: Loss | None = None,
 ) -> float:
     """Loss and its gradient with respect to z, in one pass.
 
@@ -98,14 +174,16 @@ def loss_and_gradient(
     ----------
     code : int
         The loss.
-    huber_delta : float
-        Where the Huber loss turns from quadratic to linear; unused by the others.
+    parameter : (K,) sequence
+        `Loss.parameter`.
     z, y : (B, O) arrays
         Values of the last layer; targets (one-hot rows for class labels).
     weight : (B,) array
         Sample weights s.
     out : (B, O) array
         Written: s_i ∂ℓ_i/∂z, not yet divided by Σ s.
+    custom : Loss, optional
+        The loss itself where its code is CUSTOM.
 
     Returns
     -------
@@ -130,35 +208,65 @@ def loss_and_gradient(
         out[...] = z
         activate(codes.SIGMOID, out, out)
         out -= y
+    elif code in (codes.CLIPPED_SOFTMAX_CROSS_ENTROPY, codes.CLIPPED_BINARY_CROSS_ENTROPY):
+        out[...] = z
+        binary = code == codes.CLIPPED_BINARY_CROSS_ENTROPY
+        activate(codes.SIGMOID if binary else codes.SOFTMAX, out, out)
+        per_sample = _clipped_log_loss(out, y, binary)
+        out -= y
     elif code == codes.POISSON:
         # exp(z) - y - y z + y log y, and y log y = 0 at y = 0
         np.exp(z, out=out)
         logs = np.log(np.where(y > 0, y, 1))
         per_sample = (out - y + y * (logs - z)).sum(axis=1, dtype=np.float64)
         out -= y
+    elif code == codes.CUSTOM and custom is not None:
+        per_sample = np.asarray(custom.value(z, y)).sum(axis=1, dtype=np.float64)  # type: ignore[misc]
+        out[...] = custom.gradient(z, y)  # type: ignore[misc]
     else:
         np.subtract(z, y, out=out)
-        per_sample = _residual_loss(code, huber_delta, out)
+        per_sample = _residual_loss(code, parameter, out)
     out *= weight[:, None]
     return float(per_sample @ weight.astype(np.float64))
 
 
-def _residual_loss(code: int, huber_delta: float, r: np.ndarray) -> np.ndarray:
+def _clipped_log_loss(p: np.ndarray, y: np.ndarray, binary: bool) -> np.ndarray:
+    """-Σ y log p (binary: and (1-y) log(1-p)) per sample, p (B, O) clipped to [ε, 1-ε]: as scikit-learn reports it.
+
+    A certain but wrong answer costs no more than -log ε, 15.9 in float32 and 36.0 in float64.
+    """
+    eps = np.finfo(p.dtype).eps
+    clipped = np.clip(p, eps, 1 - eps)
+    logs = y * np.log(clipped)
+    if binary:
+        logs += (1 - y) * np.log(1 - clipped)
+    return -logs.sum(axis=1, dtype=np.float64)
+
+
+def _residual_loss(code: int, parameter: Sequence[float] | np.ndarray, r: np.ndarray) -> np.ndarray:
     """Losses of r = ŷ - y (B, O) per sample; r becomes the gradient in place."""
     if code == codes.ABSOLUTE_ERROR:
         per_sample = np.abs(r).mean(axis=1, dtype=np.float64)
         np.sign(r, out=r)
         r /= r.shape[1]
     elif code == codes.HUBER:
+        delta = float(parameter[0])
         size = np.abs(r)
-        inside = np.minimum(size, huber_delta)
+        inside = np.minimum(size, delta)
         per_sample = (inside * (size - 0.5 * inside)).mean(axis=1, dtype=np.float64)
-        np.clip(r, -huber_delta, huber_delta, out=r)
+        np.clip(r, -delta, delta, out=r)
         r /= r.shape[1]
+    elif code == codes.QUANTILE:
+        q = np.asarray(parameter, r.dtype)
+        per_sample = np.where(r > 0, (1 - q) * r, -q * r).mean(axis=1, dtype=np.float64)
+        # at the kink, r = 0, the subgradient 0; NaN stays visible
+        r[...] = np.where(r > 0, 1 - q, np.where(r < 0, -q, r)) / r.shape[1]
     else:
         per_sample = np.einsum("bo,bo->b", r, r, dtype=np.float64)
         if code == codes.HALF_SQUARED_ERROR:
             per_sample *= 0.5
+        elif code == codes.HALF_MEAN_SQUARED_ERROR:
+            per_sample *= 0.5 / r.shape[1]  # scikit-learn's: the value a mean over the outputs, the gradient a sum
         elif code == codes.SQUARED_ERROR:
             r *= 2
         else:

@@ -35,7 +35,7 @@ from fastmlp.initializers import default_initializer, initialize
 from fastmlp.losses import LOSS_OF_OUTPUT, LOSSES, Loss, apply_link, get_loss, loss_for_targets
 from fastmlp.metrics import get_metric
 from fastmlp.network import Data, Layout, aligned_zeros
-from fastmlp.optimizers import SGD, Optimizer, get_optimizer
+from fastmlp.optimizers import Optimizer, get_optimizer
 from fastmlp.schedules import Schedule, get_schedule
 from fastmlp.serialization import load_model, save_model
 from fastmlp.stopping import Stopping
@@ -44,7 +44,7 @@ from fastmlp.trainer import Callback, Training, progress_bar
 __all__ = ["MLP"]
 
 # What a model file keeps beside the arrays, the name of the loss and the dtype.
-_SAVED = ("sizes", "activations", "dropout", "l1", "l2", "reduction", "huber_delta", "metadata")
+_SAVED = ("sizes", "activations", "dropout", "l1", "l2", "reduction", "metadata")
 
 
 class MLP:
@@ -56,7 +56,7 @@ class MLP:
         Inputs, hidden widths, outputs: ``[784, 128, 10]``.
     activation : str or sequence of str
         One name for all hidden layers, or one per layer, output included (see `fastmlp.activations`).
-    loss : str, optional
+    loss : str or Loss, optional
         See `fastmlp.losses`. By default it follows from the output activation, if that is named, else from the targets
         of the first fit: class labels mean a cross entropy, real numbers the mean squared error.
     dropout : float or sequence of float
@@ -65,8 +65,6 @@ class MLP:
         Adds l1 Σ|w| + ½ l2 Σw² over the weights, not the biases, to the loss.
     reduction : {"mean", "sum"}
         How the losses of a batch's samples become one.
-    huber_delta : float
-        Where the Huber loss becomes linear.
     initializer : str, optional
         See `fastmlp.initializers`; by default He for the relu-like activations, Glorot for the others. Biases are 0.
     dtype : {"float32", "float64"}
@@ -94,12 +92,11 @@ class MLP:
         sizes: Sequence[int],
         activation: str | Sequence[str] = "relu",
         *,
-        loss: str | None = None,
+        loss: str | Loss | None = None,
         dropout: float | Sequence[float] = 0.0,
         l1: float = 0.0,
         l2: float = 0.0,
         reduction: str = "mean",
-        huber_delta: float = 1.0,
         initializer: str | None = None,
         dtype: str | type | np.dtype = "float32",
         backend: str | None = None,
@@ -120,9 +117,6 @@ class MLP:
         self.dropout = check_dropout(dropout, layers)
         self.l1, self.l2 = check_real("l1", l1), check_real("l2", l2)
         self.reduction = check_choice("reduction", reduction, ("mean", "sum"))
-        self.huber_delta = check_real("huber_delta", huber_delta)
-        if self.huber_delta == 0:
-            raise InputError("huber_delta=0 must be positive; loss='absolute_error' is its limit.")
         self.dtype = check_dtype(dtype)
         self._backend = get_backend(backend)
         if n_threads is not None:
@@ -131,6 +125,7 @@ class MLP:
         self._random = check_seed(seed)
         self.history: History | None = None
         self.metadata: dict[str, Any] = {}
+        self._sessions: dict[str, Any] = {}
         self._layout = Layout.of(self.sizes)
         self._params = aligned_zeros(self._layout.n_params, self.dtype)
         for name, w in zip(self.activations, self.weights, strict=True):
@@ -141,6 +136,9 @@ class MLP:
         names = ", ".join(name or "-" for name in self.activations)
         loss = self.loss.name if self.loss else None
         return f"MLP({list(self.sizes)}, [{names}], loss={loss!r}, dtype='{self.dtype}', backend={self.backend!r})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_sessions": {}}  # threads and compiled code belong to a process
 
     @property
     def backend(self) -> str:
@@ -258,7 +256,7 @@ class MLP:
         self._check_trainable()
         loss = self.loss or loss_for_targets(y, self.sizes[-1])
         data = self._data(loss, x, y, sample_weight, class_weight)
-        n = len(data.x)
+        n = data.n_samples
         epochs = check_integer("epochs", epochs)
         rows = self._check_batch_size(batch_size, n)
         rule, schedule = get_optimizer(optimizer, lr), get_schedule(schedule)
@@ -303,17 +301,11 @@ class MLP:
                 row["gradient_norms"] = [float(np.linalg.norm(g)) for g in engine.gradients(data).weights]
             return row
 
-        # Gradients may go straight into the weights where nothing else is to be done with them.
-        direct = isinstance(rule, SGD) and not rule.momentum and not self.l1 and max_norm == np.inf
         backend = self._backend
-        params = backend.asarray(self._params)
-        net = engine.network(params, rows, [1 - p for p in self.dropout] + [1.0])
-        mean = self.reduction == "mean"
-        objective = {"mean": mean, "l1": self.l1, "l2": self.l2, "max_norm": max_norm}
-        state = rule.init(params, backend.zeros, direct=direct and rows <= net.chunk, **objective)
+        session = engine.session(rows, data.sparse, rule, [1 - p for p in self.dropout] + [1.0], max_norm)
 
         def publish() -> np.ndarray:
-            host = backend.to_host(params)
+            host = backend.to_host(session.net.params)
             if host is not self._params:
                 self._params[...] = host
             return self._params
@@ -321,10 +313,8 @@ class MLP:
         self.history = History()
         return Training(
             backend=backend,
-            operations=backend.operations(net, rows, self.n_threads),
-            net=net,
-            data=Data(*(backend.asarray(array) for array in data)),
-            state=state,
+            session=session,
+            data=Data(*map(backend.asarray, data)),
             lr=rule.lr,
             schedule=schedule,
             rates=rule.rates,
@@ -332,7 +322,6 @@ class MLP:
             batch_size=rows,
             shuffle=self._random if shuffle and rows < n else None,
             dropout_seed=int(self._random.randint(1 << 62, dtype=np.int64)) if any(self.dropout) else 0,
-            total_weight=data.total_weight() if mean else 1.0,
             stopping=stopping,
             measure=measure,
             publish=publish,
@@ -344,7 +333,7 @@ class MLP:
 
     def predict_raw(self, x: Any) -> np.ndarray:
         """Values of the last layer (N, O), before the loss's link."""
-        return self._engine().raw(check_features(x, self.sizes[0], self.dtype))
+        return self._engine().raw(Data.of(check_features(x, self.sizes[0], self.dtype), self.dtype))
 
     def predict_proba(self, x: Any) -> np.ndarray:
         """What the network predicts, (N, O): probabilities of the classes, rates, or values."""
@@ -372,22 +361,21 @@ class MLP:
         engine, data = self._engine(), self._data(self._known_loss(), x, y, sample_weight)
         if not per_sample:
             return engine.gradients(data)
-        each = [engine.gradients(data, np.array([i])) for i in range(len(data.x))]
-        return Gradients(
-            np.array([g.loss for g in each]),
-            [np.stack(layer) for layer in zip(*(g.weights for g in each), strict=True)],
-            [np.stack(layer) for layer in zip(*(g.biases for g in each), strict=True)],
-        )
+        each = np.empty((data.n_samples, self._layout.n_params), self.dtype)
+        losses = np.empty(len(each))
+        for i in range(len(each)):
+            losses[i], each[i] = engine.flat_gradient(data, np.array([i]))
+        return Gradients(losses, self._layout.weights(each), self._layout.biases(each))
 
     def numerical_gradient(self, x: Any, y: Any, sample_weight: Any = None) -> Gradients:
         """The same as `gradients` by central differences of the loss in float64: slow, for checking."""
         at = self._params.astype(np.float64)
-        double = replace(self._engine(), params=at.copy(), backend=get_backend("numpy"))
+        double = replace(self._engine(), params=at.copy(), backend=get_backend("numpy"), sessions={})
         data = self._data(self._known_loss(), x, y, sample_weight, dtype=at.dtype)
 
         def value(params: np.ndarray) -> float:
             double.params[...] = params
-            return float(double.gradients(data).loss)
+            return float(double.flat_gradient(data, np.arange(data.n_samples))[0])
 
         flat = numerical_gradient(value, at)
         return Gradients(value(at), self._layout.weights(flat), self._layout.biases(flat))
@@ -396,7 +384,9 @@ class MLP:
         """Write the model to a safetensors file, whole or not at all."""
         tensors = {f"layers.{l}.weight": w for l, w in enumerate(self.weights)}
         tensors |= {f"layers.{l}.bias": b for l, b in enumerate(self.biases)}
-        loss = self.loss.name if self.loss else None
+        if self.loss and self.loss.value:
+            raise InputError("A model with a custom loss cannot be saved: a file holds no Python functions.")
+        loss = [self.loss.name, self.loss.parameter] if self.loss else None
         header = {name: getattr(self, name) for name in _SAVED} | {"loss": loss, "dtype": str(self.dtype)}
         save_model(path, tensors, header)
 
@@ -415,6 +405,9 @@ class MLP:
             shapes = [w.shape for w in parts[0]]
             if shapes != [(i, o) for i, o in pairwise(sizes)] or not isinstance(metadata, dict):
                 raise InputError(f"its weights have shapes {shapes} and its sizes are {sizes}")
+            if settings["loss"] is not None:
+                name, parameter = settings["loss"]
+                settings["loss"] = get_loss(name)._replace(parameter=tuple(map(float, parameter)))
             known = [*names[:-1], names[-1] or "identity"]
             model = cls(sizes, known, **settings, initializer="zeros", backend=where, n_threads=n_threads)
             model.activations[-1] = names[-1]
@@ -432,6 +425,11 @@ class MLP:
         return self.loss
 
     def _check_outputs(self) -> None:
+        if self.loss and self.loss.name == "quantile" and len(self.loss.parameter) not in (1, self.sizes[-1]):
+            raise InputError(
+                f"The loss has {len(self.loss.parameter)} quantiles and the network {self.sizes[-1]} outputs. Give one "
+                "quantile for all outputs, or one for each."
+            )
         if self.loss and self.loss.name == "softmax_cross_entropy" and self.sizes[-1] < 2:
             raise InputError(
                 "softmax_cross_entropy needs an output per class, so at least 2, but sizes ends with 1. For two "
@@ -459,13 +457,13 @@ class MLP:
             layout=self._layout,
             activations=self.activations,
             loss=self.loss,
-            huber_delta=self.huber_delta,
             mean=self.reduction == "mean",
             l1=self.l1,
             l2=self.l2,
             params=self._params,
             backend=self._backend,
             n_threads=self.n_threads,
+            sessions=self._sessions,
         )
 
     def _data(
@@ -480,13 +478,14 @@ class MLP:
     ) -> Data:
         dtype = dtype or self.dtype
         x = check_features(x, self.sizes[0], dtype, f"{name}x")
-        labels, targets = check_targets(y, loss, len(x), self.sizes[-1], dtype, f"{name}y")
-        weights = check_weights(sample_weight, len(x), dtype, f"{name}sample_weight")
+        n = x.shape[0]
+        labels, targets = check_targets(y, loss, n, self.sizes[-1], dtype, f"{name}y")
+        weights = check_weights(sample_weight, n, dtype, f"{name}sample_weight")
         by_class = check_class_weight(class_weight, labels, targets, loss)
         if by_class is not None:
             by_class = by_class * (weights if weights.size else 1)
-            weights = check_weights(by_class, len(x), dtype, "class_weight times sample_weight")
-        return Data.read_only(x, labels, targets, weights)
+            weights = check_weights(by_class, n, dtype, "class_weight times sample_weight")
+        return Data.of(x, dtype, labels, targets, weights)
 
     def _validation(self, loss: Loss, given: Any) -> Data:
         if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):

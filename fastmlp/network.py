@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -40,7 +40,7 @@ class Network(NamedTuple):
     n_weights: int  # length of the prefix that holds all weights: L1 and L2 end there
     chunk: int  # rows the workspaces have room for
     loss: int  # code
-    huber_delta: float
+    loss_parameter: np.ndarray  # (K,) float64: see `Loss.parameter`
     params: np.ndarray  # (P,) real
     a: np.ndarray  # (S,) real: outputs of the layers, the batch itself first
     h: np.ndarray  # (S,) real: the same after dropout, where the layer has any
@@ -57,6 +57,7 @@ class Update(NamedTuple):
     mean: bool  # whether the gradient is averaged over the batch or summed
     l1: float
     l2: float
+    penalty_shared: bool  # whether the penalties too are divided by Σ s of the batch, as in scikit-learn
     max_norm: float  # gradients are scaled down to this norm; infinity: never
     momentum: float
     nesterov: bool
@@ -69,26 +70,55 @@ class Update(NamedTuple):
 
 
 class Data(NamedTuple):
-    """Training samples, N of them. Exactly one of labels and targets is in use, the other is empty."""
+    """Samples, N of them, with what is known of them.
+
+    Features are dense in x, or sparse as compressed rows (CSR): row i has values[k] in column columns[k] for k from
+    starts[i] to starts[i + 1], and x is empty. Targets are labels or targets; the other, or both, are empty.
+    """
 
     x: np.ndarray  # (N, I), any real dtype
+    values: np.ndarray  # (nnz,) real
+    columns: np.ndarray  # (nnz,) int32
+    starts: np.ndarray  # (N+1,) int64; empty if the features are dense
     labels: np.ndarray  # (N,) int64 class indices
     targets: np.ndarray  # (N, O) real
     weights: np.ndarray  # (N,) real, or empty: all samples weigh 1
 
     @classmethod
-    def read_only(cls, *arrays: np.ndarray) -> Data:
-        """The arrays as views that cannot be written: compiled code then has one type for them, whoever made them."""
-        views = [array.view() for array in arrays]
+    def of(
+        cls,
+        x: Any,
+        dtype: np.dtype,
+        labels: np.ndarray | None = None,
+        targets: np.ndarray | None = None,
+        weights: np.ndarray | None = None,
+    ) -> Data:
+        """Data from checked arrays; x an array or a SciPy CSR matrix. dtype is that of all real numbers but dense x's.
+
+        The fields are views that cannot be written: compiled code then has one type for them, whoever made them.
+        """
+        dense = isinstance(x, np.ndarray)
+        fields = [
+            x if dense else np.zeros((0, x.shape[1]), dtype),
+            np.zeros(0, dtype) if dense else x.data.astype(dtype, copy=False),
+            np.zeros(0, np.int32) if dense else x.indices.astype(np.int32, copy=False),
+            np.zeros(0, np.int64) if dense else x.indptr.astype(np.int64, copy=False),
+            np.zeros(0, np.int64) if labels is None else labels,
+            np.zeros((0, 0), dtype) if targets is None else targets,
+            np.zeros(0, dtype) if weights is None else weights,
+        ]
+        views = [array.view() for array in fields]
         for view in views:
             view.flags.writeable = False
         return cls(*views)
 
-    def total_weight(self, samples: np.ndarray | slice = slice(None)) -> float:
-        """Σ s over the given samples, all by default."""
-        if self.weights.size:
-            return float(self.weights[samples].sum(dtype=np.float64))
-        return float(len(self.x[samples]) if isinstance(samples, slice) else len(samples))
+    @property
+    def sparse(self) -> bool:
+        return self.starts.size > 0
+
+    @property
+    def n_samples(self) -> int:
+        return len(self.starts) - 1 if self.sparse else len(self.x)
 
 
 class Layout(NamedTuple):
@@ -109,13 +139,13 @@ class Layout(NamedTuple):
         return cls(tuple(sizes), weight_at, tuple(n_weights + b for b in bias_at), n_weights, n_weights + n_biases)
 
     def weights(self, flat: np.ndarray) -> list[np.ndarray]:
-        """Views (I, O), one per layer, of a buffer (P,)."""
+        """Views (…, I, O), one per layer, of a buffer (…, P)."""
         shapes = zip(self.weight_at, self.sizes, self.sizes[1:], strict=False)
-        return [flat[at : at + i * o].reshape(i, o) for at, i, o in shapes]
+        return [flat[..., at : at + i * o].reshape(*flat.shape[:-1], i, o) for at, i, o in shapes]
 
     def biases(self, flat: np.ndarray) -> list[np.ndarray]:
-        """Views (O,), one per layer, of a buffer (P,)."""
-        return [flat[at : at + o] for at, o in zip(self.bias_at, self.sizes[1:], strict=True)]
+        """Views (…, O), one per layer, of a buffer (…, P)."""
+        return [flat[..., at : at + o] for at, o in zip(self.bias_at, self.sizes[1:], strict=True)]
 
 
 def _place(lengths: Sequence[int]) -> tuple[tuple[int, ...], int]:
@@ -146,14 +176,18 @@ def build_network(
     activations: Sequence[int],
     keep: Sequence[float],
     loss: int,
-    huber_delta: float,
+    loss_parameter: Sequence[float],
     params: np.ndarray,
     rows: int,
+    sparse: bool = False,
     zeros: Callable[[int, np.dtype], np.ndarray] = aligned_zeros,
 ) -> Network:
-    """A network over `params` (P,) with workspaces for `rows` rows; `zeros` makes the backend's own memory."""
+    """A network over `params` (P,) with workspaces for `rows` rows; `zeros` makes the backend's own memory.
+
+    Sparse batches are read where they are, so they need no room in the workspace.
+    """
     sizes, dtype = layout.sizes, params.dtype
-    output_at, length = _place([rows * size for size in sizes])
+    output_at, length = _place([rows * size for size in (0 if sparse else sizes[0], *sizes[1:])])
     a = zeros(length, dtype)
     return Network(
         fan_in=np.array(sizes[:-1], np.int64),
@@ -166,7 +200,7 @@ def build_network(
         n_weights=layout.n_weights,
         chunk=rows,
         loss=loss,
-        huber_delta=float(huber_delta),
+        loss_parameter=np.array(loss_parameter, np.float64),
         params=params,
         a=a,
         h=zeros(length, dtype) if min(keep) < 1 else a,
@@ -184,6 +218,7 @@ def build_update(
     mean: bool = True,
     l1: float = 0.0,
     l2: float = 0.0,
+    penalty_shared: bool = False,
     max_norm: float = np.inf,
     momentum: float = 0.0,
     nesterov: bool = False,
@@ -200,6 +235,7 @@ def build_update(
         mean=bool(mean),
         l1=float(l1),
         l2=float(l2),
+        penalty_shared=bool(penalty_shared),
         max_norm=float(max_norm),
         momentum=float(momentum),
         nesterov=bool(nesterov),

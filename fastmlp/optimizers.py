@@ -46,12 +46,13 @@ class Optimizer:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if name == "nesterov":
+            if name in ("nesterov", "epsilon_hat"):
                 object.__setattr__(self, name, check_flag(name, value))
                 continue
             fraction = name in ("beta1", "beta2", "momentum", "rho")
             # a Python float: numpy.float64 is a strong type and would turn a float32 update into float64
-            number = check_real(f"{type(self).__name__} {name}", value, 0, 1 if fraction else np.inf, open_end=fraction)
+            high, half_open = 1 if fraction else np.inf, fraction and name != "momentum"
+            number = check_real(f"{type(self).__name__} {name}", value, 0, high, open_end=half_open)
             if name in ("lr", "epsilon") and number == 0:
                 raise InputError(f"{type(self).__name__} {name}={value!r} must be positive.")
             object.__setattr__(self, name, number)
@@ -117,13 +118,15 @@ class Adam(Optimizer):
     """m = β1 m + (1-β1) g; v = β2 v + (1-β2) g²; w -= lr m̂ / (sqrt(v̂) + ε), m̂ = m/(1-β1ᵗ), v̂ = v/(1-β2ᵗ).
 
     Algorithm 1 of Kingma & Ba, ICLR 2015 (as in PyTorch). Multiplying numerator and denominator by sqrt(1-β2ᵗ) leaves
-    one step size lr sqrt(1-β2ᵗ)/(1-β1ᵗ) and one epsilon ε sqrt(1-β2ᵗ) for the whole buffer.
+    one step size lr sqrt(1-β2ᵗ)/(1-β1ᵗ) and one epsilon ε sqrt(1-β2ᵗ) for the whole buffer. With epsilon_hat that
+    epsilon is ε itself, the "ε̂" of the paper's end of section 2 (as in scikit-learn and TensorFlow).
     """
 
     lr: float = 1e-3
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
+    epsilon_hat: bool = False
     rule: ClassVar[int] = codes.ADAM
 
     def settings(self) -> dict[str, Any]:
@@ -132,7 +135,8 @@ class Adam(Optimizer):
     def rates(self, first_step: int, lr: np.ndarray) -> np.ndarray:
         t = np.arange(first_step + 1, first_step + 1 + len(lr), dtype=np.float64)
         root = np.sqrt(1 - self.beta2**t)
-        return np.stack([lr, lr * root / (1 - self.beta1**t), self.epsilon * root], axis=1)
+        epsilon = np.full_like(lr, self.epsilon) if self.epsilon_hat else self.epsilon * root
+        return np.stack([lr, lr * root / (1 - self.beta1**t), epsilon], axis=1)
 
 
 @dataclass(frozen=True)

@@ -15,27 +15,34 @@ from fastmlp.kernels import codes
 __all__ = ["gradient", "predict", "train_epoch"]
 
 
+def is_sparse(data):
+    """Whether the features are compressed rows (see `fastmlp.network.Data`)."""
+    return len(data.starts) > 0
+
+
 def layer_input(ops, net, l, rows, training):
     """What layer l reads, (rows, I): the batch, or the outputs of the layer below, after dropout where it has any."""
     source = net.h if training and l > 0 and net.keep[l - 1] < 1.0 else net.a
     return ops.matrix(source, net.output_at[l], rows, net.fan_in[l])
 
 
-def forward(ops, net, rows, training, seed, step, first_row):
-    """Outputs of all layers for the `rows` rows in the workspace, with dropout when training.
+def forward(ops, net, data, samples, depth, training, seed, step, first_row):
+    """Outputs of the first `depth` layers for the given samples (B,), with dropout when training.
 
     A dropout mask depends on seed, step, layer and the row's place in its batch alone, so it is the same everywhere.
     """
-    for l in range(len(net.fan_out)):
+    rows = len(samples)
+    if not is_sparse(data):
+        ops.gather(data.x, samples, ops.matrix(net.a, 0, rows, net.fan_in[0]))
+    for l in range(depth):
+        w = ops.matrix(net.params, net.weight_at[l], net.fan_in[l], net.fan_out[l])
+        b = ops.vector(net.params, net.bias_at[l], net.fan_out[l])
+        slope = ops.matrix(net.slope, net.output_at[l + 1], rows, net.fan_out[l])
         a = ops.matrix(net.a, net.output_at[l + 1], rows, net.fan_out[l])
-        ops.linear(
-            layer_input(ops, net, l, rows, training),
-            ops.matrix(net.params, net.weight_at[l], net.fan_in[l], net.fan_out[l]),
-            ops.vector(net.params, net.bias_at[l], net.fan_out[l]),
-            net.activation[l],
-            ops.matrix(net.slope, net.output_at[l + 1], rows, net.fan_out[l]),
-            a,
-        )
+        if l == 0 and is_sparse(data):
+            ops.linear_sparse(data.values, data.columns, data.starts, samples, w, b, net.activation[l], slope, a)
+        else:
+            ops.linear(layer_input(ops, net, l, rows, training), w, b, net.activation[l], slope, a)
         if training and net.keep[l] < 1.0:
             h = ops.matrix(net.h, net.output_at[l + 1], rows, net.fan_out[l])
             ops.dropout(a, net.keep[l], seed, step, l, first_row, h)
@@ -48,19 +55,20 @@ def output_delta(ops, net, rows):
     delta = ops.matrix(net.delta, net.output_at[last + 1], rows, net.fan_out[last])
     target = ops.matrix(net.target, 0, rows, net.fan_out[last])
     weight = ops.vector(net.weight, 0, rows)
-    loss = ops.loss_gradient(net.loss, net.huber_delta, a, target, weight, delta)
+    loss = ops.loss_gradient(net.loss, net.loss_parameter, a, target, weight, delta)
     if net.activation[last] != codes.IDENTITY:
         slope = ops.matrix(net.slope, net.output_at[last + 1], rows, net.fan_out[last])
         ops.activation_backward(net.activation[last], a, slope, delta)
     return loss
 
 
-def backward(ops, net, into, rows, seed, step, first_row, alpha, weight_beta, bias_beta):
+def backward(ops, net, data, samples, into, seed, step, first_row, alpha, weight_beta, bias_beta):
     """into = beta * into + alpha * gradient, from the last layer to the first.
 
     `into` (P,) may be the parameters themselves: δ_below is taken from the old weights of a layer before the layer's
     gradient is accumulated.
     """
+    rows = len(samples)
     for l in range(len(net.fan_out) - 1, -1, -1):
         delta = ops.matrix(net.delta, net.output_at[l + 1], rows, net.fan_out[l])
         if l > 0:
@@ -75,9 +83,11 @@ def backward(ops, net, into, rows, seed, step, first_row, alpha, weight_beta, bi
                 ops.activation_backward(net.activation[l - 1], a, slope, below)
             else:
                 ops.backward_data(delta, w, net.activation[l - 1], a, slope, below)
-        h = layer_input(ops, net, l, rows, True)
         weights = ops.matrix(into, net.weight_at[l], net.fan_in[l], net.fan_out[l])
-        ops.accumulate(h, delta, alpha, weight_beta, weights)
+        if l == 0 and is_sparse(data):
+            ops.accumulate_sparse(data.values, data.columns, data.starts, samples, delta, alpha, weight_beta, weights)
+        else:
+            ops.accumulate(layer_input(ops, net, l, rows, True), delta, alpha, weight_beta, weights)
         ops.accumulate_bias(delta, alpha, bias_beta, ops.vector(into, net.bias_at[l], net.fan_out[l]))
 
 
@@ -87,34 +97,36 @@ def gradient(ops, net, data, update, order, seed, step, lr):
     With the DIRECT rule `into` is the parameters and the factors make the accumulation the whole update:
     W <- (1 - lr l2) W - lr ∂L/∂W. That needs the old weights in every chunk, so DIRECT is for batches of one chunk.
 
-    Returns Σ s (ℓ + penalty) over the samples: this thread's share.
+    Returns the batch's loss, Σ s ℓ / Σ s (or Σ s ℓ, if losses are summed) and penalties: this thread's share.
     """
     rows = len(order)
-    total = ops.weight_sum(data.weights, order)
     scale = 1.0
     if update.mean:
+        total = ops.weight_sum(data.weights, order)
         scale = 1.0 / total if total > 0.0 else 0.0
+    l1, l2 = update.l1, update.l2
+    if update.penalty_shared:
+        l1, l2 = l1 * scale, l2 * scale
     alpha, weight_beta, bias_beta = scale, 0.0, 0.0
     if update.rule == codes.DIRECT:
-        alpha, weight_beta, bias_beta = -lr * scale, 1.0 - lr * update.l2, 1.0
+        alpha, weight_beta, bias_beta = -lr * scale, 1.0 - lr * l2, 1.0
+    penalty = 0.0
+    if l1 > 0.0 or l2 > 0.0:
+        penalty = ops.penalty(ops.vector(net.params, 0, net.n_weights), l1, l2)
     loss = 0.0
-    if update.l1 > 0.0 or update.l2 > 0.0:
-        penalty = ops.penalty(ops.vector(net.params, 0, net.n_weights), update.l1, update.l2)
-        loss += penalty * (total if update.mean else 1.0)
     for first in range(0, rows, net.chunk):
         part = order[first : min(first + net.chunk, rows)]
         n = len(part)
-        ops.gather(data.x, part, ops.matrix(net.a, 0, n, net.fan_in[0]))
         ops.gather_targets(data.labels, data.targets, part, ops.matrix(net.target, 0, n, net.fan_out[-1]))
         ops.gather_weights(data.weights, part, ops.vector(net.weight, 0, n))
-        forward(ops, net, n, True, seed, step, first)
+        forward(ops, net, data, part, len(net.fan_out), True, seed, step, first)
         loss += output_delta(ops, net, n)
-        backward(ops, net, update.into, n, seed, step, first, alpha, weight_beta, bias_beta)
+        backward(ops, net, data, part, update.into, seed, step, first, alpha, weight_beta, bias_beta)
         weight_beta, bias_beta = 1.0, 1.0
-    if update.rule != codes.DIRECT and (update.l1 > 0.0 or update.l2 > 0.0):
+    if update.rule != codes.DIRECT and (l1 > 0.0 or l2 > 0.0):
         weights = ops.vector(net.params, 0, net.n_weights)
-        ops.regularize(weights, update.l1, update.l2, ops.vector(update.into, 0, net.n_weights))
-    return loss
+        ops.regularize(weights, l1, l2, ops.vector(update.into, 0, net.n_weights))
+    return loss * scale + penalty
 
 
 def apply_update(ops, net, update, rates):
@@ -136,24 +148,25 @@ def apply_update(ops, net, update, rates):
 def train_epoch(ops, net, data, update, order, batch_size, rates, seed, first_step):
     """One epoch over the samples in `order` (N,): a step per batch, the last one ragged; rates (steps, 3).
 
-    Returns Σ s (ℓ + penalty) over the epoch: this thread's share.
+    Returns the sum of the batches' losses, each times its number of rows if losses are means: this thread's share.
     """
     loss = 0.0
     for s in range(len(rates)):
         batch = order[s * batch_size : min((s + 1) * batch_size, len(order))]
         step = first_step + s
-        loss += gradient(ops, net, data, update, batch, seed, step, rates[s, 0])
+        batch_loss = gradient(ops, net, data, update, batch, seed, step, rates[s, 0])
+        loss += batch_loss * len(batch) if update.mean else batch_loss
         apply_update(ops, net, update, rates[s])
     return loss
 
 
-def predict(ops, net, x, order, out):
-    """Values of the last layer for the samples `order` (B,) of x (N, I), written to out (B*O,)."""
+def predict(ops, net, data, order, depth, out):
+    """Outputs of layer `depth`, the first being 1, for the samples `order` (B,), written to out (B*O,)."""
+    last = depth - 1
     for first in range(0, len(order), net.chunk):
         part = order[first : min(first + net.chunk, len(order))]
         n = len(part)
-        ops.gather(x, part, ops.matrix(net.a, 0, n, net.fan_in[0]))
-        forward(ops, net, n, False, 0, 0, 0)
-        last = ops.matrix(net.a, net.output_at[-1], n, net.fan_out[-1])
-        ops.copy(last, ops.matrix(out, first * net.fan_out[-1], n, net.fan_out[-1]))
+        forward(ops, net, data, part, depth, False, 0, 0, 0)
+        a = ops.matrix(net.a, net.output_at[depth], n, net.fan_out[last])
+        ops.copy(a, ops.matrix(out, first * net.fan_out[last], n, net.fan_out[last]))
     return 0.0

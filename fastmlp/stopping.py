@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -28,8 +30,9 @@ class Stopping:
     _reference: float = np.inf
     _waited: int = 0
 
-    def observe(self, epoch: int, loss: float, params: np.ndarray) -> str | None:
-        """Take note of an epoch (1-based) and its loss; the reason to stop now, or None. params (P,) on the host."""
+    def observe(self, epoch: int, row: Mapping[str, Any], params: np.ndarray) -> str | None:
+        """See `fastmlp.trainer.Criterion`. The loss watched is the validation loss where there is one."""
+        loss = row.get("val_loss", row["loss"])
         if loss < self.best_loss:
             self.best_loss, self.best_epoch = loss, epoch
             if self.keep_best:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from fastmlp.backends.base import Backend
+from fastmlp.engine import Session
 from fastmlp.errors import DivergenceError
 from fastmlp.history import History
-from fastmlp.network import Data, Network
-from fastmlp.optimizers import State
+from fastmlp.network import Data
 from fastmlp.schedules import Schedule
-from fastmlp.stopping import Stopping
 
-__all__ = ["Callback", "Epoch", "Training", "progress_bar"]
+__all__ = ["Callback", "Criterion", "Epoch", "Training", "progress_bar"]
 
 # A call into compiled code cannot be interrupted, so a long epoch is run in spans of about this many multiply-adds
 # (a second or so); between spans a Ctrl-C is seen.
@@ -37,15 +36,24 @@ Callback = Callable[[Epoch], object]
 """Called after every epoch; training stops if it returns True."""
 
 
+class Criterion(Protocol):
+    """When training ends before its last epoch, and which weights it leaves."""
+
+    best: np.ndarray | None  # (P,): what to end with, if not the last parameters
+    best_epoch: int | None  # 1-based
+
+    def observe(self, epoch: int, row: Mapping[str, Any], params: np.ndarray) -> str | None:
+        """Take note of an epoch (1-based), its row of the history and params (P,); the reason to stop now, or None."""
+        ...
+
+
 @dataclass
 class Training:
     """One run of training. Everything is checked and allocated; `run` does the epochs."""
 
     backend: Backend
-    operations: Any
-    net: Network
+    session: Session
     data: Data
-    state: State
     lr: float
     schedule: Schedule
     rates: Callable[[int, np.ndarray], np.ndarray]  # Optimizer.rates
@@ -53,14 +61,14 @@ class Training:
     batch_size: int
     shuffle: np.random.RandomState | None  # None: batches in the order of the data
     dropout_seed: int
-    total_weight: float  # Σ s over the data if the loss is a mean; 1 if it is a sum
-    stopping: Stopping
+    stopping: Criterion
     measure: Callable[[], dict[str, Any]]  # validation loss and metrics of the current parameters
     publish: Callable[[], np.ndarray]  # brings the parameters to the model; returns them (P,) on the host
     callbacks: Sequence[Callback]
     model: Any
     history: History
-    progress: Any  # a tqdm bar, or None
+    progress: Any = None  # a tqdm bar
+    overflow: bool = False  # whether a loss that is infinite while the weights are finite is no reason to end
 
     def run(self) -> History:
         """Train until the epochs are done, a stopping rule or callback says so, or Ctrl-C; the history so far.
@@ -71,7 +79,7 @@ class Training:
             The loss or a parameter is no longer finite after an epoch. The model has the last finite parameters.
         """
         self.history.stopped = "epochs"
-        order = np.arange(len(self.data.x))
+        order = np.arange(self.data.n_samples)
         last_finite = self.publish().copy()
         try:
             for epoch in range(self.epochs):
@@ -80,13 +88,13 @@ class Training:
                     order = order[self.shuffle.permutation(len(order))]
                 row = self._epoch(epoch, order)
                 params = self.publish()
-                if not (np.isfinite(row["loss"]) and np.isfinite(params).all()):
+                if not (np.isfinite(params).all() and (np.isfinite(row["loss"]) or self.overflow)):
                     params[...] = last_finite
                     raise DivergenceError(self._divergence(epoch + 1, row))
                 last_finite[...] = params
                 row |= self.measure()
                 self.history.append(**row)
-                reason = self.stopping.observe(epoch + 1, row.get("val_loss", row["loss"]), params)
+                reason = self.stopping.observe(epoch + 1, row, params)
                 self.history.best_epoch = self.stopping.best_epoch
                 if self.progress is not None:
                     self.progress.set_postfix(
@@ -115,20 +123,21 @@ class Training:
         steps = -(-len(order) // self.batch_size)
         monitored = self.history["val_loss" if "val_loss" in self.history.columns else "loss"] if epoch else []
         lr = self.schedule.rates(self.lr, epoch, self.epochs, steps, monitored)
-        work = float(np.dot(self.net.fan_in, self.net.fan_out)) * min(self.batch_size, len(order))
+        net, operations, state = self.session
+        work = float(np.dot(net.fan_in, net.fan_out)) * min(self.batch_size, len(order))
         span = max(1, int(_SPAN_WORK / work))
-        rates = self.rates(self.state.step, lr)
+        rates = self.rates(state.step, lr)
         of = partial(self._arguments, order, rates)
-        self.backend.prepare("train_epoch", self.operations, *of(slice(0, span)))
+        self.backend.prepare("train_epoch", operations, *of(slice(0, span)))
         loss, begin = 0.0, time.perf_counter()
         for first in range(0, steps, span):
-            loss += self.backend.run("train_epoch", self.operations, *of(slice(first, first + span)))
+            loss += self.backend.run("train_epoch", operations, *of(slice(first, first + span)))
             done = min(span, steps - first)
-            self.state.step += done
+            state.step += done
             self.history.updates += done
         seconds = time.perf_counter() - begin
         return {
-            "loss": loss / self.total_weight,
+            "loss": loss / (len(order) if state.update.mean else 1),
             "learning_rate": float(lr[-1]),
             "seconds": seconds,
             "samples_per_second": len(order) / seconds,
@@ -137,9 +146,9 @@ class Training:
     def _arguments(self, order: np.ndarray, rates: np.ndarray, steps: slice) -> tuple:
         """Of `fastmlp.step.train_epoch` after ops, for some of an epoch's steps."""
         samples = order[steps.start * self.batch_size : steps.stop * self.batch_size]
-        state = self.state
+        net, _, state = self.session
         return (
-            *(self.net, self.data, state.update, samples, self.batch_size, rates[steps]),
+            *(net, self.data, state.update, samples, self.batch_size, rates[steps]),
             *(self.dropout_seed, state.step),
         )
 

@@ -31,7 +31,12 @@ LEAK = 0.01
     ABSOLUTE_ERROR,
     HUBER,
     POISSON,
-) = range(8)
+    QUANTILE,
+    CLIPPED_SOFTMAX_CROSS_ENTROPY,
+    CLIPPED_BINARY_CROSS_ENTROPY,
+    HALF_MEAN_SQUARED_ERROR,
+    CUSTOM,
+) = range(13)
 
 DIRECT, SGD, ADAM, RMSPROP = range(4)
 """Update rules. DIRECT is plain SGD whose gradient product is accumulated in the weights themselves."""

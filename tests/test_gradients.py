@@ -33,7 +33,7 @@ def network(depth, outputs, activation, loss, **options):
     random = np.random.RandomState(depth)
     options = {"backend": "numpy", "n_threads": 1} | options
     sizes = [2, *HIDDEN[depth], outputs]
-    model = MLP(sizes, activation, loss=loss, dtype="float64", huber_delta=0.3, seed=depth, **options)
+    model = MLP(sizes, activation, loss=loss, dtype="float64", seed=depth, **options)
     for bias in model.biases:
         bias[...] = random.uniform(-0.5, 0.5, bias.shape)
     return model, random.standard_normal((SAMPLES, 2)), targets(loss, outputs, random)
@@ -151,8 +151,8 @@ def test_the_gradient_passes_the_mask_of_dropout(activation):
         part[...] = random.uniform(-1, 1, part.shape)
     order, x, y = np.arange(20), random.standard_normal((20, 2)), random.standard_normal((20, 1))
     loss = LOSSES["half_squared_error"].code
-    net = build_network(layout, [code, code, ACTIVATIONS["identity"]], [0.6, 0.8, 1.0], loss, 1.0, params, 8)
-    data = Data(x, np.zeros(0, np.int64), y, np.zeros(0))
+    net = build_network(layout, [code, code, ACTIVATIONS["identity"]], [0.6, 0.8, 1.0], loss, (), params, 8)
+    data = Data.of(x, params.dtype, targets=y)
     update = build_update(params, codes.SGD, mean=False)
 
     def value(at):

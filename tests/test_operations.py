@@ -22,7 +22,7 @@ LENGTHS = (1, 15, 63, 64, 65, 129, 1000)
 FACTORS = [(1.0, 0.0), (-0.3, 1.0), (0.5, 0.9)]  # alpha, beta
 EXACT = {"rtol": 0, "atol": 0}
 ACTIVATIONS = range(codes.THRESHOLD + 1)
-LOSSES = range(codes.POISSON + 1)
+LOSSES = range(codes.CUSTOM)
 STORE_SLOPE = (codes.GELU, codes.GELU_TANH, codes.SILU)
 
 
@@ -269,6 +269,12 @@ def loss_of(code, z, y):
         return -(y * special.log_softmax(z, axis=1)).sum(1), mass * special.softmax(z, axis=1) - y
     if code == codes.BINARY_CROSS_ENTROPY:
         return -(y * special.log_expit(z) + (1 - y) * special.log_expit(-z)).sum(1), special.expit(z) - y
+    if code == codes.CLIPPED_SOFTMAX_CROSS_ENTROPY:
+        p = special.softmax(z, axis=1)
+        return -special.xlogy(y, p).sum(1), p - y
+    if code == codes.CLIPPED_BINARY_CROSS_ENTROPY:
+        p = special.expit(z)
+        return -(special.xlogy(y, p) + special.xlogy(1 - y, 1 - p)).sum(1), p - y
     if code == codes.POISSON:
         return (np.exp(z) - y + special.xlogy(y, y) - y * z).sum(1), np.exp(z) - y
     bent = np.where(abs(r) <= 0.7, r**2 / 2, 0.7 * (abs(r) - 0.35))
@@ -276,6 +282,8 @@ def loss_of(code, z, y):
         codes.SQUARED_ERROR: ((r**2).sum(1), 2 * r),
         codes.MEAN_SQUARED_ERROR: ((r**2).mean(1), 2 * r / outputs),
         codes.HALF_SQUARED_ERROR: ((r**2).sum(1) / 2, r),
+        codes.HALF_MEAN_SQUARED_ERROR: ((r**2).mean(1) / 2, r),
+        codes.QUANTILE: (np.where(r > 0, 0.3 * r, -0.7 * r).mean(1), np.where(r > 0, 0.3, -0.7) / outputs),
         codes.ABSOLUTE_ERROR: (abs(r).mean(1), np.sign(r) / outputs),
         codes.HUBER: (bent.mean(1), np.clip(r, -0.7, 0.7) / outputs),
     }[code]
@@ -290,7 +298,7 @@ def test_loss_and_its_gradient(check, draw, nan, dtype, loss):
         z64, y64, s64 = wide(z, target, weight)
         value, derivative = loss_of(loss, z64, y64)
         expected = {"out": s64[:, None] * derivative, "share": value @ s64}
-        given = {"loss": loss, "huber_delta": 0.7, "z": z, "target": target, "weight": weight}
+        given = {"loss": loss, "parameter": np.array([0.7]), "z": z, "target": target, "weight": weight}
         check("loss_gradient", expected, **given, out=nan(rows, outputs))
 
 
@@ -299,7 +307,7 @@ def test_cross_entropies_do_not_overflow(check, dtype, loss):
     z = np.array([[1e4, -1e4], [-1e4, 1e4], [100, 100], [-300, 300]], dtype)
     target = np.array([[0, 1], [0, 1], [1, 0], [0.5, 0.5]], dtype)
     value, derivative = loss_of(loss, *wide(z, target))
-    given = {"loss": loss, "huber_delta": 1.0, "z": z, "target": target, "weight": np.ones(4, dtype)}
+    given = {"loss": loss, "parameter": np.array([0.7]), "z": z, "target": target, "weight": np.ones(4, dtype)}
     check("loss_gradient", {"out": derivative, "share": value.sum()}, **given, out=np.empty_like(z))
 
 
@@ -307,7 +315,7 @@ def test_cross_entropies_do_not_overflow(check, dtype, loss):
 def test_nan_is_seen_in_every_loss(check, dtype, loss):
     z, target = np.zeros((9, 3), dtype), np.full((9, 3), 0.5, dtype)
     z[4, 1] = np.nan
-    given = {"loss": loss, "huber_delta": 0.7, "z": z, "target": target, "weight": np.ones(9, dtype)}
+    given = {"loss": loss, "parameter": np.array([0.7]), "z": z, "target": target, "weight": np.ones(9, dtype)}
     check("loss_gradient", {"share": np.nan}, ("out",), **given, out=np.empty_like(z))
 
 

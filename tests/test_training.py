@@ -123,7 +123,7 @@ def test_validation_that_overflows_is_not_bad_input():
 )
 def test_stopping_rules(losses, options, stop):
     stopping = Stopping(**options)
-    reasons = [stopping.observe(i, loss, np.zeros(1)) for i, loss in enumerate(losses, 1)]
+    reasons = [stopping.observe(i, {"loss": loss}, np.zeros(1)) for i, loss in enumerate(losses, 1)]
     found = next(((i, reason) for i, reason in enumerate(reasons, 1) if reason), None)
     assert found == stop
     assert stopping.best_loss == min(losses)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fastmlp.losses import Loss
 from fastmlp.network import Network
 
 __all__ = ["Backend"]
@@ -39,10 +40,11 @@ class Backend(ABC):
         """A host array with the contents of a backend's array; the same memory where that is possible."""
 
     @abstractmethod
-    def operations(self, net: Network, rows: int, n_threads: int | None) -> Any:
+    def operations(self, net: Network, rows: int, n_threads: int | None, loss: Loss | None = None) -> Any:
         """What `run` needs to work on `net` with `rows` rows a step: the operations and their workspaces.
 
-        n_threads is a wish of the caller's; None leaves the number to the backend.
+        n_threads is a wish of the caller's; None leaves the number to the backend. loss is looked at only if it is a
+        custom one.
         """
 
     @abstractmethod

@@ -18,6 +18,7 @@ from fastmlp.backends.call_table import CallTable
 from fastmlp.backends.compile_cache import cached
 from fastmlp.backends.threads import choose_threads
 from fastmlp.kernels import cpu
+from fastmlp.losses import Loss
 from fastmlp.network import Network, aligned_zeros
 
 __all__ = ["NumbaBackend"]
@@ -83,7 +84,7 @@ class NumbaBackend(Backend):
     def to_host(self, array: np.ndarray) -> np.ndarray:
         return array
 
-    def operations(self, net: Network, rows: int, n_threads: int | None) -> _Crew:
+    def operations(self, net: Network, rows: int, n_threads: int | None, loss: Loss | None = None) -> _Crew:
         products = net.fan_in * net.fan_out
         work = int(products.sum()) * min(rows, net.chunk)
         size = choose_threads(n_threads, rows, work)
@@ -100,8 +101,7 @@ class NumbaBackend(Backend):
             call = inspect.signature(function).bind(recorder, *arguments).arguments
             # one sample and one update pass the same branches as all of them
             function(**call | {name: call[name][:1] for name in ("order", "rates") if name in call})
-            samples = call["data"].x if "data" in call else call["x"]
-            TABLE.fill(team, recorder.names, samples)
+            TABLE.fill(team, recorder.names, call["data"].x)
             _ENTRIES[entry].compile(tuple(numba.typeof(argument) for argument in (team, *arguments)))
         ready.add(entry)
 

@@ -7,6 +7,7 @@ import numpy as np
 from fastmlp import step
 from fastmlp.backends.base import Backend
 from fastmlp.backends.numpy_ops import NumpyOps
+from fastmlp.losses import Loss
 from fastmlp.network import Network, aligned_zeros
 
 __all__ = ["NumpyBackend"]
@@ -33,8 +34,8 @@ class NumpyBackend(Backend):
     def to_host(self, array: np.ndarray) -> np.ndarray:
         return array
 
-    def operations(self, net: Network, rows: int, n_threads: int | None) -> NumpyOps:
-        return NumpyOps()
+    def operations(self, net: Network, rows: int, n_threads: int | None, loss: Loss | None = None) -> NumpyOps:
+        return NumpyOps(loss)
 
     def prepare(self, entry, operations, *arguments) -> None:
         """Nothing: the interpreter is always ready."""

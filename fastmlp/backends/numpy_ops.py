@@ -12,15 +12,19 @@ import numpy as np
 
 from fastmlp.activations import activate, multiply_by_derivative
 from fastmlp.dropout import drop
-from fastmlp.losses import loss_and_gradient
+from fastmlp.losses import Loss, loss_and_gradient
 
 __all__ = ["NumpyOps"]
 
 
 class NumpyOps:
-    """NumPy's operations. Keeps one scratch buffer, so that a second epoch allocates no array."""
+    """NumPy's operations. Keeps one scratch buffer, so that a second epoch allocates no array.
 
-    def __init__(self) -> None:
+    custom is the loss itself where its code is CUSTOM.
+    """
+
+    def __init__(self, custom: Loss | None = None) -> None:
+        self._custom = custom
         self._buffer = np.empty(0, np.uint8)
 
     def _scratch(self, like: np.ndarray) -> np.ndarray:
@@ -81,6 +85,12 @@ class NumpyOps:
         out += b
         activate(activation, out, slope)
 
+    def linear_sparse(self, values, columns, starts, rows, w, b, activation, slope, out):
+        """`linear` of the compressed rows (see `fastmlp.network.Data`) numbered rows (B,); w (I, O)."""
+        out[...] = _compressed_rows(values, columns, starts, w.shape[0])[rows] @ w
+        out += b
+        activate(activation, out, slope)
+
     def dropout(self, x, keep, seed, step, layer, first_row, out):
         """out (B, O) = x / keep where the mask of (seed, step, layer, first_row + row, column) keeps, else 0.
 
@@ -88,9 +98,9 @@ class NumpyOps:
         """
         drop(x, keep, seed, step, layer, first_row, out)
 
-    def loss_gradient(self, loss, huber_delta, z, target, weight, out):
-        """out (B, O) = s ∂ℓ/∂z; returns the thread's share of Σ s ℓ. z, target (B, O), weight (B,)."""
-        return loss_and_gradient(loss, huber_delta, z, target, weight, out)
+    def loss_gradient(self, loss, parameter, z, target, weight, out):
+        """out (B, O) = s ∂ℓ/∂z; returns the thread's share of Σ s ℓ. z, target (B, O), weight (B,), parameter (K,)."""
+        return loss_and_gradient(loss, parameter, z, target, weight, out, self._custom)
 
     def activation_backward(self, activation, a, slope, delta):
         """delta (B, O): ∂L/∂a becomes ∂L/∂z in place; a (B, O), slope (B, O) as `linear` left it."""
@@ -112,6 +122,16 @@ class NumpyOps:
         product *= alpha
         out *= beta
         out += product
+
+    def accumulate_sparse(self, values, columns, starts, rows, delta, alpha, beta, out):
+        """`accumulate` with the compressed rows numbered rows (B,) as a; out (I, O), delta (B, O)."""
+        product = _compressed_rows(values, columns, starts, out.shape[0])[rows].T @ delta
+        product *= alpha
+        if beta == 0:
+            out[...] = product
+        else:
+            out *= beta
+            out += product
 
     def accumulate_bias(self, delta, alpha, beta, out):
         """out (O,) = beta out + alpha Σ_i delta[i]; delta (B, O). With beta = 0, out is not read."""
@@ -205,3 +225,9 @@ class NumpyOps:
         g /= term
         g *= lr
         w -= g
+
+
+def _compressed_rows(values, columns, starts, n_columns):
+    from scipy.sparse import csr_matrix
+
+    return csr_matrix((values, columns, starts), shape=(len(starts) - 1, n_columns))

@@ -10,7 +10,14 @@ from fastmlp.kernels.cpu.dropout import dropout
 from fastmlp.kernels.cpu.elementwise import activation_backward
 from fastmlp.kernels.cpu.losses import loss_gradient
 from fastmlp.kernels.cpu.microkernel import VECTOR_BYTES
-from fastmlp.kernels.cpu.products import accumulate, accumulate_bias, backward_data, linear
+from fastmlp.kernels.cpu.products import (
+    accumulate,
+    accumulate_bias,
+    accumulate_sparse,
+    backward_data,
+    linear,
+    linear_sparse,
+)
 from fastmlp.kernels.cpu.rules import adam, clip, penalty, regularize, rmsprop, scale, sgd
 from fastmlp.kernels.cpu.signatures import numba_signature
 from fastmlp.kernels.cpu.team import Team, make_teams
@@ -18,7 +25,8 @@ from fastmlp.kernels.cpu.views import VIEWS, View
 
 OPERATIONS = (
     *(gather, gather_targets, gather_weights, weight_sum, copy),
-    *(linear, dropout, loss_gradient, activation_backward, backward_data, accumulate, accumulate_bias),
+    *(linear, linear_sparse, dropout, loss_gradient, activation_backward, backward_data),
+    *(accumulate, accumulate_sparse, accumulate_bias),
     *(penalty, regularize, clip, scale, sgd, adam, rmsprop),
 )
 

@@ -9,12 +9,12 @@ from fastmlp.kernels import codes
 from fastmlp.kernels.cpu import microkernel
 from fastmlp.kernels.cpu.elementwise import activate, multiply_by_derivative
 from fastmlp.kernels.cpu.microkernel import BIAS, BIAS_RELU, PLAIN, ROWS, UPDATE, VECTOR_BYTES
-from fastmlp.kernels.cpu.signatures import Matrix, Vector
+from fastmlp.kernels.cpu.signatures import Columns, Indices, Labels, Matrix, Vector, Weights
 from fastmlp.kernels.cpu.team import barrier, share
 from numba import types
 from numba.extending import intrinsic, register_jitable
 
-__all__ = ["accumulate", "accumulate_bias", "backward_data", "linear"]
+__all__ = ["accumulate", "accumulate_bias", "accumulate_sparse", "backward_data", "linear", "linear_sparse"]
 
 COLUMNS = 16  # threads split columns at multiples of a cache line of float32
 FEW_ROWS = 16  # below this many rows, δ Wᵀ by dot products is cheaper than transposing W
@@ -94,6 +94,31 @@ def linear(ops, x: Matrix, w: Matrix, b: Vector, activation: int, slope: Matrix,
     barrier(ops)
 
 
+def linear_sparse(
+    ops,
+    values: Weights,
+    columns: Columns,
+    starts: Labels,
+    rows: Indices,
+    w: Matrix,
+    b: Vector,
+    activation: int,
+    slope: Matrix,
+    out: Matrix,
+):
+    r0, r1, c0, c1 = _ranges(ops, out.shape[0], out.shape[1], activation == codes.SOFTMAX)
+    for i in range(r0, r1):
+        for o in range(c0, c1):
+            out[i, o] = b[o]
+        for k in range(starts[rows[i]], starts[rows[i] + 1]):
+            value, row = values[k], w[columns[k]]
+            for o in range(c0, c1):
+                out[i, o] += value * row[o]
+    if r1 > r0 and c1 > c0:
+        activate(activation, out, slope, r0, r1, c0, c1)
+    barrier(ops)
+
+
 def backward_data(ops, delta: Matrix, w: Matrix, activation: int, a: Matrix, slope: Matrix, out: Matrix):
     r0, r1, c0, c1 = _ranges(ops, out.shape[0], out.shape[1], activation == codes.SOFTMAX)
     inputs, outputs, size = w.shape[0], w.shape[1], out.itemsize
@@ -129,6 +154,32 @@ def accumulate(ops, a: Matrix, delta: Matrix, alpha: float, beta: float, out: Ma
         target = _address(out) + (r0 * outputs + c0) * size
         rows, columns, k = r1 - r0, c1 - c0, a.shape[0]
         _updated(source, 1, inputs, b, outputs, target, outputs, rows, columns, k, b, real(alpha), real(beta), size)
+    barrier(ops)
+
+
+def accumulate_sparse(
+    ops,
+    values: Weights,
+    columns: Columns,
+    starts: Labels,
+    rows: Indices,
+    delta: Matrix,
+    alpha: float,
+    beta: float,
+    out: Matrix,
+):
+    # by columns of the output, since several samples write to one of its rows
+    c0, c1 = share(ops, out.shape[1], COLUMNS)
+    real = out.dtype.type
+    if beta != 1.0:
+        for j in range(out.shape[0]):
+            for o in range(c0, c1):
+                out[j, o] = real(beta) * out[j, o] if beta != 0.0 else real(0)
+    for i in range(rows.shape[0]):
+        for k in range(starts[rows[i]], starts[rows[i] + 1]):
+            value, row = real(alpha) * values[k], out[columns[k]]
+            for o in range(c0, c1):
+                row[o] += value * delta[i, o]
     barrier(ops)
 
 

@@ -8,7 +8,10 @@ from collections.abc import Callable
 
 from numba import types
 
-__all__ = ["Indices", "Labels", "Matrix", "Samples", "Targets", "Vector", "Weights", "numba_signature"]
+__all__ = [
+    *("Columns", "Indices", "Labels", "Matrix", "Parameters", "Samples", "Targets", "Vector", "Weights"),
+    "numba_signature",
+]
 
 
 class Matrix:
@@ -39,6 +42,14 @@ class Weights:
     """(N,) real, read-only."""
 
 
+class Columns:
+    """(nnz,) int32, read-only."""
+
+
+class Parameters:
+    """(K,) float64."""
+
+
 def numba_signature(operation: Callable, team: types.NamedTuple, samples: types.Type):
     """Numba's types of an operation: (result, (team, parameters, …)).
 
@@ -56,6 +67,8 @@ def numba_signature(operation: Callable, team: types.NamedTuple, samples: types.
         Labels: types.Array(types.int64, 1, "C", readonly=True),
         Targets: types.Array(real, 2, "C", readonly=True),
         Weights: types.Array(real, 1, "C", readonly=True),
+        Columns: types.Array(types.int32, 1, "C", readonly=True),
+        Parameters: types.Array(types.float64, 1, "C"),
     }
     parameters = list(inspect.signature(operation).parameters.values())[1:]
     result = types.float64 if inspect.signature(operation).return_annotation is float else types.none
