@@ -3,6 +3,8 @@
 One training step, written once (`fastmlp.step`): NumPy interprets it, Numba compiles it, CUDA captures it.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from fastmlp.backends import available_backends, get_backend
 from fastmlp.engine import Gradients
 from fastmlp.errors import BackendUnavailableError, DivergenceError, FastmlpError, InputError, ModelFileError
@@ -10,6 +12,9 @@ from fastmlp.gradient_check import numerical_gradient
 from fastmlp.history import History
 from fastmlp.mlp import MLP
 from fastmlp.optimizers import SGD, Adam, AdamW, RMSprop
+
+if TYPE_CHECKING:
+    from fastmlp.estimators import MLPClassifier, MLPRegressor
 
 __version__ = "0.1.0"
 
@@ -24,9 +29,19 @@ __all__ = [
     "Gradients",
     "History",
     "InputError",
+    "MLPClassifier",
+    "MLPRegressor",
     "ModelFileError",
     "RMSprop",
     "available_backends",
     "get_backend",
     "numerical_gradient",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("MLPClassifier", "MLPRegressor"):
+        from fastmlp import estimators  # imports scikit-learn, so only when it is wanted
+
+        return getattr(estimators, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

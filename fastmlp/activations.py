@@ -111,6 +111,11 @@ def multiply_by_derivative(code: int, a: np.ndarray, slope: np.ndarray, delta: n
         delta -= slope.sum(axis=1, keepdims=True)
         delta *= a
         return
+    if code == codes.SIGMOID:
+        delta *= a  # a product from the left, to the last digit that of scikit-learn
+        np.subtract(1, a, out=slope)
+        delta *= slope
+        return
     if code not in _STORE_SLOPE:
         _slope_from_output(code, a, slope)
     delta *= slope
@@ -125,9 +130,6 @@ def _slope_from_output(code: int, a: np.ndarray, out: np.ndarray) -> None:
     elif code == codes.ELU:
         np.minimum(a, 0, out=out)
         out += 1  # exp(z) = a + 1 left of zero
-    elif code == codes.SIGMOID:
-        np.subtract(1, a, out=out)
-        out *= a
     elif code == codes.TANH:
         np.multiply(a, a, out=out)
         np.subtract(1, out, out=out)
@@ -138,12 +140,9 @@ def _slope_from_output(code: int, a: np.ndarray, out: np.ndarray) -> None:
 
 
 def _sigmoid(z: np.ndarray, out: np.ndarray) -> None:
-    # exact to the last digits also where the result is tiny; exp overflows to infinity where it is 0 anyway
-    np.negative(z, out=out)
-    with np.errstate(over="ignore"):
-        np.exp(out, out=out)
-    out += 1
-    np.reciprocal(out, out=out)
+    from scipy.special import expit
+
+    expit(z, out=out)
 
 
 def _gelu(z: np.ndarray, slope: np.ndarray) -> None:

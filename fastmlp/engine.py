@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from fastmlp.backends.base import Backend
 from fastmlp.kernels import codes
 from fastmlp.losses import Loss, apply_link, loss_and_gradient
 from fastmlp.metrics import get_metric
-from fastmlp.network import CHUNK, Data, Layout, Network, build_network, build_update
+from fastmlp.network import Data, Layout, Network, build_network, build_update
 from fastmlp.optimizers import SGD, Optimizer, State
 
 __all__ = ["Engine", "Gradients", "Session"]
@@ -71,35 +72,46 @@ class Engine:
         state = rule.init(params, backend.zeros, direct=direct, max_norm=max_norm, **self._objective())
         return Session(net, backend.operations(net, rows, self.n_threads, self.loss), state)
 
-    def raw(self, data: Data, depth: int | None = None) -> np.ndarray:
-        """Outputs (N, O) of layer `depth`, counted from 1; by default of the last, before the loss's link."""
+    def raw(self, data: Data, depth: int | None = None, samples: np.ndarray | None = None) -> np.ndarray:
+        """Outputs (N, O) of layer `depth`, counted from 1; by default of the last, before the loss's link.
+
+        samples are those wanted, by default all.
+        """
         backend, depth = self.backend, depth or len(self.layout.sizes) - 1
-        n, rows = data.n_samples, min(data.n_samples, CHUNK)
+        order = np.arange(data.n_samples) if samples is None else samples
+        rows = min(len(order), self.backend.chunk)
 
         def build() -> tuple[Network, Any]:
             net = self._network(backend.asarray(self.params), rows, data.sparse)
             return net, backend.operations(net, rows, self.n_threads)
 
-        net, operations = self._kept("raw", rows, data.sparse, build)
-        out = backend.zeros(n * self.layout.sizes[depth], self.params.dtype)
-        backend.run("predict", operations, net, Data(*map(backend.asarray, data)), np.arange(n), depth, out)
-        return backend.to_host(out).reshape(n, -1)
+        out = backend.zeros(len(order) * self.layout.sizes[depth], self.params.dtype)
+        given = Data(*map(backend.asarray, data))
+        with self.kept("raw", (rows, data.sparse), build) as (net, operations):
+            backend.run("predict", operations, net, given, order, depth, out)
+        return backend.to_host(out).reshape(len(order), -1)
 
     def measure(self, loss: Loss, data: Data, names: Sequence[str]) -> dict[str, float]:
         """The loss, without penalties, and the named metrics."""
         z = self.raw(data)
-        targets = np.eye(z.shape[1], dtype=z.dtype)[data.labels] if data.labels.size else data.targets
-        weights = data.weights if data.weights.size else np.ones(len(z), z.dtype)
-        with np.errstate(over="ignore", invalid="ignore"):
-            total = loss_and_gradient(loss.code, loss.parameter, z, targets, weights, np.empty_like(z), loss)
-        result = {"loss": total / (float(weights.sum(dtype=np.float64)) if self.mean else 1.0)}
+        result = {"loss": self.data_loss(z, data)}
         predicted = predictions(loss, apply_link(loss.link, z))
-        truth = data.labels if data.labels.size else predictions(loss, targets)
+        truth = data.labels if data.labels.size else predictions(loss, data.targets)
         finite = np.isfinite(predicted).all()  # finite weights may still overflow on other data
         for name in names:
             given = data.weights if data.weights.size else None
             result[name] = get_metric(name)(truth, predicted, given) if finite else float("nan")
         return result
+
+    def data_loss(self, z: np.ndarray, data: Data, samples: np.ndarray | slice = slice(None)) -> float:
+        """The loss, without penalties, of values z (B, O) of the last layer for some of the samples."""
+        loss = self.loss
+        assert loss is not None
+        targets = np.eye(z.shape[1], dtype=z.dtype)[data.labels[samples]] if data.labels.size else data.targets[samples]
+        weights = data.weights[samples] if data.weights.size else np.ones(len(z), z.dtype)
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = loss_and_gradient(loss.code, loss.parameter, z, targets, weights, np.empty_like(z), loss)
+        return total / (float(weights.sum(dtype=np.float64)) if self.mean else 1.0)
 
     def gradients(self, data: Data, samples: np.ndarray | None = None) -> Gradients:
         """Loss and gradients, penalties included, without dropout, of the given samples as one batch; None: of all."""
@@ -108,8 +120,13 @@ class Engine:
         flat = flat.copy()
         return Gradients(loss, self.layout.weights(flat), self.layout.biases(flat))
 
-    def flat_gradient(self, data: Data, order: np.ndarray) -> tuple[float, np.ndarray]:
-        """The same with the gradient as one array (P,) laid out as the parameters, which the next call overwrites."""
+    def flat_gradient(
+        self, data: Data, order: np.ndarray, values: np.ndarray | None = None
+    ) -> tuple[float, np.ndarray]:
+        """The same with the gradient as one array (P,) laid out as the parameters, which the next call overwrites.
+
+        values (B, O) receives the values of the last layer, if the batch is no larger than a chunk.
+        """
         backend = self.backend
 
         def build() -> Session:
@@ -118,11 +135,13 @@ class Engine:
             update = build_update(params, codes.SGD, zeros=backend.zeros, **self._objective())
             return Session(net, backend.operations(net, len(order), self.n_threads, self.loss), State(update))
 
-        session = self._kept("gradient", len(order), data.sparse, build)
         given = Data(*map(backend.asarray, data))
-        update = session.state.update
-        loss = backend.run("gradient", session.operations, session.net, given, update, order, 0, 0, 0.0)
-        return loss, backend.to_host(update.into)
+        with self.kept("gradient", (len(order), data.sparse), build) as (net, operations, state):
+            loss = backend.run("gradient", operations, net, given, state.update, order, 0, 0, 0.0)
+            if values is not None:
+                begin = net.output_at[-1]
+                values[...] = backend.to_host(net.a)[begin : begin + values.size].reshape(values.shape)
+        return loss, backend.to_host(state.update.into)
 
     def _network(self, params: np.ndarray, rows: int, sparse: bool, keep: Sequence[float] | None = None) -> Network:
         names = [name or "identity" for name in self.activations]
@@ -135,7 +154,7 @@ class Engine:
             self.loss.code if self.loss else codes.MEAN_SQUARED_ERROR,
             self.loss.parameter if self.loss else (),
             params,
-            min(rows, CHUNK),
+            min(rows, self.backend.chunk),
             sparse,
             self.backend.zeros,
         )
@@ -143,12 +162,17 @@ class Engine:
     def _objective(self) -> dict[str, Any]:
         return {"mean": self.mean, "l1": self.l1, "l2": self.l2, "penalty_shared": self.penalty_shared}
 
-    def _kept(self, kind: str, rows: int, sparse: bool, build: Callable[[], Any]) -> Any:
-        """What `build` makes, or made last time if nothing has changed: making it can cost more than its use."""
-        key = (rows, sparse, *self.activations, self.loss, self.n_threads, self.mean, self.l1, self.l2)
-        if self.sessions.get(kind, (None, None))[0] != key:
-            self.sessions[kind] = key, build()
-        return self.sessions[kind][1]
+    @contextmanager
+    def kept(self, kind: str, key: tuple, build: Callable[[], Any]) -> Iterator[Any]:
+        """What `build` makes, or made last time if nothing has changed: making it can cost more than its use.
+
+        It is taken out of `sessions` while in use, so that two threads never share workspaces.
+        """
+        key = (*key, *self.activations, self.loss, self.backend.name, self.n_threads, *self._objective().values())
+        last_key, session = self.sessions.pop(kind, (None, None))
+        session = session if last_key == key else build()
+        yield session
+        self.sessions[kind] = key, session
 
 
 def predictions(loss: Loss | None, out: np.ndarray) -> np.ndarray:

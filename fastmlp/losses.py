@@ -94,7 +94,7 @@ def get_loss(loss: str | Loss) -> Loss:
 
 def huber(delta: float = 1.0) -> Loss:
     """Quadratic up to |ŷ-y| = delta, linear beyond. Source: Huber, Ann. Math. Statist. 35, 1964."""
-    if not (isinstance(delta, (int, float, np.number)) and 0 < delta < np.inf):
+    if isinstance(delta, bool) or not (isinstance(delta, (int, float, np.number)) and 0 < delta < np.inf):
         raise InputError(f"huber delta={delta!r} must be positive; loss='absolute_error' is its limit at 0.")
     return LOSSES["huber"]._replace(parameter=(float(delta),))
 
@@ -105,12 +105,12 @@ def quantile(quantiles: float | Sequence[float] = 0.5) -> Loss:
     Source: Koenker & Bassett, Econometrica 46, 1978.
     """
     try:
-        given = tuple(float(q) for q in np.ravel(np.asarray(quantiles, np.float64)))
-    except (TypeError, ValueError):
-        given = ()
-    if not given or not all(0 < q < 1 for q in given):
+        given = np.ravel(np.asarray(quantiles))
+    except ValueError:
+        given = np.zeros(0)  # ragged
+    if given.dtype.kind != "f" or given.size == 0 or not ((given > 0) & (given < 1)).all():
         raise InputError(f"quantiles={quantiles!r} must be a number, or several, between 0 and 1.")
-    return LOSSES["quantile"]._replace(parameter=given)
+    return LOSSES["quantile"]._replace(parameter=tuple(map(float, given)))
 
 
 def custom_loss(
@@ -221,13 +221,24 @@ def loss_and_gradient(
         per_sample = (out - y + y * (logs - z)).sum(axis=1, dtype=np.float64)
         out -= y
     elif code == codes.CUSTOM and custom is not None:
-        per_sample = np.asarray(custom.value(z, y)).sum(axis=1, dtype=np.float64)  # type: ignore[misc]
-        out[...] = custom.gradient(z, y)  # type: ignore[misc]
+        per_sample = _elementwise("value", custom.value, z, y).sum(axis=1, dtype=np.float64)
+        out[...] = _elementwise("gradient", custom.gradient, z, y)
     else:
         np.subtract(z, y, out=out)
         per_sample = _residual_loss(code, parameter, out)
     out *= weight[:, None]
     return float(per_sample @ weight.astype(np.float64))
+
+
+def _elementwise(role: str, function: Any, z: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """function(z, y) of a custom loss, if it is real numbers of the shape of z."""
+    result = np.asarray(function(z, y))
+    if result.shape != z.shape or result.dtype.kind not in "biuf":
+        raise InputError(
+            f"custom_loss {role} gives {result.dtype} of shape {result.shape} for z and y of shape {z.shape}, but must "
+            "give real numbers of that shape: one for each output, no sum or mean over them."
+        )
+    return result
 
 
 def _clipped_log_loss(p: np.ndarray, y: np.ndarray, binary: bool) -> np.ndarray:

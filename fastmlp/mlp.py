@@ -315,6 +315,7 @@ class MLP:
             backend=backend,
             session=session,
             data=Data(*map(backend.asarray, data)),
+            samples=np.arange(n),
             lr=rule.lr,
             schedule=schedule,
             rates=rule.rates,

@@ -18,13 +18,9 @@ import numpy as np
 from fastmlp.errors import InputError
 from fastmlp.kernels import codes
 
-__all__ = ["CHUNK", "Data", "Layout", "Network", "Update", "aligned_zeros", "build_network", "build_update"]
+__all__ = ["Data", "Layout", "Network", "Update", "aligned_zeros", "build_network", "build_update"]
 
 ALIGNMENT = 64  # bytes: one cache line, one AVX-512 register
-
-# Rows that go through the network at once. A batch larger than this passes in chunks whose activations stay in the
-# cache, their gradients summed exactly, so a full-batch step over any number of samples needs no more memory.
-CHUNK = 512
 
 
 class Network(NamedTuple):
@@ -115,6 +111,10 @@ class Data(NamedTuple):
     @property
     def sparse(self) -> bool:
         return self.starts.size > 0
+
+    def total_weight(self) -> float:
+        """Σ s over all samples."""
+        return float(self.weights.sum(dtype=np.float64)) if self.weights.size else float(self.n_samples)
 
     @property
     def n_samples(self) -> int:

@@ -15,6 +15,7 @@ import numpy as np
 from fastmlp.errors import InputError
 
 __all__ = [
+    "SCHEDULES",
     "Constant",
     "Cosine",
     "Exponential",
@@ -200,7 +201,7 @@ class ReduceOnPlateau:
         return np.full(steps, max(lr * self.factor**reductions, min(lr, self.minimum)), np.float64)
 
 
-_SCHEDULES: dict[str, type[Schedule]] = {
+SCHEDULES: dict[str, type[Schedule]] = {
     "constant": Constant,
     "step": Step,
     "exponential": Exponential,
@@ -219,11 +220,11 @@ def get_schedule(schedule: str | Schedule) -> Schedule:
     ------
     InputError : neither a known name nor an object with a `rates` method.
     """
-    if isinstance(schedule, str) and schedule in _SCHEDULES:
-        return _SCHEDULES[schedule]()
+    if isinstance(schedule, str) and schedule in SCHEDULES:
+        return SCHEDULES[schedule]()
     if isinstance(schedule, Schedule) and not isinstance(schedule, type):
         return schedule
-    choices = ", ".join(map(repr, _SCHEDULES))
+    choices = ", ".join(map(repr, SCHEDULES))
     raise InputError(f"schedule={schedule!r} is unknown. Choose {choices}, or an instance such as Cosine().")
 
 

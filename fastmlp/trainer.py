@@ -54,6 +54,7 @@ class Training:
     backend: Backend
     session: Session
     data: Data
+    samples: np.ndarray  # (N,) int64: those of the data to train on, in their first order
     lr: float
     schedule: Schedule
     rates: Callable[[int, np.ndarray], np.ndarray]  # Optimizer.rates
@@ -79,7 +80,7 @@ class Training:
             The loss or a parameter is no longer finite after an epoch. The model has the last finite parameters.
         """
         self.history.stopped = "epochs"
-        order = np.arange(self.data.n_samples)
+        order = self.samples
         last_finite = self.publish().copy()
         try:
             for epoch in range(self.epochs):
@@ -96,6 +97,7 @@ class Training:
                 self.history.append(**row)
                 reason = self.stopping.observe(epoch + 1, row, params)
                 self.history.best_epoch = self.stopping.best_epoch
+                self.history.stopped = reason or "epochs"
                 if self.progress is not None:
                     self.progress.set_postfix(
                         {name: f"{row[name]:.4g}" for name in ("loss", "val_loss") if name in row}
@@ -104,9 +106,8 @@ class Training:
                 told = Epoch(epoch + 1, self.model, self.history)
                 answers = [callback(told) for callback in self.callbacks]  # all are told, whoever asks to stop
                 if any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers):
-                    reason = "callback"
+                    self.history.stopped = reason = "callback"
                 if reason is not None:
-                    self.history.stopped = reason
                     break
         except KeyboardInterrupt:
             self.history.stopped = "interrupt"

@@ -48,6 +48,7 @@ def tolerance(dtype) -> dict[str, float]:
 GUARD = 67  # elements of poison on either side: odd, so that nothing between them is aligned
 READ_ONLY = {"gather": {"x"}, "gather_targets": {"labels", "targets"}}
 READ_ONLY |= {name: {"weights"} for name in ("gather_weights", "weight_sum")}
+READ_ONLY |= {name: {"values", "columns", "starts"} for name in ("linear_sparse", "accumulate_sparse")}
 
 
 class Guarded:
@@ -69,21 +70,26 @@ class Guarded:
         return self.array.tobytes() == self.before
 
 
-def numpy_calls(name):
+def numpy_calls(name, custom):
     """Ways to call an operation, as functions of its arguments; each gives what every thread returned."""
-    return [lambda arguments: [getattr(NumpyOps(), name)(*arguments)]]
+    return [lambda arguments: [getattr(NumpyOps(custom), name)(*arguments)]]
 
 
 _threads = ThreadPoolExecutor(2)
 
 
-def numba_calls(name):
+def numba_calls(name, custom):
+    import numba
     from fastmlp.kernels import cpu
+    from fastmlp.kernels.cpu.losses import custom_loss_gradient
 
     from fastmlp.backends.compile_cache import cached
     from fastmlp.backends.numba_backend import OPTIONS
 
-    compiled = cached(getattr(cpu, name), OPTIONS)
+    if custom is None:
+        compiled = cached(getattr(cpu, name), OPTIONS)
+    else:
+        compiled = numba.njit(**OPTIONS)(custom_loss_gradient(custom.value, custom.gradient))
 
     def by_team_of(size):
         def call(arguments):
@@ -93,14 +99,12 @@ def numba_calls(name):
             scratch = Guarded(np.full(room, np.nan, arrays[-1].dtype))
             teams = cpu.make_teams(size, scratch.array, len(cpu.OPERATIONS))
             # an error while it compiles would leave the other thread waiting at the barrier
-            compiled.compile(tuple(map(typeof, (teams[0], *arguments))))
+            compiled.compile(tuple(map(numba.typeof, (teams[0], *arguments))))
             results = list(_threads.map(lambda team: compiled(team, *arguments), teams))
             assert scratch.guards_intact(), "the scratch memory is too small"
             return results
 
         return call
-
-    from numba import typeof
 
     return [by_team_of(1), by_team_of(2)]
 
@@ -110,16 +114,17 @@ def check(backend, tolerance):
     """check(name, expected, **arguments): call an operation on copies and compare all that it may have written.
 
     expected maps parameters to their contents afterwards, "share" to the sum of what the threads return and
-    "whole" to what each returns. Arrays not in it must not change, unless they are named as scratch.
+    "whole" to what each returns. Arrays not in it must not change, unless they are named as scratch. custom is the
+    Loss whose functions `loss_gradient` is to call.
     """
     calls = {"numpy": numpy_calls, "numba": numba_calls}[backend]
     known = {}
 
-    def check(name, expected, scratch=(), tolerance=tolerance, **arguments):
-        if name not in known:
+    def check(name, expected, scratch=(), tolerance=tolerance, custom=None, **arguments):
+        if (name, custom) not in known:
             order = list(inspect.signature(getattr(NumpyOps, name)).parameters)[1:]
-            known[name] = order, calls(name)
-        order, ways = known[name]
+            known[name, custom] = order, calls(name, custom)
+        order, ways = known[name, custom]
         for call in ways:
             guarded = {
                 key: Guarded(value, key not in READ_ONLY.get(name, ()))

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from fastmlp.kernels import codes
 from scipy import special
+from sklearn.neural_network import _base as sklearn_base
 
 from fastmlp.backends.numpy_ops import NumpyOps
 from fastmlp.dropout import philox
+from fastmlp.losses import custom_loss
 
 # On both sides of multiples of 4, 8, 16, 32, 64 and 128: the edges of tiles, vectors and the threads' shares
 ROWS = (0, 1, 2, 7, 8, 9, 31, 127, 129)
@@ -181,6 +183,55 @@ def test_accumulate_bias(check, draw, nan, alpha, beta):
         check("accumulate_bias", expected, delta=delta, alpha=alpha, beta=beta, out=out)
 
 
+@pytest.fixture
+def draw_sparse(draw):
+    """draw_sparse(samples, inputs, most): compressed rows of up to so many entries, and the dense array.
+
+    The entries of a row are unsorted and some share a column: such values add up.
+    """
+    random = np.random.RandomState(1)
+
+    def draw_sparse(samples, inputs, most):
+        starts = np.append(0, np.cumsum(random.randint(0, most + 1, samples)))
+        values, columns = draw(starts[-1]) * 3, random.randint(0, inputs, starts[-1])
+        dense = np.zeros((samples, inputs))
+        np.add.at(dense, (np.repeat(np.arange(samples), np.diff(starts)), columns), values)
+        return {"values": values, "columns": columns.astype(np.int32), "starts": starts}, dense
+
+    return draw_sparse
+
+
+# Samples, inputs and the most entries of a row: nothing but empty rows, many entries in one column, most columns empty
+SPARSE = [(1, 1, 0), (5, 3, 9), (7, 130, 20)]
+
+
+@pytest.mark.parametrize("code", [codes.IDENTITY, codes.SOFTMAX, codes.SILU])
+def test_linear_sparse(check, draw, draw_sparse, nan, code):
+    for rows, shape, outputs in product((0, 1, 2, 9, 33), SPARSE, COLUMNS):
+        x, dense = draw_sparse(*shape)
+        order = np.random.RandomState(2).randint(0, shape[0], rows)  # some samples repeatedly
+        w, b = draw(shape[1], outputs), draw(outputs)
+        w64, b64 = wide(w, b)
+        a, derivative = sigma(code, dense[order] @ w64 + b64)
+        stored = {"slope": derivative} if code in STORE_SLOPE else {}
+        given = x | {"rows": order, "w": w, "b": b, "activation": code}
+        free = () if stored else ("slope",)
+        slope, out = nan(rows, outputs), nan(rows, outputs)
+        check("linear_sparse", {"out": a} | stored, free, **given, slope=slope, out=out)
+
+
+@pytest.mark.parametrize(("alpha", "beta"), FACTORS)
+def test_accumulate_sparse(check, draw, draw_sparse, nan, alpha, beta):
+    for rows, shape, outputs in product((0, 1, 2, 9, 33), SPARSE, COLUMNS):
+        x, dense = draw_sparse(*shape)
+        order = np.random.RandomState(2).randint(0, shape[0], rows)
+        delta = draw(rows, outputs)
+        out = draw(shape[1], outputs) if beta else nan(shape[1], outputs)
+        d64, o64 = wide(delta, out)
+        expected = {"out": alpha * dense[order].T @ d64 + (beta * o64 if beta else 0)}
+        check("accumulate_sparse", expected, **x, rows=order, delta=delta, alpha=alpha, beta=beta, out=out)
+
+
 def test_views_are_windows_on_the_flat_buffer(backend, dtype):
     def write(ops, flat):
         ops.matrix(flat, 5, 3, 4)[1, 2] = 7
@@ -283,7 +334,7 @@ def loss_of(code, z, y):
         codes.MEAN_SQUARED_ERROR: ((r**2).mean(1), 2 * r / outputs),
         codes.HALF_SQUARED_ERROR: ((r**2).sum(1) / 2, r),
         codes.HALF_MEAN_SQUARED_ERROR: ((r**2).mean(1) / 2, r),
-        codes.QUANTILE: (np.where(r > 0, 0.3 * r, -0.7 * r).mean(1), np.where(r > 0, 0.3, -0.7) / outputs),
+        codes.QUANTILE: (np.where(r > 0, 0.3 * r, -0.7 * r).mean(1), (0.3 * (r > 0) - 0.7 * (r < 0)) / outputs),
         codes.ABSOLUTE_ERROR: (abs(r).mean(1), np.sign(r) / outputs),
         codes.HUBER: (bent.mean(1), np.clip(r, -0.7, 0.7) / outputs),
     }[code]
@@ -302,6 +353,66 @@ def test_loss_and_its_gradient(check, draw, nan, dtype, loss):
         check("loss_gradient", expected, **given, out=nan(rows, outputs))
 
 
+def test_a_quantile_for_each_output(check, draw, nan):
+    for rows, outputs in product((0, 1, 31), (1, 3, 17)):
+        z, target, weight, q = 3 * draw(rows, outputs), draw(rows, outputs), abs(draw(rows)), np.linspace(0, 1, outputs)
+        if rows:
+            target[0] = z[0]  # at the kink the gradient is 0
+        r = z.astype(np.float64) - target
+        value = np.maximum((1 - q) * r, -q * r).mean(axis=1)
+        derivative = np.where(r > 0, 1 - q, np.where(r < 0, -q, 0)) / outputs
+        expected = {"out": weight[:, None] * derivative, "share": value @ weight}
+        given = {"loss": codes.QUANTILE, "parameter": q, "z": z, "target": target, "weight": weight}
+        check("loss_gradient", expected, **given, out=nan(rows, outputs))
+
+
+def pseudo_huber(bend):
+    return custom_loss(
+        lambda z, y: bend**2 * (np.sqrt(1 + ((z - y) / bend) ** 2) - 1),
+        lambda z, y: (z - y) / np.sqrt(1 + ((z - y) / bend) ** 2),
+    )
+
+
+def pinball(q):
+    return custom_loss(
+        lambda z, y: np.where(z > y, (1 - q) * (z - y), q * (y - z)), lambda z, y: np.where(z > y, 1 - q, -q)
+    )
+
+
+@pytest.mark.parametrize("custom", [pseudo_huber(0.7), pinball(0.3)])
+def test_custom_loss_and_its_gradient(check, draw, nan, custom):
+    for rows, outputs in product((0, 1, 7, 129), (1, 3, 17)):
+        z, target, weight = 3 * draw(rows, outputs), draw(rows, outputs), abs(draw(rows))
+        z64, y64, s64 = wide(z, target, weight)
+        expected = {"out": s64[:, None] * custom.gradient(z64, y64), "share": custom.value(z64, y64).sum(axis=1) @ s64}
+        given = {"loss": codes.CUSTOM, "parameter": np.zeros(0), "z": z, "target": target, "weight": weight}
+        check("loss_gradient", expected, custom=custom, **given, out=nan(rows, outputs))
+
+
+@pytest.mark.parametrize(
+    ("loss", "activation", "theirs"),
+    [
+        (codes.CLIPPED_SOFTMAX_CROSS_ENTROPY, "softmax", "log_loss"),
+        (codes.CLIPPED_BINARY_CROSS_ENTROPY, "logistic", "binary_log_loss"),
+        (codes.HALF_MEAN_SQUARED_ERROR, "identity", "squared_error"),
+        (codes.POISSON, "exp", "poisson"),
+    ],
+)
+def test_losses_of_scikit_learn_are_its_own_to_the_last_digits(check, draw, dtype, loss, activation, theirs):
+    z, weight = 2 * draw(60, 3) * 60**0.5, np.linspace(0, 2, 60).astype(dtype)
+    if activation != "exp":
+        z[::3] *= 1e5  # certain answers, right and wrong
+    target = np.eye(3, dtype=dtype)[np.arange(60) % 3]
+    predicted = z.copy()
+    sklearn_base.ACTIVATIONS[activation](predicted)
+    value = sklearn_base.LOSS_FUNCTIONS[theirs](target, predicted, weight) * weight.sum()
+    if activation in ("softmax", "logistic"):
+        assert (predicted[::3].max(), predicted[::3].min()) == (1, 0)
+    given = {"loss": loss, "parameter": np.zeros(0), "z": z, "target": target, "weight": weight}
+    # the gradient is of the loss that is not clipped
+    check("loss_gradient", {"out": weight[:, None] * (predicted - target), "share": value}, **given, out=z * np.nan)
+
+
 @pytest.mark.parametrize("loss", [codes.SOFTMAX_CROSS_ENTROPY, codes.BINARY_CROSS_ENTROPY])
 def test_cross_entropies_do_not_overflow(check, dtype, loss):
     z = np.array([[1e4, -1e4], [-1e4, 1e4], [100, 100], [-300, 300]], dtype)
@@ -312,11 +423,16 @@ def test_cross_entropies_do_not_overflow(check, dtype, loss):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_nan_is_seen_in_every_loss(check, dtype, loss):
+@pytest.mark.parametrize("labelled", [False, True])
+def test_nan_is_seen_in_every_loss(check, dtype, loss, labelled):
     z, target = np.zeros((9, 3), dtype), np.full((9, 3), 0.5, dtype)
+    if labelled:
+        target[:] = [1, 0, 0]
     z[4, 1] = np.nan
+    _, derivative = loss_of(loss, *wide(z, target))
+    derivative[4, 1] = np.nan
     given = {"loss": loss, "parameter": np.array([0.7]), "z": z, "target": target, "weight": np.ones(9, dtype)}
-    check("loss_gradient", {"share": np.nan}, ("out",), **given, out=np.empty_like(z))
+    check("loss_gradient", {"share": np.nan, "out": derivative}, **given, out=np.empty_like(z))
 
 
 def test_penalty_and_its_gradient(check, draw):

@@ -8,7 +8,7 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
-from fastmlp import MLP, SGD, Adam, AdamW, RMSprop, engine, trainer
+from fastmlp import MLP, SGD, Adam, AdamW, RMSprop, trainer
 from fastmlp.backends import get_backend
 
 OPTIMIZERS = {
@@ -84,7 +84,7 @@ def test_plain_sgd_straight_into_the_weights_is_plain_sgd(backend, reduction):
 def test_the_size_of_the_chunks_changes_nothing(backend, monkeypatch):
     fit = {"n": 300, "batch_size": "full", "options": {"dropout": 0.3, "l1": 1e-3}}
     whole, _ = train(backend, OPTIMIZERS["momentum"], **fit)
-    monkeypatch.setattr(engine, "CHUNK", 64)
+    monkeypatch.setattr(type(get_backend(backend)), "chunk", 64)
     cut, _ = train(backend, OPTIMIZERS["momentum"], **fit)
     np.testing.assert_allclose(flat(cut), flat(whole), rtol=0, atol=DRIFT["float64"])
     assert (flat(cut) != flat(whole)).any()  # else the chunks were not cut

@@ -17,6 +17,10 @@ class Backend(ABC):
     """Runs the entry points of `fastmlp.step` on some device."""
 
     name: str
+    # Rows that go through the network at once. A batch larger than this passes in chunks, their gradients summed
+    # exactly, so a full-batch step over any number of samples needs no more memory. By default a chunk's activations
+    # stay in the cache.
+    chunk: int = 512
 
     @classmethod
     @abstractmethod

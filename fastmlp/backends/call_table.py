@@ -8,7 +8,7 @@ compiled at all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numba
@@ -29,6 +29,8 @@ class CallTable:
 
     def __init__(self, options: dict[str, Any]) -> None:
         self.dispatchers = {operation.__name__: cached(operation, options) for operation in cpu.OPERATIONS}
+        self._index = {operation.__name__: i for i, operation in enumerate(cpu.OPERATIONS)}
+        self._tables: dict[tuple, np.ndarray] = {}
         methods = {view.__name__: _inlined(view) for view in cpu.VIEWS}
         methods |= {operation.__name__: _called(i, operation) for i, operation in enumerate(cpu.OPERATIONS)}
 
@@ -41,15 +43,22 @@ class CallTable:
                     return types.BoundFunction(methods[name], team)
                 return None
 
-    def fill(self, team: cpu.Team, names: Sequence[str], samples: np.ndarray) -> None:
-        """Compile or load the named operations for the dtype of the team's scratch, and enter their addresses."""
-        for index, operation in enumerate(cpu.OPERATIONS):
-            if operation.__name__ in names:
-                _, parameters = cpu.numba_signature(operation, numba.typeof(team), numba.typeof(samples))
-                dispatcher = self.dispatchers[operation.__name__]
+    def addresses(self, names: Iterable[str], team: cpu.Team, samples: np.ndarray) -> np.ndarray:
+        """The table for the dtypes of the team's scratch and of the samples, with at least the named operations.
+
+        There is one such table in a process: what has been compiled or loaded once is never looked for again.
+        """
+        kind = team.scratch.dtype, numba.typeof(samples)
+        table = self._tables.setdefault(kind, np.zeros(len(cpu.OPERATIONS), np.int64))
+        for name in self._index.keys() & names:
+            index = self._index[name]
+            if not table[index]:
+                _, parameters = cpu.numba_signature(cpu.OPERATIONS[index], numba.typeof(team), kind[1])
+                dispatcher = self.dispatchers[name]
                 dispatcher.compile(parameters)
                 compiled = dispatcher.overloads[parameters]
-                team.table[index] = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+                table[index] = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+        return table
 
 
 def _called(index: int, operation: Callable) -> type[AbstractTemplate]:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import inspect
-import threading
-from concurrent.futures import ThreadPoolExecutor, wait
+import os
+from functools import partial
 from importlib.metadata import version
-from typing import Any, NamedTuple
+from threading import RLock
+from typing import Any
 
-import numba
+import numba.extending
 import numpy as np
-from numba.extending import register_jitable
 
 from fastmlp import step
 from fastmlp.backends.base import Backend
 from fastmlp.backends.call_table import CallTable
 from fastmlp.backends.compile_cache import cached
-from fastmlp.backends.threads import choose_threads
+from fastmlp.backends.threads import TEAMS, Task, choose_threads, worth_threads
 from fastmlp.kernels import cpu
 from fastmlp.losses import Loss
 from fastmlp.network import Network, aligned_zeros
@@ -27,25 +27,46 @@ __all__ = ["NumbaBackend"]
 OPTIONS = {"fastmath": {"contract", "reassoc", "nsz", "arcp"}, "error_model": "numpy", "nogil": True}
 
 TABLE = CallTable(OPTIONS)
-_COMPILING = threading.Lock()
+_TABLES: dict[tuple, np.ndarray] = {}  # by kind of run: see _table
+_COMPILING = RLock()
+if hasattr(os, "register_at_fork"):
+    # no fork while one thread compiles: the child would find Numba's lock held, by nobody
+    os.register_at_fork(
+        before=_COMPILING.acquire, after_in_parent=_COMPILING.release, after_in_child=_COMPILING.release
+    )
 
 
 def _compile_entries() -> dict:
     for _, function in inspect.getmembers(step, inspect.isfunction):
         if function.__module__ == step.__name__:
-            register_jitable(**OPTIONS)(function)
+            numba.extending.register_jitable(**OPTIONS)(function)
     return {name: cached(getattr(step, name), OPTIONS) for name in step.__all__}
 
 
 _ENTRIES = _compile_entries()
+_PARAMETERS = {name: list(inspect.signature(getattr(step, name)).parameters)[1:] for name in _ENTRIES}
 
 
-class _Crew(NamedTuple):
-    """A team for one network, and what is compiled for it: the entry points that are ready to run."""
+class _Crew:
+    """Teams for one network, of every size that has run."""
 
-    teams: list[cpu.Team]
-    pool: ThreadPoolExecutor | None
-    ready: set[str]
+    def __init__(self, net: Network, rows: int, n_threads: int | None) -> None:
+        products = net.fan_in * net.fan_out
+        self.n_threads = n_threads
+        self.worth = worth_threads(rows, int(products.sum()) * min(rows, net.chunk))
+        self._room, self._real = int(products[1:].max(initial=0)), net.params.dtype
+        self._teams: dict[tuple[int, int], list[cpu.Team]] = {}
+
+    def team(self, size: int, table: np.ndarray) -> list[cpu.Team]:
+        """A team of this size, at the start line."""
+        key = size, id(table)
+        if key not in self._teams:
+            members = cpu.make_teams(size, aligned_zeros(size * self._room, self._real), 0)
+            self._teams[key] = [member._replace(table=table) for member in members]
+        team = self._teams[key]
+        if size > 1:
+            team[0].sync[:] = 0
+        return team
 
 
 class _Recorder:
@@ -85,44 +106,48 @@ class NumbaBackend(Backend):
         return array
 
     def operations(self, net: Network, rows: int, n_threads: int | None, loss: Loss | None = None) -> _Crew:
-        products = net.fan_in * net.fan_out
-        work = int(products.sum()) * min(rows, net.chunk)
-        size = choose_threads(n_threads, rows, work)
-        scratch = aligned_zeros(size * int(products[1:].max(initial=0)), net.params.dtype)
-        pool = ThreadPoolExecutor(size) if size > 1 else None
-        return _Crew(cpu.make_teams(size, scratch, len(cpu.OPERATIONS)), pool, set())
+        return _Crew(net, rows, n_threads)
 
     def prepare(self, entry, operations, *arguments):
-        team, ready = operations.teams[0], operations.ready
-        if entry in ready:
-            return
-        with _COMPILING:
-            recorder, function = _Recorder(), getattr(step, entry)
-            call = inspect.signature(function).bind(recorder, *arguments).arguments
-            # one sample and one update pass the same branches as all of them
-            function(**call | {name: call[name][:1] for name in ("order", "rates") if name in call})
-            TABLE.fill(team, recorder.names, call["data"].x)
-            _ENTRIES[entry].compile(tuple(numba.typeof(argument) for argument in (team, *arguments)))
-        ready.add(entry)
+        _table(entry, arguments)
 
     def run(self, entry, operations, *arguments):
-        # One thread that fails or is interrupted before it joins would leave the others waiting at the barrier for
-        # ever. So compilation is over before any starts, and with a pool this thread only waits for Ctrl-C.
-        self.prepare(entry, operations, *arguments)
-        teams, pool, _ = operations
-        if pool is None:
-            return _ENTRIES[entry](teams[0], *arguments)
-        teams[0].sync[:] = 0
-        futures = [pool.submit(_ENTRIES[entry], team, *arguments) for team in teams]
-        try:
-            wait(futures)
-        except BaseException:
-            wait(futures)
-            raise
-        return sum(future.result() for future in futures)
+        # One thread that fails before it joins would leave the others waiting at the barrier for ever. So compilation
+        # is over before any starts.
+        table, function = _table(entry, arguments), _ENTRIES[entry]
+
+        def tasks(size: int) -> list[Task]:
+            return [partial(function, member, *arguments) for member in operations.team(size, table)]
+
+        return TEAMS.run(operations.n_threads, operations.worth, tasks)
 
     @staticmethod
     def compilations() -> int:
         """How many functions this process has compiled rather than found in the disk cache."""
         dispatchers = [*TABLE.dispatchers.values(), *_ENTRIES.values()]
         return sum(sum(dispatcher.stats.cache_misses.values()) for dispatcher in dispatchers)
+
+
+def _table(entry: str, arguments: tuple) -> np.ndarray:
+    """Addresses of the operations that the run needs. Compiles or loads what this process has not had before."""
+    call = dict(zip(_PARAMETERS[entry], arguments, strict=True))
+    net, x = call["net"], call["data"].x
+    kind = (
+        *(entry, net.params.dtype, x.dtype, x.flags.num),  # the types of the arguments
+        # and the numbers on which the step chooses its operations
+        *(net.activation.tobytes(), net.keep.tobytes(), call["data"].sparse, len(call["order"]) > 0, call.get("depth")),
+        *(value for value in call.get("update", ()) if not isinstance(value, np.ndarray)),
+    )
+    if kind not in _TABLES:
+        with _COMPILING:
+            recorder, team = _Recorder(), cpu.make_teams(1, np.zeros(0, net.params.dtype), 0)[0]
+            getattr(step, entry)(recorder, **_shortened(call, 1))  # one sample passes the same branches as all of them
+            table = TABLE.addresses(recorder.names, team, x)
+            # With nothing to do: Numba compiles or loads the entry, and knows these arguments from now on
+            _ENTRIES[entry](team._replace(table=table), *_shortened(call, 0).values())
+            _TABLES[kind] = table
+    return _TABLES[kind]
+
+
+def _shortened(call: dict[str, Any], length: int) -> dict[str, Any]:
+    return call | {name: call[name][:length] for name in ("order", "rates") if name in call}

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from fastmlp import step
 from fastmlp.backends.base import Backend
 from fastmlp.backends.numpy_ops import NumpyOps
+from fastmlp.backends.threads import blas_limited
 from fastmlp.losses import Loss
 from fastmlp.network import Network, aligned_zeros
 
 __all__ = ["NumpyBackend"]
 
 
+class _Limited(NamedTuple):
+    """NumPy's operations, and the threads that its BLAS may have for them."""
+
+    ops: NumpyOps
+    n_threads: int | None
+
+
 class NumpyBackend(Backend):
     """Always there, starts at once, and is the reference for the others."""
 
     name = "numpy"
+    chunk = 4096  # every operation is a pass over memory anyway, and a call: few and large ones are best
 
     @classmethod
     def problem(cls) -> str | None:
@@ -34,13 +45,14 @@ class NumpyBackend(Backend):
     def to_host(self, array: np.ndarray) -> np.ndarray:
         return array
 
-    def operations(self, net: Network, rows: int, n_threads: int | None, loss: Loss | None = None) -> NumpyOps:
-        return NumpyOps(loss)
+    def operations(self, net: Network, rows: int, n_threads: int | None, loss: Loss | None = None) -> _Limited:
+        return _Limited(NumpyOps(loss), n_threads)
 
     def prepare(self, entry, operations, *arguments) -> None:
         """Nothing: the interpreter is always ready."""
 
     def run(self, entry, operations, *arguments):
         # A diverging run overflows on its way to infinity; the trainer reports that from the loss, once.
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
-            return getattr(step, entry)(operations, *arguments)
+        quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore")
+        with quiet, blas_limited(operations.n_threads):
+            return getattr(step, entry)(operations.ops, *arguments)

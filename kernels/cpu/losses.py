@@ -1,15 +1,20 @@
 """Losses fused with their gradients, a row at a time (twin of `fastmlp.losses.loss_and_gradient`)."""
 
 import math
+from collections.abc import Callable
 
+import numba
 import numpy as np
 from fastmlp.kernels import codes
 from fastmlp.kernels.cpu.elementwise import sigmoid, softmax_row, softplus
 from fastmlp.kernels.cpu.signatures import Matrix, Parameters, Vector
 from fastmlp.kernels.cpu.team import barrier, share
+from numba import types
 from numba.extending import register_jitable
 
-__all__ = ["loss_gradient"]
+from fastmlp.errors import InputError
+
+__all__ = ["custom_loss_gradient", "loss_gradient"]
 
 
 @register_jitable
@@ -99,3 +104,46 @@ def loss_gradient(
         total += weight[i] * value
     barrier(ops)
     return total
+
+
+def custom_loss_gradient(value: Callable, gradient: Callable) -> Callable:
+    """`loss_gradient` for the loss Σ value(z, y) of `fastmlp.losses.custom_loss`."""
+    value_of, gradient_of = _compiled("value", value), _compiled("gradient", gradient)
+
+    def kernel(ops, loss: int, parameter: Parameters, z: Matrix, target: Matrix, weight: Vector, out: Matrix) -> float:
+        r0, r1 = share(ops, out.shape[0], 1)
+        total = 0.0
+        try:
+            for i in range(r0, r1):
+                for j in range(out.shape[1]):
+                    total += weight[i] * float(value_of(z[i, j], target[i, j]))
+                    out[i, j] = weight[i] * gradient_of(z[i, j], target[i, j])
+        except Exception:
+            total = np.nan  # a thread that left here would have the others wait at the barrier for ever
+        barrier(ops)
+        return total
+
+    return kernel
+
+
+def _compiled(role, function):
+    """The user's function of two numbers compiled, once it is known to give one."""
+    advice = (
+        "Write it with operators, NumPy functions of numbers (np.where, np.exp, ...) and constants, or use "
+        "backend='numpy'."
+    )
+    numbers = types.float64, types.float64
+    try:
+        compiled = numba.njit(error_model="numpy")(getattr(function, "py_func", function))
+        compiled.compile(numbers)
+    except Exception as error:  # Numba's own, and whatever else it meets in a text that is not meant for it
+        lines = [line.strip() for line in str(error).splitlines()]
+        told = [line for line in lines if line and not line.startswith("Failed in nopython")] or [repr(error)]
+        reason = told[0].rstrip(".: ")
+        raise InputError(f"custom_loss {role} cannot be compiled by Numba: {reason}. {advice}") from error
+    result = compiled.overloads[numbers].signature.return_type
+    if isinstance(result, types.Array) and result.ndim == 0:
+        return numba.njit(lambda z, y: compiled(z, y)[()])  # np.where of numbers is an array without dimensions
+    if not isinstance(result, (types.Float, types.Integer, types.Boolean)):
+        raise InputError(f"custom_loss {role} of two numbers is {result}, but must be a real number. {advice}")
+    return compiled

@@ -5,6 +5,7 @@ enough (a core then meets the same columns of W in the forward product and in th
 otherwise.
 """
 
+import numpy as np
 from fastmlp.kernels import codes
 from fastmlp.kernels.cpu import microkernel
 from fastmlp.kernels.cpu.elementwise import activate, multiply_by_derivative
@@ -106,14 +107,18 @@ def linear_sparse(
     slope: Matrix,
     out: Matrix,
 ):
-    r0, r1, c0, c1 = _ranges(ops, out.shape[0], out.shape[1], activation == codes.SOFTMAX)
+    # by rows if each thread gets one: lines of the output that two threads share are written once per entry
+    by_rows = activation == codes.SOFTMAX or out.shape[0] >= ops.size
+    r0, r1, c0, c1 = _ranges(ops, out.shape[0], out.shape[1], by_rows)
+    # an unsigned index needs no check for negative ones, which would keep the loop over it from being vectorised
+    first, end = np.uint64(c0), np.uint64(c1)
     for i in range(r0, r1):
-        for o in range(c0, c1):
+        for o in range(first, end):
             out[i, o] = b[o]
         for k in range(starts[rows[i]], starts[rows[i] + 1]):
-            value, row = values[k], w[columns[k]]
-            for o in range(c0, c1):
-                out[i, o] += value * row[o]
+            j, value = columns[k], values[k]
+            for o in range(first, end):
+                out[i, o] += value * w[j, o]
     if r1 > r0 and c1 > c0:
         activate(activation, out, slope, r0, r1, c0, c1)
     barrier(ops)
@@ -168,18 +173,21 @@ def accumulate_sparse(
     beta: float,
     out: Matrix,
 ):
-    # by columns of the output, since several samples write to one of its rows
-    c0, c1 = share(ops, out.shape[1], COLUMNS)
-    real = out.dtype.type
+    # Several samples write to one row of the output. Each thread owns some of these rows and passes over the entries of
+    # the others', so every sum is taken in the order of the samples, by any team. Not by columns: rows that do not end
+    # on a cache line would have their middle lines written by two threads in turn.
+    j0, j1 = share(ops, out.shape[0], 1)
+    outputs, real = np.uint64(out.shape[1]), out.dtype.type
     if beta != 1.0:
-        for j in range(out.shape[0]):
-            for o in range(c0, c1):
+        for j in range(j0, j1):
+            for o in range(outputs):
                 out[j, o] = real(beta) * out[j, o] if beta != 0.0 else real(0)
     for i in range(rows.shape[0]):
         for k in range(starts[rows[i]], starts[rows[i] + 1]):
-            value, row = real(alpha) * values[k], out[columns[k]]
-            for o in range(c0, c1):
-                row[o] += value * delta[i, o]
+            j, value = columns[k], real(alpha) * values[k]
+            if j0 <= j < j1:
+                for o in range(outputs):
+                    out[j, o] += value * delta[i, o]
     barrier(ops)
 
 

@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 from fastmlp.kernels.cpu.signatures import Vector
-from fastmlp.kernels.cpu.team import LINE, barrier, share
+from fastmlp.kernels.cpu.team import barrier, part_length, share, sum_of_parts
+from numba.extending import register_jitable
 
 __all__ = ["adam", "clip", "penalty", "regularize", "rmsprop", "scale", "sgd"]
 
@@ -12,12 +13,16 @@ BLOCK = 64  # threads split the buffers at multiples of cache lines
 
 
 def penalty(ops, w: Vector, l1: float, l2: float) -> float:
-    begin, end = share(ops, w.shape[0], BLOCK)
-    absolute, squares = 0.0, 0.0
-    for i in range(begin, end):
-        absolute += abs(w[i])
-        squares += w[i] * w[i]
-    return l1 * absolute + 0.5 * l2 * squares
+    length = part_length(w.shape[0], BLOCK)
+    begin, end = share(ops, w.shape[0], length)
+    for first in range(begin, end, length):
+        absolute, squares = 0.0, 0.0
+        for i in range(first, min(first + length, end)):
+            absolute += abs(w[i])
+            squares += w[i] * w[i]
+        ops.partial[first // length] = l1 * absolute + 0.5 * l2 * squares
+    barrier(ops)
+    return sum_of_parts(ops, w.shape[0], length)
 
 
 def regularize(ops, w: Vector, l1: float, l2: float, out: Vector):
@@ -28,23 +33,27 @@ def regularize(ops, w: Vector, l1: float, l2: float, out: Vector):
     barrier(ops)
 
 
-def clip(ops, g: Vector, max_norm: float):
-    begin, end = share(ops, g.shape[0], BLOCK)
-    # relative to the largest entry, since the squares of an exploding gradient overflow where clipping is for
+@register_jitable
+def _norm(values, begin, end):
+    """Euclidean norm of values[begin:end], relative to the largest, since squares of an exploding gradient overflow."""
     peak, squares = 0.0, 0.0
     for i in range(begin, end):
-        peak = max(peak, abs(float(g[i])))
-    if peak == math.inf:
-        squares = 1.0
-    elif peak > 0.0:
-        for i in range(begin, end):
-            part = float(g[i]) / peak
-            squares += part * part
-    ops.partial[LINE * ops.rank] = peak * math.sqrt(squares)
+        peak = max(peak, abs(float(values[i])))
+    if peak == 0.0 or peak == math.inf:
+        return peak
+    for i in range(begin, end):
+        part = float(values[i]) / peak
+        squares += part * part
+    return peak * math.sqrt(squares)
+
+
+def clip(ops, g: Vector, max_norm: float):
+    length = part_length(g.shape[0], BLOCK)
+    begin, end = share(ops, g.shape[0], length)
+    for first in range(begin, end, length):
+        ops.partial[first // length] = _norm(g, first, min(first + length, end))
     barrier(ops)
-    norm = 0.0
-    for rank in range(ops.size):
-        norm = math.hypot(norm, ops.partial[LINE * rank])
+    norm = _norm(ops.partial, 0, (g.shape[0] + length - 1) // length)
     if norm > max_norm:
         factor = g.dtype.type(max_norm / norm)
         for i in range(begin, end):

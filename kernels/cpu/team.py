@@ -15,9 +15,10 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, register_jitable
 
-__all__ = ["LINE", "Team", "barrier", "make_teams", "share"]
+__all__ = ["PARTS", "Team", "barrier", "make_teams", "part_length", "share", "sum_of_parts"]
 
-LINE = 8  # int64 or float64 in a cache line: what threads write must not share one
+LINE = 8  # int64 in a cache line: what threads write again and again must not share one
+PARTS = 64  # partial sums at most: the largest team that all have work in
 _SPINS = 256  # about 10 µs of pauses; then each further look gives the core away
 
 _I64 = ir.IntType(64)
@@ -29,14 +30,14 @@ class Team(NamedTuple):
     rank: int
     size: int
     sync: np.ndarray  # (LINE * (size + 1),) int64: arrivals at the barrier, then each thread's count of barriers
-    partial: np.ndarray  # (LINE * size,) float64: one partial sum per thread
+    partial: np.ndarray  # (PARTS,) float64: partial sums
     scratch: np.ndarray  # real: room for a transposed weight matrix
     table: np.ndarray  # (operations,) int64: addresses of the compiled operations
 
 
 def make_teams(size: int, scratch: np.ndarray, operations: int) -> list[Team]:
     """The `size` members of one team, with an empty table for so many operations."""
-    sync, partial = np.zeros(LINE * (size + 1), np.int64), np.zeros(LINE * size)
+    sync, partial = np.zeros(LINE * (size + 1), np.int64), np.zeros(PARTS)
     table = np.zeros(operations, np.int64)
     return [Team(rank, size, sync, partial, scratch, table) for rank in range(size)]
 
@@ -98,3 +99,23 @@ def share(team, n, block):
     begin = team.rank * blocks // team.size * block
     end = (team.rank + 1) * blocks // team.size * block
     return min(begin, n), min(end, n)
+
+
+@register_jitable
+def part_length(n, block):
+    """Length of the parts, PARTS or fewer, whose sums a total over range(n) is made of: a multiple of `block`.
+
+    Threads share the parts out; where they begin depends on n alone. So every team adds the same numbers in the same
+    order: a result does not depend on the number of threads, not in its last bit.
+    """
+    return max(1, (n + PARTS * block - 1) // (PARTS * block)) * block
+
+
+@register_jitable
+def sum_of_parts(team, n, length):
+    """Σ team.partial over the parts of range(n) on the first thread, 0 on the others: shares that add up to it."""
+    total = 0.0
+    if team.rank == 0:
+        for part in range((n + length - 1) // length):
+            total += team.partial[part]
+    return total

@@ -1,0 +1,165 @@
+"""MLPClassifier."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.metrics import accuracy_score
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils import compute_sample_weight
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
+from sklearn.utils.validation import column_or_1d
+
+from fastmlp.estimators.base import BaseMLP, has_partial_fit
+from fastmlp.estimators.fitting import partial_fit
+from fastmlp.estimators.parameters import CONSTRAINTS
+from fastmlp.estimators.targets import Targets
+from fastmlp.kernels import codes
+from fastmlp.losses import Loss
+
+__all__ = ["MLPClassifier"]
+
+# scikit-learn's log losses: the gradient is that of the logits, the value that of clipped probabilities.
+_SOFTMAX = Loss("log_loss", codes.CLIPPED_SOFTMAX_CROSS_ENTROPY, "softmax", "-Σ y log p", True)
+_LOGISTIC = Loss("log_loss", codes.CLIPPED_BINARY_CROSS_ENTROPY, "sigmoid", "-Σ (y log p + (1-y) log(1-p))", True)
+
+
+class MLPClassifier(ClassifierMixin, BaseMLP):
+    """DOC"""
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        **CONSTRAINTS,
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+    }
+    loss = "log_loss"
+
+    def __init__(
+        self,
+        hidden_layer_sizes=(100,),
+        activation="relu",
+        *,
+        solver="adam",
+        alpha=0.0001,
+        batch_size="auto",
+        learning_rate="constant",
+        learning_rate_init=0.001,
+        power_t=0.5,
+        max_iter=200,
+        shuffle=True,
+        random_state=None,
+        tol=1e-4,
+        verbose=False,
+        warm_start=False,
+        momentum=0.9,
+        nesterovs_momentum=True,
+        early_stopping=False,
+        validation_fraction=0.1,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        n_iter_no_change=10,
+        max_fun=15000,
+        backend=None,
+        dtype="auto",
+        n_threads=None,
+        class_weight=None,
+        dropout=0.0,
+        l1=0.0,
+        max_norm=None,
+        early_stopping_metric="score",
+        coefs_init=None,
+        intercepts_init=None,
+        callbacks=None,
+    ):
+        self._keep(locals())
+
+    def _learn_classes(self, y: np.ndarray, incremental: bool) -> None:
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        if not hasattr(self, "classes_") or not (self.warm_start or incremental):
+            self._label_binarizer = LabelBinarizer().fit(y)
+            self.classes_ = self._label_binarizer.classes_
+        else:
+            classes = unique_labels(y)
+            if self.warm_start:
+                if set(classes) != set(self.classes_):
+                    raise ValueError(
+                        "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
+                        f"Previously got {self.classes_}, `y` has {classes}"
+                    )
+            elif len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
+                raise ValueError(
+                    f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {classes}."
+                )
+        self.out_activation_ = "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"
+        if incremental and self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' is not supported by partial_fit, which does not see all samples. Use "
+                "compute_class_weight('balanced', classes=classes, y=y) and give the weights as a dict."
+            )
+
+    def _encode(self, y: np.ndarray) -> Targets:
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = y.ravel()
+        unknown = np.setdiff1d(unique_labels(y), self.classes_)
+        if len(unknown):
+            raise ValueError(f"y_val has classes {unknown} that are not among those of y, {self.classes_}.")
+        weight = None if self.class_weight is None else compute_sample_weight(self.class_weight, y)
+        values = self._label_binarizer.transform(y)
+        if self.out_activation_ == "softmax":
+            return Targets(values.argmax(axis=1), None, values.shape[1], weight)
+        return Targets(None, values, values.shape[1], weight)
+
+    def _loss(self) -> Loss:
+        return _SOFTMAX if self.out_activation_ == "softmax" else _LOGISTIC
+
+    def _score_predicted(self, truth, predicted, weights) -> float:
+        if self.out_activation_ == "softmax":
+            return float(accuracy_score(truth, predicted.argmax(axis=1), sample_weight=weights))
+        return float(accuracy_score(truth > 0.5, predicted > 0.5, sample_weight=weights))
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Class labels (N,), or an indicator matrix (N, C) of labels, for X (N, I)."""
+        p = self._predicted(X)
+        return self._label_binarizer.inverse_transform(p.ravel() if self.n_outputs_ == 1 else p)
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probabilities (N, C) of the classes, in the order of `classes_`."""
+        p = self._predicted(X)
+        return np.hstack([1 - p, p]) if self.n_outputs_ == 1 else p
+
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Logarithms (N, C) of `predict_proba`."""
+        p = self.predict_proba(X)
+        return np.log(p, out=p)
+
+    @available_if(has_partial_fit)
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> MLPClassifier:
+        """One epoch over X and y that goes on where the call before ended.
+
+        Parameters
+        ----------
+        X : array or sparse matrix (N, I)
+        y : array (N,) or (N, C)
+        sample_weight : array (N,), optional
+        classes : array (C,)
+            All classes there will ever be; wanted by the first call only.
+
+        Returns
+        -------
+        self
+        """
+        if _check_partial_fit_first_call(self, classes):
+            multilabel = type_of_target(y).startswith("multilabel")
+            self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
+        return partial_fit(self, X, y, sample_weight)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

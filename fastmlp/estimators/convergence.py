@@ -1,0 +1,92 @@
+"""scikit-learn's rule of when to stop, and of the learning rates that hang on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from fastmlp.schedules import Schedule
+
+__all__ = ["Convergence"]
+
+
+@dataclass
+class Convergence:
+    """Keeps an estimator's loss curve, best score and count of epochs without improvement; a schedule and a criterion.
+
+    An epoch without improvement is one whose loss is above the best loss minus tol, or, with early stopping, whose
+    validation score is below the best score plus tol. After *more than* n_iter_no_change of them in a row training
+    stops, or with the adaptive learning rate goes on at a fifth of it.
+
+    Source: ``_update_no_improvement_count`` and the optimizers of `sklearn.neural_network`.
+    """
+
+    estimator: Any
+    learning_rate: float  # of the next epoch
+    n_samples: int  # seen in an epoch
+    follows: str  # "constant", "invscaling" or "adaptive"
+    schedule: Schedule | None  # one of ours, in place of those three
+    epochs_before: int = 0  # epochs that the optimizer has done in earlier calls
+    best: np.ndarray | None = field(default=None, repr=False)
+    best_epoch: int | None = None
+
+    def rates(self, lr: float, epoch: int, epochs: int, steps: int, losses: Sequence[float]) -> np.ndarray:
+        if self.schedule is None:
+            return np.full(steps, self.learning_rate)
+        epoch += self.epochs_before
+        return self.schedule.rates(lr, epoch, max(self.estimator.max_iter, epoch + 1), steps, losses)
+
+    def observe(self, epoch: int, row: Mapping[str, Any], params: np.ndarray) -> str | None:
+        e = self.estimator
+        e.n_iter_, e.loss_, e.t_ = epoch, row["loss"], e.t_ + self.n_samples
+        e.loss_curve_.append(e.loss_)
+        self._say(f"Iteration {epoch}, loss = {e.loss_:.8f}")
+        improved = self._loss_improved() if e.best_loss_ is not None else False
+        if "val_score" in row:
+            e.validation_loss_curve_.append(row["val_loss"])
+            better = self._score_improved(epoch, row["val_score"], params)
+            improved = better if e.early_stopping else improved
+        e._no_improvement_count = 0 if improved else e._no_improvement_count + 1
+        if self.follows == "invscaling":
+            self.learning_rate = e.learning_rate_init / (e.t_ + 1) ** e.power_t
+        return self._plateau() if e._no_improvement_count > e.n_iter_no_change else None
+
+    def _loss_improved(self) -> bool:
+        e = self.estimator
+        # not "loss <= best - tol": NaN counts as an improvement, as in scikit-learn
+        improved = not e.loss_ > e.best_loss_ - e.tol
+        e.best_loss_ = min(e.best_loss_, e.loss_)
+        return improved
+
+    def _score_improved(self, epoch: int, score: float, params: np.ndarray) -> bool:
+        e = self.estimator
+        e.validation_scores_.append(score)
+        self._say(f"Validation score: {score:f}")
+        improved = not score < e.best_validation_score_ + e.tol
+        if score > e.best_validation_score_:
+            e.best_validation_score_, e.best_epoch_ = score, len(e.validation_scores_)
+            self.best_epoch = epoch
+            if e.early_stopping:
+                self.best = params.copy()
+        return improved
+
+    def _plateau(self) -> str | None:
+        e = self.estimator
+        what, reason = ("Validation score", "validation") if e.early_stopping else ("Training loss", "plateau")
+        said = f"{what} did not improve more than tol={e.tol:f} for {e.n_iter_no_change:g} consecutive epochs."
+        if self.follows == "adaptive":
+            if self.learning_rate > 1e-6:
+                self.learning_rate /= 5.0
+                self._say(f"{said} Setting learning rate to {self.learning_rate:f}")
+                e._no_improvement_count = 0
+                return None
+            said += " Learning rate too small."
+        self._say(f"{said} Stopping.")
+        return reason
+
+    def _say(self, text: str) -> None:
+        if self.estimator.verbose:
+            print(text)

@@ -1,0 +1,231 @@
+"""Fitting an estimator: scikit-learn's order of events around a run of `fastmlp.trainer.Training` or of L-BFGS."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+
+from fastmlp.engine import Engine, Session
+from fastmlp.errors import DivergenceError
+from fastmlp.estimators.callbacks import FitTask
+from fastmlp.estimators.convergence import Convergence
+from fastmlp.estimators.initial import begin_curves, initialize
+from fastmlp.estimators.lbfgs import minimise
+from fastmlp.estimators.parameters import hidden_sizes, keep_probabilities, make_optimizer, own_schedule
+from fastmlp.estimators.scoring import hold_out, validation_measure
+from fastmlp.estimators.targets import Samples, bring_in, check_arrays
+from fastmlp.history import History
+from fastmlp.network import Data
+from fastmlp.trainer import Epoch, Training
+
+__all__ = ["fit", "partial_fit"]
+
+_NOT_FINITE = (
+    "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
+)
+
+
+@dataclass
+class OptimizerState:
+    """What `partial_fit` goes on with."""
+
+    step: int
+    epochs: int
+    learning_rate: float
+    moments: tuple[np.ndarray, np.ndarray]  # m and v (P,), see `fastmlp.network.Update`
+
+
+def fit(e: Any, X: Any, y: Any, sample_weight: Any, validation: tuple[Any, Any, Any]) -> Any:
+    """All of `fit`; validation is (X, y, sample_weight), each may be None. Returns the estimator."""
+    fresh = not (e.warm_start and hasattr(e, "coefs_"))
+    random, samples, engine = _begin(e, X, y, sample_weight, fresh, incremental=False)
+    if fresh and e.solver != "lbfgs":
+        begin_curves(e, validates=e.early_stopping or validation[0] is not None)
+    own = None
+    if validation[0] is not None:
+        arrays = check_arrays(e, *validation, reset=False)
+        own = bring_in(*arrays, e._encode(arrays[1]), engine.params.dtype)
+    elif validation[1] is not None:
+        raise ValueError("y_val is given without X_val. Give both, or neither.")
+    task = FitTask(e, e.max_iter, X, y)
+    if e.solver == "lbfgs":
+        _lbfgs(e, engine, samples, task)
+    else:
+        _stochastic(e, engine, samples, random, own, task)
+    task.end()
+    return _finite(e)
+
+
+def partial_fit(e: Any, X: Any, y: Any, sample_weight: Any) -> Any:
+    """One epoch that goes on where the call before ended. Returns the estimator."""
+    if e.early_stopping:
+        raise ValueError("partial_fit does not support early_stopping=True")
+    fresh = not hasattr(e, "coefs_")
+    random, samples, engine = _begin(e, X, y, sample_weight, fresh, incremental=True)
+    if fresh:
+        begin_curves(e, validates=False)
+    _stochastic(e, engine, samples, random, None, None)
+    return _finite(e)
+
+
+def _begin(
+    e: Any, X: Any, y: Any, sample_weight: Any, fresh: bool, incremental: bool
+) -> tuple[np.random.RandomState, Samples, Engine]:
+    """Check everything, then set up weights: those of the call before, or new ones if `fresh`."""
+    hidden = hidden_sizes(e)
+    X, y, sample_weight = check_arrays(e, X, y, sample_weight, reset=fresh)
+    e._learn_classes(y, incremental)
+    targets = e._encode(y)
+    random = check_random_state(e.random_state)
+    # L-BFGS computes in float64 whatever X is, as in scikit-learn: line searches need the digits
+    wanted = X.dtype if e.dtype == "auto" else np.dtype(e.dtype)
+    dtype = np.dtype(np.float64) if e.solver == "lbfgs" else wanted if fresh else e.coefs_[0].dtype
+    samples = bring_in(X, y, sample_weight, targets, dtype)
+    e.n_outputs_ = targets.n_outputs
+    if fresh:
+        initialize(e, [X.shape[1], *hidden, targets.n_outputs], wanted, random)
+    engine = e._engine(dtype)
+    # what is trained is what `coefs_` shows
+    e.coefs_, e.intercepts_ = engine.layout.weights(engine.params), engine.layout.biases(engine.params)
+    return random, samples, engine
+
+
+def _finite(e: Any) -> Any:
+    if not all(np.isfinite(w).all() for w in (*e.coefs_, *e.intercepts_)):
+        raise ValueError(_NOT_FINITE)
+    return e
+
+
+def _lbfgs(e: Any, engine: Engine, samples: Samples, task: FitTask) -> None:
+    e.n_iter_ = 0
+
+    def after_iteration(loss: float) -> None:
+        e.n_iter_, e.loss_ = e.n_iter_ + 1, loss
+        if e.verbose:
+            print(f"Iteration {e.n_iter_}, loss = {loss:.8f}")
+        if task.epoch(last=e.n_iter_ == e.max_iter):
+            raise StopIteration
+
+    result = minimise(engine, samples.data, e.max_iter, e.max_fun, e.tol, after_iteration)
+    e.n_iter_, e.loss_ = min(result.nit, e.max_iter), result.fun
+    if result.status not in (0, 99):  # 99: a callback asked to stop
+        warnings.warn(
+            f"lbfgs failed to converge after {e.n_iter_} iteration(s) (status={result.status}):\n{result.message}\n\n"
+            "Increase the number of iterations (max_iter) or scale the data.",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+
+
+def _stochastic(
+    e: Any,
+    engine: Engine,
+    samples: Samples,
+    random: np.random.RandomState,
+    own: Samples | None,  # validation data of the user's own
+    task: FitTask | None,  # None: one epoch of partial_fit
+) -> None:
+    order, held = (np.arange(samples.data.n_samples), None) if own else hold_out(e, samples, random)
+    measure = validation_measure(e, engine, own or samples, held)
+    n = len(order)
+    if e.batch_size != "auto" and e.batch_size > n:
+        warnings.warn(
+            "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=2
+        )
+    batch_size = min(200 if e.batch_size == "auto" else int(e.batch_size), n)
+    rule, keep = make_optimizer(e), keep_probabilities(e, e.n_layers_ - 2)
+    max_norm = np.inf if e.max_norm is None else float(e.max_norm)
+    before: OptimizerState | None = getattr(e, "_optimizer", None) if task is None else None
+    convergence = Convergence(
+        estimator=e,
+        learning_rate=before.learning_rate if before else rule.lr,
+        n_samples=n,
+        follows=e.learning_rate if e.solver == "sgd" else "constant",
+        schedule=own_schedule(e),
+        epochs_before=before.epochs if before else 0,
+    )
+    backend = engine.backend
+
+    def build() -> Session:
+        return engine.session(batch_size, samples.data.sparse, rule, keep, max_norm)
+
+    with engine.kept("train", (batch_size, samples.data.sparse, rule, max_norm, keep), build) as session:
+        _resume(session, before)
+
+        def publish() -> np.ndarray:
+            host = backend.to_host(session.net.params)
+            if host is not engine.params:
+                engine.params[...] = host
+            return engine.params
+
+        def after_epoch(epoch: Epoch) -> bool:
+            answers = [callback(epoch) is True for callback in e.callbacks or ()]
+            last = epoch.history.stopped != "epochs" or epoch.number == e.max_iter
+            return (task is not None and task.epoch(last)) or any(answers)
+
+        training = Training(
+            backend=backend,
+            session=session,
+            data=Data(*map(backend.asarray, samples.data)),
+            samples=order,
+            lr=rule.lr,
+            schedule=convergence,
+            rates=rule.rates,
+            epochs=1 if task is None else e.max_iter,
+            batch_size=batch_size,
+            shuffle=random if e.shuffle else None,
+            dropout_seed=int(random.randint(1 << 62, dtype=np.int64)) if keep else 0,
+            stopping=convergence,
+            measure=measure,
+            publish=publish,
+            callbacks=[after_epoch],
+            model=e,
+            history=History(),
+            overflow=True,
+        )
+        e.n_iter_ = 0
+        _run(e, training, incremental=task is None)
+        update = session.state.update
+        e._optimizer = OptimizerState(
+            session.state.step,
+            convergence.epochs_before + e.n_iter_,
+            convergence.learning_rate,
+            (backend.to_host(update.m), backend.to_host(update.v)),
+        )
+
+
+def _resume(session: Session, before: OptimizerState | None) -> None:
+    """Bring the optimizer to where the call before left it, or to its beginning."""
+    state = session.state
+    state.step = before.step if before else 0
+    moments: tuple[Any, Any] = before.moments if before else (0.0, 0.0)
+    for array, old in zip((state.update.m, state.update.v), moments, strict=True):
+        if array is not old:
+            array[...] = old
+
+
+def _run(e: Any, training: Training, incremental: bool) -> None:
+    try:
+        history = training.run()
+    except DivergenceError as error:
+        if not e.early_stopping:
+            raise ValueError(f"{_NOT_FINITE} {error}") from error
+        # scikit-learn goes on with NaN, whose scores never win, and comes back to the best weights in the end
+        if training.stopping.best is not None:
+            training.publish()[...] = training.stopping.best
+        warnings.warn(str(error), ConvergenceWarning, stacklevel=2)
+        return
+    if history.stopped == "interrupt":
+        warnings.warn("Training interrupted by user.", stacklevel=2)
+    elif history.stopped == "epochs" and not incremental:
+        warnings.warn(
+            f"Stochastic Optimizer: Maximum iterations ({e.max_iter}) reached and the optimization hasn't converged "
+            "yet.",
+            ConvergenceWarning,
+            stacklevel=2,
+        )

@@ -1,0 +1,113 @@
+"""The solver "lbfgs": SciPy's L-BFGS-B on the network's loss and gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from scipy.special import xlogy
+
+from fastmlp.engine import Engine
+from fastmlp.kernels import codes
+from fastmlp.losses import apply_link
+from fastmlp.network import Data
+
+__all__ = ["minimise"]
+
+
+def minimise(
+    engine: Engine, data: Data, max_iter: int, max_fun: int, tol: float, after_iteration: Callable[[float], Any]
+) -> Any:
+    """Minimise the loss over all samples, penalties included, in the engine's parameters.
+
+    Parameters
+    ----------
+    engine, data
+        In float64: line searches need the digits.
+    max_iter, max_fun, tol
+        Iterations and evaluations at most; where the projected gradient counts as zero.
+    after_iteration : function of the loss
+        Called after each iteration; the search ends if it raises StopIteration.
+
+    Returns
+    -------
+    scipy.optimize.OptimizeResult
+
+    Source: Byrd, Lu, Nocedal & Zhu, SIAM J. Sci. Comput. 16, 1995.
+    """
+    from scipy.optimize import minimize
+
+    layout, params, order = engine.layout, engine.params, np.arange(data.n_samples)
+    # Summed, and divided once at the end: scikit-learn's order, whose path a line search leaves over the last digit.
+    summed, total = replace(engine, mean=False), data.total_weight()
+    known = engine.loss is not None and engine.loss.code in _TERMS
+    exact = known and engine.backend.name == "numpy" and data.n_samples <= engine.backend.chunk
+    values = np.empty((data.n_samples, layout.sizes[-1])) if exact else None
+
+    def split(flat: np.ndarray) -> list[np.ndarray]:
+        return [*layout.weights(flat), *layout.biases(flat)]
+
+    def pack(flat: np.ndarray) -> np.ndarray:
+        return np.concatenate([part.ravel() for part in split(flat)])  # without the padding
+
+    def unpack(x: np.ndarray) -> None:
+        at = 0
+        for part in split(params):
+            part[...] = x[at : at + part.size].reshape(part.shape)
+            at += part.size
+
+    def loss_and_gradient(x: np.ndarray) -> tuple[float, np.ndarray]:
+        unpack(x)
+        loss, gradient = summed.flat_gradient(data, order, values)
+        loss = loss / total if values is None else _loss_in_order(engine, data, values)
+        return loss, pack(gradient) / total
+
+    result = minimize(
+        loss_and_gradient,
+        pack(params),
+        method="L-BFGS-B",
+        jac=True,
+        callback=lambda intermediate_result: after_iteration(float(intermediate_result.fun)),
+        options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol},
+    )
+    unpack(result.x)
+    return result
+
+
+def _softmax_terms(y: np.ndarray, p: np.ndarray) -> np.ndarray:
+    eps = np.finfo(p.dtype).eps
+    return -xlogy(y, np.clip(p, eps, 1 - eps))
+
+
+def _logistic_terms(y: np.ndarray, p: np.ndarray) -> np.ndarray:
+    eps = np.finfo(p.dtype).eps
+    p = np.clip(p, eps, 1 - eps)
+    return -(xlogy(y, p) + xlogy(1 - y, 1 - p))
+
+
+# ℓ of each sample and output, from targets and predictions (N, O)
+_TERMS = {
+    codes.CLIPPED_SOFTMAX_CROSS_ENTROPY: _softmax_terms,
+    codes.CLIPPED_BINARY_CROSS_ENTROPY: _logistic_terms,
+    codes.HALF_MEAN_SQUARED_ERROR: lambda y, p: (y - p) ** 2,
+    codes.POISSON: lambda y, p: xlogy(y, y / p) - y + p,
+}
+
+
+def _loss_in_order(engine: Engine, data: Data, z: np.ndarray) -> float:
+    """The loss of values z (N, O) of the last layer, its terms added as scikit-learn adds them, to the last digit.
+
+    The terms of each output are averaged, then added up; penalties come layer by layer.
+    """
+    assert engine.loss is not None
+    y = np.eye(z.shape[1])[data.labels] if data.labels.size else data.targets
+    weights = data.weights if data.weights.size else None
+    p = apply_link(engine.loss.link, z)
+    by_output = np.average(_TERMS[engine.loss.code](y, p), weights=weights, axis=0)
+    loss = 0.5 * by_output.mean() if engine.loss.code == codes.HALF_MEAN_SQUARED_ERROR else by_output.sum()
+    squares = sum(np.dot(w.ravel(), w.ravel()) for w in engine.layout.weights(engine.params))
+    absolute = sum(np.abs(w).sum() for w in engine.layout.weights(engine.params)) if engine.l1 else 0.0
+    total = data.total_weight()
+    return float(loss + 0.5 * engine.l2 * squares / total + engine.l1 * absolute / total)

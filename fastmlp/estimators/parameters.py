@@ -1,0 +1,138 @@
+"""The parameters of the estimators: what may be given, with scikit-learn's messages, and what it means here."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
+
+from fastmlp.activations import ACTIVATIONS
+from fastmlp.backends import BACKENDS
+from fastmlp.kernels import codes
+from fastmlp.losses import LOSSES, Loss, get_loss, huber, quantile
+from fastmlp.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
+from fastmlp.schedules import SCHEDULES, Schedule
+
+__all__ = [
+    "CONSTRAINTS",
+    "REGRESSION_LOSSES",
+    "hidden_activations",
+    "hidden_sizes",
+    "keep_probabilities",
+    "make_optimizer",
+    "own_schedule",
+    "regression_loss",
+]
+
+# scikit-learn's name of what everybody else calls the sigmoid
+_ALIASES = {"logistic": "sigmoid"}
+
+REGRESSION_LOSSES = {"squared_error", *(name for name, loss in LOSSES.items() if not loss.classifies)}
+
+CONSTRAINTS: dict[str, list] = {
+    # scikit-learn's
+    "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+    "activation": [StrOptions({*ACTIVATIONS, *_ALIASES}), "array-like"],
+    "solver": [StrOptions({"lbfgs", "sgd", "adam", "adamw", "rmsprop"}), Optimizer],
+    "alpha": [Interval(Real, 0, None, closed="left")],
+    "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+    "learning_rate": [StrOptions({"constant", "invscaling", "adaptive", *SCHEDULES}), HasMethods("rates")],
+    "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+    "power_t": [Interval(Real, 0, None, closed="left")],
+    "max_iter": [Interval(Integral, 1, None, closed="left")],
+    "shuffle": ["boolean"],
+    "random_state": ["random_state"],
+    "tol": [Interval(Real, 0, None, closed="left")],
+    "verbose": ["verbose"],
+    "warm_start": ["boolean"],
+    "momentum": [Interval(Real, 0, 1, closed="both")],
+    "nesterovs_momentum": ["boolean"],
+    "early_stopping": ["boolean"],
+    "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+    "beta_1": [Interval(Real, 0, 1, closed="left")],
+    "beta_2": [Interval(Real, 0, 1, closed="left")],
+    "epsilon": [Interval(Real, 0, None, closed="neither")],
+    "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
+    "max_fun": [Interval(Integral, 1, None, closed="left")],
+    # ours
+    "backend": [StrOptions({*BACKENDS, "auto"}), None],
+    "dtype": [StrOptions({"auto", "float32", "float64"})],
+    "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+    "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
+    "l1": [Interval(Real, 0, None, closed="left")],
+    "max_norm": [Interval(Real, 0, None, closed="neither"), None],
+    "early_stopping_metric": [str, callable],
+    "coefs_init": [list, tuple, None],
+    "intercepts_init": [list, tuple, None],
+    "callbacks": [list, tuple, None],
+}
+
+
+def hidden_sizes(estimator: Any) -> list[int]:
+    """Widths of the hidden layers."""
+    given = estimator.hidden_layer_sizes
+    sizes = list(given) if hasattr(given, "__iter__") else [given]
+    if np.any(np.array(sizes) <= 0):
+        raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+    return [int(size) for size in sizes]
+
+
+def hidden_activations(estimator: Any, layers: int) -> list[str]:
+    """An activation name, in the words of `fastmlp.activations`, for each of the hidden layers."""
+    given = estimator.activation
+    names = [given] * layers if isinstance(given, str) else list(given)
+    known = [_ALIASES.get(name, name) for name in names]
+    if len(known) != layers or not all(name in ACTIVATIONS for name in known):
+        raise ValueError(
+            f"activation={given!r} must be one name, or a list with one name for each of the {layers} hidden layers, "
+            f"among {', '.join(sorted({*ACTIVATIONS, *_ALIASES}))}."
+        )
+    return known
+
+
+def keep_probabilities(estimator: Any, layers: int) -> tuple[float, ...] | None:
+    """Probability that an output survives dropout, per layer with the output layer; None without dropout."""
+    given = estimator.dropout
+    rates: list[Any] = [given] * layers if isinstance(given, Real) else list(given)
+    if len(rates) != layers or not all(isinstance(p, Real) and 0 <= p < 1 for p in rates):
+        raise ValueError(
+            f"dropout={given!r} must be a number in [0, 1), or a list with one for each of the {layers} hidden layers."
+        )
+    return (*(1.0 - float(p) for p in rates), 1.0) if any(rates) else None
+
+
+def make_optimizer(estimator: Any) -> Optimizer:
+    """The optimizer that the solver stands for."""
+    e, lr = estimator, float(estimator.learning_rate_init)
+    if isinstance(e.solver, Optimizer):
+        return e.solver
+    if e.solver == "sgd":
+        return SGD(lr, momentum=e.momentum, nesterov=bool(e.nesterovs_momentum))
+    if e.solver == "rmsprop":
+        return RMSprop(lr, epsilon=e.epsilon)
+    kind = Adam if e.solver == "adam" else AdamW
+    return kind(lr, e.beta_1, e.beta_2, e.epsilon, epsilon_hat=True)
+
+
+def own_schedule(estimator: Any) -> Schedule | None:
+    """A schedule of ours, or None for scikit-learn's three."""
+    given = estimator.learning_rate
+    if not isinstance(given, str):
+        return given
+    return None if given in ("constant", "invscaling", "adaptive") else SCHEDULES[given]()
+
+
+# scikit-learn's: ½ (ŷ-y)², its value a mean over the outputs, but its gradient a sum
+_SQUARED_ERROR = Loss("squared_error", codes.HALF_MEAN_SQUARED_ERROR, "identity", "½ mean (ŷ-y)²")
+
+
+def regression_loss(estimator: Any) -> Loss:
+    """The loss of a regressor."""
+    given = estimator.loss
+    if given == "squared_error":
+        return _SQUARED_ERROR
+    if given == "huber":
+        return huber(estimator.huber_delta)
+    return quantile(estimator.quantile) if given == "quantile" else get_loss(given)

@@ -1,0 +1,126 @@
+"""MLPRegressor."""
+
+from __future__ import annotations
+
+from numbers import Real
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import RegressorMixin, _fit_context
+from sklearn.metrics import r2_score
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import column_or_1d
+
+from fastmlp.estimators.base import BaseMLP, has_partial_fit
+from fastmlp.estimators.fitting import partial_fit
+from fastmlp.estimators.parameters import CONSTRAINTS, REGRESSION_LOSSES, regression_loss
+from fastmlp.estimators.targets import Targets
+from fastmlp.losses import Loss
+
+__all__ = ["MLPRegressor"]
+
+
+class MLPRegressor(RegressorMixin, BaseMLP):
+    """DOC"""
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        **CONSTRAINTS,
+        "loss": [StrOptions(REGRESSION_LOSSES), Loss],
+        "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"],
+        "huber_delta": [Interval(Real, 0, None, closed="neither")],
+    }
+
+    def __init__(
+        self,
+        loss="squared_error",
+        hidden_layer_sizes=(100,),
+        activation="relu",
+        *,
+        solver="adam",
+        alpha=0.0001,
+        batch_size="auto",
+        learning_rate="constant",
+        learning_rate_init=0.001,
+        power_t=0.5,
+        max_iter=200,
+        shuffle=True,
+        random_state=None,
+        tol=1e-4,
+        verbose=False,
+        warm_start=False,
+        momentum=0.9,
+        nesterovs_momentum=True,
+        early_stopping=False,
+        validation_fraction=0.1,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        n_iter_no_change=10,
+        max_fun=15000,
+        backend=None,
+        dtype="auto",
+        n_threads=None,
+        dropout=0.0,
+        l1=0.0,
+        max_norm=None,
+        early_stopping_metric="score",
+        coefs_init=None,
+        intercepts_init=None,
+        callbacks=None,
+        quantile=0.5,
+        huber_delta=1.0,
+    ):
+        self._keep(locals())
+
+    def _learn_classes(self, y: np.ndarray, incremental: bool) -> None:
+        self.out_activation_ = self._loss().link
+
+    def _encode(self, y: np.ndarray) -> Targets:
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        values, loss = y.reshape(len(y), -1), self._loss()
+        if loss.name == "poisson" and values.min() < 0:
+            raise ValueError(f"loss='poisson' takes counts, y >= 0, but y has the value {values.min():g}.")
+        if loss.name == "quantile" and len(loss.parameter) > 1:
+            if values.shape[1] not in (1, len(loss.parameter)):
+                raise ValueError(
+                    f"{len(loss.parameter)} quantiles are wanted of y with {values.shape[1]} columns: give one."
+                )
+            values = np.broadcast_to(values, (len(values), len(loss.parameter)))
+        return Targets(None, values, values.shape[1])
+
+    def _loss(self) -> Loss:
+        return regression_loss(self)
+
+    def _score_predicted(self, truth, predicted, weights) -> float:
+        if not np.isfinite(predicted).all():
+            return float("nan")
+        return float(r2_score(truth, predicted, sample_weight=weights))
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Values (N,), or (N, O) of several outputs, for X (N, I)."""
+        values = self._predicted(X)
+        return values.ravel() if values.shape[1] == 1 else values
+
+    @available_if(has_partial_fit)
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLPRegressor:
+        """One epoch over X and y that goes on where the call before ended.
+
+        Parameters
+        ----------
+        X : array or sparse matrix (N, I)
+        y : array (N,) or (N, O)
+        sample_weight : array (N,), optional
+
+        Returns
+        -------
+        self
+        """
+        return partial_fit(self, X, y, sample_weight)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

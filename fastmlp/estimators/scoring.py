@@ -1,0 +1,64 @@
+"""Validation during a fit: which samples are held out, and what is measured on them after each epoch."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from sklearn.base import is_classifier
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import train_test_split
+
+from fastmlp.engine import Engine
+from fastmlp.estimators.targets import Samples
+from fastmlp.losses import apply_link
+
+__all__ = ["hold_out", "validation_measure"]
+
+
+def hold_out(e: Any, given: Samples, random: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of the samples to train on and of those to validate on: all and none without early stopping.
+
+    The same draws as scikit-learn's, which stratifies by a target of one column only.
+    """
+    everything = np.arange(given.data.n_samples)
+    if not e.early_stopping:
+        return everything, everything[:0]
+    values = given.targets.values
+    by_class = values.astype(bool) if is_classifier(e) and values is not None and values.shape[1] == 1 else None
+    train, held = train_test_split(everything, random_state=random, test_size=e.validation_fraction, stratify=by_class)
+    if len(held) < 2:
+        raise ValueError("The validation set is too small. Increase 'validation_fraction' or the size of your dataset.")
+    return train, held
+
+
+def validation_measure(
+    e: Any, engine: Engine, held: Samples, samples: np.ndarray | None
+) -> Callable[[], dict[str, float]]:
+    """A function that gives the loss and the score of the present weights on those samples of `held`; None: on all."""
+    samples = np.arange(held.data.n_samples) if samples is None else samples
+    if not len(samples):
+        return dict
+    metric = e.early_stopping_metric
+    truth, weights = held.truth(samples), held.weights(samples)
+    named = metric in ("score", "loss") if isinstance(metric, str) else False
+    scorer = None if named else check_scoring(e, scoring=metric)
+    X, y = (None, None) if named else (held.X[samples], held.y[samples])
+
+    def measure() -> dict[str, float]:
+        z = engine.raw(held.data, samples=samples)
+        row = {"val_loss": engine.data_loss(z, held.data, samples)}
+        if scorer is not None:
+            fitted = copy.copy(e)  # without the names of features, which rows of an array lack
+            fitted.__dict__.pop("feature_names_in_", None)
+            row["val_score"] = float(scorer(fitted, X, y, **({} if weights is None else {"sample_weight": weights})))
+        elif metric == "loss":
+            row["val_score"] = -row["val_loss"]
+        else:
+            predicted = apply_link(engine.loss.link, z) if engine.loss else z
+            row["val_score"] = e._score_predicted(truth, predicted, weights)
+        return row
+
+    return measure

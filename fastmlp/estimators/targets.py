@@ -1,0 +1,75 @@
+"""Checked samples on their way from a user to the network."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.base import is_regressor
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+from fastmlp.network import Data
+
+__all__ = ["Samples", "Targets", "bring_in", "check_arrays", "row_major"]
+
+
+class Targets(NamedTuple):
+    """What a y is for the network."""
+
+    labels: np.ndarray | None  # (N,) int64 class indices of more than two classes
+    values: np.ndarray | None  # (N, O) otherwise: zeros and ones, or real numbers
+    n_outputs: int
+    class_weight: np.ndarray | None = None  # (N,): of each sample's class
+
+
+class Samples(NamedTuple):
+    """Samples as they were given, and as the network reads them."""
+
+    X: Any  # array or CSR matrix (N, I)
+    y: np.ndarray
+    sample_weight: np.ndarray | None
+    targets: Targets
+    data: Data
+
+    def truth(self, samples: np.ndarray) -> np.ndarray:
+        """Class indices (n,), or values (n, O), of some samples."""
+        labels, values = self.targets.labels, self.targets.values
+        return labels[samples] if labels is not None else values[samples]  # type: ignore[index]
+
+    def weights(self, samples: np.ndarray) -> np.ndarray | None:
+        return None if self.sample_weight is None else self.sample_weight[samples]
+
+
+def check_arrays(estimator: Any, X: Any, y: Any, sample_weight: Any, reset: bool) -> tuple[Any, np.ndarray, Any]:
+    """X, y and sample_weight as scikit-learn checks them, with its messages."""
+    numeric = {"y_numeric": True} if is_regressor(estimator) else {}
+    X, y = validate_data(
+        estimator,
+        X,
+        y,
+        accept_sparse=["csr", "csc"],
+        multi_output=True,
+        dtype=(np.float64, np.float32),
+        reset=reset,
+        **numeric,
+    )
+    return row_major(X), y, None if sample_weight is None else _check_sample_weight(sample_weight, X)
+
+
+def bring_in(X: Any, y: np.ndarray, sample_weight: np.ndarray | None, targets: Targets, dtype: np.dtype) -> Samples:
+    """Samples for training in `dtype`."""
+    with np.errstate(over="ignore"):
+        values = None if targets.values is None else np.ascontiguousarray(targets.values, dtype)
+    if values is not None and not np.isfinite(values).all():
+        raise ValueError(f"y has values beyond the range of {dtype}. Scale it, or use dtype='float64'.")
+    weights = sample_weight
+    if targets.class_weight is not None:
+        weights = targets.class_weight if weights is None else weights * targets.class_weight
+    if weights is not None:
+        weights = np.ascontiguousarray(weights, dtype)
+    return Samples(X, y, sample_weight, targets, Data.of(X, dtype, targets.labels, values, weights))
+
+
+def row_major(X: Any) -> Any:
+    """X with its rows one after the other in memory: a C-ordered array or a CSR matrix."""
+    return X.tocsr() if hasattr(X, "tocsr") else np.ascontiguousarray(X)

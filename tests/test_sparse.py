@@ -1,0 +1,157 @@
+"""Sparse features: the same results as of the dense array, without ever making it."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from fastmlp import MLP, InputError
+
+FEATURES, OUTPUTS = 40, 3
+FORMATS = {
+    "csr_matrix": sparse.csr_matrix,
+    "csr_array": sparse.csr_array,
+    "csc_array": sparse.csc_array,
+    "coo_matrix": sparse.coo_matrix,
+    "lil_array": sparse.lil_array,
+}
+
+
+def draw(samples, density=0.1):
+    """Dense features, some rows and columns without entries, and targets."""
+    random = np.random.RandomState(samples)
+    x = random.standard_normal((samples, FEATURES)) * (random.uniform(size=(samples, FEATURES)) < density)
+    x[::7] = 0
+    x[:, -2:] = 0
+    return x, random.standard_normal((samples, OUTPUTS))
+
+
+def model(dtype="float64", backend="numpy", **options):
+    options = {"loss": "mean_squared_error", "seed": 1} | options
+    return MLP([FEATURES, 20, OUTPUTS], "tanh", dtype=dtype, backend=backend, **options)
+
+
+def assert_same(found, expected, tolerance):
+    for part, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(part, other, **tolerance)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_every_format_is_read_as_the_dense_array(backend, dtype, tolerance, form):
+    x, y = draw(130)
+    net, other = model(dtype, backend), FORMATS[form](x)
+    weight = np.linspace(0, 2, len(x))
+    np.testing.assert_allclose(net.predict_raw(other), net.predict_raw(x), **tolerance)
+    found, expected = (net.evaluate(each, y, weight)["loss"] for each in (other, x))
+    assert found == pytest.approx(expected, rel=tolerance["rtol"])
+    for per_sample in (False, True):
+        dense, ours = (net.gradients(each, y, weight, per_sample=per_sample) for each in (x, other))
+        np.testing.assert_allclose(ours.loss, dense.loss, **tolerance)
+        assert_same(ours.weights + ours.biases, dense.weights + dense.biases, tolerance)
+
+
+def test_entries_of_one_place_add_up_and_need_no_order(backend):
+    rows, columns, values = [0, 0, 0, 2, 2], [7, 1, 7, 39, 0], [1.0, 2.0, 3.0, 4.0, 0.0]
+    dense = np.zeros((3, FEATURES))
+    np.add.at(dense, (rows, columns), values)
+    unsorted = sparse.csr_array((values, columns, [0, 3, 3, 5]), shape=dense.shape)
+    assert not unsorted.has_canonical_format
+    net, y = model(backend=backend), np.ones((3, OUTPUTS))
+    for x in (unsorted, sparse.coo_array((values, (rows, columns)), shape=dense.shape)):
+        assert_same(net.gradients(x, y).weights, net.gradients(dense, y).weights, {"rtol": 1e-12, "atol": 1e-15})
+    np.testing.assert_array_equal(unsorted.indices, columns)  # the caller's matrix is as it was
+
+
+@pytest.mark.parametrize("kind", [bool, np.int8, np.float32, np.int64])
+def test_numbers_of_every_real_type_are_read(backend, dtype, kind):
+    x, _ = draw(30)
+    x = (3 * x).astype(kind)
+    net = model(dtype, backend)
+    np.testing.assert_allclose(net.predict_raw(sparse.csr_array(x)), net.predict_raw(x), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize(
+    ("batch_size", "optimizer", "options"),
+    [
+        (32, "sgd", {}),  # the last batch is ragged; the gradient goes straight into the weights
+        (700, "sgd", {"l2": 0.1}),  # two chunks
+        ("full", "adam", {"dropout": 0.3, "l1": 0.01}),
+        (1, "rmsprop", {"reduction": "sum"}),
+    ],
+)
+def test_training_is_that_on_the_dense_array(backend, dtype, batch_size, optimizer, options, n_threads):
+    x, y = draw(1300 if batch_size != 1 else 20)
+    dense, ours = (model(dtype, backend, n_threads=n_threads, **options) for _ in range(2))
+    given = {"epochs": 2, "batch_size": batch_size, "optimizer": optimizer, "lr": 0.01, "gradient_norms": True}
+    expected = dense.fit(x, y, validation_data=(x[:9], y[:9]), **given)
+    found = ours.fit(sparse.csr_array(x), y, validation_data=(sparse.csr_array(x[:9]), y[:9]), **given)
+    tolerance = {"float32": {"rtol": 1e-4, "atol": 1e-5}, "float64": {"rtol": 1e-10, "atol": 1e-12}}[dtype]
+    for column in ("loss", "val_loss", "gradient_norms"):
+        np.testing.assert_allclose(found[column], expected[column], **tolerance)
+    assert_same(ours.weights + ours.biases, dense.weights + dense.biases, tolerance)
+
+
+def test_dense_and_sparse_data_take_turns_on_one_model(backend):
+    x, y = draw(30)
+    net, other = model(backend=backend), sparse.csr_array(x)
+    expected = net.predict_raw(x)
+    for given in (other, x, other):
+        np.testing.assert_allclose(net.predict_raw(given), expected, rtol=1e-12)
+        net.gradients(given, y)
+
+
+@pytest.mark.parametrize("outputs", [1, 20, 100])
+def test_sparse_products_have_the_same_bits_in_a_team_of_any_size(dtype, outputs):
+    x, _ = draw(130)
+    y = np.random.RandomState(0).standard_normal((130, outputs))
+    options = {"loss": "half_squared_error", "dtype": dtype, "seed": 1, "backend": "numba"}
+    found = [
+        MLP([FEATURES, outputs], "identity", n_threads=n_threads, **options).gradients(sparse.csr_array(x), y)
+        for n_threads in (1, 2, 3)
+    ]
+    assert found[0].weights[0].any()
+    for other in found[1:]:
+        np.testing.assert_array_equal(other.weights[0], found[0].weights[0])
+
+
+def spoilt(value, dtype=None):
+    x = sparse.csr_array(draw(5, 0.5)[0], dtype=dtype)
+    x.data[3] = value
+    return x
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (spoilt(np.nan), r"x.data contains NaN, first at index \(3,\)"),
+        (spoilt(-np.inf), r"x.data contains infinity, first at index \(3,\)"),
+        (spoilt(1j, np.complex128), "x.data has dtype complex128, but must hold real numbers"),
+        (spoilt(1e300), "beyond the range of float32"),
+        (sparse.csr_array((5, FEATURES - 1)), r"39 features \(shape \(5, 39\)\), but the network takes 40"),
+        (sparse.csr_array((0, FEATURES)), "no samples"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(backend, x, message):
+    net = model("float32", backend)
+    y = np.zeros((x.shape[0], OUTPUTS))
+    for call in (net.predict, lambda x: net.fit(x, y), lambda x: net.gradients(x, y)):
+        with pytest.raises(InputError, match=message):
+            call(x)
+
+
+def test_no_dense_batch_is_made(backend):
+    samples, features, entries = 50_000, 20_000, 100_000
+    random = np.random.RandomState(0)
+    columns, starts = random.randint(0, features, entries), np.linspace(0, entries, samples + 1).astype(np.int64)
+    x = sparse.csr_array((random.standard_normal(entries), columns, starts), shape=(samples, features))
+    y = random.standard_normal(samples)
+    net = MLP([features, 4, 1], loss="mean_squared_error", backend=backend, seed=0)
+    tracemalloc.start()
+    net.fit(x, y, epochs=1, batch_size=10_000, validation_data=(x, y))
+    net.predict(x)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    chunk = 512 * features * 4
+    assert peak < chunk / 2
