@@ -95,8 +95,8 @@ def hidden_activations(estimator: Any, layers: int) -> list[str]:
 def keep_probabilities(estimator: Any, layers: int) -> tuple[float, ...] | None:
     """Probability that an output survives dropout, per layer with the output layer; None without dropout."""
     given = estimator.dropout
-    rates: list[Any] = [given] * layers if isinstance(given, Real) else list(given)
-    if len(rates) != layers or not all(isinstance(p, Real) and 0 <= p < 1 for p in rates):
+    rates: list[Any] = [given] * layers if np.isscalar(given) else list(given)
+    if len(rates) != layers or not all(0 <= p < 1 for p in rates):
         raise ValueError(
             f"dropout={given!r} must be a number in [0, 1), or a list with one for each of the {layers} hidden layers."
         )

@@ -8,7 +8,7 @@ import numpy as np
 from fastmlp.kernels import codes
 from fastmlp.kernels.cpu.elementwise import sigmoid, softmax_row, softplus
 from fastmlp.kernels.cpu.signatures import Matrix, Parameters, Vector
-from fastmlp.kernels.cpu.team import barrier, share
+from fastmlp.kernels.cpu.team import barrier, part_length, share, sum_of_parts
 from numba import types
 from numba.extending import register_jitable
 
@@ -25,6 +25,13 @@ def _clipped_log(p, eps, one):
     return math.log(one - eps if p > one - eps else p)
 
 
+@register_jitable
+def _add(team, row, length, value):
+    """Add a row's value to the sum of its part; the first row of a part begins it."""
+    part = row // length
+    team.partial[part] = value if row == part * length else team.partial[part] + value
+
+
 def loss_gradient(
     ops, loss: int, parameter: Parameters, z: Matrix, target: Matrix, weight: Vector, out: Matrix
 ) -> float:
@@ -32,8 +39,8 @@ def loss_gradient(
     eps = np.finfo(out.dtype).eps
     zero, one = real(0), real(1)
     outputs = out.shape[1]
-    r0, r1 = share(ops, out.shape[0], 1)
-    total = 0.0
+    length = part_length(out.shape[0], 1)
+    r0, r1 = share(ops, out.shape[0], length)
     for i in range(r0, r1):
         value = 0.0
         if loss == codes.SOFTMAX_CROSS_ENTROPY:
@@ -101,9 +108,9 @@ def loss_gradient(
                     out[i, j] = 2 * r / outputs
         for j in range(outputs):
             out[i, j] *= weight[i]
-        total += weight[i] * value
+        _add(ops, i, length, weight[i] * value)
     barrier(ops)
-    return total
+    return sum_of_parts(ops, out.shape[0], length)
 
 
 def custom_loss_gradient(value: Callable, gradient: Callable) -> Callable:
@@ -111,17 +118,20 @@ def custom_loss_gradient(value: Callable, gradient: Callable) -> Callable:
     value_of, gradient_of = _compiled("value", value), _compiled("gradient", gradient)
 
     def kernel(ops, loss: int, parameter: Parameters, z: Matrix, target: Matrix, weight: Vector, out: Matrix) -> float:
-        r0, r1 = share(ops, out.shape[0], 1)
-        total = 0.0
+        length = part_length(out.shape[0], 1)
+        r0, r1 = share(ops, out.shape[0], length)
         try:
             for i in range(r0, r1):
+                total = 0.0
                 for j in range(out.shape[1]):
-                    total += weight[i] * float(value_of(z[i, j], target[i, j]))
+                    total += float(value_of(z[i, j], target[i, j]))
                     out[i, j] = weight[i] * gradient_of(z[i, j], target[i, j])
+                _add(ops, i, length, weight[i] * total)
         except Exception:
-            total = np.nan  # a thread that left here would have the others wait at the barrier for ever
+            # a thread that left here would have the others wait at the barrier for ever
+            ops.partial[r0 // length] = np.nan
         barrier(ops)
-        return total
+        return sum_of_parts(ops, out.shape[0], length)
 
     return kernel
 
