@@ -15,6 +15,7 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_targ
 from sklearn.utils.validation import column_or_1d
 
 from fastmlp.estimators.base import BaseMLP, has_partial_fit
+from fastmlp.estimators.documentation import documented
 from fastmlp.estimators.fitting import partial_fit
 from fastmlp.estimators.parameters import CONSTRAINTS
 from fastmlp.estimators.targets import Targets
@@ -28,8 +29,37 @@ _SOFTMAX = Loss("log_loss", codes.CLIPPED_SOFTMAX_CROSS_ENTROPY, "softmax", "-Σ
 _LOGISTIC = Loss("log_loss", codes.CLIPPED_BINARY_CROSS_ENTROPY, "sigmoid", "-Σ (y log p + (1-y) log(1-p))", True)
 
 
+@documented
 class MLPClassifier(ClassifierMixin, BaseMLP):
-    """DOC"""
+    """Multilayer perceptron classifier: scikit-learn's, number for number, and faster.
+
+    It minimises the log loss. Two classes have one logistic output, more have a softmax, several labels per sample a
+    logistic output each. The same random_state gives the weights, curves and predictions that
+    `sklearn.neural_network.MLPClassifier` gives.
+
+    Parameters
+    ----------
+    {architecture}
+    {parameters}
+    class_weight : dict or 'balanced', default=None
+        Weight of each class; 'balanced' is N / (C count). Multiplied with the sample weights.
+    {regularisation}
+
+    Attributes
+    ----------
+    classes_ : array (C,)
+        Class labels, in the order of the columns of `predict_proba`.
+    {attributes}
+
+    Examples
+    --------
+    >>> from fastmlp import MLPClassifier
+    >>> from sklearn.datasets import load_digits
+    >>> X, y = load_digits(return_X_y=True)
+    >>> model = MLPClassifier((30,), random_state=1, tol=1e-2).fit(X / 16, y)
+    >>> model.predict(X[:3] / 16)
+    array([0, 1, 2])
+    """
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
         **CONSTRAINTS,

@@ -13,6 +13,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import column_or_1d
 
 from fastmlp.estimators.base import BaseMLP, has_partial_fit
+from fastmlp.estimators.documentation import documented
 from fastmlp.estimators.fitting import partial_fit
 from fastmlp.estimators.parameters import CONSTRAINTS, REGRESSION_LOSSES, regression_loss
 from fastmlp.estimators.targets import Targets
@@ -21,8 +22,38 @@ from fastmlp.losses import Loss
 __all__ = ["MLPRegressor"]
 
 
+@documented
 class MLPRegressor(RegressorMixin, BaseMLP):
-    """DOC"""
+    """Multilayer perceptron regressor: scikit-learn's, number for number, and faster.
+
+    The same random_state gives the weights, curves and predictions that `sklearn.neural_network.MLPRegressor` gives.
+
+    Parameters
+    ----------
+    loss : str or Loss, default='squared_error'
+        'squared_error' (half of it), 'poisson' (y >= 0, predictions exp(z)), 'absolute_error', 'huber', 'quantile',
+        another of `fastmlp.losses`, or one of your own made with `fastmlp.losses.custom_loss`.
+    {architecture}
+    {parameters}
+    {regularisation}
+    quantile : float or list of float, default=0.5
+        Of the loss 'quantile'. A list gives as many outputs for one y, or goes with the columns of y.
+    huber_delta : float, default=1.0
+        Residual at which the loss 'huber' becomes linear.
+
+    Attributes
+    ----------
+    {attributes}
+
+    Examples
+    --------
+    >>> from fastmlp import MLPRegressor
+    >>> from sklearn.datasets import load_diabetes
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> model = MLPRegressor(random_state=1, solver="lbfgs", max_iter=50, tol=0.1).fit(X, y / 100)
+    >>> model.predict(X).shape
+    (442,)
+    """
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
         **CONSTRAINTS,
