@@ -79,7 +79,7 @@ class History:
                 f"{', '.join(self._columns)}. Record the same ones every epoch, NaN where there is no value."
             )
         for name, value in row.items():
-            if np.shape(value) != np.shape(self._columns[name][0]):
+            if _shape(value) != _shape(self._columns[name][0]):
                 raise InputError(
                     f"Epoch {len(self) + 1} has {name}={value!r}, which is not shaped as in the first epoch: "
                     f"{self._columns[name][0]!r}. Record the same number of values every epoch."
@@ -223,6 +223,8 @@ class History:
 
 def _value(name: str, value: Any) -> Value:
     """A plain float, or a tuple of them for a column with one entry per layer."""
+    if type(value) is float:
+        return value
     try:
         array = np.asarray(value, np.float64)
     except (TypeError, ValueError):
@@ -230,6 +232,10 @@ def _value(name: str, value: Any) -> Value:
     if array is None or array.ndim > 1:
         raise InputError(f"{name}={value!r} cannot be recorded. Give a number, or one number per layer.")
     return tuple(array.tolist()) if array.ndim else float(array)
+
+
+def _shape(value: Value) -> int | None:
+    return len(value) if isinstance(value, tuple) else None
 
 
 def _finite_or_null(value: Any) -> Any:

@@ -135,8 +135,10 @@ class Adam(Optimizer):
     def rates(self, first_step: int, lr: np.ndarray) -> np.ndarray:
         t = np.arange(first_step + 1, first_step + 1 + len(lr), dtype=np.float64)
         root = np.sqrt(1 - self.beta2**t)
-        epsilon = np.full_like(lr, self.epsilon) if self.epsilon_hat else self.epsilon * root
-        return np.stack([lr, lr * root / (1 - self.beta1**t), epsilon], axis=1)
+        table = np.empty((len(lr), 3))
+        table[:, 0], table[:, 1] = lr, lr * root / (1 - self.beta1**t)
+        table[:, 2] = self.epsilon if self.epsilon_hat else self.epsilon * root
+        return table
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,8 @@ class Training:
         span = max(1, int(_SPAN_WORK / work))
         rates = self.rates(state.step, lr)
         of = partial(self._arguments, order, rates)
-        self.backend.prepare("train_epoch", operations, *of(slice(0, span)))
+        if epoch == 0:
+            self.backend.prepare("train_epoch", operations, *of(slice(0, span)))
         loss, begin = 0.0, time.perf_counter()
         for first in range(0, steps, span):
             loss += self.backend.run("train_epoch", operations, *of(slice(first, first + span)))

@@ -413,6 +413,18 @@ def test_losses_of_scikit_learn_are_its_own_to_the_last_digits(check, draw, dtyp
     check("loss_gradient", {"out": weight[:, None] * (predicted - target), "share": value}, **given, out=z * np.nan)
 
 
+@pytest.mark.parametrize(
+    ("loss", "logs"), [(codes.CLIPPED_SOFTMAX_CROSS_ENTROPY, 4), (codes.CLIPPED_BINARY_CROSS_ENTROPY, 12)]
+)
+def test_even_a_certain_and_right_answer_is_clipped(check, dtype, loss, logs):
+    target = np.eye(4, 3, dtype=dtype)
+    target[3, 0] = 1
+    z = np.where(target, 1e4, -1e4).astype(dtype)
+    given = {"loss": loss, "parameter": np.zeros(0), "z": z, "target": target, "weight": np.ones(4, dtype)}
+    expected = {"share": -logs * np.log1p(-np.finfo(dtype).eps), "out": np.zeros_like(z)}
+    check("loss_gradient", expected, tolerance={"rtol": 1e-5}, **given, out=z * np.nan)
+
+
 @pytest.mark.parametrize("loss", [codes.SOFTMAX_CROSS_ENTROPY, codes.BINARY_CROSS_ENTROPY])
 def test_cross_entropies_do_not_overflow(check, dtype, loss):
     z = np.array([[1e4, -1e4], [-1e4, 1e4], [100, 100], [-300, 300]], dtype)

@@ -56,7 +56,8 @@ def test_strided_arrays_are_read(backend):
     packed = sparse.csr_array(x)
     strided = [np.repeat(part, 2)[::2] for part in (packed.data, packed.indices, packed.indptr)]
     net = model(backend=backend)
-    np.testing.assert_array_equal(net.predict_raw(sparse.csr_array(tuple(strided))), net.predict_raw(packed))
+    found = net.predict_raw(sparse.csr_array(tuple(strided), shape=x.shape))
+    np.testing.assert_array_equal(found, net.predict_raw(packed))
 
 
 def test_entries_of_one_place_add_up_and_need_no_order(backend):
@@ -145,9 +146,9 @@ def spoilt(value, dtype=None):
         (sparse.csr_array((5, FEATURES - 1)), r"39 features \(shape \(5, 39\)\), but the network takes 40"),
         (sparse.csr_array((0, FEATURES)), "no samples"),
         (sparse.coo_array(np.ones(FEATURES)), r"shape \(40,\), but must have two dimensions"),
-        (rows_of([0, FEATURES], [0, 1, 2]), "no valid sparse matrix: .* indices must be"),
-        (rows_of([0, -1], [0, 1, 2]), "no valid sparse matrix: .* indices must be"),
-        (rows_of([0, 1], [0, 2, 1, 2]), "no valid sparse matrix: .*index pointer"),
+        (rows_of([0, FEATURES], [0, 1, 2]), "x is no valid sparse matrix: ind"),
+        (rows_of([0, -1], [0, 1, 2]), "x is no valid sparse matrix: ind"),
+        (rows_of([0, 1], [0, 2, 1, 2]), "x is no valid sparse matrix: ind"),
     ],
 )
 def test_what_cannot_be_used_is_refused(backend, x, message):

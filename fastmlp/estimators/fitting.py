@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
+from sklearn.utils.optimize import _check_optimize_result
 
 from fastmlp.engine import Engine, Session
 from fastmlp.errors import DivergenceError
@@ -113,13 +114,8 @@ def _lbfgs(e: Any, engine: Engine, samples: Samples, task: FitTask) -> None:
 
     result = minimise(engine, samples.data, e.max_iter, e.max_fun, e.tol, after_iteration)
     e.n_iter_, e.loss_ = min(result.nit, e.max_iter), result.fun
-    if result.status not in (0, 99):  # 99: a callback asked to stop
-        warnings.warn(
-            f"lbfgs failed to converge after {e.n_iter_} iteration(s) (status={result.status}):\n{result.message}\n\n"
-            "Increase the number of iterations (max_iter) or scale the data.",
-            ConvergenceWarning,
-            stacklevel=2,
-        )
+    if result.status != 99:  # 99: a callback asked to stop
+        _check_optimize_result("lbfgs", result, e.max_iter)  # the warning, in the words of this scikit-learn
 
 
 def _stochastic(

@@ -19,7 +19,8 @@ __all__ = ["PARTS", "Team", "barrier", "make_teams", "part_length", "share", "su
 
 LINE = 8  # int64 in a cache line: what threads write again and again must not share one
 PARTS = 64  # partial sums at most: the largest team that all have work in
-_SPINS = 256  # about 10 µs of pauses; then each further look gives the core away
+_SPINS = 32  # about 1 µs of pauses, the time between two looks at where the others are
+_PATIENCE = 128  # such times
 
 _I64 = ir.IntType(64)
 
@@ -29,7 +30,7 @@ class Team(NamedTuple):
 
     rank: int
     size: int
-    sync: np.ndarray  # (LINE * (size + 1),) int64: arrivals at the barrier, then each thread's count of barriers
+    sync: np.ndarray  # (LINE * (size + 1),) int64: arrivals at the barrier, then each thread's count and core
     partial: np.ndarray  # (PARTS,) float64: partial sums
     scratch: np.ndarray  # real: room for a transposed weight matrix
     table: np.ndarray  # (operations,) int64: addresses of the compiled operations
@@ -73,22 +74,46 @@ def _pause(typingctx):
 _yield = types.ExternalFunction("SwitchToThread" if sys.platform == "win32" else "sched_yield", types.int32())
 
 
+if sys.platform == "linux":
+    _core = types.ExternalFunction("sched_getcpu", types.int32())
+else:
+
+    @register_jitable
+    def _core():
+        return 0  # unknown: as if all were on one core
+
+
+@register_jitable
+def _waits_for_my_core(team):
+    mine = LINE * (team.rank + 1)
+    for fellow in range(LINE, LINE * (team.size + 1), LINE):
+        if team.sync[fellow] < team.sync[mine] and team.sync[fellow + 1] == team.sync[mine + 1]:
+            return True
+    return False
+
+
 @register_jitable
 def barrier(team):
-    """Return when every thread of the team has come here. With another process on the core, do not spin for ever."""
+    """Return when every thread of the team has come here.
+
+    A thread that waits long gives its core away if a fellow needs it, who was last seen on the same one. Else it keeps
+    it, or almost: a strange process would keep it for a whole time slice, and the fellows would wait for this thread.
+    """
     if team.size == 1:
         return
     mine = LINE * (team.rank + 1)
     team.sync[mine] += 1
+    team.sync[mine + 1] = _core()
     target = team.sync[mine] * team.size
     counter = team.sync.ctypes.data
     _atomic_add(counter, 1)
     spins = 0
     while _atomic_load(counter) < target:
         spins += 1
-        if spins < _SPINS:
+        if spins % _SPINS:
             _pause()
-        else:
+        elif spins == _PATIENCE * _SPINS or _waits_for_my_core(team):
+            spins = -1  # and at the next look again
             _yield()
 
 
