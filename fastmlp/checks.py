@@ -72,7 +72,7 @@ def check_features(x: Any, n_features: int, dtype: np.dtype, name: str = "x") ->
     gathered. (Compiled code has no float16 and no foreign byte order: such an array is converted as a whole.)
     """
     if hasattr(x, "tocsr"):
-        return _check_sparse(x.tocsr(), n_features, dtype, name)
+        return _check_sparse(x, n_features, dtype, name)
     array = _as_real(x, name)
     readable = array.flags.c_contiguous and array.dtype.isnative and array.dtype not in (np.float16, np.longdouble)
     mapped = isinstance(x, np.memmap) and readable
@@ -87,10 +87,19 @@ def check_features(x: Any, n_features: int, dtype: np.dtype, name: str = "x") ->
 
 
 def _check_sparse(x: Any, n_features: int, dtype: np.dtype, name: str) -> Any:
+    if x.ndim != 2:
+        raise InputError(f"{name} has shape {x.shape}, but must have two dimensions (samples, features).")
     _check_shape(x.shape, n_features, name)
-    values = _as_real(x.data, f"{name}.data")
-    _check_finite(values, f"{name}.data")
-    return type(x)((_cast(values, dtype, name), x.indices, x.indptr), shape=x.shape)
+    rows = x.tocsr()
+    values = _as_real(rows.data, f"{name}.data")
+    try:
+        rows = type(rows)((values, rows.indices, rows.indptr), shape=x.shape)
+        rows.check_format()  # compiled code trusts the indices
+    except ValueError as error:
+        raise InputError(f"{name} is no valid sparse matrix: {error}.") from None
+    _check_finite(rows.data, f"{name}.data")
+    parts = map(np.ascontiguousarray, (_cast(rows.data, dtype, name), rows.indices, rows.indptr))
+    return type(rows)(tuple(parts), shape=x.shape)
 
 
 def _check_shape(shape: tuple[int, ...], n_features: int, name: str) -> None:

@@ -20,6 +20,7 @@ from numba.extending import lower_builtin
 
 from fastmlp.backends.compile_cache import cached
 from fastmlp.kernels import cpu
+from fastmlp.kernels.cpu.losses import custom_loss_gradient
 
 __all__ = ["CallTable"]
 
@@ -31,6 +32,8 @@ class CallTable:
         self.dispatchers = {operation.__name__: cached(operation, options) for operation in cpu.OPERATIONS}
         self._index = {operation.__name__: i for i, operation in enumerate(cpu.OPERATIONS)}
         self._tables: dict[tuple, np.ndarray] = {}
+        self._options = options
+        self._custom: dict[tuple, Any] = {}  # `loss_gradient` by the functions of a custom loss
         methods = {view.__name__: _inlined(view) for view in cpu.VIEWS}
         methods |= {operation.__name__: _called(i, operation) for i, operation in enumerate(cpu.OPERATIONS)}
 
@@ -43,22 +46,32 @@ class CallTable:
                     return types.BoundFunction(methods[name], team)
                 return None
 
-    def addresses(self, names: Iterable[str], team: cpu.Team, samples: np.ndarray) -> np.ndarray:
+    def addresses(
+        self, names: Iterable[str], team: cpu.Team, samples: np.ndarray, custom: tuple[Callable, Callable] | None = None
+    ) -> np.ndarray:
         """The table for the dtypes of the team's scratch and of the samples, with at least the named operations.
 
-        There is one such table in a process: what has been compiled or loaded once is never looked for again.
+        There is one such table in a process: what has been compiled or loaded once is never looked for again. A custom
+        loss, given as its value and gradient, has a table of its own.
         """
-        kind = team.scratch.dtype, numba.typeof(samples)
+        kind = team.scratch.dtype, numba.typeof(samples), custom
         table = self._tables.setdefault(kind, np.zeros(len(cpu.OPERATIONS), np.int64))
         for name in self._index.keys() & names:
             index = self._index[name]
             if not table[index]:
                 _, parameters = cpu.numba_signature(cpu.OPERATIONS[index], numba.typeof(team), kind[1])
-                dispatcher = self.dispatchers[name]
+                dispatcher = self._dispatcher(name, custom)
                 dispatcher.compile(parameters)
                 compiled = dispatcher.overloads[parameters]
                 table[index] = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
         return table
+
+    def _dispatcher(self, name: str, custom: tuple[Callable, Callable] | None) -> Any:
+        if name != "loss_gradient" or custom is None:
+            return self.dispatchers[name]
+        if custom not in self._custom:
+            self._custom[custom] = numba.njit(**self._options)(custom_loss_gradient(*custom))
+        return self._custom[custom]
 
 
 def _called(index: int, operation: Callable) -> type[AbstractTemplate]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
 from threading import RLock
@@ -50,9 +51,10 @@ _PARAMETERS = {name: list(inspect.signature(getattr(step, name)).parameters)[1:]
 class _Crew:
     """Teams for one network, of every size that has run."""
 
-    def __init__(self, net: Network, rows: int, n_threads: int | None) -> None:
+    def __init__(self, net: Network, rows: int, n_threads: int | None, loss: Loss | None) -> None:
         products = net.fan_in * net.fan_out
         self.n_threads = n_threads
+        self.custom = (loss.value, loss.gradient) if loss and loss.value and loss.gradient else None
         self.worth = worth_threads(rows, int(products.sum()) * min(rows, net.chunk))
         self._room, self._real = int(products[1:].max(initial=0)), net.params.dtype
         self._teams: dict[tuple[int, int], list[cpu.Team]] = {}
@@ -106,15 +108,15 @@ class NumbaBackend(Backend):
         return array
 
     def operations(self, net: Network, rows: int, n_threads: int | None, loss: Loss | None = None) -> _Crew:
-        return _Crew(net, rows, n_threads)
+        return _Crew(net, rows, n_threads, loss)
 
     def prepare(self, entry, operations, *arguments):
-        _table(entry, arguments)
+        _table(entry, arguments, operations.custom)
 
     def run(self, entry, operations, *arguments):
         # One thread that fails before it joins would leave the others waiting at the barrier for ever. So compilation
         # is over before any starts.
-        table, function = _table(entry, arguments), _ENTRIES[entry]
+        table, function = _table(entry, arguments, operations.custom), _ENTRIES[entry]
 
         def tasks(size: int) -> list[Task]:
             return [partial(function, member, *arguments) for member in operations.team(size, table)]
@@ -128,11 +130,12 @@ class NumbaBackend(Backend):
         return sum(sum(dispatcher.stats.cache_misses.values()) for dispatcher in dispatchers)
 
 
-def _table(entry: str, arguments: tuple) -> np.ndarray:
+def _table(entry: str, arguments: tuple, custom: tuple[Callable, Callable] | None) -> np.ndarray:
     """Addresses of the operations that the run needs. Compiles or loads what this process has not had before."""
     call = dict(zip(_PARAMETERS[entry], arguments, strict=True))
     net, x = call["net"], call["data"].x
     kind = (
+        custom,
         *(entry, net.params.dtype, x.dtype, x.flags.num),  # the types of the arguments
         # and the numbers on which the step chooses its operations
         *(net.activation.tobytes(), net.keep.tobytes(), call["data"].sparse, len(call["order"]) > 0, call.get("depth")),
@@ -142,7 +145,7 @@ def _table(entry: str, arguments: tuple) -> np.ndarray:
         with _COMPILING:
             recorder, team = _Recorder(), cpu.make_teams(1, np.zeros(0, net.params.dtype), 0)[0]
             getattr(step, entry)(recorder, **_shortened(call, 1))  # one sample passes the same branches as all of them
-            table = TABLE.addresses(recorder.names, team, x)
+            table = TABLE.addresses(recorder.names, team, x, custom)
             # With nothing to do: Numba compiles or loads the entry, and knows these arguments from now on
             _ENTRIES[entry](team._replace(table=table), *_shortened(call, 0).values())
             _TABLES[kind] = table

@@ -196,17 +196,18 @@ class _Teams:
             answers.put((task(), _waited() - waited))
             del task, answers  # and with them a network's memory
 
-    def _judge(self, size: int, wall: float, lost: Sequence[float]) -> None:
+    def _judge(self, size: int, seconds: float, lost: Sequence[float]) -> None:
         """Where threads lose time to other processes the whole team waits: go on with fewer, and look again later."""
         with self._lock:
-            self._wall += wall
+            self._wall += seconds
             self._lost += sum(seconds for seconds in lost if seconds > self.PREEMPTED)
             if self._wall < self.WINDOW:
                 return
-            cores, now = self._lost / self._wall, perf_counter()
+            wall, cores, now = self._wall, self._lost / self._wall, perf_counter()
             self._wall = self._lost = 0.0
             if cores > 0.2:
-                self._most, self._until = max(1, size - ceil(cores)), now + self._patience
+                # for the time of ten such looks at least, so that they cost a tenth at most
+                self._most, self._until = max(1, size - ceil(cores)), now + max(self._patience, 10 * wall)
                 self._patience = min(2 * self._patience, self.PATIENCE[1])
             elif now >= self._until:
                 self._patience = self.PATIENCE[0]

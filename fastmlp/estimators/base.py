@@ -3,27 +3,43 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from sklearn import get_config
 from sklearn.base import BaseEstimator, _fit_context
+from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastmlp.backends import get_backend
 from fastmlp.engine import Engine
 from fastmlp.estimators.callbacks import CallbackSupportMixin, with_callbacks
+from fastmlp.estimators.conversion import from_sklearn, to_sklearn
 from fastmlp.estimators.fitting import fit
+from fastmlp.estimators.interchange import as_numpy, in_kind
 from fastmlp.estimators.parameters import CONSTRAINTS, hidden_activations
-from fastmlp.estimators.targets import Targets, row_major
+from fastmlp.estimators.targets import Targets
 from fastmlp.losses import Loss, apply_link
 from fastmlp.network import Data, Layout, aligned_zeros
 
 __all__ = ["BaseMLP", "has_partial_fit"]
 
+
+@dataclass
+class _Running:
+    """What an estimator's arithmetic in one dtype needs."""
+
+    params: np.ndarray  # (P,)
+    shown: bool = False  # whether `coefs_` has shown it: then users may hold its arrays, and only a fit may write to it
+    sessions: dict = field(default_factory=dict)
+
+
 # Buffers, threads and compiled code of estimators, by dtype. They belong to the process, not to the estimator's
 # state: what is pickled, cloned or compared are parameters and fitted attributes.
-_RUNNING: WeakKeyDictionary[BaseMLP, dict[np.dtype, tuple[np.ndarray, dict]]] = WeakKeyDictionary()
+_RUNNING: WeakKeyDictionary[BaseMLP, dict[np.dtype, _Running]] = WeakKeyDictionary()
 
 
 class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
@@ -98,6 +114,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         """
         return fit(self, X, y, sample_weight, (X_val, y_val, sample_weight_val))
 
+    @in_kind
     def hidden_activations(self, X: Any, layer: int = -1) -> np.ndarray:
         """Outputs (N, H) of a hidden layer, as features for another model. Layers count from 0, or from the end."""
         check_is_fitted(self)
@@ -106,35 +123,100 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
             raise ValueError(
                 f"layer={layer!r} is none of the {hidden} hidden layers, 0 to {hidden - 1} or -1 for the last."
             )
-        return self._raw(X, depth=int(layer) % hidden + 1)
+        return self._by_rows(X, lambda values: values, depth=int(layer) % hidden + 1)
 
-    def _predicted(self, X: Any) -> np.ndarray:
-        """Predicted values (N, O): probabilities of a classifier."""
-        values = self._raw(X)
-        return apply_link(self._loss().link, values)
+    def to_sklearn(self, *, predict_only: bool = False) -> Any:
+        """The same estimator as one of scikit-learn's, fitted if this one is.
 
-    def _raw(self, X: Any, depth: int | None = None) -> np.ndarray:
+        It predicts the same, and `partial_fit` or a warm start goes on there with the same numbers. Nothing is
+        shared with this estimator.
+
+        Parameters
+        ----------
+        predict_only
+            Leave out what matters in training alone and scikit-learn does not have (dropout, l1, class_weight,
+            schedules, other solvers and losses): its own defaults stand there.
+
+        Raises
+        ------
+        ValueError
+            scikit-learn has nothing that does what a parameter says, e.g. an activation.
+        """
+        return to_sklearn(self, predict_only)
+
+    @classmethod
+    def from_sklearn(cls, estimator: Any, **ours: Any) -> Any:
+        """scikit-learn's estimator as one of this class, fitted if that one is: the way back of `to_sklearn`.
+
+        Parameters
+        ----------
+        estimator : sklearn.neural_network.MLPClassifier or MLPRegressor
+        **ours
+            Parameters that are to be others, or that scikit-learn does not have, such as ``backend="cuda"``.
+        """
+        return from_sklearn(cls, estimator, ours)
+
+    def _predicted(self, X: Any, answer: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """The answers made of predicted values (n, O), probabilities of a classifier, some rows at a time."""
         check_is_fitted(self)
-        X = row_major(validate_data(self, X, accept_sparse=["csr", "csc"], reset=False))
-        dtype = np.result_type(*(w.dtype for w in self.coefs_), *([X.dtype] if X.dtype.kind == "f" else []))
-        return self._engine(dtype).raw(Data.of(X, dtype), depth)
+        link = self._loss().link
+        return self._by_rows(X, lambda values: answer(apply_link(link, values)))
+
+    def _by_rows(self, X: Any, answer: Callable[[np.ndarray], np.ndarray], depth: int | None = None) -> np.ndarray:
+        """The answers made of values (n, O) of layer `depth`, n rows at a time: scikit-learn's `working_memory`."""
+        X = validate_data(self, as_numpy(X), accept_sparse=["csr", "csc"], reset=False)
+        X = X.tocsr() if hasattr(X, "tocsr") else X
+        dtype = np.result_type(*(w.dtype for w in self.coefs_), X.dtype)
+        dtype = dtype if dtype == np.float32 else np.dtype(np.float64)
+        engine = self._engine(dtype)
+        sizes, n = engine.layout.sizes, X.shape[0]
+        # the workspaces, the rows converted, an index, and what becomes of the values on the way to the answer
+        row_bytes = dtype.itemsize * (3 * sum(sizes) + sizes[0] + 6 * sizes[-1 if depth is None else depth]) + 16
+        out = np.empty(0)
+        for rows in gen_batches(n, max(1, int(get_config()["working_memory"] * 2**20 / row_bytes))):
+            part = answer(engine.raw(Data.of(_readable(X[rows], dtype), dtype), depth))
+            if len(part) == n:
+                return part
+            if not rows.start:
+                out = np.empty((n, *part.shape[1:]), part.dtype)
+            out[rows] = part
+        return out
 
     def _set_weights(self, layout: Layout, params: np.ndarray) -> None:
         """New weights: `coefs_` and `intercepts_` become views of params (P,)."""
-        _RUNNING[self] = {params.dtype: (params, {})}
+        _RUNNING[self] = {params.dtype: _Running(params, shown=True)}
         self.coefs_, self.intercepts_ = layout.weights(params), layout.biases(params)
 
-    def _engine(self, dtype: np.dtype) -> Engine:
-        """An engine of the fitted weights with arithmetic in `dtype`."""
-        layout = Layout.of([len(self.coefs_[0]), *(w.shape[1] for w in self.coefs_)])
-        running = _RUNNING.setdefault(self, {})
-        if dtype not in running or running[dtype][0].size != layout.n_params:
-            running[dtype] = aligned_zeros(layout.n_params, dtype), {}
-        params, sessions = running[dtype]
-        views = [*layout.weights(params), *layout.biases(params)]
-        for view, given in zip(views, (*self.coefs_, *self.intercepts_), strict=True):
-            if view.ctypes.data != given.ctypes.data:
-                view[...] = given  # unpickled, given by the user, or of another dtype
+    def _own_weights(self) -> None:
+        """Bring `coefs_` and `intercepts_`, whatever arrays they are, into one buffer of this estimator's own."""
+        given = [*self.coefs_, *self.intercepts_]
+        layout = self._layout()
+        params = aligned_zeros(layout.n_params, np.result_type(*given))
+        _fill([*layout.weights(params), *layout.biases(params)], given)
+        self._set_weights(layout, params)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "coefs_" in state:
+            self._own_weights()  # so that nothing is shared with what was copied, and predictions copy nothing
+
+    def _layout(self) -> Layout:
+        return Layout.of([len(self.coefs_[0]), *(w.shape[1] for w in self.coefs_)])
+
+    def _engine(self, dtype: np.dtype, show: bool = False) -> Engine:
+        """An engine of the fitted weights with arithmetic in `dtype`; show: `coefs_` becomes what it trains."""
+        layout, given = self._layout(), [*self.coefs_, *self.intercepts_]
+        kept = _RUNNING.setdefault(self, {})
+        running = kept.get(dtype)
+        if running is None or running.params.size != layout.n_params or not _same(layout, running.params, given):
+            if running is None or running.shown or running.params.size != layout.n_params:
+                running = kept[dtype] = _Running(aligned_zeros(layout.n_params, dtype))
+            # unpickled, given by the user, or of another dtype
+            _fill([*layout.weights(running.params), *layout.biases(running.params)], given)
+        params = running.params
+        if show:
+            running.shown = True
+            self.coefs_, self.intercepts_ = layout.weights(params), layout.biases(params)
         return Engine(
             layout=layout,
             activations=[*hidden_activations(self, len(self.coefs_) - 1), None],
@@ -145,13 +227,36 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
             l1=float(self.l1),
             l2=float(self.alpha),
             penalty_shared=True,
-            sessions=sessions,
+            sessions=running.sessions,
         )
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def _same(layout: Layout, params: np.ndarray, given: Sequence[np.ndarray]) -> bool:
+    """Whether the given arrays are the very views of params (P,)."""
+    views = (*layout.weights(params), *layout.biases(params))
+    return all(
+        view.dtype == array.dtype and view.strides == array.strides and view.ctypes.data == array.ctypes.data
+        for view, array in zip(views, given, strict=True)
+    )
+
+
+def _fill(views: Sequence[np.ndarray], given: Sequence[np.ndarray]) -> None:
+    for view, array in zip(views, given, strict=True):
+        if view.shape != array.shape:
+            raise ValueError(f"coefs_ and intercepts_ do not fit together: a shape is {array.shape}, not {view.shape}.")
+        view[...] = array
+
+
+def _readable(X: Any, dtype: np.dtype) -> Any:
+    """Rows in C order, float32 or float64; sparse ones as they are."""
+    if not isinstance(X, np.ndarray):
+        return X
+    return np.ascontiguousarray(X, None if X.dtype in (np.float32, np.float64) and X.dtype.isnative else dtype)
 
 
 def has_partial_fit(estimator: BaseMLP) -> bool:

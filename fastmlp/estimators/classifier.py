@@ -17,6 +17,7 @@ from sklearn.utils.validation import column_or_1d
 from fastmlp.estimators.base import BaseMLP, has_partial_fit
 from fastmlp.estimators.documentation import documented
 from fastmlp.estimators.fitting import partial_fit
+from fastmlp.estimators.interchange import as_numpy, in_kind
 from fastmlp.estimators.parameters import CONSTRAINTS
 from fastmlp.estimators.targets import Targets
 from fastmlp.kernels import codes
@@ -152,19 +153,22 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             return float(accuracy_score(truth, predicted.argmax(axis=1), sample_weight=weights))
         return float(accuracy_score(truth > 0.5, predicted > 0.5, sample_weight=weights))
 
+    @in_kind
     def predict(self, X: Any) -> np.ndarray:
         """Class labels (N,), or an indicator matrix (N, C) of labels, for X (N, I)."""
-        p = self._predicted(X)
-        return self._label_binarizer.inverse_transform(p.ravel() if self.n_outputs_ == 1 else p)
+        return self._predicted(
+            X, lambda p: self._label_binarizer.inverse_transform(p.ravel() if p.shape[1] == 1 else p)
+        )
 
+    @in_kind
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities (N, C) of the classes, in the order of `classes_`."""
-        p = self._predicted(X)
-        return np.hstack([1 - p, p]) if self.n_outputs_ == 1 else p
+        return self._predicted(X, lambda p: np.hstack([1 - p, p]) if p.shape[1] == 1 else p)
 
+    @in_kind
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """Logarithms (N, C) of `predict_proba`."""
-        p = self.predict_proba(X)
+        p = self.predict_proba(as_numpy(X))
         return np.log(p, out=p)
 
     @available_if(has_partial_fit)
@@ -184,6 +188,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         self
         """
+        y, classes = as_numpy(y), as_numpy(classes)
         if _check_partial_fit_first_call(self, classes):
             multilabel = type_of_target(y).startswith("multilabel")
             self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from sklearn.utils.optimize import _check_optimize_result
 
 from fastmlp.engine import Engine, Session
 from fastmlp.errors import DivergenceError
-from fastmlp.estimators.callbacks import FitTask
+from fastmlp.estimators.callbacks import FitTask, tell
 from fastmlp.estimators.convergence import Convergence
 from fastmlp.estimators.initial import begin_curves, initialize
 from fastmlp.estimators.lbfgs import minimise
@@ -53,7 +54,7 @@ def fit(e: Any, X: Any, y: Any, sample_weight: Any, validation: tuple[Any, Any, 
         own = bring_in(*arrays, e._encode(arrays[1]), engine.params.dtype)
     elif validation[1] is not None:
         raise ValueError("y_val is given without X_val. Give both, or neither.")
-    task = FitTask(e, e.max_iter, X, y)
+    task = FitTask(e, e.max_iter, X, y, sample_weight)
     if e.solver == "lbfgs":
         _lbfgs(e, engine, samples, task)
     else:
@@ -82,7 +83,7 @@ def _begin(
     X, y, sample_weight = check_arrays(e, X, y, sample_weight, reset=fresh)
     e._learn_classes(y, incremental)
     targets = e._encode(y)
-    random = check_random_state(e.random_state)
+    e._random_state = random = check_random_state(e.random_state)
     # L-BFGS computes in float64 whatever X is, as in scikit-learn: line searches need the digits
     wanted = X.dtype if e.dtype == "auto" else np.dtype(e.dtype)
     dtype = np.dtype(np.float64) if e.solver == "lbfgs" else wanted if fresh else e.coefs_[0].dtype
@@ -90,10 +91,7 @@ def _begin(
     e.n_outputs_ = targets.n_outputs
     if fresh:
         initialize(e, [X.shape[1], *hidden, targets.n_outputs], wanted, random)
-    engine = e._engine(dtype)
-    # what is trained is what `coefs_` shows
-    e.coefs_, e.intercepts_ = engine.layout.weights(engine.params), engine.layout.biases(engine.params)
-    return random, samples, engine
+    return random, samples, e._engine(dtype, show=True)
 
 
 def _finite(e: Any) -> Any:
@@ -103,13 +101,18 @@ def _finite(e: Any) -> Any:
 
 
 def _lbfgs(e: Any, engine: Engine, samples: Samples, task: FitTask) -> None:
-    e.n_iter_ = 0
+    e.n_iter_, history, begin = 0, History(), time.perf_counter()
 
     def after_iteration(loss: float) -> None:
+        nonlocal begin
         e.n_iter_, e.loss_ = e.n_iter_ + 1, loss
         if e.verbose:
             print(f"Iteration {e.n_iter_}, loss = {loss:.8f}")
-        if task.epoch(last=e.n_iter_ == e.max_iter):
+        begin, seconds = time.perf_counter(), time.perf_counter() - begin
+        rate = samples.data.n_samples / seconds
+        history.append(loss=loss, learning_rate=float("nan"), seconds=seconds, samples_per_second=rate)
+        stop = tell(e.callbacks, Epoch(e.n_iter_, e, history))
+        if task.epoch(last=stop or e.n_iter_ == e.max_iter) or stop:
             raise StopIteration
 
     result = minimise(engine, samples.data, e.max_iter, e.max_fun, e.tol, after_iteration)
@@ -160,9 +163,9 @@ def _stochastic(
             return engine.params
 
         def after_epoch(epoch: Epoch) -> bool:
-            answers = [callback(epoch) is True for callback in e.callbacks or ()]
-            last = epoch.history.stopped != "epochs" or epoch.number == e.max_iter
-            return (task is not None and task.epoch(last)) or any(answers)
+            stop = tell(e.callbacks, epoch)
+            last = stop or epoch.history.stopped != "epochs" or epoch.number == e.max_iter
+            return (task is not None and task.epoch(last)) or stop
 
         training = Training(
             backend=backend,

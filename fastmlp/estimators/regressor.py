@@ -15,6 +15,7 @@ from sklearn.utils.validation import column_or_1d
 from fastmlp.estimators.base import BaseMLP, has_partial_fit
 from fastmlp.estimators.documentation import documented
 from fastmlp.estimators.fitting import partial_fit
+from fastmlp.estimators.interchange import in_kind
 from fastmlp.estimators.parameters import CONSTRAINTS, REGRESSION_LOSSES, regression_loss
 from fastmlp.estimators.targets import Targets
 from fastmlp.losses import Loss
@@ -129,10 +130,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             return float("nan")
         return float(r2_score(truth, predicted, sample_weight=weights))
 
+    @in_kind
     def predict(self, X: Any) -> np.ndarray:
         """Values (N,), or (N, O) of several outputs, for X (N, I)."""
-        values = self._predicted(X)
-        return values.ravel() if values.shape[1] == 1 else values
+        return self._predicted(X, lambda values: values.ravel() if values.shape[1] == 1 else values)
 
     @available_if(has_partial_fit)
     @_fit_context(prefer_skip_nested_validation=True)

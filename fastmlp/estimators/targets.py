@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import is_regressor
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
+from fastmlp.estimators.interchange import as_numpy
 from fastmlp.network import Data
 
 __all__ = ["Samples", "Targets", "bring_in", "check_arrays", "row_major"]
@@ -42,6 +43,7 @@ class Samples(NamedTuple):
 
 def check_arrays(estimator: Any, X: Any, y: Any, sample_weight: Any, reset: bool) -> tuple[Any, np.ndarray, Any]:
     """X, y and sample_weight as scikit-learn checks them, with its messages."""
+    X, y, sample_weight = as_numpy(X), as_numpy(y), as_numpy(sample_weight)
     numeric = {"y_numeric": True} if is_regressor(estimator) else {}
     X, y = validate_data(
         estimator,

@@ -65,7 +65,11 @@ def loss_gradient(
         elif loss == codes.CLIPPED_BINARY_CROSS_ENTROPY:
             for j in range(outputs):
                 p, y = sigmoid(z[i, j], one), target[i, j]
-                value -= y * _clipped_log(p, eps, one) + (one - y) * _clipped_log(one - p, eps, one)
+                # y a + (1-y) b would be regrouped as b + y (a-b), which loses the small a of a right answer
+                if y != zero:
+                    value -= y * _clipped_log(p, eps, one)
+                if y != one:
+                    value -= (one - y) * _clipped_log(one - p, eps, one)
                 out[i, j] = p - y
         elif loss == codes.BINARY_CROSS_ENTROPY:
             for j in range(outputs):
