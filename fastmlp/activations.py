@@ -42,17 +42,20 @@ def activation_code(name: str) -> int:
         raise InputError(f"activation={name!r} is unknown. Choose one of: {', '.join(ACTIVATIONS)}.") from None
 
 
-def output_activations(activation: str | Sequence[str], layers: int) -> list[str | None]:
+def output_activations(activation: str | Sequence[str] | None, layers: int) -> list[str | None]:
     """One activation name per layer from what a user may give.
 
     Parameters
     ----------
-    activation : str or sequence of str
-        A sequence names every layer, output included. One name is meant for the hidden layers and leaves the output
-        (None here) to the loss; in a network of one layer it is meant for that layer.
+    activation : str, sequence of str or None
+        None is "relu" for the hidden layers, and leaves the output (None here) to the loss. One name is meant for the
+        hidden layers likewise, but in a network of one layer for that layer. A sequence names every layer, output
+        included.
     layers : int
         Number of layers, the output included.
     """
+    if activation is None:
+        return [*["relu"] * (layers - 1), None]
     if isinstance(activation, str):
         activation_code(activation)
         return [activation] if layers == 1 else [*[activation] * (layers - 1), None]

@@ -54,8 +54,9 @@ class MLP:
     ----------
     sizes : sequence of int
         Inputs, hidden widths, outputs: ``[784, 128, 10]``.
-    activation : str or sequence of str
-        One name for all hidden layers, or one per layer, output included (see `fastmlp.activations`).
+    activation : str or sequence of str, optional
+        One name for all hidden layers, by default "relu", or one per layer, output included (see
+        `fastmlp.activations`). Without hidden layers one name is that of the output.
     loss : str or Loss, optional
         See `fastmlp.losses`. By default it follows from the output activation, if that is named, else from the targets
         of the first fit: class labels mean a cross entropy, real numbers the mean squared error.
@@ -90,7 +91,7 @@ class MLP:
     def __init__(
         self,
         sizes: Sequence[int],
-        activation: str | Sequence[str] = "relu",
+        activation: str | Sequence[str] | None = None,
         *,
         loss: str | Loss | None = None,
         dropout: float | Sequence[float] = 0.0,
@@ -414,7 +415,7 @@ class MLP:
             model.activations[-1] = names[-1]
             model.set_parameters(*parts)
             model.metadata = metadata
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
             raise ModelFileError(f"{os.fspath(path)!r} is not a usable fastmlp model: {error}.") from None
         return model
 

@@ -140,7 +140,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         if len(unknown):
             raise ValueError(f"y_val has classes {unknown} that are not among those of y, {self.classes_}.")
         weight = None if self.class_weight is None else compute_sample_weight(self.class_weight, y)
-        values = self._label_binarizer.transform(y)
+        values = self._label_binarizer.transform(y).astype(bool)  # the labels of an indicator may be 1 and 2
         if self.out_activation_ == "softmax":
             return Targets(values.argmax(axis=1), None, values.shape[1], weight)
         return Targets(None, values, values.shape[1], weight)

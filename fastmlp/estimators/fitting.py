@@ -23,6 +23,7 @@ from fastmlp.estimators.scoring import hold_out, validation_measure
 from fastmlp.estimators.targets import Samples, bring_in, check_arrays
 from fastmlp.history import History
 from fastmlp.network import Data
+from fastmlp.optimizers import Optimizer
 from fastmlp.trainer import Epoch, Training
 
 __all__ = ["fit", "partial_fit"]
@@ -36,6 +37,7 @@ _NOT_FINITE = (
 class OptimizerState:
     """What `partial_fit` goes on with."""
 
+    rule: Optimizer  # as it was: scikit-learn's keeps its constants, too, whatever the parameters are by now
     step: int
     epochs: int
     learning_rate: float
@@ -137,9 +139,9 @@ def _stochastic(
             "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=2
         )
     batch_size = min(200 if e.batch_size == "auto" else int(e.batch_size), n)
-    rule, keep = make_optimizer(e), keep_probabilities(e, e.n_layers_ - 2)
-    max_norm = np.inf if e.max_norm is None else float(e.max_norm)
     before: OptimizerState | None = getattr(e, "_optimizer", None) if task is None else None
+    rule, keep = before.rule if before else make_optimizer(e), keep_probabilities(e, e.n_layers_ - 2)
+    max_norm = np.inf if e.max_norm is None else float(e.max_norm)
     convergence = Convergence(
         estimator=e,
         learning_rate=before.learning_rate if before else rule.lr,
@@ -191,6 +193,7 @@ def _stochastic(
         _run(e, training, incremental=task is None)
         update = session.state.update
         e._optimizer = OptimizerState(
+            rule,
             session.state.step,
             convergence.epochs_before + e.n_iter_,
             convergence.learning_rate,
