@@ -117,13 +117,12 @@ class Engine:
         """Loss and gradients, penalties included, without dropout, of the given samples as one batch; None: of all."""
         order = np.arange(data.n_samples) if samples is None else samples
         loss, flat = self.flat_gradient(data, order)
-        flat = flat.copy()
         return Gradients(loss, self.layout.weights(flat), self.layout.biases(flat))
 
     def flat_gradient(
         self, data: Data, order: np.ndarray, values: np.ndarray | None = None
     ) -> tuple[float, np.ndarray]:
-        """The same with the gradient as one array (P,) laid out as the parameters, which the next call overwrites.
+        """The same with the gradient as one array (P,), laid out as the parameters.
 
         values (B, O) receives the values of the last layer, if the batch is no larger than a chunk.
         """
@@ -141,7 +140,8 @@ class Engine:
             if values is not None:
                 begin = net.output_at[-1]
                 values[...] = backend.to_host(net.a)[begin : begin + values.size].reshape(values.shape)
-        return loss, backend.to_host(state.update.into)
+            flat = backend.to_host(state.update.into).copy()
+        return loss, flat
 
     def _network(self, params: np.ndarray, rows: int, sparse: bool, keep: Sequence[float] | None = None) -> Network:
         names = [name or "identity" for name in self.activations]

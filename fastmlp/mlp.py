@@ -347,6 +347,16 @@ class MLP:
         out = predictions(self.loss, self.predict_proba(x))
         return out[:, 0] if out.ndim == 2 and out.shape[1] == 1 else out
 
+    def hidden_activations(self, x: Any, layer: int = -1) -> np.ndarray:
+        """Outputs (N, H) of a hidden layer; layers count from 0, or from the end."""
+        hidden = len(self.sizes) - 2
+        if not isinstance(layer, (int, np.integer)) or not -hidden <= layer < hidden:
+            raise InputError(
+                f"layer={layer!r} is none of the {hidden} hidden layers: 0 to {hidden - 1}, or -1 for the last."
+            )
+        data = Data.of(check_features(x, self.sizes[0], self.dtype), self.dtype)
+        return self._engine().raw(data, depth=int(layer) % hidden + 1)
+
     def evaluate(self, x: Any, y: Any, sample_weight: Any = None, metrics: Sequence[str] | None = None) -> dict:
         """Loss (without penalties) and metrics on given data: ``{"loss": …, "accuracy": …}``."""
         loss = self._known_loss()

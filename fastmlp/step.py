@@ -5,6 +5,9 @@ Python over a few operations `ops` (their contract: `fastmlp.backends.numpy_ops`
 allocates nothing. Every function is run by each thread of a backend's team; an operation does its thread's share and
 returns when the whole result may be read. Sums that are returned are the thread's share too.
 
+Branches may hang on the layers' activations and dropout, on whether samples are sparse, on depth and on the numbers of
+`Update`, on nothing else: by these a backend knows a run that it has prepared before.
+
 For layer l with input h (B, I), weights W (I, O) and biases b (O,):
 
     z = h W + b      a = σ(z)      δ = ∂L/∂z      ∂L/∂W = hᵀ δ      ∂L/∂b = Σ_i δ_i      δ_below = (δ Wᵀ) ∘ σ'(z_below)

@@ -20,8 +20,8 @@ from fastmlp.schedules import Schedule
 __all__ = ["Callback", "Criterion", "Epoch", "Training", "progress_bar"]
 
 # A call into compiled code cannot be interrupted, so a long epoch is run in spans of about this many multiply-adds
-# (a second or so); between spans a Ctrl-C is seen.
-_SPAN_WORK = 2e10
+# (0.1 s or so); between spans a Ctrl-C is seen, and a backend may change its number of threads.
+_SPAN_WORK = 2e9
 
 
 class Epoch(NamedTuple):

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-HEAVY = ("numba", "llvmlite", "cupy", "sklearn", "scipy", "matplotlib", "joblib", "tqdm", "safetensors")
+HEAVY = ("numba", "llvmlite", "cupy", "sklearn", "scipy", "matplotlib", "joblib", "tqdm", "safetensors", "threadpoolctl")
 
 
 @pytest.fixture

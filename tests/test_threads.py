@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from fastmlp import MLP, SGD, Adam, RMSprop
 from fastmlp.backends import numba_backend, threads
 from fastmlp.backends.numpy_ops import NumpyOps
-from fastmlp.backends.threads import TEAMS
+from fastmlp.backends.teams import TEAMS, _Teams
 
 SIZES, BATCH, CORES = [128, 64, 70, 3], 64, 4  # work for all the cores
 BLAS_THREADS = threads._BLAS.threads
@@ -45,19 +45,19 @@ def sizes(monkeypatch):
 
 
 def train(n_threads=None, backend="numba", epochs=3, network=(), **fit):
-    """Weights and biases after some epochs, in one array."""
+    """Weights and biases after some epochs, and the losses on the way, in one array."""
     random = np.random.RandomState(0)
     x, y = random.standard_normal((5 * BATCH // 2, SIZES[0])), random.randint(0, SIZES[-1], 5 * BATCH // 2)
     model = MLP(SIZES, "tanh", backend=backend, seed=0, n_threads=n_threads, **dict(network))
-    model.fit(x, y, **{"epochs": epochs, "batch_size": BATCH, "optimizer": "adam"} | fit)
-    return np.concatenate([array.ravel() for array in (*model.weights, *model.biases)])
+    history = model.fit(x, y, **{"epochs": epochs, "batch_size": BATCH, "optimizer": "adam"} | fit)
+    return np.concatenate([array.ravel() for array in (*model.weights, *model.biases)] + [history["loss"]])
 
 
 @pytest.mark.parametrize("penalised", [False, True])
 @pytest.mark.parametrize(
     "rule", [SGD(lr=0.1), SGD(lr=0.1, momentum=0.9), Adam(), RMSprop()], ids=["sgd", "momentum", "adam", "rmsprop"]
 )
-def test_weights_do_not_depend_on_the_number_of_threads(dtype, rule, penalised):
+def test_weights_and_losses_do_not_depend_on_the_number_of_threads(dtype, rule, penalised):
     network = {"dtype": dtype} | ({"l1": 1e-3, "l2": 1e-2, "dropout": 0.3} if penalised else {})
     max_norm = 0.3 if penalised else None
     one, *others = (train(n, network=network, optimizer=rule, max_norm=max_norm) for n in (1, 2, 3, 4))
@@ -170,7 +170,7 @@ def test_cores_in_use_are_left_to_other_threads(sizes, monkeypatch):
 
 
 def test_cores_that_other_processes_use_are_left_to_them_for_a_while():
-    teams = threads._Teams()
+    teams = _Teams()
     teams._judge(4, 1.0, [1e-4, 0.0, 0.19, 0.0])
     assert teams._enter(None, 8) == 4
     teams._judge(4, 1.0, [0.0, 0.0, 0.5, 0.0])
@@ -189,13 +189,15 @@ def test_threads_are_kept():
     assert {thread for thread in threading.enumerate() if thread.name == "fastmlp"} == kept
 
 
-def test_what_ran_before_is_found_for_other_data_of_the_same_network():
-    # the rows are of another dtype, then there are none: neither may leave the other without its operations
+def test_what_is_ready_for_one_kind_of_data_is_not_taken_for_another(tmp_path):
+    # arrays in files are read as they are, of any dtype; a run without rows needs no operation, the next one does
     random = np.random.RandomState(0)
     x, model = random.randint(0, 9, (6, 4)), MLP([4, 5, 3], backend="numba", seed=0)
     expected = MLP([4, 5, 3], backend="numpy", seed=0).predict_raw(x)
-    for kind in ("uint8", "float64", "float32", "uint8"):
-        np.testing.assert_allclose(model.predict_raw(x.astype(kind)), expected, rtol=1e-4, atol=1e-5)
+    for number, kind in enumerate(("uint8", "float64", "int32", "uint8")):
+        mapped = np.lib.format.open_memmap(tmp_path / f"{number}.npy", "w+", kind, x.shape)
+        mapped[...] = x
+        np.testing.assert_allclose(model.predict_raw(mapped), expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("n_threads", [None, 2])

@@ -396,3 +396,20 @@ def test_a_later_epoch_compiles_nothing():
     model.fit(*samples(), epochs=4, callbacks=[lambda epoch: counts.append(NumbaBackend.compilations())])
     model.fit(*samples(), epochs=1, callbacks=[lambda epoch: counts.append(NumbaBackend.compilations())])
     assert counts == [counts[0]] * 5
+
+
+def test_hidden_outputs_are_those_that_the_next_layer_reads(backend):
+    model, x = MLP([3, 5, 4, 2], "tanh", dtype="float64", backend=backend, seed=0), np.random.RandomState(1).randn(7, 3)
+    first = np.tanh(x @ model.weights[0] + model.biases[0])
+    second = np.tanh(first @ model.weights[1] + model.biases[1])
+    np.testing.assert_allclose(model.hidden_activations(x, 0), first, rtol=1e-13)
+    np.testing.assert_allclose(model.hidden_activations(x), second, rtol=1e-13)
+    for layer in (2, -3, "first"):
+        with pytest.raises(InputError, match="is none of the 2 hidden layers"):
+            model.hidden_activations(x, layer)
+
+
+def test_without_hidden_layers_the_output_is_left_to_the_loss():
+    assert MLP([3, 1]).activations == [None]
+    assert MLP([3, 2, 1]).activations == ["relu", None]
+    assert MLP([3, 1], "sigmoid").activations == ["sigmoid"]

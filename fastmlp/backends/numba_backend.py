@@ -17,7 +17,8 @@ from fastmlp import step
 from fastmlp.backends.base import Backend
 from fastmlp.backends.call_table import CallTable
 from fastmlp.backends.compile_cache import cached
-from fastmlp.backends.threads import TEAMS, Task, choose_threads, worth_threads
+from fastmlp.backends.teams import TEAMS, Task
+from fastmlp.backends.threads import choose_threads, worth_threads
 from fastmlp.kernels import cpu
 from fastmlp.losses import Loss
 from fastmlp.network import Network, aligned_zeros
@@ -86,7 +87,11 @@ class _Recorder:
 
 
 class NumbaBackend(Backend):
-    """Compiled for the host's CPU; nothing returns to Python between the steps of an epoch."""
+    """Compiled for the host's CPU; nothing returns to Python between the steps of an epoch.
+
+    Parameters, losses and outputs are the same, bit for bit, with any number of threads. So without an explicit
+    n_threads every run takes as many as are free at the moment.
+    """
 
     name = "numba"
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from scipy.sparse import vstack
 from sklearn import get_config
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import gen_batches
@@ -17,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from fastmlp.backends import get_backend
 from fastmlp.engine import Engine
 from fastmlp.estimators.callbacks import CallbackSupportMixin, with_callbacks
-from fastmlp.estimators.conversion import from_sklearn, to_sklearn
+from fastmlp.estimators.conversion import from_sklearn, layout_of, to_sklearn
 from fastmlp.estimators.fitting import fit
 from fastmlp.estimators.interchange import as_numpy, in_kind
 from fastmlp.estimators.parameters import CONSTRAINTS, hidden_activations
@@ -170,17 +171,20 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         dtype = dtype if dtype == np.float32 else np.dtype(np.float64)
         engine = self._engine(dtype)
         sizes, n = engine.layout.sizes, X.shape[0]
-        # the workspaces, the rows converted, an index, and what becomes of the values on the way to the answer
-        row_bytes = dtype.itemsize * (3 * sum(sizes) + sizes[0] + 6 * sizes[-1 if depth is None else depth]) + 16
-        out = np.empty(0)
+        # workspaces, for this and the last number of rows; the rows converted; values on their way to the answer
+        row_bytes = dtype.itemsize * (6 * sum(sizes) + sizes[0] + 6 * sizes[-1 if depth is None else depth]) + 16
+        out, sparse = np.empty(0), []
         for rows in gen_batches(n, max(1, int(get_config()["working_memory"] * 2**20 / row_bytes))):
             part = answer(engine.raw(Data.of(_readable(X[rows], dtype), dtype), depth))
-            if len(part) == n:
+            if part.shape[0] == n:
                 return part
+            if not isinstance(part, np.ndarray):
+                sparse.append(part)  # labels of a classifier that learned them from a sparse indicator matrix
+                continue
             if not rows.start:
                 out = np.empty((n, *part.shape[1:]), part.dtype)
             out[rows] = part
-        return out
+        return vstack(sparse, sparse[0].format) if sparse else out
 
     def _set_weights(self, layout: Layout, params: np.ndarray) -> None:
         """New weights: `coefs_` and `intercepts_` become views of params (P,)."""
@@ -190,7 +194,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
     def _own_weights(self) -> None:
         """Bring `coefs_` and `intercepts_`, whatever arrays they are, into one buffer of this estimator's own."""
         given = [*self.coefs_, *self.intercepts_]
-        layout = self._layout()
+        layout = layout_of(self)
         params = aligned_zeros(layout.n_params, np.result_type(*given))
         _fill([*layout.weights(params), *layout.biases(params)], given)
         self._set_weights(layout, params)
@@ -200,12 +204,9 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         if "coefs_" in state:
             self._own_weights()  # so that nothing is shared with what was copied, and predictions copy nothing
 
-    def _layout(self) -> Layout:
-        return Layout.of([len(self.coefs_[0]), *(w.shape[1] for w in self.coefs_)])
-
     def _engine(self, dtype: np.dtype, show: bool = False) -> Engine:
         """An engine of the fitted weights with arithmetic in `dtype`; show: `coefs_` becomes what it trains."""
-        layout, given = self._layout(), [*self.coefs_, *self.intercepts_]
+        layout, given = layout_of(self), [*self.coefs_, *self.intercepts_]
         kept = _RUNNING.setdefault(self, {})
         running = kept.get(dtype)
         if running is None or running.params.size != layout.n_params or not _same(layout, running.params, given):

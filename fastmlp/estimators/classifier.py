@@ -171,6 +171,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         p = self.predict_proba(as_numpy(X))
         return np.log(p, out=p)
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Accuracy of `predict` on X (N, I) and y (N,) or (N, C)."""
+        return super().score(as_numpy(X), as_numpy(y), as_numpy(sample_weight))
+
     @available_if(has_partial_fit)
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> MLPClassifier:

@@ -15,8 +15,9 @@ from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOpti
 from fastmlp.estimators.fitting import OptimizerState
 from fastmlp.estimators.parameters import hidden_activations, hidden_sizes
 from fastmlp.network import Layout, aligned_zeros
+from fastmlp.optimizers import SGD, Adam
 
-__all__ = ["from_sklearn", "to_sklearn"]
+__all__ = ["from_sklearn", "layout_of", "to_sklearn"]
 
 # ours by its name in scikit-learn
 _ACTIVATIONS = {"identity": "identity", "sigmoid": "logistic", "tanh": "tanh", "relu": "relu"}
@@ -104,38 +105,38 @@ def _fitted(e: Any) -> dict[str, Any]:
     return public | {name: vars(e)[name] for name in _PRIVATE if name in vars(e)}
 
 
-def _layout(e: Any) -> Layout:
+def layout_of(e: Any) -> Layout:
+    """Where the weights of a fitted estimator, ours or scikit-learn's, would lie in one buffer."""
     return Layout.of([len(e.coefs_[0]), *(w.shape[1] for w in e.coefs_)])
 
 
 def _give_optimizer(e: Any, theirs: Any) -> None:
     """scikit-learn's optimizer in the state of ours."""
-    if not hasattr(e, "_optimizer") or e.solver not in ("sgd", "adam"):
+    state: OptimizerState | None = getattr(e, "_optimizer", None)
+    if state is None or type(state.rule) not in (SGD, Adam):
         return
-    state, layout, params = e._optimizer, _layout(e), [*theirs.coefs_, *theirs.intercepts_]
-    first, second = (
+    layout, params = layout_of(e), [*theirs.coefs_, *theirs.intercepts_]
+    rule: Any = state.rule
+    moments = [
         [array.copy() for array in (*layout.weights(flat), *layout.biases(flat))] if flat.size else None
         for flat in state.moments
-    )
-    if e.solver == "sgd":
-        rate, power = e.learning_rate_init, e.power_t
-        optimizer = SGDOptimizer(params, rate, theirs.learning_rate, e.momentum, e.nesterovs_momentum, power)
+    ]
+    optimizer: Any
+    if isinstance(rule, SGD):
+        optimizer = SGDOptimizer(params, rule.lr, theirs.learning_rate, rule.momentum, rule.nesterov, e.power_t)
         optimizer.learning_rate = state.learning_rate
-        if first and not second:  # without momentum there is no velocity
-            optimizer.velocities = first
+        optimizer.velocities = moments[0] or optimizer.velocities  # none without momentum
     else:
-        optimizer = AdamOptimizer(params, e.learning_rate_init, e.beta_1, e.beta_2, e.epsilon)
-        if first and second:
-            optimizer.t, optimizer.ms, optimizer.vs = state.step, first, second
-        if optimizer.t:
-            corrections = np.sqrt(1 - e.beta_2**optimizer.t) / (1 - e.beta_1**optimizer.t)
-            optimizer.learning_rate = e.learning_rate_init * corrections
+        optimizer = AdamOptimizer(params, rule.lr, rule.beta1, rule.beta2, rule.epsilon)
+        optimizer.t, (optimizer.ms, optimizer.vs) = state.step, moments
+        corrections = np.sqrt(1 - rule.beta2**state.step) / (1 - rule.beta1**state.step)
+        optimizer.learning_rate = rule.lr * corrections
     theirs._optimizer = optimizer
 
 
 def _take_optimizer(theirs: Any) -> OptimizerState:
     """Our state of scikit-learn's optimizer."""
-    its, layout, dtype = theirs._optimizer, _layout(theirs), theirs.coefs_[0].dtype
+    its, layout, dtype = theirs._optimizer, layout_of(theirs), theirs.coefs_[0].dtype
 
     def flat(arrays: list[np.ndarray]) -> np.ndarray:
         whole = aligned_zeros(layout.n_params, dtype)
@@ -143,11 +144,14 @@ def _take_optimizer(theirs: Any) -> OptimizerState:
             view[...] = array
         return whole
 
-    none, epochs = np.zeros(0, dtype), len(theirs.loss_curve_)
+    epochs = len(theirs.loss_curve_)
     if isinstance(its, AdamOptimizer):
-        return OptimizerState(its.t, epochs, its.learning_rate_init, (flat(its.ms), flat(its.vs)))
-    moments = (flat(its.velocities) if its.momentum else none, none)
-    return OptimizerState(0, epochs, its.learning_rate, moments)
+        rule = Adam(its.learning_rate_init, its.beta_1, its.beta_2, its.epsilon, epsilon_hat=True)
+        return OptimizerState(rule, its.t, epochs, its.learning_rate_init, (flat(its.ms), flat(its.vs)))
+    none = np.zeros(0, dtype)
+    velocities = flat(its.velocities) if its.momentum else none
+    sgd = SGD(its.learning_rate_init, momentum=its.momentum, nesterov=bool(its.nesterov))
+    return OptimizerState(sgd, 0, epochs, its.learning_rate, (velocities, none))
 
 
 def _carry_requests(old: Any, new: Any) -> None:

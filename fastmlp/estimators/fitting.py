@@ -85,8 +85,10 @@ def _begin(
     X, y, sample_weight = check_arrays(e, X, y, sample_weight, reset=fresh)
     e._learn_classes(y, incremental)
     targets = e._encode(y)
+    if not fresh and targets.n_outputs != e.n_outputs_:
+        raise ValueError(f"y has {targets.n_outputs} outputs, but {type(e).__name__} was fitted to {e.n_outputs_}.")
     e._random_state = random = check_random_state(e.random_state)
-    # L-BFGS computes in float64 whatever X is, as in scikit-learn: line searches need the digits
+    # L-BFGS computes in float64 whatever X is: line searches need the digits
     wanted = X.dtype if e.dtype == "auto" else np.dtype(e.dtype)
     dtype = np.dtype(np.float64) if e.solver == "lbfgs" else wanted if fresh else e.coefs_[0].dtype
     samples = bring_in(X, y, sample_weight, targets, dtype)

@@ -26,7 +26,10 @@ def as_numpy(array: Any) -> Any:
     if isinstance(array, np.ndarray) or not (hasattr(array, "__dlpack__") and hasattr(array, "__dlpack_device__")):
         return array
     if array.__dlpack_device__()[0] in _HOST:
-        return np.from_dlpack(array)
+        try:
+            return np.from_dlpack(array)
+        except (BufferError, RuntimeError) as error:  # a tensor with a gradient, or of bfloat16
+            raise TypeError(f"This {type(array).__name__} cannot become a NumPy array: {error}") from error
     for to_host in ("get", "cpu"):  # CuPy's and PyTorch's; older versions of both cannot export to another device
         if hasattr(array, to_host):
             return as_numpy(getattr(array, to_host)())
@@ -46,8 +49,8 @@ def in_kind(method: Callable) -> Callable:
 def _like(X: Any, answer: np.ndarray) -> Any:
     if isinstance(X, np.ndarray) or not hasattr(X, "__dlpack__") or not get_config().get("array_api_dispatch"):
         return answer
-    if answer.dtype.kind not in "biuf":
-        return answer  # only NumPy has arrays of strings and objects
+    if not isinstance(answer, np.ndarray) or answer.dtype.kind not in "biuf":
+        return answer  # sparse labels; and only NumPy has arrays of strings and objects
     from sklearn.utils._array_api import get_namespace_and_device
 
     xp, _, device = get_namespace_and_device(X)

@@ -15,7 +15,7 @@ from sklearn.utils.validation import column_or_1d
 from fastmlp.estimators.base import BaseMLP, has_partial_fit
 from fastmlp.estimators.documentation import documented
 from fastmlp.estimators.fitting import partial_fit
-from fastmlp.estimators.interchange import in_kind
+from fastmlp.estimators.interchange import as_numpy, in_kind
 from fastmlp.estimators.parameters import CONSTRAINTS, REGRESSION_LOSSES, regression_loss
 from fastmlp.estimators.targets import Targets
 from fastmlp.losses import Loss
@@ -134,6 +134,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def predict(self, X: Any) -> np.ndarray:
         """Values (N,), or (N, O) of several outputs, for X (N, I)."""
         return self._predicted(X, lambda values: values.ravel() if values.shape[1] == 1 else values)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """R² of `predict` on X (N, I) and y (N,) or (N, O)."""
+        return super().score(as_numpy(X), as_numpy(y), as_numpy(sample_weight))
 
     @available_if(has_partial_fit)
     @_fit_context(prefer_skip_nested_validation=True)
