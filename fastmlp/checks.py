@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastmlp.errors import InputError
+from fastmlp.interchange import as_numpy
 from fastmlp.losses import Loss
 
 __all__ = [
@@ -233,6 +234,7 @@ def check_seed(seed: Any) -> np.random.RandomState:
 
 def _as_array(values: Any, name: str) -> np.ndarray:
     try:
+        values = as_numpy(values)
         array = values if isinstance(values, np.ndarray) else np.asarray(values)
         return array.astype(np.float64) if array.dtype == object else array
     except (TypeError, ValueError, OverflowError) as error:

@@ -170,7 +170,9 @@ class Engine:
         """
         key = (*key, *self.activations, self.loss, self.backend.name, self.n_threads, *self._objective().values())
         last_key, session = self.sessions.pop(kind, (None, None))
-        session = session if last_key == key else build()
+        if last_key != key:
+            session = None  # its memory is free before the next one's is taken
+            session = build()
         yield session
         self.sessions[kind] = key, session
 

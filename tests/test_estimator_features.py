@@ -11,7 +11,7 @@ from fastmlp import SGD, Adam, AdamW, InputError, MLPClassifier, MLPRegressor, R
 from fastmlp.activations import ACTIVATIONS
 from fastmlp.estimators.parameters import REGRESSION_LOSSES
 from fastmlp.losses import custom_loss, huber, quantile
-from fastmlp.schedules import SCHEDULES, Cosine, OneCycle, Step, WarmUp
+from fastmlp.schedules import SCHEDULES, Cosine, OneCycle, ReduceOnPlateau, Step, WarmUp
 
 pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer. Maximum iterations")
 
@@ -121,6 +121,13 @@ def test_class_weight_of_partial_fit():
         make(LABELS, class_weight="balanced").partial_fit(X, LABELS, classes=classes)
 
 
+def test_class_weights_of_several_labels():
+    given = [{0: 1, 1: 2}, {0: 3, 1: 0.5}, {0: 1, 1: 1}]
+    by_hand = np.prod([np.where(MANY[:, i], w[1], w[0]) for i, w in enumerate(given)], axis=0)
+    found = make(MANY, class_weight=given).fit(X, MANY)
+    assert_same(found, make(MANY).fit(X, MANY, sample_weight=by_hand), 0)
+
+
 # -------------------------------------------------------------------------------------------------------- validation
 
 
@@ -208,6 +215,33 @@ def test_a_scorer_for_the_regressor():
     ).fit(X[TRAIN], VALUES[TRAIN], X_val=X[HELD], y_val=VALUES[HELD])  # fmt: skip
     expected = -np.abs(found.predict(X[HELD]) - VALUES[HELD]).mean()
     assert found.best_validation_score_ == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [({}, {"early_stopping": True}), ({"early_stopping": True}, {}), ({"solver": "lbfgs", "tol": 1.0}, {})],
+    ids=str,
+)
+def test_a_warm_start_of_another_kind(first, then):
+    """Curves go on, or begin where there are none."""
+    model = make(LABELS, warm_start=True, **first).fit(X, LABELS)
+    epochs = len(getattr(model, "loss_curve_", []))
+    model.set_params(solver="adam", early_stopping=False, n_iter_no_change=4, tol=0).set_params(**then)
+    model.fit(X[TRAIN], LABELS[TRAIN], X_val=X[HELD], y_val=LABELS[HELD])
+    assert model.n_iter_ == 6
+    assert len(model.loss_curve_) == epochs + 6
+    assert (
+        len(model.validation_scores_)
+        == len(model.validation_loss_curve_)
+        == 6 + (6 if first.get("early_stopping") else 0)
+    )
+    assert (model.best_loss_ is None) == model.early_stopping
+
+
+def test_a_new_fit_forgets_the_best_epoch():
+    model = make(LABELS, early_stopping=True).fit(X, LABELS).set_params(early_stopping=False).fit(X, LABELS)
+    assert model.validation_scores_ is model.validation_loss_curve_ is None
+    assert not hasattr(model, "best_epoch_")
 
 
 # ---------------------------------------------------------------------------------------------- architecture and loss
@@ -388,6 +422,20 @@ def test_a_schedule_goes_on_in_partial_fit(backend):
     assert_same(at_once, bit_by_bit, 1e-12)
 
 
+def test_a_schedule_hears_of_the_losses_of_partial_fits(backend):
+    model = make(LABELS, backend=backend, solver="sgd", learning_rate=ReduceOnPlateau(0.1, 1, 0.99))
+    rates = []
+    for _ in range(3):
+        model.partial_fit(X, LABELS, classes=[0, 1, 2])
+        rates.append(model.learning_rate.rates(1.0, 0, 1, 1, model.loss_curve_)[0])
+    assert_allclose(rates, [1, 0.1, 0.01])
+    at_once = make(LABELS, backend=backend, solver="sgd", shuffle=False, learning_rate=model.learning_rate)
+    bit_by_bit = make(LABELS, backend=backend, solver="sgd", shuffle=False, learning_rate=model.learning_rate)
+    for _ in range(SETTINGS["max_iter"]):
+        bit_by_bit.partial_fit(X, LABELS, classes=[0, 1, 2])
+    assert_same(at_once.fit(X, LABELS), bit_by_bit, 1e-12)
+
+
 # ------------------------------------------------------------------------------------------- penalties, beginnings
 
 
@@ -479,13 +527,12 @@ def test_dtype(backend):
     "parameters", [{}, {"dropout": 0.3, "solver": "sgd"}, {"solver": "lbfgs", "tol": 1.0}], ids=str
 )
 def test_threads(backend, parameters):
-    one, two = (make(OUTPUTS, backend=backend, **parameters | {"n_threads": n}) for n in (1, 2))
-    for model in (one, two):
+    one, two, again = (make(OUTPUTS, backend=backend, **parameters).set_params(n_threads=n) for n in (1, 2, 2))
+    for model in (one, two, again):
         model.fit(X, OUTPUTS)
-    for a, b in zip(one.coefs_, two.coefs_, strict=True):
+    for a, b, c in zip(one.coefs_, two.coefs_, again.coefs_, strict=True):
         assert_allclose(a, b, rtol=0, atol=1e-9)
-    assert_array_equal(two.coefs_[0], make(OUTPUTS, **parameters, backend=backend).set_params(n_threads=2).fit(
-        X, OUTPUTS).coefs_[0])  # fmt: skip
+        assert_array_equal(b, c)
 
 
 @pytest.mark.parametrize("kind", [sparse.csr_array, sparse.csc_matrix])
@@ -507,6 +554,11 @@ WRONG = [
     ({"activation": ["relu", "swish"]}, LABELS, "a list with one name for each of the 2 hidden layers, among"),
     ({"backend": "gpu"}, LABELS, "'backend' parameter of MLPClassifier must be .*numba"),
     ({"class_weight": "even"}, LABELS, "'class_weight' parameter of MLPClassifier must be .*'balanced'"),
+    ({"activation": [["relu"], "tanh"]}, LABELS, "a list with one name for each of the 2 hidden layers"),
+    ({"dropout": ["half", 0]}, LABELS, "a list with one for each of the 2 hidden layers"),
+    ({"learning_rate": Cosine}, LABELS, r"or an instance such as Cosine\(\)"),
+    ({"callbacks": [3]}, LABELS, r"callbacks=\[3\] must be a list of functions"),
+    ({"class_weight": {0: -1}}, LABELS, r"class_weight=\{0: -1\} has negative weights"),
     ({"class_weight": {7: 1}}, LABELS, r"not in class_weight"),
     ({"coefs_init": [np.ones((6, 8))]}, LABELS, r"coefs_init has arrays of shapes \[\(6, 8\)\], but the network takes"),
     ({"coefs_init": "zeros"}, LABELS, "'coefs_init' parameter of MLPClassifier must be"),
@@ -541,6 +593,7 @@ def test_wrong_parameters(parameters, y, message):
     ("given", "message"),
     [
         ({"y_val": LABELS}, "y_val is given without X_val"),
+        ({"sample_weight_val": WEIGHTS}, "sample_weight_val is given without X_val"),
         ({"X_val": X}, "requires y to be passed"),
         ({"X_val": X[:, :3], "y_val": LABELS}, "X has 3 features, but MLPClassifier is expecting 6"),
         ({"X_val": X[:5], "y_val": LABELS}, "inconsistent numbers of samples"),
@@ -552,6 +605,11 @@ def test_wrong_parameters(parameters, y, message):
 def test_wrong_validation_data(given, message):
     with pytest.raises(ValueError, match=message):
         make(LABELS).fit(X, LABELS, **given)
+
+
+def test_validation_targets_of_another_width():
+    with pytest.raises(ValueError, match="y_val has 2 columns, but y has 3"):
+        make(OUTPUTS).fit(X, OUTPUTS, X_val=X, y_val=OUTPUTS[:, :2])
 
 
 @pytest.mark.parametrize("layer", [2, -3, 0.5, "last"])

@@ -6,6 +6,17 @@ import sys
 import pytest
 
 HEAVY = ("numba", "llvmlite", "cupy", "sklearn", "scipy", "matplotlib", "joblib", "tqdm", "safetensors", "threadpoolctl")
+    "numba",
+    "llvmlite",
+    "cupy",
+    "sklearn",
+    "scipy",
+    "matplotlib",
+    "joblib",
+    "tqdm",
+    "safetensors",
+    "threadpoolctl",
+)
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ SINCE = {  # versions of scikit-learn
     "Poisson": "1.7",
     "refusal of a single validation sample": "1.7",
     "sums divided at the end": "1.7",  # means before, whose last digit a line search amplifies
-    "early stopping on strings": "1.9",  # a TypeError before, of np.isfinite
+    "early stopping on strings": "1.9",  # a TypeError before, of np.isnan
     "refusal of zero weights": "1.9",
 }
 
@@ -235,7 +235,7 @@ def assert_same_draws(found, expected):
 LBFGS_FACTORS = {name: FACTORS[name] for name in ("activation", "alpha", "hidden", "seed", "target", "weights")}
 # A line search amplifies the last digit: after 60 iterations scikit-learn may be 1e-2 from itself if each entry of X
 # moves by an ulp, or if its rows come in another order. Of 288 runs those of Numba were closer than the furthest of
-# five such runs in all but 6, and at most 7 times as far; those of NumPy were the same to the last bit.
+# five such runs in all but 7, and at most 7 times as far; those of NumPy were the same to the last bit.
 NEIGHBOURS = 4
 AS_FAR = 30
 

@@ -12,7 +12,6 @@ import numpy as np
 from scipy.sparse import vstack
 from sklearn import get_config
 from sklearn.base import BaseEstimator, _fit_context
-from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastmlp.backends import get_backend
@@ -20,9 +19,10 @@ from fastmlp.engine import Engine
 from fastmlp.estimators.callbacks import CallbackSupportMixin, with_callbacks
 from fastmlp.estimators.conversion import from_sklearn, layout_of, to_sklearn
 from fastmlp.estimators.fitting import fit
-from fastmlp.estimators.interchange import as_numpy, in_kind
+from fastmlp.estimators.interchange import in_kind
 from fastmlp.estimators.parameters import CONSTRAINTS, hidden_activations
 from fastmlp.estimators.targets import Targets
+from fastmlp.interchange import as_numpy
 from fastmlp.losses import Loss, apply_link
 from fastmlp.network import Data, Layout, aligned_zeros
 
@@ -34,7 +34,8 @@ class _Running:
     """What an estimator's arithmetic in one dtype needs."""
 
     params: np.ndarray  # (P,)
-    shown: bool = False  # whether `coefs_` has shown it: then users may hold its arrays, and only a fit may write to it
+    shown: list[np.ndarray] = field(default_factory=list)  # its views in `coefs_` and `intercepts_`, if any: users may
+    # hold them, so only a fit may write to it
     sessions: dict = field(default_factory=dict)
 
 
@@ -159,7 +160,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _predicted(self, X: Any, answer: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         """The answers made of predicted values (n, O), probabilities of a classifier, some rows at a time."""
-        check_is_fitted(self)
+        check_is_fitted(self)  # the loss of a classifier hangs on what it was fitted to
         link = self._loss().link
         return self._by_rows(X, lambda values: answer(apply_link(link, values)))
 
@@ -173,23 +174,30 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         sizes, n = engine.layout.sizes, X.shape[0]
         # workspaces, for this and the last number of rows; the rows converted; values on their way to the answer
         row_bytes = dtype.itemsize * (6 * sum(sizes) + sizes[0] + 6 * sizes[-1 if depth is None else depth]) + 16
-        out, sparse = np.empty(0), []
-        for rows in gen_batches(n, max(1, int(get_config()["working_memory"] * 2**20 / row_bytes))):
+        out, sparse = np.empty(0), list[Any]()
+        step = max(1, int(get_config()["working_memory"] * 2**20 / row_bytes))
+        for start in range(0, n, step):
+            rows = slice(start, start + step)
             part = answer(engine.raw(Data.of(_readable(X[rows], dtype), dtype), depth))
             if part.shape[0] == n:
                 return part
             if not isinstance(part, np.ndarray):
                 sparse.append(part)  # labels of a classifier that learned them from a sparse indicator matrix
                 continue
-            if not rows.start:
+            if not start:
                 out = np.empty((n, *part.shape[1:]), part.dtype)
             out[rows] = part
         return vstack(sparse, sparse[0].format) if sparse else out
 
     def _set_weights(self, layout: Layout, params: np.ndarray) -> None:
         """New weights: `coefs_` and `intercepts_` become views of params (P,)."""
-        _RUNNING[self] = {params.dtype: _Running(params, shown=True)}
-        self.coefs_, self.intercepts_ = layout.weights(params), layout.biases(params)
+        running = _Running(params)
+        _RUNNING[self] = {params.dtype: running}
+        self._show(layout, running)
+
+    def _show(self, layout: Layout, running: _Running) -> None:
+        self.coefs_, self.intercepts_ = layout.weights(running.params), layout.biases(running.params)
+        running.shown = [*self.coefs_, *self.intercepts_]
 
     def _own_weights(self) -> None:
         """Bring `coefs_` and `intercepts_`, whatever arrays they are, into one buffer of this estimator's own."""
@@ -209,20 +217,18 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         layout, given = layout_of(self), [*self.coefs_, *self.intercepts_]
         kept = _RUNNING.setdefault(self, {})
         running = kept.get(dtype)
-        if running is None or running.params.size != layout.n_params or not _same(layout, running.params, given):
+        if running is None or list(map(id, running.shown)) != list(map(id, given)):
+            # given by the user, or of another dtype
             if running is None or running.shown or running.params.size != layout.n_params:
                 running = kept[dtype] = _Running(aligned_zeros(layout.n_params, dtype))
-            # unpickled, given by the user, or of another dtype
             _fill([*layout.weights(running.params), *layout.biases(running.params)], given)
-        params = running.params
         if show:
-            running.shown = True
-            self.coefs_, self.intercepts_ = layout.weights(params), layout.biases(params)
+            self._show(layout, running)
         return Engine(
             layout=layout,
             activations=[*hidden_activations(self, len(self.coefs_) - 1), None],
             loss=self._loss(),
-            params=params,
+            params=running.params,
             backend=get_backend(self.backend),
             n_threads=self.n_threads,
             l1=float(self.l1),
@@ -235,15 +241,6 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-
-def _same(layout: Layout, params: np.ndarray, given: Sequence[np.ndarray]) -> bool:
-    """Whether the given arrays are the very views of params (P,)."""
-    views = (*layout.weights(params), *layout.biases(params))
-    return all(
-        view.dtype == array.dtype and view.strides == array.strides and view.ctypes.data == array.ctypes.data
-        for view, array in zip(views, given, strict=True)
-    )
 
 
 def _fill(views: Sequence[np.ndarray], given: Sequence[np.ndarray]) -> None:

@@ -17,9 +17,10 @@ from sklearn.utils.validation import column_or_1d
 from fastmlp.estimators.base import BaseMLP, has_partial_fit
 from fastmlp.estimators.documentation import documented
 from fastmlp.estimators.fitting import partial_fit
-from fastmlp.estimators.interchange import as_numpy, in_kind
+from fastmlp.estimators.interchange import in_kind
 from fastmlp.estimators.parameters import CONSTRAINTS
 from fastmlp.estimators.targets import Targets
+from fastmlp.interchange import as_numpy
 from fastmlp.kernels import codes
 from fastmlp.losses import Loss
 
@@ -42,8 +43,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     ----------
     {architecture}
     {parameters}
-    class_weight : dict or 'balanced', default=None
-        Weight of each class; 'balanced' is N / (C count). Multiplied with the sample weights.
+    class_weight : dict, list of dict or 'balanced', default=None
+        Weight of each class; 'balanced' is N / (C count). Multiplied with the sample weights. A list has a dict for
+        each column of an indicator matrix, whose weights are multiplied.
     {regularisation}
 
     Attributes
@@ -64,7 +66,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
         **CONSTRAINTS,
-        "class_weight": [dict, StrOptions({"balanced"}), None],
+        "class_weight": [dict, list, StrOptions({"balanced"}), None],
     }
     loss = "log_loss"
 
@@ -140,6 +142,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         if len(unknown):
             raise ValueError(f"y_val has classes {unknown} that are not among those of y, {self.classes_}.")
         weight = None if self.class_weight is None else compute_sample_weight(self.class_weight, y)
+        if weight is not None and weight.min() < 0:
+            raise ValueError(f"class_weight={self.class_weight!r} has negative weights.")
         values = self._label_binarizer.transform(y).astype(bool)  # the labels of an indicator may be 1 and 2
         if self.out_activation_ == "softmax":
             return Targets(values.argmax(axis=1), None, values.shape[1], weight)

@@ -36,7 +36,8 @@ class Convergence:
     def rates(self, lr: float, epoch: int, epochs: int, steps: int, losses: Sequence[float]) -> np.ndarray:
         if self.schedule is None:
             return np.full(steps, self.learning_rate)
-        epoch += self.epochs_before
+        if self.epochs_before:  # `partial_fit`
+            epoch, losses = epoch + self.epochs_before, self.estimator.loss_curve_[-self.epochs_before :]
         return self.schedule.rates(lr, epoch, max(self.estimator.max_iter, epoch + 1), steps, losses)
 
     def observe(self, epoch: int, row: Mapping[str, Any], params: np.ndarray) -> str | None:

@@ -111,7 +111,7 @@ _ATTRIBUTES = """
     best_validation_score_ : float or None
         Best of the scores.
     best_epoch_ : int
-        Its 1-based epoch.
+        1-based epoch of the best score.
 """
 
 

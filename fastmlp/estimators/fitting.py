@@ -48,14 +48,20 @@ def fit(e: Any, X: Any, y: Any, sample_weight: Any, validation: tuple[Any, Any, 
     """All of `fit`; validation is (X, y, sample_weight), each may be None. Returns the estimator."""
     fresh = not (e.warm_start and hasattr(e, "coefs_"))
     random, samples, engine = _begin(e, X, y, sample_weight, fresh, incremental=False)
-    if fresh and e.solver != "lbfgs":
-        begin_curves(e, validates=e.early_stopping or validation[0] is not None)
+    if not all(map(callable, e.callbacks or ())):
+        raise ValueError(f"callbacks={e.callbacks!r} must be a list of functions.")
+    if e.solver != "lbfgs":
+        begin_curves(e, e.early_stopping or validation[0] is not None, fresh)
     own = None
     if validation[0] is not None:
         arrays = check_arrays(e, *validation, reset=False)
-        own = bring_in(*arrays, e._encode(arrays[1]), engine.params.dtype)
-    elif validation[1] is not None:
-        raise ValueError("y_val is given without X_val. Give both, or neither.")
+        targets = e._encode(arrays[1])
+        if targets.n_outputs != e.n_outputs_:
+            raise ValueError(f"y_val has {targets.n_outputs} columns, but y has {e.n_outputs_}.")
+        own = bring_in(*arrays, targets, engine.params.dtype)
+    elif any(given is not None for given in validation[1:]):
+        name = "sample_weight_val" if validation[1] is None else "y_val"
+        raise ValueError(f"{name} is given without X_val. Give both, or neither.")
     task = FitTask(e, e.max_iter, X, y, sample_weight)
     if e.solver == "lbfgs":
         _lbfgs(e, engine, samples, task)
@@ -71,8 +77,7 @@ def partial_fit(e: Any, X: Any, y: Any, sample_weight: Any) -> Any:
         raise ValueError("partial_fit does not support early_stopping=True")
     fresh = not hasattr(e, "coefs_")
     random, samples, engine = _begin(e, X, y, sample_weight, fresh, incremental=True)
-    if fresh:
-        begin_curves(e, validates=False)
+    begin_curves(e, False, fresh)
     _stochastic(e, engine, samples, random, None, None)
     return _finite(e)
 

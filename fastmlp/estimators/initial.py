@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fastmlp.estimators.parameters import hidden_activations
 from fastmlp.network import Layout, aligned_zeros
 
 __all__ = ["begin_curves", "initialize"]
@@ -22,9 +23,8 @@ def initialize(e: Any, sizes: Sequence[int], dtype: np.dtype, random: np.random.
     layout = Layout.of(sizes)
     params = aligned_zeros(layout.n_params, dtype)
     weights, biases = layout.weights(params), layout.biases(params)
-    factor = 2.0 if e.activation == "logistic" else 6.0
-    for w, b in zip(weights, biases, strict=True):
-        bound = np.sqrt(factor / sum(w.shape))
+    for w, b, activation in zip(weights, biases, _activations(e, len(weights)), strict=True):
+        bound = np.sqrt((2.0 if activation == "sigmoid" else 6.0) / sum(w.shape))
         w[...] = random.uniform(-bound, bound, w.shape)
         b[...] = random.uniform(-bound, bound, b.shape)
     _replace("coefs_init", e.coefs_init, weights)
@@ -34,13 +34,28 @@ def initialize(e: Any, sizes: Sequence[int], dtype: np.dtype, random: np.random.
     e.n_iter_, e.t_, e.n_layers_ = 0, 0, len(sizes)
 
 
-def begin_curves(e: Any, validates: bool) -> None:
-    """Curves without an entry, for the stochastic solvers; those of validation are None if there is none."""
-    e.loss_curve_, e._no_improvement_count = [], 0
-    e.best_loss_ = None if e.early_stopping else np.inf
-    e.validation_scores_ = [] if validates else None
-    e.validation_loss_curve_ = [] if validates else None
-    e.best_validation_score_ = -np.inf if validates else None
+def begin_curves(e: Any, validates: bool, fresh: bool) -> None:
+    """Curves for the stochastic solvers to go on with: without an entry if `fresh`, or if there are none yet.
+
+    Those of validation are None as long as there is none.
+    """
+    known = {} if fresh else vars(e)
+    e.loss_curve_, e._no_improvement_count = known.get("loss_curve_", []), known.get("_no_improvement_count", 0)
+    best = known.get("best_loss_")
+    e.best_loss_ = None if e.early_stopping else np.inf if best is None else best
+    beginnings = {"validation_scores_": [], "validation_loss_curve_": [], "best_validation_score_": -np.inf}
+    for name, beginning in beginnings.items():
+        setattr(e, name, beginning if validates and known.get(name) is None else known.get(name))
+    if fresh:
+        e.__dict__.pop("best_epoch_", None)
+
+
+def _activations(e: Any, layers: int) -> list[str]:
+    """Of each layer; the output layer starts as the last hidden one does."""
+    if isinstance(e.activation, str):
+        return hidden_activations(e, layers)
+    hidden = hidden_activations(e, layers - 1)
+    return [*hidden, *hidden[-1:]] or ["identity"]
 
 
 def _replace(name: str, given: Any, views: Sequence[np.ndarray]) -> None:

@@ -13,7 +13,7 @@ from fastmlp.backends import BACKENDS
 from fastmlp.kernels import codes
 from fastmlp.losses import LOSSES, Loss, get_loss, huber, quantile
 from fastmlp.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
-from fastmlp.schedules import SCHEDULES, Schedule
+from fastmlp.schedules import SCHEDULES, Schedule, get_schedule
 
 __all__ = [
     "CONSTRAINTS",
@@ -83,7 +83,7 @@ def hidden_activations(estimator: Any, layers: int) -> list[str]:
     """An activation name, in the words of `fastmlp.activations`, for each of the hidden layers."""
     given = estimator.activation
     names = [given] * layers if isinstance(given, str) else list(given)
-    known = [_ALIASES.get(name, name) for name in names]
+    known: list[Any] = [_ALIASES.get(name, name) if isinstance(name, str) else None for name in names]
     if len(known) != layers or not all(name in ACTIVATIONS for name in known):
         raise ValueError(
             f"activation={given!r} must be one name, or a list with one name for each of the {layers} hidden layers, "
@@ -96,7 +96,7 @@ def keep_probabilities(estimator: Any, layers: int) -> tuple[float, ...] | None:
     """Probability that an output survives dropout, per layer with the output layer; None without dropout."""
     given = estimator.dropout
     rates: list[Any] = [given] * layers if np.isscalar(given) else list(given)
-    if len(rates) != layers or not all(0 <= p < 1 for p in rates):
+    if len(rates) != layers or not all(isinstance(p, (int, float, np.floating)) and 0 <= p < 1 for p in rates):
         raise ValueError(
             f"dropout={given!r} must be a number in [0, 1), or a list with one for each of the {layers} hidden layers."
         )
@@ -120,7 +120,7 @@ def own_schedule(estimator: Any) -> Schedule | None:
     """A schedule of ours, or None for scikit-learn's three."""
     given = estimator.learning_rate
     if not isinstance(given, str):
-        return given
+        return get_schedule(given)
     return None if given in ("constant", "invscaling", "adaptive") else SCHEDULES[given]()
 
 

@@ -15,9 +15,10 @@ from sklearn.utils.validation import column_or_1d
 from fastmlp.estimators.base import BaseMLP, has_partial_fit
 from fastmlp.estimators.documentation import documented
 from fastmlp.estimators.fitting import partial_fit
-from fastmlp.estimators.interchange import as_numpy, in_kind
+from fastmlp.estimators.interchange import in_kind
 from fastmlp.estimators.parameters import CONSTRAINTS, REGRESSION_LOSSES, regression_loss
 from fastmlp.estimators.targets import Targets
+from fastmlp.interchange import as_numpy
 from fastmlp.losses import Loss
 
 __all__ = ["MLPRegressor"]

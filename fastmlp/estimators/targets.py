@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import is_regressor
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from fastmlp.estimators.interchange import as_numpy
+from fastmlp.interchange import as_numpy
 from fastmlp.network import Data
 
 __all__ = ["Samples", "Targets", "bring_in", "check_arrays", "row_major"]
