@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.optimize import _check_optimize_result
@@ -46,6 +47,7 @@ class OptimizerState:
 
 def fit(e: Any, X: Any, y: Any, sample_weight: Any, validation: tuple[Any, Any, Any]) -> Any:
     """All of `fit`; validation is (X, y, sample_weight), each may be None. Returns the estimator."""
+    _check_solver(e, validation)
     fresh = not (e.warm_start and hasattr(e, "coefs_"))
     random, samples, engine = _begin(e, X, y, sample_weight, fresh, incremental=False)
     if not all(map(callable, e.callbacks or ())):
@@ -80,6 +82,14 @@ def partial_fit(e: Any, X: Any, y: Any, sample_weight: Any) -> Any:
     begin_curves(e, False, fresh)
     _stochastic(e, engine, samples, random, None, None)
     return _finite(e)
+
+
+def _check_solver(e: Any, validation: tuple[Any, Any, Any]) -> None:
+    used = {"dropout": np.any(e.dropout), "max_norm": e.max_norm is not None, "X_val": validation[0] is not None}
+    for name in (name for name in used if used[name] and e.solver == "lbfgs"):
+        raise ValueError(
+            f"{name} means nothing to solver='lbfgs', which makes no steps on batches. Choose another solver."
+        )
 
 
 def _begin(
@@ -222,7 +232,8 @@ def _run(e: Any, training: Training, incremental: bool) -> None:
     try:
         history = training.run()
     except DivergenceError as error:
-        if not e.early_stopping:
+        untrained = is_classifier(e) and training.stopping.best is None  # whose labels by NaN scikit-learn scores
+        if not e.early_stopping or untrained:
             raise ValueError(f"{_NOT_FINITE} {error}") from error
         # scikit-learn goes on with NaN, whose scores never win, and comes back to the best weights in the end
         if training.stopping.best is not None:
