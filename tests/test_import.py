@@ -5,18 +5,8 @@ import sys
 
 import pytest
 
-HEAVY = ("numba", "llvmlite", "cupy", "sklearn", "scipy", "matplotlib", "joblib", "tqdm", "safetensors", "threadpoolctl")
-    "numba",
-    "llvmlite",
-    "cupy",
-    "sklearn",
-    "scipy",
-    "matplotlib",
-    "joblib",
-    "tqdm",
-    "safetensors",
-    "threadpoolctl",
-)
+HEAVY = ("numba", "llvmlite", "cupy", "sklearn", "scipy", "matplotlib", "joblib", "tqdm", "safetensors")
+HEAVY += ("threadpoolctl",)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import math
 
 from fastmlp.kernels import codes
+from fastmlp.kernels.cpu.exponential import exp, expm1
 from fastmlp.kernels.cpu.signatures import Matrix
 from fastmlp.kernels.cpu.team import barrier, share
 from numba.extending import register_jitable
@@ -23,51 +24,52 @@ def activate(code, z, slope, r0, r1, c0, c1):
     if code == codes.IDENTITY:
         return
     if code == codes.SOFTMAX:
-        for i in range(r0, r1):
-            softmax_row(z, i)
+        softmax_rows(z, r0, r1)
         return
     for i in range(r0, r1):
+        # loops over a slice from its beginning vectorise: no index can be negative
+        row, slopes = z[i, c0:c1], slope[i, c0:c1]
         if code == codes.RELU:
-            for j in range(c0, c1):
-                z[i, j] = zero if z[i, j] < zero else z[i, j]
+            for j in range(row.shape[0]):
+                row[j] = zero if row[j] < zero else row[j]
         elif code == codes.LEAKY_RELU:
-            for j in range(c0, c1):
-                z[i, j] = real(codes.LEAK) * z[i, j] if z[i, j] < zero else z[i, j]
+            for j in range(row.shape[0]):
+                row[j] = real(codes.LEAK) * row[j] if row[j] < zero else row[j]
         elif code == codes.ELU:
-            for j in range(c0, c1):
-                z[i, j] = math.expm1(z[i, j]) if z[i, j] < zero else z[i, j]
+            for j in range(row.shape[0]):
+                row[j] = expm1(row[j]) if row[j] < zero else row[j]
         elif code == codes.SIGMOID:
-            for j in range(c0, c1):
-                z[i, j] = sigmoid(z[i, j], one)
+            for j in range(row.shape[0]):
+                row[j] = sigmoid(row[j], one)
         elif code == codes.TANH:
-            for j in range(c0, c1):
-                z[i, j] = math.tanh(z[i, j])
+            for j in range(row.shape[0]):
+                row[j] = tanh(row[j], one)
         elif code == codes.SOFTPLUS:
-            for j in range(c0, c1):
-                z[i, j] = softplus(z[i, j], zero)
+            for j in range(row.shape[0]):
+                row[j] = softplus(row[j], zero)
         elif code == codes.GELU:
-            for j in range(c0, c1):
-                x = z[i, j]
+            for j in range(row.shape[0]):
+                x = row[j]
                 cdf = half * (one + real(math.erf(x * real(_SQRT_HALF))))
-                slope[i, j] = cdf + x * real(_DENSITY) * math.exp(-half * x * x)
-                z[i, j] = x * cdf
+                slopes[j] = cdf + x * real(_DENSITY) * exp(-half * x * x)
+                row[j] = x * cdf
         elif code == codes.GELU_TANH:
-            for j in range(c0, c1):
-                x = z[i, j]
+            for j in range(row.shape[0]):
+                x = row[j]
                 scale, cube = real(_TANH_SCALE), real(_TANH_CUBE)
-                t = math.tanh(scale * (x + cube * x * x * x))
+                t = tanh(scale * (x + cube * x * x * x), one)
                 inner = scale * (one + real(3) * cube * x * x)
-                slope[i, j] = half * (one + t) + half * x * (one - t * t) * inner
-                z[i, j] = half * x * (one + t)
+                slopes[j] = half * (one + t) + half * x * (one - t * t) * inner
+                row[j] = half * x * (one + t)
         elif code == codes.SILU:
-            for j in range(c0, c1):
-                s = sigmoid(z[i, j], one)
-                x = z[i, j] * s
-                slope[i, j] = s + x - x * s
-                z[i, j] = x
+            for j in range(row.shape[0]):
+                s = sigmoid(row[j], one)
+                x = row[j] * s
+                slopes[j] = s + x - x * s
+                row[j] = x
         elif code == codes.THRESHOLD:
-            for j in range(c0, c1):
-                z[i, j] = one if z[i, j] >= zero else zero
+            for j in range(row.shape[0]):
+                row[j] = one if row[j] >= zero else zero
 
 
 @register_jitable
@@ -78,33 +80,34 @@ def multiply_by_derivative(code, a, slope, delta, r0, r1, c0, c1):
     if code == codes.IDENTITY or code == codes.THRESHOLD:
         return
     for i in range(r0, r1):
+        row, out, slopes = delta[i, c0:c1], a[i, c0:c1], slope[i, c0:c1]
         if code == codes.RELU:
-            for j in range(c0, c1):
-                delta[i, j] = delta[i, j] if a[i, j] > zero else zero
+            for j in range(row.shape[0]):
+                row[j] = row[j] if out[j] > zero else zero
         elif code == codes.LEAKY_RELU:
-            for j in range(c0, c1):
-                delta[i, j] = delta[i, j] if a[i, j] > zero else real(codes.LEAK) * delta[i, j]
+            for j in range(row.shape[0]):
+                row[j] = row[j] if out[j] > zero else real(codes.LEAK) * row[j]
         elif code == codes.ELU:
-            for j in range(c0, c1):
-                delta[i, j] = delta[i, j] if a[i, j] > zero else delta[i, j] * (a[i, j] + one)
+            for j in range(row.shape[0]):
+                row[j] = row[j] if out[j] > zero else row[j] * (out[j] + one)
         elif code == codes.SIGMOID:
-            for j in range(c0, c1):
-                delta[i, j] *= a[i, j] * (one - a[i, j])
+            for j in range(row.shape[0]):
+                row[j] *= out[j] * (one - out[j])
         elif code == codes.TANH:
-            for j in range(c0, c1):
-                delta[i, j] *= one - a[i, j] * a[i, j]
+            for j in range(row.shape[0]):
+                row[j] *= one - out[j] * out[j]
         elif code == codes.SOFTPLUS:
-            for j in range(c0, c1):
-                delta[i, j] *= -math.expm1(-a[i, j])
+            for j in range(row.shape[0]):
+                row[j] *= -expm1(-out[j])
         elif code == codes.SOFTMAX:
             total = zero
-            for j in range(c0, c1):
-                total += delta[i, j] * a[i, j]
-            for j in range(c0, c1):
-                delta[i, j] = a[i, j] * (delta[i, j] - total)
+            for j in range(row.shape[0]):
+                total += row[j] * out[j]
+            for j in range(row.shape[0]):
+                row[j] = out[j] * (row[j] - total)
         else:
-            for j in range(c0, c1):
-                delta[i, j] *= slope[i, j]
+            for j in range(row.shape[0]):
+                row[j] *= slopes[j]
 
 
 def activation_backward(ops, activation: int, a: Matrix, slope: Matrix, delta: Matrix):
@@ -114,28 +117,46 @@ def activation_backward(ops, activation: int, a: Matrix, slope: Matrix, delta: M
 
 
 @register_jitable
-def softmax_row(z, i):
-    """z[i] = softmax(z[i]); returns log Σ exp(z[i]) of the row as it was."""
-    highest = z[i, 0]
-    for j in range(1, z.shape[1]):
-        highest = max(highest, z[i, j])
-    total = z.dtype.type(0)
-    for j in range(z.shape[1]):
-        z[i, j] = math.exp(z[i, j] - highest)
-        total += z[i, j]
-    inverse = z.dtype.type(1) / total
-    for j in range(z.shape[1]):
-        z[i, j] *= inverse
-    return float(highest) + math.log(float(total))
+def softmax_rows(z, r0, r1):
+    """z[r0:r1] = softmax of its rows."""
+    if r0 == r1:
+        return
+    for i in range(r0, r1):
+        row = z[i]
+        highest = row[0]
+        for j in range(row.shape[0]):
+            highest = max(highest, row[j])
+        for j in range(row.shape[0]):
+            row[j] -= highest
+    flat = z[r0:r1].reshape(-1)  # in one loop, since rows of a few classes fill no vector
+    for k in range(flat.shape[0]):
+        flat[k] = exp(flat[k])
+    for i in range(r0, r1):
+        row = z[i]
+        total = z.dtype.type(0)
+        for j in range(row.shape[0]):
+            total += row[j]
+        inverse = z.dtype.type(1) / total
+        for j in range(row.shape[0]):
+            row[j] *= inverse
 
 
 @register_jitable
 def sigmoid(z, one):
     """1 / (1 + exp(-z)); `one` carries the type. exp overflows to infinity where the result is 0 anyway."""
-    return one / (one + math.exp(-z))
+    return one / (one + exp(-z))
+
+
+@register_jitable
+def tanh(z, one):
+    """(exp(2z) - 1) / (exp(2z) + 1); `one` carries the type. Beyond 20 the result is 1."""
+    double = z + z
+    double = one * 40 if double > 40 else double  # comparisons that NaN fails leave it visible
+    double = expm1(-one * 40 if double < -40 else double)
+    return double / (double + one + one)
 
 
 @register_jitable
 def softplus(z, zero):
     """log(1 + exp(z)) without overflow; `zero` carries the type."""
-    return max(z, zero) + math.log1p(math.exp(-abs(z)))
+    return max(z, zero) + math.log1p(exp(-abs(z)))

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import numba
 import numpy as np
 from fastmlp.kernels import codes
-from fastmlp.kernels.cpu.elementwise import sigmoid, softmax_row, softplus
+from fastmlp.kernels.cpu.elementwise import sigmoid, softmax_rows, softplus
+from fastmlp.kernels.cpu.exponential import exp
 from fastmlp.kernels.cpu.signatures import Matrix, Parameters, Vector
 from fastmlp.kernels.cpu.team import barrier, part_length, share, sum_of_parts
 from numba import types
@@ -41,23 +42,25 @@ def loss_gradient(
     outputs = out.shape[1]
     length = part_length(out.shape[0], 1)
     r0, r1 = share(ops, out.shape[0], length)
+    if loss == codes.SOFTMAX_CROSS_ENTROPY or loss == codes.CLIPPED_SOFTMAX_CROSS_ENTROPY:
+        for i in range(r0, r1):
+            for j in range(outputs):
+                out[i, j] = z[i, j]
+        softmax_rows(out, r0, r1)
     for i in range(r0, r1):
         value = 0.0
         if loss == codes.SOFTMAX_CROSS_ENTROPY:
-            # -Σ y (z - log Σ exp z), with soft targets of any mass
-            mass = zero
+            # -Σ y (z - log Σ exp z), with soft targets of any mass; the largest p is exp(its z) / Σ exp z
+            mass, most, highest = zero, out[i, 0], z[i, 0]
             for j in range(outputs):
-                out[i, j] = z[i, j]
                 mass += target[i, j]
-            log_total = softmax_row(out, i)
+                most, highest = max(most, out[i, j]), max(highest, z[i, j])
+            log_total = float(highest) - math.log(float(most))
             for j in range(outputs):
                 if target[i, j] != zero:
                     value += target[i, j] * (log_total - z[i, j])
                 out[i, j] = mass * out[i, j] - target[i, j]
         elif loss == codes.CLIPPED_SOFTMAX_CROSS_ENTROPY:
-            for j in range(outputs):
-                out[i, j] = z[i, j]
-            softmax_row(out, i)
             for j in range(outputs):
                 if target[i, j] != zero:
                     value -= target[i, j] * _clipped_log(out[i, j], eps, one)
@@ -77,7 +80,7 @@ def loss_gradient(
                 out[i, j] = sigmoid(z[i, j], one) - target[i, j]
         elif loss == codes.POISSON:
             for j in range(outputs):
-                y, rate = target[i, j], math.exp(z[i, j])
+                y, rate = target[i, j], exp(z[i, j])
                 value += rate - y
                 if y > zero:
                     value += y * (math.log(y) - z[i, j])

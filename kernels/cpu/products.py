@@ -1,8 +1,9 @@
 """The three matrix products of a layer: x W + b forward, δ Wᵀ backward, aᵀ δ for the gradient.
 
-Each is cut into tiles for the microkernel and shared out over the team: by columns of the output where there are
-enough (a core then meets the same columns of W in the forward product and in the update, in its own L2 cache), by rows
-otherwise.
+Each is cut into tiles for the microkernel and shared out over the team. Small batches go by columns of the output: a
+core then meets the same columns of W in the forward product and in the update, in its own L2 cache. Large ones go by
+rows: there the products outweigh the way of W from core to core, and threads that write to the same rows would contend
+for the cache lines in which their columns meet.
 """
 
 import numpy as np
@@ -18,6 +19,7 @@ from numba.extending import intrinsic, register_jitable
 __all__ = ["accumulate", "accumulate_bias", "accumulate_sparse", "backward_data", "linear", "linear_sparse"]
 
 COLUMNS = 16  # threads split columns at multiples of a cache line of float32
+MANY_ROWS = 64  # of the batch, for each thread: then by rows
 FEW_ROWS = 16  # below this many rows, δ Wᵀ by dot products is cheaper than transposing W
 
 
@@ -72,14 +74,15 @@ _plain, _biased, _biased_relu, _updated = (_tiled(epilogue) for epilogue in (PLA
 def _ranges(team, rows, columns, by_rows):
     """This thread's rows and columns of an output (rows, columns)."""
     if by_rows or columns < COLUMNS * team.size:
-        r0, r1 = share(team, rows, 1)
+        r0, r1 = share(team, rows, ROWS if rows >= ROWS * team.size else 1)
         return r0, r1, 0, columns
     c0, c1 = share(team, columns, COLUMNS)
     return 0, rows, c0, c1
 
 
 def linear(ops, x: Matrix, w: Matrix, b: Vector, activation: int, slope: Matrix, out: Matrix):
-    r0, r1, c0, c1 = _ranges(ops, out.shape[0], out.shape[1], activation == codes.SOFTMAX)
+    by_rows = activation == codes.SOFTMAX or out.shape[0] >= MANY_ROWS * ops.size
+    r0, r1, c0, c1 = _ranges(ops, out.shape[0], out.shape[1], by_rows)
     inputs, outputs, size = w.shape[0], w.shape[1], out.itemsize
     if r1 > r0 and c1 > c0:
         real = out.dtype.type
@@ -125,7 +128,8 @@ def linear_sparse(
 
 
 def backward_data(ops, delta: Matrix, w: Matrix, activation: int, a: Matrix, slope: Matrix, out: Matrix):
-    r0, r1, c0, c1 = _ranges(ops, out.shape[0], out.shape[1], activation == codes.SOFTMAX)
+    by_rows = activation == codes.SOFTMAX or out.shape[0] >= MANY_ROWS * ops.size
+    r0, r1, c0, c1 = _ranges(ops, out.shape[0], out.shape[1], by_rows)
     inputs, outputs, size = w.shape[0], w.shape[1], out.itemsize
     if out.shape[0] < FEW_ROWS:
         for i in range(r0, r1):
@@ -151,7 +155,8 @@ def backward_data(ops, delta: Matrix, w: Matrix, activation: int, a: Matrix, slo
 
 
 def accumulate(ops, a: Matrix, delta: Matrix, alpha: float, beta: float, out: Matrix):
-    r0, r1, c0, c1 = _ranges(ops, out.shape[0], out.shape[1], False)
+    by_rows = a.shape[0] >= MANY_ROWS * ops.size and out.shape[0] >= ROWS * ops.size
+    r0, r1, c0, c1 = _ranges(ops, out.shape[0], out.shape[1], by_rows)
     inputs, outputs, size = out.shape[0], out.shape[1], out.itemsize
     if r1 > r0 and c1 > c0:
         real = out.dtype.type
@@ -193,14 +198,12 @@ def accumulate_sparse(
 
 def accumulate_bias(ops, delta: Matrix, alpha: float, beta: float, out: Vector):
     c0, c1 = share(ops, out.shape[0], COLUMNS)
-    factor = out.dtype.type(alpha)
-    if beta == 0.0:
-        for o in range(c0, c1):
-            out[o] = 0
-    elif beta != 1.0:
-        for o in range(c0, c1):
-            out[o] *= out.dtype.type(beta)
+    factor, kept = out.dtype.type(alpha), out.dtype.type(beta)
+    own = out[c0:c1]
+    for o in range(own.shape[0]):
+        own[o] = kept * own[o] if beta != 0.0 else kept
     for i in range(delta.shape[0]):
-        for o in range(c0, c1):
-            out[o] += factor * delta[i, o]
+        row = delta[i, c0:c1]
+        for o in range(own.shape[0]):
+            own[o] += factor * row[o]
     barrier(ops)

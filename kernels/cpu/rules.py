@@ -12,24 +12,39 @@ __all__ = ["adam", "clip", "penalty", "regularize", "rmsprop", "scale", "sgd"]
 BLOCK = 64  # threads split the buffers at multiples of cache lines
 
 
+@register_jitable
+def _own(team, values):
+    """This thread's part of a buffer. Loops over a slice from its beginning vectorise: no index can be negative."""
+    begin, end = share(team, values.shape[0], BLOCK)
+    return values[begin:end]
+
+
 def penalty(ops, w: Vector, l1: float, l2: float) -> float:
     length = part_length(w.shape[0], BLOCK)
     begin, end = share(ops, w.shape[0], length)
     for first in range(begin, end, length):
-        absolute, squares = 0.0, 0.0
-        for i in range(first, min(first + length, end)):
-            absolute += abs(w[i])
-            squares += w[i] * w[i]
-        ops.partial[first // length] = l1 * absolute + 0.5 * l2 * squares
+        part = w[first : min(first + length, end)]
+        total = 0.0
+        if l1 > 0.0:
+            for i in range(part.shape[0]):
+                total += l1 * abs(part[i])
+        if l2 > 0.0:
+            for i in range(part.shape[0]):
+                total += 0.5 * l2 * (part[i] * part[i])
+        ops.partial[first // length] = total
     barrier(ops)
     return sum_of_parts(ops, w.shape[0], length)
 
 
 def regularize(ops, w: Vector, l1: float, l2: float, out: Vector):
-    begin, end = share(ops, w.shape[0], BLOCK)
+    w, out = _own(ops, w), _own(ops, out)
     a1, a2 = w.dtype.type(l1), w.dtype.type(l2)
-    for i in range(begin, end):
-        out[i] += a2 * w[i] + a1 * np.sign(w[i])
+    if l2 > 0.0:
+        for i in range(w.shape[0]):
+            out[i] += a2 * w[i]
+    if l1 > 0.0:
+        for i in range(w.shape[0]):
+            out[i] += a1 * np.sign(w[i])
     barrier(ops)
 
 
@@ -62,37 +77,39 @@ def clip(ops, g: Vector, max_norm: float):
 
 
 def scale(ops, w: Vector, factor: float):
-    begin, end = share(ops, w.shape[0], BLOCK)
-    real_factor = w.dtype.type(factor)
-    for i in range(begin, end):
+    w, real_factor = _own(ops, w), w.dtype.type(factor)
+    for i in range(w.shape[0]):
         w[i] *= real_factor
     barrier(ops)
 
 
 def sgd(ops, w: Vector, g: Vector, velocity: Vector, lr: float, momentum: float, nesterov: bool):
-    begin, end = share(ops, w.shape[0], BLOCK)
+    w, g = _own(ops, w), _own(ops, g)
     rate, mu = w.dtype.type(lr), w.dtype.type(momentum)
     if velocity.shape[0] == 0:
-        for i in range(begin, end):
+        for i in range(w.shape[0]):
             w[i] -= rate * g[i]
-    elif nesterov:
-        for i in range(begin, end):
+        barrier(ops)
+        return
+    velocity = _own(ops, velocity)
+    if nesterov:
+        for i in range(w.shape[0]):
             move = -rate * g[i]
             velocity[i] = mu * velocity[i] + move
             w[i] += mu * velocity[i] + move
     else:
-        for i in range(begin, end):
+        for i in range(w.shape[0]):
             velocity[i] = mu * velocity[i] - rate * g[i]
             w[i] += velocity[i]
     barrier(ops)
 
 
 def adam(ops, w: Vector, g: Vector, m: Vector, v: Vector, step_size: float, epsilon: float, beta1: float, beta2: float):
-    begin, end = share(ops, w.shape[0], BLOCK)
+    w, g, m, v = _own(ops, w), _own(ops, g), _own(ops, m), _own(ops, v)
     real = w.dtype.type
     step, eps, b1, b2 = real(step_size), real(epsilon), real(beta1), real(beta2)
     c1, c2 = real(1 - beta1), real(1 - beta2)
-    for i in range(begin, end):
+    for i in range(w.shape[0]):
         m[i] = b1 * m[i] + c1 * g[i]
         v[i] = b2 * v[i] + c2 * (g[i] * g[i])
         w[i] -= step * m[i] / (math.sqrt(v[i]) + eps)
@@ -100,10 +117,10 @@ def adam(ops, w: Vector, g: Vector, m: Vector, v: Vector, step_size: float, epsi
 
 
 def rmsprop(ops, w: Vector, g: Vector, v: Vector, lr: float, epsilon: float, rho: float):
-    begin, end = share(ops, w.shape[0], BLOCK)
+    w, g, v = _own(ops, w), _own(ops, g), _own(ops, v)
     real = w.dtype.type
     rate, eps, r, c = real(lr), real(epsilon), real(rho), real(1 - rho)
-    for i in range(begin, end):
+    for i in range(w.shape[0]):
         v[i] = r * v[i] + c * (g[i] * g[i])
         w[i] -= rate * g[i] / (math.sqrt(v[i]) + eps)
     barrier(ops)

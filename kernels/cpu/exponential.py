@@ -1,0 +1,95 @@
+"""exp and expm1 that the compiler can vectorise, which it cannot a call of the C library.
+
+x = n ln 2 + r with |r| <= ½ ln 2, so exp(x) = 2ⁿ (1 + q), q = exp(r) - 1 by its Taylor series. n is found by adding a
+number so large that its last digit is the unit, and 2ⁿ, in two factors so that neither end of the range is lost, is
+put together from bits. Emitted as LLVM IR, and with sums inside of fused multiply-adds, since the compiled code's
+leave to reassociate would undo both.
+
+Error: below 1.5 units in the last place of exp, 2 of expm1 (tested); infinities and NaN as by the C library.
+Source: Muller et al., Handbook of Floating-Point Arithmetic, section 10.
+"""
+
+from math import factorial, log
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+__all__ = ["exp", "expm1"]
+
+
+class _Format:
+    """What must be known of a floating-point format."""
+
+    def __init__(self, bits: int, mantissa: int, terms: int, low: float, high: float, ln2_high: float) -> None:
+        self.real = ir.DoubleType() if bits == 64 else ir.FloatType()
+        self.integer, self.suffix = ir.IntType(bits), f"f{bits}"
+        self.mantissa, self.bias = mantissa, 2 ** (bits - mantissa - 2) - 1
+        self.low, self.high = low, high  # beyond them exp is 0 and infinity
+        self.coefficients = [1 / factorial(k) for k in range(terms, 0, -1)]
+        # ln 2 in two parts, the first with so few digits that its product with n is exact
+        self.ln2 = ln2_high, log(2) - ln2_high if bits == 32 else 1.90821492927058770002e-10
+        self.rounder = 1.5 * 2.0**mantissa
+
+
+_FORMATS = {
+    types.float32: _Format(32, 23, 7, -104.0, 89.0, 0.693359375),
+    types.float64: _Format(64, 52, 13, -746.0, 710.0, 6.93147180369123816490e-01),
+}
+
+
+def _emit(builder, kind, x):
+    """q and the two factors of 2ⁿ."""
+    f = _FORMATS[kind]
+
+    def real(value):
+        return ir.Constant(f.real, value)
+
+    def integer(value):
+        return ir.Constant(f.integer, value)
+
+    def fma(a, b, c):
+        function = ir.FunctionType(f.real, [f.real] * 3)
+        return builder.call(cgutils.get_or_insert_function(builder.module, function, f"llvm.fma.{f.suffix}"), [a, b, c])
+
+    # comparisons that NaN fails leave it as it is
+    x = builder.select(builder.fcmp_ordered("<", x, real(f.low)), real(f.low), x)
+    x = builder.select(builder.fcmp_ordered(">", x, real(f.high)), real(f.high), x)
+    shifted = fma(x, real(1 / log(2)), real(f.rounder))
+    n = builder.fsub(shifted, real(f.rounder))
+    r = fma(n, real(-f.ln2[1]), fma(n, real(-f.ln2[0]), x))
+    q = real(f.coefficients[0])
+    for coefficient in f.coefficients[1:]:
+        q = fma(q, r, real(coefficient))
+    q = builder.fmul(q, r)
+    count = builder.sub(builder.bitcast(shifted, f.integer), builder.bitcast(real(f.rounder), f.integer))
+    half = builder.ashr(count, integer(1))
+
+    def power(k):
+        return builder.bitcast(builder.shl(builder.add(k, integer(f.bias)), integer(f.mantissa)), f.real)
+
+    return q, power(half), power(builder.sub(count, half)), real(1.0), fma
+
+
+@intrinsic
+def exp(typingctx, x):
+    """exp(x) of a float32 or float64."""
+
+    def codegen(context, builder, signature, args):
+        q, first, second, _, fma = _emit(builder, x, args[0])
+        return builder.fmul(fma(q, first, first), second)
+
+    return x(x), codegen
+
+
+@intrinsic
+def expm1(typingctx, x):
+    """exp(x) - 1 of a float32 or float64, exact to its last digits near 0. For x up to 88 and 709."""
+
+    def codegen(context, builder, signature, args):
+        q, first, second, one, fma = _emit(builder, x, args[0])
+        power = builder.fmul(first, second)
+        return fma(power, q, builder.fsub(power, one))
+
+    return x(x), codegen
