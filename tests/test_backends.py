@@ -4,11 +4,10 @@ import logging
 import sys
 from types import ModuleType, SimpleNamespace
 
-import joblib
 import pytest
 
 from fastmlp import MLP, BackendUnavailableError, InputError, available_backends, get_backend
-from fastmlp.backends import cuda_backend
+from fastmlp.backends import cuda_backend, threads
 from fastmlp.backends.threads import ROWS_PER_THREAD, WORK_PER_THREAD, choose_threads
 
 
@@ -20,7 +19,7 @@ def no_settings(monkeypatch):
 
 @pytest.fixture
 def eight_cores(monkeypatch):
-    monkeypatch.setattr(joblib, "cpu_count", lambda: 8)
+    monkeypatch.setattr(threads, "_cpu_count", lambda _: 8)
 
 
 def test_a_backend_has_its_name(backend):

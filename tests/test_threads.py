@@ -27,7 +27,7 @@ def four_cores(monkeypatch):
     """A machine that is alone and idle, in whatever state the tests before have left the account."""
     for name in ("FASTMLP_NUM_THREADS", "OMP_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(joblib, "cpu_count", lambda: CORES)
+    monkeypatch.setattr(threads, "_cpu_count", lambda _: CORES)
     monkeypatch.setattr(threads._BLAS, "threads", lambda: CORES)
     monkeypatch.setattr(TEAMS, "_held", {})
     monkeypatch.setattr(TEAMS, "_until", 0.0)

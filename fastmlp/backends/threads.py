@@ -12,8 +12,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import cached_property
+from functools import cached_property, lru_cache
 from threading import Lock
+from time import perf_counter
 from typing import Any
 
 from fastmlp.errors import InputError
@@ -53,13 +54,19 @@ def _cores() -> int:
         return int(wanted)
     from multiprocessing import parent_process
 
-    import joblib  # comes with scikit-learn and knows affinity masks and container quotas
-
-    cores = joblib.cpu_count()
+    cores = _cpu_count(int(perf_counter()))
     openmp = os.environ.get("OMP_NUM_THREADS", "")  # which joblib's workers find set to their share
     if openmp.isdecimal() and int(openmp) > 0:
         return min(cores, int(openmp))
     return 1 if parent_process() is not None else cores
+
+
+@lru_cache(maxsize=1)
+def _cpu_count(_second: int) -> int:
+    """Looked up once a second: it takes a tenth of a millisecond, which is an epoch of a small network."""
+    import joblib  # comes with scikit-learn and knows affinity masks and container quotas
+
+    return joblib.cpu_count()
 
 
 class _Blas:
