@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -70,6 +70,7 @@ class Training:
     history: History
     progress: Any = None  # a tqdm bar
     overflow: bool = False  # whether a loss that is infinite while the weights are finite is no reason to end
+    _monitored: list[float] = field(default_factory=list)  # the losses that a schedule may look at
 
     def run(self) -> History:
         """Train until the epochs are done, a stopping rule or callback says so, or Ctrl-C; the history so far.
@@ -95,6 +96,7 @@ class Training:
                 last_finite[...] = params
                 row |= self.measure()
                 self.history.append(**row)
+                self._monitored.append(row.get("val_loss", row["loss"]))
                 reason = self.stopping.observe(epoch + 1, row, params)
                 self.history.best_epoch = self.stopping.best_epoch
                 self.history.stopped = reason or "epochs"
@@ -122,8 +124,7 @@ class Training:
 
     def _epoch(self, epoch: int, order: np.ndarray) -> dict[str, Any]:
         steps = -(-len(order) // self.batch_size)
-        monitored = self.history["val_loss" if "val_loss" in self.history.columns else "loss"] if epoch else []
-        lr = self.schedule.rates(self.lr, epoch, self.epochs, steps, monitored)
+        lr = self.schedule.rates(self.lr, epoch, self.epochs, steps, self._monitored)
         net, operations, state = self.session
         work = float(np.dot(net.fan_in, net.fan_out)) * min(self.batch_size, len(order))
         span = max(1, int(_SPAN_WORK / work))

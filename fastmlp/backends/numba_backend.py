@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
+from operator import is_
 from threading import RLock
 from typing import Any
 
@@ -58,7 +59,16 @@ class _Crew:
         self.custom = (loss.value, loss.gradient) if loss and loss.value and loss.gradient else None
         self.worth = worth_threads(rows, int(products.sum()) * min(rows, net.chunk))
         self._room, self._real = int(products[1:].max(initial=0)), net.params.dtype
+        self._last: tuple[tuple, np.ndarray] = (), np.zeros(0, np.int64)  # arguments of the last run, and its table
         self._teams: dict[tuple[int, int], list[cpu.Team]] = {}
+
+    def table(self, entry: str, arguments: tuple) -> np.ndarray:
+        """See `_table`, which is asked only if this run is of another kind than the last."""
+        call = dict(zip(_PARAMETERS[entry], arguments, strict=True))
+        same = (entry, call["net"], call["data"], call.get("update"), call.get("depth"), len(call["order"]) > 0)
+        if len(self._last[0]) != len(same) or not all(map(is_, self._last[0], same)):
+            self._last = same, _table(entry, call, self.custom)
+        return self._last[1]
 
     def team(self, size: int, table: np.ndarray) -> list[cpu.Team]:
         """A team of this size, at the start line."""
@@ -116,12 +126,12 @@ class NumbaBackend(Backend):
         return _Crew(net, rows, n_threads, loss)
 
     def prepare(self, entry, operations, *arguments):
-        _table(entry, arguments, operations.custom)
+        operations.table(entry, arguments)
 
     def run(self, entry, operations, *arguments):
         # One thread that fails before it joins would leave the others waiting at the barrier for ever. So compilation
         # is over before any starts.
-        table, function = _table(entry, arguments, operations.custom), _ENTRIES[entry]
+        table, function = operations.table(entry, arguments), _ENTRIES[entry]
 
         def tasks(size: int) -> list[Task]:
             return [partial(function, member, *arguments) for member in operations.team(size, table)]
@@ -135,9 +145,8 @@ class NumbaBackend(Backend):
         return sum(sum(dispatcher.stats.cache_misses.values()) for dispatcher in dispatchers)
 
 
-def _table(entry: str, arguments: tuple, custom: tuple[Callable, Callable] | None) -> np.ndarray:
+def _table(entry: str, call: dict[str, Any], custom: tuple[Callable, Callable] | None) -> np.ndarray:
     """Addresses of the operations that the run needs. Compiles or loads what this process has not had before."""
-    call = dict(zip(_PARAMETERS[entry], arguments, strict=True))
     net, x = call["net"], call["data"].x
     kind = (
         custom,
