@@ -19,6 +19,10 @@ from fastmlp.optimizers import SGD, Optimizer, State
 
 __all__ = ["Engine", "Gradients", "Session"]
 
+# Workspaces larger than this (each of five) are given back after use: a hundred fitted estimators would hold gigabytes,
+# and work on that much takes far longer than the allocation.
+_KEPT_BYTES = 1 << 20
+
 
 class Gradients(NamedTuple):
     """Loss and its gradients. Per sample, every entry has the samples N as its first axis."""
@@ -107,7 +111,11 @@ class Engine:
         """The loss, without penalties, of values z (B, O) of the last layer for some of the samples."""
         loss = self.loss
         assert loss is not None
-        targets = np.eye(z.shape[1], dtype=z.dtype)[data.labels[samples]] if data.labels.size else data.targets[samples]
+        if data.labels.size:
+            targets = np.zeros_like(z)
+            targets[np.arange(len(z)), data.labels[samples]] = 1
+        else:
+            targets = data.targets[samples]
         weights = data.weights[samples] if data.weights.size else np.ones(len(z), z.dtype)
         with np.errstate(over="ignore", invalid="ignore"):
             total = loss_and_gradient(loss.code, loss.parameter, z, targets, weights, np.empty_like(z), loss)
@@ -174,7 +182,8 @@ class Engine:
             session = None  # its memory is free before the next one's is taken
             session = build()
         yield session
-        self.sessions[kind] = key, session
+        if session[0].a.nbytes <= _KEPT_BYTES:
+            self.sessions[kind] = key, session
 
 
 def predictions(loss: Loss | None, out: np.ndarray) -> np.ndarray:

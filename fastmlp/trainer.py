@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple, Protocol
@@ -17,7 +17,7 @@ from fastmlp.history import History
 from fastmlp.network import Data
 from fastmlp.schedules import Schedule
 
-__all__ = ["Callback", "Criterion", "Epoch", "Training", "progress_bar"]
+__all__ = ["Callback", "Criterion", "Epoch", "Training", "progress_bar", "tell"]
 
 # A call into compiled code cannot be interrupted, so a long epoch is run in spans of about this many multiply-adds
 # (0.1 s or so); between spans a Ctrl-C is seen, and a backend may change its number of threads.
@@ -106,8 +106,7 @@ class Training:
                     )
                     self.progress.update()
                 told = Epoch(epoch + 1, self.model, self.history)
-                answers = [callback(told) for callback in self.callbacks]  # all are told, whoever asks to stop
-                if any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers):
+                if tell(self.callbacks, told):
                     self.history.stopped = reason = "callback"
                 if reason is not None:
                     break
@@ -163,6 +162,12 @@ class Training:
             "scaled, exploding gradients. Try a tenth of the learning rate, standardise x (and y in regression), or "
             f"clip gradients with max_norm=1. The model keeps the last finite weights, {kept}."
         )
+
+
+def tell(callbacks: Iterable[Callback], epoch: Epoch) -> bool:
+    """Call all of them; whether one asks to stop."""
+    answers = [callback(epoch) for callback in callbacks]
+    return any(isinstance(answer, (bool, np.bool_)) and bool(answer) for answer in answers)
 
 
 def progress_bar(progress: bool | None, epochs: int) -> Any:

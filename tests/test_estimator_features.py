@@ -1,10 +1,14 @@
 """What the estimators do beyond scikit-learn's: each parameter against the same thing done by hand."""
 
+import copy
+import tracemalloc
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
-from sklearn.metrics import f1_score, log_loss, mean_pinball_loss
+from sklearn.exceptions import NotFittedError
+from sklearn.metrics import f1_score, log_loss, mean_pinball_loss, r2_score
 from sklearn.utils import compute_sample_weight
 
 from fastmlp import SGD, Adam, AdamW, InputError, MLPClassifier, MLPRegressor, RMSprop
@@ -485,8 +489,8 @@ def test_initial_weights(backend):
     for found, given in zip(still.coefs_ + still.intercepts_, coefs + intercepts, strict=True):
         assert_array_equal(found, given)
     moving = make(OUTPUTS, backend=backend, coefs_init=coefs).fit(X, OUTPUTS)
-    for given, copy in zip(coefs, copies, strict=True):
-        assert_array_equal(given, copy)
+    for given, kept in zip(coefs, copies, strict=True):
+        assert_array_equal(given, kept)
     # the draws are made all the same, so that the batches are those of the seed
     drawn = make(OUTPUTS, backend=backend, solver=SGD(1e-300)).fit(X, OUTPUTS)
     again = make(OUTPUTS, backend=backend, coefs_init=drawn.coefs_, intercepts_init=drawn.intercepts_)
@@ -558,7 +562,7 @@ WRONG = [
     ({"dropout": ["half", 0]}, LABELS, "a list with one for each of the 2 hidden layers"),
     ({"learning_rate": Cosine}, LABELS, r"or an instance such as Cosine\(\)"),
     ({"callbacks": [3]}, LABELS, r"callbacks=\[3\] must be a list of functions"),
-    ({"class_weight": {0: -1}}, LABELS, r"class_weight=\{0: -1\} has negative weights"),
+    ({"class_weight": {0: -1}}, LABELS, r"class_weight=\{0: -1\} must be finite, none negative"),
     ({"class_weight": {7: 1}}, LABELS, r"not in class_weight"),
     ({"coefs_init": [np.ones((6, 8))]}, LABELS, r"coefs_init has arrays of shapes \[\(6, 8\)\], but the network takes"),
     ({"coefs_init": "zeros"}, LABELS, "'coefs_init' parameter of MLPClassifier must be"),
@@ -594,7 +598,7 @@ def test_wrong_parameters(parameters, y, message):
     [
         ({"y_val": LABELS}, "y_val is given without X_val"),
         ({"sample_weight_val": WEIGHTS}, "sample_weight_val is given without X_val"),
-        ({"X_val": X}, "requires y to be passed"),
+        ({"X_val": X}, "X_val is given without y_val"),
         ({"X_val": X[:, :3], "y_val": LABELS}, "X has 3 features, but MLPClassifier is expecting 6"),
         ({"X_val": X[:5], "y_val": LABELS}, "inconsistent numbers of samples"),
         ({"X_val": X, "y_val": LABELS + 1}, r"y_val has classes \[3\] that are not among those of y"),
@@ -616,3 +620,59 @@ def test_validation_targets_of_another_width():
 def test_wrong_layers(layer):
     with pytest.raises(ValueError, match=f"layer={layer!r} is none of the 2 hidden layers, 0 to 1 or -1"):
         make(LABELS).fit(X, LABELS).hidden_activations(X, layer)
+
+
+@pytest.mark.parametrize("wrong", [{"X_val": X, "y_val": LABELS + 9}, {"backend": "cuda"}, {"callbacks": [3]}])
+def test_a_refused_fit_leaves_the_model_as_it_was(wrong):
+    model = MLPClassifier((8,), max_iter=5, random_state=0).fit(X, LABELS)
+    before = model.predict_proba(X)
+    if "X_val" not in wrong:
+        model.set_params(**wrong)
+    with pytest.raises((ValueError, RuntimeError)):
+        model.fit(X, LABELS, **(wrong if "X_val" in wrong else {}))
+    np.testing.assert_array_equal(model.set_params(backend="numpy").predict_proba(X).round(12), before.round(12))
+    unfitted = MLPClassifier(**wrong) if "X_val" not in wrong else MLPClassifier()
+    with pytest.raises((ValueError, RuntimeError)):
+        unfitted.fit(X, LABELS, **(wrong if "X_val" in wrong else {}))
+    with pytest.raises(NotFittedError):
+        unfitted.set_params(backend="numpy").predict(X)
+
+
+def test_parameters_set_after_a_fit_do_not_change_what_was_fitted():
+    model = MLPRegressor(hidden_layer_sizes=(8,), max_iter=5, random_state=0).fit(X, X[:, 0])
+    before = model.predict(X)
+    np.testing.assert_array_equal(model.set_params(loss="poisson").predict(X), before)
+
+
+def test_a_copy_goes_its_own_way():
+    model = MLPClassifier((8,), random_state=0).partial_fit(X, LABELS, classes=[0, 1, 2])
+    twin, reference = copy.copy(model), copy.deepcopy(model)
+    model.partial_fit(X, LABELS).partial_fit(X, LABELS)
+    for other in (twin, reference):
+        other.partial_fit(X, LABELS)
+    assert len(twin.loss_curve_) == 2
+    np.testing.assert_array_equal(twin.coefs_[0], reference.coefs_[0])
+
+
+def test_class_weights_of_a_batch_that_lacks_a_class():
+    model = MLPClassifier((8,), class_weight={0: 1.0, 2: 5.0}, random_state=0)
+    model.partial_fit(X, LABELS, classes=[0, 1, 2]).partial_fit(X[LABELS < 2], LABELS[LABELS < 2])
+
+
+def test_several_quantiles_have_a_score():
+    y = X[:, 0]
+    model = MLPRegressor("quantile", (8,), quantile=[0.1, 0.5, 0.9], random_state=0, max_iter=20).fit(X, y)
+    assert model.predict(X).shape == (len(X), 3)
+    assert model.score(X, y) == pytest.approx(r2_score(np.column_stack([y] * 3), model.predict(X)))
+
+
+def test_many_fitted_models_hold_little_memory():
+    wide = np.random.RandomState(0).standard_normal((4000, 50))
+    models = [MLPRegressor(hidden_layer_sizes=(200,), max_iter=1, random_state=i, backend="numpy") for i in range(6)]
+    tracemalloc.start()
+    for model in models:
+        model.fit(wide, wide[:, 0]).predict(wide)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    parameters = 6 * 8 * (51 * 200 + 201)
+    assert held < 8 * parameters + 6 * 2**20  # weights, gradients, moments; not the workspaces of 4000 rows

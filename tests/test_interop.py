@@ -403,11 +403,13 @@ def test_predictions_stay_within_working_memory(backend, classes):
         for kind, given in kinds.items():
             for name, want in whole.items():
                 getattr(e, name)(given[:10])
-                tracemalloc.start()
-                got = getattr(e, name)(given)
-                peak = tracemalloc.get_traced_memory()[1] - got.nbytes
-                tracemalloc.stop()
-                assert peak < budget * 2**20, (kind, name, peak / 2**20)
+                peaks = []
+                for _ in range(3):  # threads that other tests have left may allocate meanwhile
+                    tracemalloc.start()
+                    got = getattr(e, name)(given)
+                    peaks.append(tracemalloc.get_traced_memory()[1] - got.nbytes)
+                    tracemalloc.stop()
+                assert min(peaks) < budget * 2**20, (kind, name, peaks)
                 if kind != "integers" and want.dtype.kind == "f":
                     np.testing.assert_allclose(got, want, rtol=1e-3 if "32" in kind else 1e-10, atol=1e-6)
 

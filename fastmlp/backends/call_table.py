@@ -22,7 +22,32 @@ from fastmlp.backends.compile_cache import cached
 from fastmlp.kernels import cpu
 from fastmlp.kernels.cpu.losses import custom_loss_gradient
 
-__all__ = ["CallTable"]
+__all__ = ["CallTable", "Functions"]
+
+
+class Functions:
+    """The two functions of a custom loss; equal to others of the same code and constants, as pickling makes them."""
+
+    def __init__(self, value: Callable, gradient: Callable) -> None:
+        self.value, self.gradient = value, gradient
+        self._key = tuple(map(self._key_of, (value, gradient)))
+
+    @staticmethod
+    def _key_of(function: Any) -> Any:
+        try:
+            cells = tuple(cell.cell_contents for cell in function.__closure__ or ())
+            names = tuple(function.__globals__.get(name) for name in function.__code__.co_names)
+            key = function.__code__, function.__defaults__, cells, names
+            hash(key)
+        except (AttributeError, TypeError, ValueError):
+            return function
+        return key
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Functions) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
 
 
 class CallTable:
@@ -33,7 +58,7 @@ class CallTable:
         self._index = {operation.__name__: i for i, operation in enumerate(cpu.OPERATIONS)}
         self._tables: dict[tuple, np.ndarray] = {}
         self._options = options
-        self._custom: dict[tuple, Any] = {}  # `loss_gradient` by the functions of a custom loss
+        self._custom: dict[Functions, Any] = {}  # `loss_gradient` by the functions of a custom loss
         methods = {view.__name__: _inlined(view) for view in cpu.VIEWS}
         methods |= {operation.__name__: _called(i, operation) for i, operation in enumerate(cpu.OPERATIONS)}
 
@@ -47,12 +72,12 @@ class CallTable:
                 return None
 
     def addresses(
-        self, names: Iterable[str], team: cpu.Team, samples: np.ndarray, custom: tuple[Callable, Callable] | None = None
+        self, names: Iterable[str], team: cpu.Team, samples: np.ndarray, custom: Functions | None = None
     ) -> np.ndarray:
         """The table for the dtypes of the team's scratch and of the samples, with at least the named operations.
 
         There is one such table in a process: what has been compiled or loaded once is never looked for again. A custom
-        loss, given as its value and gradient, has a table of its own.
+        loss has a table of its own.
         """
         kind = team.scratch.dtype, numba.typeof(samples), custom
         table = self._tables.setdefault(kind, np.zeros(len(cpu.OPERATIONS), np.int64))
@@ -66,11 +91,11 @@ class CallTable:
                 table[index] = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
         return table
 
-    def _dispatcher(self, name: str, custom: tuple[Callable, Callable] | None) -> Any:
+    def _dispatcher(self, name: str, custom: Functions | None) -> Any:
         if name != "loss_gradient" or custom is None:
             return self.dispatchers[name]
         if custom not in self._custom:
-            self._custom[custom] = numba.njit(**self._options)(custom_loss_gradient(*custom))
+            self._custom[custom] = numba.njit(**self._options)(custom_loss_gradient(custom.value, custom.gradient))
         return self._custom[custom]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
 from operator import is_
@@ -16,7 +15,7 @@ import numpy as np
 
 from fastmlp import step
 from fastmlp.backends.base import Backend
-from fastmlp.backends.call_table import CallTable
+from fastmlp.backends.call_table import CallTable, Functions
 from fastmlp.backends.compile_cache import cached
 from fastmlp.backends.teams import TEAMS, Task
 from fastmlp.backends.threads import choose_threads, worth_threads
@@ -56,7 +55,7 @@ class _Crew:
     def __init__(self, net: Network, rows: int, n_threads: int | None, loss: Loss | None) -> None:
         products = net.fan_in * net.fan_out
         self.n_threads = n_threads
-        self.custom = (loss.value, loss.gradient) if loss and loss.value and loss.gradient else None
+        self.custom = Functions(loss.value, loss.gradient) if loss and loss.value and loss.gradient else None
         self.worth = worth_threads(rows, int(products.sum()) * min(rows, net.chunk))
         self._room, self._real = int(products[1:].max(initial=0)), net.params.dtype
         self._last: tuple[tuple, np.ndarray] = (), np.zeros(0, np.int64)  # arguments of the last run, and its table
@@ -145,7 +144,7 @@ class NumbaBackend(Backend):
         return sum(sum(dispatcher.stats.cache_misses.values()) for dispatcher in dispatchers)
 
 
-def _table(entry: str, call: dict[str, Any], custom: tuple[Callable, Callable] | None) -> np.ndarray:
+def _table(entry: str, call: dict[str, Any], custom: Functions | None) -> np.ndarray:
     """Addresses of the operations that the run needs. Compiles or loads what this process has not had before."""
     net, x = call["net"], call["data"].x
     kind = (

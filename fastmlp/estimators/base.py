@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -58,14 +59,15 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
     coefs_: list[np.ndarray]
     intercepts_: list[np.ndarray]
     n_outputs_: int
+    out_activation_: str
 
-    def _keep(self, parameters: dict[str, Any]) -> None:
+    def _store_parameters(self, parameters: dict[str, Any]) -> None:
         """Store the parameters of a constructor, unchanged."""
         for name in self._get_param_names():
             setattr(self, name, parameters[name])
 
     @abstractmethod
-    def _learn_classes(self, y: np.ndarray, incremental: bool) -> None:
+    def _learn_targets(self, y: np.ndarray, incremental: bool) -> None:
         """Take note of what y is: its classes, the number of outputs, the activation of the output."""
 
     @abstractmethod
@@ -119,7 +121,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
     @in_kind
     def hidden_activations(self, X: Any, layer: int = -1) -> np.ndarray:
         """Outputs (N, H) of a hidden layer, as features for another model. Layers count from 0, or from the end."""
-        check_is_fitted(self)
+        check_is_fitted(self, "coefs_")
         hidden = len(self.coefs_) - 1
         if not isinstance(layer, (int, np.integer)) or not -hidden <= layer < hidden:
             raise ValueError(
@@ -160,8 +162,9 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _predicted(self, X: Any, answer: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         """The answers made of predicted values (n, O), probabilities of a classifier, some rows at a time."""
-        check_is_fitted(self)  # the loss of a classifier hangs on what it was fitted to
-        link = self._loss().link
+        check_is_fitted(self, "coefs_")
+        fitted = self.out_activation_  # not `_loss().link`: the parameter may be another by now
+        link = "sigmoid" if fitted == "logistic" else fitted
         return self._by_rows(X, lambda values: answer(apply_link(link, values)))
 
     def _by_rows(self, X: Any, answer: Callable[[np.ndarray], np.ndarray], depth: int | None = None) -> np.ndarray:
@@ -210,7 +213,11 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if "coefs_" in state:
-            self._own_weights()  # so that nothing is shared with what was copied, and predictions copy nothing
+            # so that nothing is shared with what was copied, and predictions copy nothing
+            self._own_weights()
+            for name in ("_optimizer", "loss_curve_", "validation_scores_", "validation_loss_curve_"):
+                if name in state:
+                    setattr(self, name, copy.deepcopy(state[name]))
 
     def _engine(self, dtype: np.dtype, show: bool = False) -> Engine:
         """An engine of the fitted weights with arithmetic in `dtype`; show: `coefs_` becomes what it trains."""

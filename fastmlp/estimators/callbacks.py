@@ -5,10 +5,8 @@ Source: SLEP023, https://github.com/scikit-learn/enhancement_proposals/pull/90.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
-
-import numpy as np
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
@@ -21,15 +19,9 @@ except ImportError:  # before scikit-learn 1.9
         return method
 
 
-__all__ = ["CallbackSupportMixin", "FitTask", "tell", "with_callbacks"]
+__all__ = ["CallbackSupportMixin", "FitTask", "with_callbacks"]
 
 _CURVES = ("loss_curve_", "validation_scores_", "validation_loss_curve_")
-
-
-def tell(callbacks: Iterable[Callable] | None, epoch: Any) -> bool:
-    """Call the plain functions, all of them; whether one asks to stop."""
-    answers = [callback(epoch) for callback in callbacks or ()]
-    return any(isinstance(answer, (bool, np.bool_)) and bool(answer) for answer in answers)
 
 
 class FitTask:

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils import compute_sample_weight
+from sklearn.utils import compute_class_weight, compute_sample_weight
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
@@ -108,9 +108,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         intercepts_init=None,
         callbacks=None,
     ):
-        self._keep(locals())
+        self._store_parameters(locals())
 
-    def _learn_classes(self, y: np.ndarray, incremental: bool) -> None:
+    def _learn_targets(self, y: np.ndarray, incremental: bool) -> None:
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         if not hasattr(self, "classes_") or not (self.warm_start or incremental):
@@ -140,14 +140,23 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             y = y.ravel()
         unknown = np.setdiff1d(unique_labels(y), self.classes_)
         if len(unknown):
+            # only of validation data, since `_learn_targets` has seen y
             raise ValueError(f"y_val has classes {unknown} that are not among those of y, {self.classes_}.")
-        weight = None if self.class_weight is None else compute_sample_weight(self.class_weight, y)
-        if weight is not None and weight.min() < 0:
-            raise ValueError(f"class_weight={self.class_weight!r} has negative weights.")
+        weight = None if self.class_weight is None else self._weights_of_classes(y)
+        if weight is not None and not (np.isfinite(weight).all() and weight.min() >= 0 and weight.any()):
+            raise ValueError(f"class_weight={self.class_weight!r} must be finite, none negative, not all zero.")
         values = self._label_binarizer.transform(y).astype(bool)  # the labels of an indicator may be 1 and 2
         if self.out_activation_ == "softmax":
             return Targets(values.argmax(axis=1), None, values.shape[1], weight)
         return Targets(None, values, values.shape[1], weight)
+
+    def _weights_of_classes(self, y: Any) -> np.ndarray:
+        """The weight of each sample's class (N,)."""
+        if not isinstance(self.class_weight, dict) or self._label_binarizer.y_type_.startswith("multilabel"):
+            return compute_sample_weight(self.class_weight, y)
+        # of all classes, not of those in y: scikit-learn refuses a dict that lacks a class of y and has one beside them
+        weights = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_)
+        return weights[np.searchsorted(self.classes_, y)]
 
     def _loss(self) -> Loss:
         return _SOFTMAX if self.out_activation_ == "softmax" else _LOGISTIC
@@ -155,7 +164,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def _score_predicted(self, truth, predicted, weights) -> float:
         if self.out_activation_ == "softmax":
             return float(accuracy_score(truth, predicted.argmax(axis=1), sample_weight=weights))
-        return float(accuracy_score(truth > 0.5, predicted > 0.5, sample_weight=weights))
+        positive = (predicted > 0.5) & (len(self.classes_) > 1)  # a single class is predicted whatever the output is
+        return float(accuracy_score(truth > 0.5, positive, sample_weight=weights))
 
     @in_kind
     def predict(self, X: Any) -> np.ndarray:

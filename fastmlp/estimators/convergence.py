@@ -28,6 +28,8 @@ class Convergence:
     learning_rate: float  # of the next epoch
     n_samples: int  # seen in an epoch
     follows: str  # "constant", "invscaling" or "adaptive"
+    first_rate: float  # of which "invscaling" makes the later ones
+    power_t: float
     schedule: Schedule | None  # one of ours, in place of those three
     epochs_before: int = 0  # epochs that the optimizer has done in earlier calls
     best: np.ndarray | None = field(default=None, repr=False)
@@ -52,7 +54,7 @@ class Convergence:
             improved = better if e.early_stopping else improved
         e._no_improvement_count = 0 if improved else e._no_improvement_count + 1
         if self.follows == "invscaling":
-            self.learning_rate = e.learning_rate_init / (e.t_ + 1) ** e.power_t
+            self.learning_rate = self.first_rate / (e.t_ + 1) ** self.power_t
         return self._plateau() if e._no_improvement_count > e.n_iter_no_change else None
 
     def _loss_improved(self) -> bool:

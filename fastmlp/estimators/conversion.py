@@ -36,7 +36,9 @@ def to_sklearn(e: Any, predict_only: bool) -> Any:
     activations = set(hidden_activations(e, len(_hidden(e))))
     if len(activations) == 1 and activations <= _ACTIVATIONS.keys():
         params["activation"] = _ACTIVATIONS[activations.pop()]
-    elif activations:
+    elif not activations:
+        params["activation"] = "identity"  # of no layer, but scikit-learn looks it up
+    else:
         refused["activation"] = given["activation"]
     training = {name: given[name] for name in given.keys() - set(known) - _HOW - {"loss"} if _set(e, name)}
     training |= {name: given[name] for name, choices in _CHOICES.items() if given[name] not in choices}
@@ -123,7 +125,7 @@ def _give_optimizer(e: Any, theirs: Any) -> None:
     ]
     optimizer: Any
     if isinstance(rule, SGD):
-        optimizer = SGDOptimizer(params, rule.lr, theirs.learning_rate, rule.momentum, rule.nesterov, e.power_t)
+        optimizer = SGDOptimizer(params, rule.lr, state.follows, rule.momentum, rule.nesterov, state.power_t)
         optimizer.learning_rate = state.learning_rate
         optimizer.velocities = moments[0] or optimizer.velocities  # none without momentum
     else:
@@ -147,11 +149,13 @@ def _take_optimizer(theirs: Any) -> OptimizerState:
     epochs = len(theirs.loss_curve_)
     if isinstance(its, AdamOptimizer):
         rule = Adam(its.learning_rate_init, its.beta_1, its.beta_2, its.epsilon, epsilon_hat=True)
-        return OptimizerState(rule, its.t, epochs, its.learning_rate_init, (flat(its.ms), flat(its.vs)))
+        return OptimizerState(
+            rule, its.t, epochs, its.learning_rate_init, "constant", 0.5, (flat(its.ms), flat(its.vs))
+        )
     none = np.zeros(0, dtype)
     velocities = flat(its.velocities) if its.momentum else none
     sgd = SGD(its.learning_rate_init, momentum=its.momentum, nesterov=bool(its.nesterov))
-    return OptimizerState(sgd, 0, epochs, its.learning_rate, (velocities, none))
+    return OptimizerState(sgd, 0, epochs, its.learning_rate, its.lr_schedule, its.power_t, (velocities, none))
 
 
 def _carry_requests(old: Any, new: Any) -> None:

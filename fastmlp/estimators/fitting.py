@@ -13,19 +13,20 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.optimize import _check_optimize_result
 
+from fastmlp.backends import get_backend
 from fastmlp.engine import Engine, Session
 from fastmlp.errors import DivergenceError
-from fastmlp.estimators.callbacks import FitTask, tell
+from fastmlp.estimators.callbacks import FitTask
 from fastmlp.estimators.convergence import Convergence
 from fastmlp.estimators.initial import begin_curves, initialize
 from fastmlp.estimators.lbfgs import minimise
 from fastmlp.estimators.parameters import hidden_sizes, keep_probabilities, make_optimizer, own_schedule
-from fastmlp.estimators.scoring import hold_out, validation_measure
+from fastmlp.estimators.scoring import check_metric, hold_out, validation_measure
 from fastmlp.estimators.targets import Samples, bring_in, check_arrays
 from fastmlp.history import History
 from fastmlp.network import Data
 from fastmlp.optimizers import Optimizer
-from fastmlp.trainer import Epoch, Training
+from fastmlp.trainer import Epoch, Training, tell
 
 __all__ = ["fit", "partial_fit"]
 
@@ -42,6 +43,8 @@ class OptimizerState:
     step: int
     epochs: int
     learning_rate: float
+    follows: str  # see `Convergence`
+    power_t: float
     moments: tuple[np.ndarray, np.ndarray]  # m and v (P,), see `fastmlp.network.Update`
 
 
@@ -49,26 +52,14 @@ def fit(e: Any, X: Any, y: Any, sample_weight: Any, validation: tuple[Any, Any, 
     """All of `fit`; validation is (X, y, sample_weight), each may be None. Returns the estimator."""
     _check_solver(e, validation)
     fresh = not (e.warm_start and hasattr(e, "coefs_"))
-    random, samples, engine = _begin(e, X, y, sample_weight, fresh, incremental=False)
-    if not all(map(callable, e.callbacks or ())):
-        raise ValueError(f"callbacks={e.callbacks!r} must be a list of functions.")
+    random, samples, given_validation, engine = _begin(e, X, y, sample_weight, fresh, False, validation)
     if e.solver != "lbfgs":
         begin_curves(e, e.early_stopping or validation[0] is not None, fresh)
-    own = None
-    if validation[0] is not None:
-        arrays = check_arrays(e, *validation, reset=False)
-        targets = e._encode(arrays[1])
-        if targets.n_outputs != e.n_outputs_:
-            raise ValueError(f"y_val has {targets.n_outputs} columns, but y has {e.n_outputs_}.")
-        own = bring_in(*arrays, targets, engine.params.dtype)
-    elif any(given is not None for given in validation[1:]):
-        name = "sample_weight_val" if validation[1] is None else "y_val"
-        raise ValueError(f"{name} is given without X_val. Give both, or neither.")
     task = FitTask(e, e.max_iter, X, y, sample_weight)
     if e.solver == "lbfgs":
         _lbfgs(e, engine, samples, task)
     else:
-        _stochastic(e, engine, samples, random, own, task)
+        _stochastic(e, engine, samples, random, given_validation, task)
     task.end()
     return _finite(e)
 
@@ -78,7 +69,7 @@ def partial_fit(e: Any, X: Any, y: Any, sample_weight: Any) -> Any:
     if e.early_stopping:
         raise ValueError("partial_fit does not support early_stopping=True")
     fresh = not hasattr(e, "coefs_")
-    random, samples, engine = _begin(e, X, y, sample_weight, fresh, incremental=True)
+    random, samples, _, engine = _begin(e, X, y, sample_weight, fresh, True, (None, None, None))
     begin_curves(e, False, fresh)
     _stochastic(e, engine, samples, random, None, None)
     return _finite(e)
@@ -93,12 +84,22 @@ def _check_solver(e: Any, validation: tuple[Any, Any, Any]) -> None:
 
 
 def _begin(
-    e: Any, X: Any, y: Any, sample_weight: Any, fresh: bool, incremental: bool
-) -> tuple[np.random.RandomState, Samples, Engine]:
+    e: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    fresh: bool,
+    incremental: bool,
+    validation: tuple[Any, Any, Any],
+) -> tuple[np.random.RandomState, Samples, Samples | None, Engine]:
     """Check everything, then set up weights: those of the call before, or new ones if `fresh`."""
     hidden = hidden_sizes(e)
+    get_backend(e.backend)
+    check_metric(e)
+    if not all(map(callable, e.callbacks or ())):
+        raise ValueError(f"callbacks={e.callbacks!r} must be a list of functions.")
     X, y, sample_weight = check_arrays(e, X, y, sample_weight, reset=fresh)
-    e._learn_classes(y, incremental)
+    e._learn_targets(y, incremental)
     targets = e._encode(y)
     if not fresh and targets.n_outputs != e.n_outputs_:
         raise ValueError(f"y has {targets.n_outputs} outputs, but {type(e).__name__} was fitted to {e.n_outputs_}.")
@@ -107,10 +108,29 @@ def _begin(
     wanted = X.dtype if e.dtype == "auto" else np.dtype(e.dtype)
     dtype = np.dtype(np.float64) if e.solver == "lbfgs" else wanted if fresh else e.coefs_[0].dtype
     samples = bring_in(X, y, sample_weight, targets, dtype)
+    given_validation = _given_validation(e, validation, targets.n_outputs, dtype)
     e.n_outputs_ = targets.n_outputs
     if fresh:
         initialize(e, [X.shape[1], *hidden, targets.n_outputs], wanted, random)
-    return random, samples, e._engine(dtype, show=True)
+    return random, samples, given_validation, e._engine(dtype, show=True)
+
+
+def _given_validation(e: Any, given: tuple[Any, Any, Any], n_outputs: int, dtype: np.dtype) -> Samples | None:
+    """Validation data of the user's own, if there are any."""
+    if given[0] is None:
+        if any(array is not None for array in given):
+            name = "sample_weight_val" if given[1] is None else "y_val"
+            raise ValueError(f"{name} is given without X_val. Give both, or neither.")
+        return None
+    if given[1] is None:
+        raise ValueError("X_val is given without y_val. Give both, or neither.")
+    arrays = check_arrays(e, *given, reset=False)
+    if e.early_stopping and arrays[0].shape[0] < 2:
+        raise ValueError("The validation set is too small: X_val must have at least 2 samples.")
+    targets = e._encode(arrays[1])
+    if targets.n_outputs != n_outputs:
+        raise ValueError(f"y_val has {targets.n_outputs} columns, but y has {n_outputs}.")
+    return bring_in(*arrays, targets, dtype)
 
 
 def _finite(e: Any) -> Any:
@@ -130,7 +150,7 @@ def _lbfgs(e: Any, engine: Engine, samples: Samples, task: FitTask) -> None:
         begin, seconds = time.perf_counter(), time.perf_counter() - begin
         rate = samples.data.n_samples / seconds
         history.append(loss=loss, learning_rate=float("nan"), seconds=seconds, samples_per_second=rate)
-        stop = tell(e.callbacks, Epoch(e.n_iter_, e, history))
+        stop = tell(e.callbacks or (), Epoch(e.n_iter_, e, history))
         if task.epoch(last=stop or e.n_iter_ == e.max_iter) or stop:
             raise StopIteration
 
@@ -145,28 +165,17 @@ def _stochastic(
     engine: Engine,
     samples: Samples,
     random: np.random.RandomState,
-    own: Samples | None,  # validation data of the user's own
+    given_validation: Samples | None,
     task: FitTask | None,  # None: one epoch of partial_fit
 ) -> None:
-    order, held = (np.arange(samples.data.n_samples), None) if own else hold_out(e, samples, random)
-    measure = validation_measure(e, engine, own or samples, held)
-    n = len(order)
-    if e.batch_size != "auto" and e.batch_size > n:
-        warnings.warn(
-            "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=2
-        )
-    batch_size = min(200 if e.batch_size == "auto" else int(e.batch_size), n)
+    everything = np.arange(samples.data.n_samples)
+    order, held = (everything, None) if given_validation else hold_out(e, samples, random)
+    measure = validation_measure(e, engine, given_validation or samples, held)
+    batch_size = _batch_size(e, len(order))
     before: OptimizerState | None = getattr(e, "_optimizer", None) if task is None else None
     rule, keep = before.rule if before else make_optimizer(e), keep_probabilities(e, e.n_layers_ - 2)
     max_norm = np.inf if e.max_norm is None else float(e.max_norm)
-    convergence = Convergence(
-        estimator=e,
-        learning_rate=before.learning_rate if before else rule.lr,
-        n_samples=n,
-        follows=e.learning_rate if e.solver == "sgd" else "constant",
-        schedule=own_schedule(e),
-        epochs_before=before.epochs if before else 0,
-    )
+    convergence = _convergence(e, rule, before, len(order))
     backend = engine.backend
 
     def build() -> Session:
@@ -182,7 +191,7 @@ def _stochastic(
             return engine.params
 
         def after_epoch(epoch: Epoch) -> bool:
-            stop = tell(e.callbacks, epoch)
+            stop = tell(e.callbacks or (), epoch)
             last = stop or epoch.history.stopped != "epochs" or epoch.number == e.max_iter
             return (task is not None and task.epoch(last)) or stop
 
@@ -207,15 +216,42 @@ def _stochastic(
             overflow=True,
         )
         e.n_iter_ = 0
-        _run(e, training, incremental=task is None)
-        update = session.state.update
-        e._optimizer = OptimizerState(
-            rule,
-            session.state.step,
-            convergence.epochs_before + e.n_iter_,
-            convergence.learning_rate,
-            (backend.to_host(update.m), backend.to_host(update.v)),
+        try:
+            _run(e, training, incremental=task is None)
+        finally:  # a callback may raise: then, too, the moments are those of this run
+            update = session.state.update
+            e._optimizer = OptimizerState(
+                rule,
+                session.state.step,
+                convergence.epochs_before + e.n_iter_,
+                convergence.learning_rate,
+                convergence.follows,
+                convergence.power_t,
+                (backend.to_host(update.m), backend.to_host(update.v)),
+            )
+
+
+def _batch_size(e: Any, n: int) -> int:
+    if e.batch_size == "auto":
+        return min(200, n)
+    if e.batch_size > n:
+        warnings.warn(
+            "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=2
         )
+    return min(int(e.batch_size), n)
+
+
+def _convergence(e: Any, rule: Optimizer, before: OptimizerState | None, n: int) -> Convergence:
+    return Convergence(
+        estimator=e,
+        learning_rate=before.learning_rate if before else rule.lr,
+        n_samples=n,
+        follows=before.follows if before else e.learning_rate if e.solver == "sgd" else "constant",
+        first_rate=rule.lr,
+        power_t=before.power_t if before else e.power_t,
+        schedule=own_schedule(e),
+        epochs_before=before.epochs if before else 0,
+    )
 
 
 def _resume(session: Session, before: OptimizerState | None) -> None:

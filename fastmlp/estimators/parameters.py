@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -76,7 +77,7 @@ def hidden_sizes(estimator: Any) -> list[int]:
     sizes = list(given) if hasattr(given, "__iter__") else [given]
     if np.any(np.array(sizes) <= 0):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
-    return [int(size) for size in sizes]
+    return [index(size) for size in sizes]
 
 
 def hidden_activations(estimator: Any, layers: int) -> list[str]:
@@ -96,7 +97,7 @@ def keep_probabilities(estimator: Any, layers: int) -> tuple[float, ...] | None:
     """Probability that an output survives dropout, per layer with the output layer; None without dropout."""
     given = estimator.dropout
     rates: list[Any] = [given] * layers if np.isscalar(given) else list(given)
-    if len(rates) != layers or not all(isinstance(p, (int, float, np.floating)) and 0 <= p < 1 for p in rates):
+    if len(rates) != layers or not all(isinstance(p, Real) and 0 <= float(p) < 1 for p in rates):
         raise ValueError(
             f"dropout={given!r} must be a number in [0, 1), or a list with one for each of the {layers} hidden layers."
         )

@@ -19,6 +19,7 @@ from fastmlp.estimators.interchange import in_kind
 from fastmlp.estimators.parameters import CONSTRAINTS, REGRESSION_LOSSES, regression_loss
 from fastmlp.estimators.targets import Targets
 from fastmlp.interchange import as_numpy
+from fastmlp.kernels import codes
 from fastmlp.losses import Loss
 
 __all__ = ["MLPRegressor"]
@@ -104,18 +105,20 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         quantile=0.5,
         huber_delta=1.0,
     ):
-        self._keep(locals())
+        self._store_parameters(locals())
 
-    def _learn_classes(self, y: np.ndarray, incremental: bool) -> None:
+    def _learn_targets(self, y: np.ndarray, incremental: bool) -> None:
         self.out_activation_ = self._loss().link
 
     def _encode(self, y: np.ndarray) -> Targets:
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
+        if y.dtype.kind not in "biuf":
+            raise ValueError(f"y has dtype {y.dtype}, but must hold real numbers.")
         values, loss = y.reshape(len(y), -1), self._loss()
-        if loss.name == "poisson" and values.min() < 0:
+        if loss.code == codes.POISSON and values.min() < 0:
             raise ValueError(f"loss='poisson' takes counts, y >= 0, but y has the value {values.min():g}.")
-        if loss.name == "quantile" and len(loss.parameter) > 1:
+        if loss.code == codes.QUANTILE and len(loss.parameter) > 1:
             if values.shape[1] not in (1, len(loss.parameter)):
                 raise ValueError(
                     f"{len(loss.parameter)} quantiles are wanted of y with {values.shape[1]} columns: give one."
@@ -137,8 +140,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return self._predicted(X, lambda values: values.ravel() if values.shape[1] == 1 else values)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """R² of `predict` on X (N, I) and y (N,) or (N, O)."""
-        return super().score(as_numpy(X), as_numpy(y), as_numpy(sample_weight))
+        """R² of `predict` on X (N, I) and y (N,) or (N, O); of several quantiles of one y, the mean of theirs."""
+        y = as_numpy(y)
+        if np.ndim(y) == 1 and getattr(self, "n_outputs_", 1) > 1:
+            y = np.broadcast_to(np.reshape(y, (-1, 1)), (len(y), self.n_outputs_))
+        return super().score(as_numpy(X), y, as_numpy(sample_weight))
 
     @available_if(has_partial_fit)
     @_fit_context(prefer_skip_nested_validation=True)

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from inspect import signature
 from typing import Any
 
 import numpy as np
 from sklearn.base import is_classifier
 from sklearn.metrics import check_scoring
+from sklearn.metrics._scorer import _BaseScorer
 from sklearn.model_selection import train_test_split
 
 from fastmlp.engine import Engine
 from fastmlp.estimators.targets import Samples
 from fastmlp.losses import apply_link
 
-__all__ = ["hold_out", "validation_measure"]
+__all__ = ["check_metric", "hold_out", "validation_measure"]
+
+
+def check_metric(e: Any) -> None:
+    """ValueError unless scikit-learn knows the early-stopping metric."""
+    if e.early_stopping_metric not in ("score", "loss"):
+        check_scoring(e, scoring=e.early_stopping_metric)
 
 
 def hold_out(e: Any, given: Samples, random: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
@@ -45,6 +53,9 @@ def validation_measure(
     truth, weights = held.truth(samples), held.weights(samples)
     named = metric in ("score", "loss") if isinstance(metric, str) else False
     scorer = None if named else check_scoring(e, scoring=metric)
+    # a function of (estimator, X, y) gets just those
+    takes_weights = isinstance(scorer, _BaseScorer) or (scorer and "sample_weight" in signature(scorer).parameters)
+    weighted = {"sample_weight": weights} if takes_weights and weights is not None else {}
     X, y = (None, None) if named else (held.X[samples], held.y[samples])
 
     def measure() -> dict[str, float]:
@@ -53,7 +64,7 @@ def validation_measure(
         if scorer is not None:
             fitted = copy.copy(e)  # without the names of features, which rows of an array lack
             fitted.__dict__.pop("feature_names_in_", None)
-            row["val_score"] = float(scorer(fitted, X, y, **({} if weights is None else {"sample_weight": weights})))
+            row["val_score"] = float(scorer(fitted, X, y, **weighted))
         elif metric == "loss":
             row["val_score"] = -row["val_loss"]
         else:
