@@ -218,7 +218,7 @@ def measure(case: Case, dtype: str, rounds: int, epochs: int | None) -> Result:
     models = [getattr(module, case.estimator)(**case.parameters | limit) for module in (neural_network, fastmlp)]
 
     def seconds(model, repeats=1):
-        time.sleep(0.05)  # threads of the BLAS spin for a while after a product, and would disturb whoever comes next
+        time.sleep(0.3)  # threads of the BLAS spin for a while after a product, and would disturb whoever comes next
         begin = time.perf_counter()
         for _ in range(repeats):
             model.fit(x, y)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from operator import is_
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -90,7 +91,7 @@ class Engine:
             return net, backend.operations(net, rows, self.n_threads)
 
         out = backend.zeros(len(order) * self.layout.sizes[depth], self.params.dtype)
-        given = Data(*map(backend.asarray, data))
+        given = self._given(data)
         with self.kept("raw", (rows, data.sparse), build) as (net, operations):
             backend.run("predict", operations, net, given, order, depth, out)
         return backend.to_host(out).reshape(len(order), -1)
@@ -142,7 +143,7 @@ class Engine:
             update = build_update(params, codes.SGD, zeros=backend.zeros, **self._objective())
             return Session(net, backend.operations(net, len(order), self.n_threads, self.loss), State(update))
 
-        given = Data(*map(backend.asarray, data))
+        given = self._given(data)
         with self.kept("gradient", (len(order), data.sparse), build) as (net, operations, state):
             loss = backend.run("gradient", operations, net, given, state.update, order, 0, 0, 0.0)
             if values is not None:
@@ -166,6 +167,11 @@ class Engine:
             sparse,
             self.backend.zeros,
         )
+
+    def _given(self, data: Data) -> Data:
+        """The samples in the backend's memory; the same object if they are there, by which a run is known again."""
+        arrays = [self.backend.asarray(array) for array in data]
+        return data if all(map(is_, arrays, data)) else Data(*arrays)
 
     def _objective(self) -> dict[str, Any]:
         return {"mean": self.mean, "l1": self.l1, "l2": self.l2, "penalty_shared": self.penalty_shared}

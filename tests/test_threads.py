@@ -28,6 +28,7 @@ def four_cores(monkeypatch):
     for name in ("FASTMLP_NUM_THREADS", "OMP_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(threads, "_cpu_count", lambda _: CORES)
+    monkeypatch.setattr(threads, "WORK_PER_RUN", 1)
     monkeypatch.setattr(threads._BLAS, "threads", lambda: CORES)
     monkeypatch.setattr(TEAMS, "_held", {})
     monkeypatch.setattr(TEAMS, "_until", 0.0)
@@ -174,11 +175,18 @@ def test_cores_that_other_processes_use_are_left_to_them_for_a_while():
     teams._judge(4, 1.0, [1e-4, 0.0, 0.19, 0.0])
     assert teams._enter(None, 8) == 4
     teams._judge(4, 1.0, [0.0, 0.0, 0.5, 0.0])
+    assert teams._enter(None, 8) == 4  # it may be the end of something
+    teams._judge(4, 1.0, [0.0, 0.0, 0.5, 0.0])
     assert (teams._enter(None, 8), teams._enter(4, 8)) == (3, 4)
     teams._judge(3, 1.0, [0.0, 0.9, 0.8])
     assert teams._enter(None, 8) == 1
     teams._until = perf_counter()
     assert teams._enter(None, 8) == 4
+
+
+def test_a_short_run_is_not_worth_waking_threads(monkeypatch):
+    monkeypatch.setattr(threads, "WORK_PER_RUN", 1000)
+    assert [threads.worth_threads(64, 10**9, work) for work in (999, 1999, 3000, 10**9)] == [1, 1, 3, 16]
 
 
 def test_threads_are_kept():

@@ -56,7 +56,7 @@ class _Crew:
         products = net.fan_in * net.fan_out
         self.n_threads = n_threads
         self.custom = Functions(loss.value, loss.gradient) if loss and loss.value and loss.gradient else None
-        self.worth = worth_threads(rows, int(products.sum()) * min(rows, net.chunk))
+        self._rows, self._products = min(rows, net.chunk), int(products.sum())
         self._room, self._real = int(products[1:].max(initial=0)), net.params.dtype
         self._last: tuple[tuple, np.ndarray] = (), np.zeros(0, np.int64)  # arguments of the last run, and its table
         self._teams: dict[tuple[int, int], list[cpu.Team]] = {}
@@ -68,6 +68,10 @@ class _Crew:
         if len(self._last[0]) != len(same) or not all(map(is_, self._last[0], same)):
             self._last = same, _table(entry, call, self.custom)
         return self._last[1]
+
+    def worth(self, samples: int) -> int:
+        """Threads that a run over so many samples is worth."""
+        return worth_threads(self._rows, self._products * self._rows, self._products * samples)
 
     def team(self, size: int, table: np.ndarray) -> list[cpu.Team]:
         """A team of this size, at the start line."""
@@ -135,7 +139,8 @@ class NumbaBackend(Backend):
         def tasks(size: int) -> list[Task]:
             return [partial(function, member, *arguments) for member in operations.team(size, table)]
 
-        return TEAMS.run(operations.n_threads, operations.worth, tasks)
+        samples = len(arguments[_PARAMETERS[entry].index("order")])
+        return TEAMS.run(operations.n_threads, operations.worth(samples), tasks)
 
     @staticmethod
     def compilations() -> int:

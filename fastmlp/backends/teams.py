@@ -47,6 +47,7 @@ class _Teams:
         self._asked = 0  # jobs of the runs under way: never more than threads
         self._held: dict[int, tuple[int, float]] = {}  # calling thread: the cores it counts for, and until when
         self._wall = self._lost = 0.0  # of the runs not judged yet
+        self._suspected = False  # whether the last window was a bad one
         self._most, self._until, self._patience = 1, 0.0, self.PATIENCE[0]  # threads until then, for others' sake
 
     def run(self, n_threads: int | None, worth: int, tasks: Callable[[int], Sequence[Task]]) -> float:
@@ -116,7 +117,10 @@ class _Teams:
                 return
             wall, cores, now = self._wall, self._lost / self._wall, perf_counter()
             self._wall = self._lost = 0.0
-            if cores > 0.2:
+            # Threads of a BLAS spin for up to a tenth of a second after their last product: only what is still lost in
+            # the next window is lost to others.
+            self._suspected, suspected = cores > 0.2, self._suspected
+            if self._suspected and suspected:
                 # for the time of ten such looks at least, so that they cost a tenth at most
                 self._most, self._until = max(1, size - ceil(cores)), now + max(self._patience, 10 * wall)
                 self._patience = min(2 * self._patience, self.PATIENCE[1])

@@ -22,6 +22,7 @@ from fastmlp.errors import InputError
 __all__ = ["blas_limited", "choose_threads", "free_of_limits", "worth_threads"]
 
 WORK_PER_THREAD = 100_000  # multiply-adds a step: about 3 µs, some thirty barriers
+WORK_PER_RUN = 1_000_000  # and a run: about 100 µs, in which a thread is woken
 ROWS_PER_THREAD = 4  # below, threads would share the cache lines of too few rows
 
 
@@ -41,9 +42,10 @@ def choose_threads(n_threads: int | None, rows: int | None = None, work: int | N
     return min(worth, _cores()) if worth > 1 else 1
 
 
-def worth_threads(rows: int, work: int) -> int:
-    """What such a step is worth."""
-    return max(1, min(rows // ROWS_PER_THREAD, work // WORK_PER_THREAD))
+def worth_threads(rows: int, work: int, of_run: int | None = None) -> int:
+    """What such a step is worth, in a run of `of_run` multiply-adds in the forward passes of all its steps."""
+    worth = min(rows // ROWS_PER_THREAD, work // WORK_PER_THREAD)
+    return max(1, worth if of_run is None else min(worth, of_run // WORK_PER_RUN))
 
 
 def _cores() -> int:
