@@ -70,6 +70,9 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
     def _learn_targets(self, y: np.ndarray, incremental: bool) -> None:
         """Take note of what y is: its classes, the number of outputs, the activation of the output."""
 
+    def _check_validation_targets(self, y: np.ndarray) -> None:
+        """ValueError if the targets of validation data are none that can be predicted."""
+
     @abstractmethod
     def _encode(self, y: np.ndarray) -> Targets:
         """y as targets, given what was learned of it."""

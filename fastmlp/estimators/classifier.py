@@ -135,13 +135,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 "compute_class_weight('balanced', classes=classes, y=y) and give the weights as a dict."
             )
 
+    def _check_validation_targets(self, y: np.ndarray) -> None:
+        unknown = np.setdiff1d(unique_labels(y), self.classes_)
+        if len(unknown):
+            raise ValueError(f"y_val has classes {unknown} that are not among those of y, {self.classes_}.")
+
     def _encode(self, y: np.ndarray) -> Targets:
         if y.ndim == 2 and y.shape[1] == 1:
             y = y.ravel()
-        unknown = np.setdiff1d(unique_labels(y), self.classes_)
-        if len(unknown):
-            # only of validation data, since `_learn_targets` has seen y
-            raise ValueError(f"y_val has classes {unknown} that are not among those of y, {self.classes_}.")
         weight = None if self.class_weight is None else self._weights_of_classes(y)
         if weight is not None and not (np.isfinite(weight).all() and weight.min() >= 0 and weight.any()):
             raise ValueError(f"class_weight={self.class_weight!r} must be finite, none negative, not all zero.")

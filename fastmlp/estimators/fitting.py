@@ -127,6 +127,7 @@ def _given_validation(e: Any, given: tuple[Any, Any, Any], n_outputs: int, dtype
     arrays = check_arrays(e, *given, reset=False)
     if e.early_stopping and arrays[0].shape[0] < 2:
         raise ValueError("The validation set is too small: X_val must have at least 2 samples.")
+    e._check_validation_targets(arrays[1])
     targets = e._encode(arrays[1])
     if targets.n_outputs != n_outputs:
         raise ValueError(f"y_val has {targets.n_outputs} columns, but y has {n_outputs}.")
@@ -154,7 +155,8 @@ def _lbfgs(e: Any, engine: Engine, samples: Samples, task: FitTask) -> None:
         if task.epoch(last=stop or e.n_iter_ == e.max_iter) or stop:
             raise StopIteration
 
-    result = minimise(engine, samples.data, e.max_iter, e.max_fun, e.tol, after_iteration)
+    watched = e.callbacks or e.verbose or task.context is not None
+    result = minimise(engine, samples.data, e.max_iter, e.max_fun, e.tol, after_iteration if watched else None)
     e.n_iter_, e.loss_ = min(result.nit, e.max_iter), result.fun
     if result.status != 99:  # 99: a callback asked to stop
         _check_optimize_result("lbfgs", result, e.max_iter)  # the warning, in the words of this scikit-learn

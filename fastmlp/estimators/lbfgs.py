@@ -18,7 +18,7 @@ __all__ = ["minimise"]
 
 
 def minimise(
-    engine: Engine, data: Data, max_iter: int, max_fun: int, tol: float, after_iteration: Callable[[float], Any]
+    engine: Engine, data: Data, max_iter: int, max_fun: int, tol: float, after_iteration: Callable[[float], Any] | None
 ) -> Any:
     """Minimise the loss over all samples, penalties included, in the engine's parameters.
 
@@ -28,7 +28,7 @@ def minimise(
         In float64: line searches need the digits.
     max_iter, max_fun, tol
         Iterations and evaluations at most; where the projected gradient counts as zero.
-    after_iteration : function of the loss
+    after_iteration : function of the loss, or None
         Called after each iteration; the search ends if it raises StopIteration.
 
     Returns
@@ -64,12 +64,16 @@ def minimise(
         loss = loss / total if values is None else _loss_in_order(engine, data, values)
         return loss, pack(gradient) / total
 
+    def iteration_ends(intermediate_result: Any) -> None:  # by this name SciPy knows what to pass
+        assert after_iteration is not None
+        after_iteration(float(intermediate_result.fun))
+
     result = minimize(
         loss_and_gradient,
         pack(params),
         method="L-BFGS-B",
         jac=True,
-        callback=lambda intermediate_result: after_iteration(float(intermediate_result.fun)),
+        callback=None if after_iteration is None else iteration_ends,
         options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol},
     )
     unpack(result.x)
