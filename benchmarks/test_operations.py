@@ -75,7 +75,7 @@ def arguments(name, d):
         "linear": (d["x"], d["w"], d["b"], codes.RELU, square, np.empty((B, O), real)),
         "backward_data": (d["delta2"], d["w2"], codes.RELU, d["a"], square, np.empty((B, O), real)),
         "loss_gradient": (
-            *(codes.SOFTMAX_CROSS_ENTROPY, 1.0, d["z"], d["target"], d["weight"]),
+            *(codes.SOFTMAX_CROSS_ENTROPY, np.zeros(0), d["z"], d["target"], d["weight"]),
             np.empty((B, C), real),
         ),
         "accumulate": (d["x"], d["delta"], -1e-6 / B, 1.0, d["w"]),
