@@ -13,6 +13,7 @@ from fastmlp.interchange import as_numpy
 from fastmlp.losses import Loss
 
 __all__ = [
+    "cast",
     "check_choice",
     "check_class_weight",
     "check_dropout",
@@ -83,7 +84,7 @@ def check_features(x: Any, n_features: int, dtype: np.dtype, name: str = "x") ->
     _check_shape(array.shape, n_features, name)
     _check_finite(array, name)
     if not mapped:
-        array = np.ascontiguousarray(_cast(array, dtype, name))
+        array = np.ascontiguousarray(cast(array, dtype, name))
     return array.view(np.ndarray)
 
 
@@ -99,7 +100,7 @@ def _check_sparse(x: Any, n_features: int, dtype: np.dtype, name: str) -> Any:
     except ValueError as error:
         raise InputError(f"{name} is no valid sparse matrix: {error}.") from None
     _check_finite(rows.data, f"{name}.data")
-    parts = map(np.ascontiguousarray, (_cast(rows.data, dtype, name), rows.indices, rows.indptr))
+    parts = map(np.ascontiguousarray, (cast(rows.data, dtype, name), rows.indices, rows.indptr))
     return type(rows)(tuple(parts), shape=x.shape)
 
 
@@ -145,7 +146,7 @@ def check_targets(
         raise InputError(f"{name} ranges from {low:g} to {high:g}, but {loss.name} takes probabilities in [0, 1].")
     if loss.name == "poisson" and low < 0:
         raise InputError(f"{name} has the negative value {low:g}, but the poisson loss takes counts of 0 or more.")
-    return no_labels, np.ascontiguousarray(_cast(targets, dtype, name))
+    return no_labels, np.ascontiguousarray(cast(targets, dtype, name))
 
 
 def check_parameter(name: str, value: Any, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
@@ -154,7 +155,7 @@ def check_parameter(name: str, value: Any, shape: tuple[int, ...], dtype: np.dty
     if array.shape != shape:
         raise InputError(f"{name} has shape {array.shape}, but the layer takes {shape}.")
     _check_finite(array, name)
-    return _cast(array, dtype, name)
+    return cast(array, dtype, name)
 
 
 def check_weights(weights: Any, n_samples: int, dtype: np.dtype, name: str = "sample_weight") -> np.ndarray:
@@ -167,7 +168,7 @@ def check_weights(weights: Any, n_samples: int, dtype: np.dtype, name: str = "sa
     _check_finite(array, name)
     if array.min() < 0 or not array.any():
         raise InputError(f"{name} ranges from {array.min():g} to {array.max():g}: none may be negative, not all zero.")
-    return np.ascontiguousarray(_cast(array, dtype, name))
+    return np.ascontiguousarray(cast(array, dtype, name))
 
 
 def check_class_weight(
@@ -262,9 +263,10 @@ def _check_finite(array: np.ndarray, name: str) -> None:
             )
 
 
-def _cast(array: np.ndarray, dtype: np.dtype, name: str) -> np.ndarray:
+def cast(array: np.ndarray, dtype: np.dtype, name: str) -> np.ndarray:
+    """array in `dtype`; InputError if it has values beyond its range."""
     with np.errstate(over="ignore"):
-        cast = array.astype(dtype, copy=False)
-    if array.dtype.kind == "f" and array.dtype.itemsize > dtype.itemsize and not np.isfinite(cast).all():
+        result = array.astype(dtype, copy=False)
+    if array.dtype.kind == "f" and array.dtype.itemsize > dtype.itemsize and not np.isfinite(result).all():
         raise InputError(f"{name} has values beyond the range of {dtype}. Scale the data or use dtype='float64'.")
-    return cast
+    return result

@@ -91,7 +91,7 @@ class Engine:
             return net, backend.operations(net, rows, self.n_threads)
 
         out = backend.zeros(len(order) * self.layout.sizes[depth], self.params.dtype)
-        given = self._given(data)
+        given = self.placed(data)
         with self.kept("raw", (rows, data.sparse), build) as (net, operations):
             backend.run("predict", operations, net, given, order, depth, out)
         return backend.to_host(out).reshape(len(order), -1)
@@ -112,11 +112,7 @@ class Engine:
         """The loss, without penalties, of values z (B, O) of the last layer for some of the samples."""
         loss = self.loss
         assert loss is not None
-        if data.labels.size:
-            targets = np.zeros_like(z)
-            targets[np.arange(len(z)), data.labels[samples]] = 1
-        else:
-            targets = data.targets[samples]
+        targets = data.values_of_targets(z.shape[1], samples)
         weights = data.weights[samples] if data.weights.size else np.ones(len(z), z.dtype)
         with np.errstate(over="ignore", invalid="ignore"):
             total = loss_and_gradient(loss.code, loss.parameter, z, targets, weights, np.empty_like(z), loss)
@@ -143,7 +139,7 @@ class Engine:
             update = build_update(params, codes.SGD, zeros=backend.zeros, **self._objective())
             return Session(net, backend.operations(net, len(order), self.n_threads, self.loss), State(update))
 
-        given = self._given(data)
+        given = self.placed(data)
         with self.kept("gradient", (len(order), data.sparse), build) as (net, operations, state):
             loss = backend.run("gradient", operations, net, given, state.update, order, 0, 0, 0.0)
             if values is not None:
@@ -168,7 +164,7 @@ class Engine:
             self.backend.zeros,
         )
 
-    def _given(self, data: Data) -> Data:
+    def placed(self, data: Data) -> Data:
         """The samples in the backend's memory; the same object if they are there, by which a run is known again."""
         arrays = [self.backend.asarray(array) for array in data]
         return data if all(map(is_, arrays, data)) else Data(*arrays)

@@ -302,20 +302,12 @@ class MLP:
                 row["gradient_norms"] = [float(np.linalg.norm(g)) for g in engine.gradients(data).weights]
             return row
 
-        backend = self._backend
         session = engine.session(rows, data.sparse, rule, [1 - p for p in self.dropout] + [1.0], max_norm)
-
-        def publish() -> np.ndarray:
-            host = backend.to_host(session.net.params)
-            if host is not self._params:
-                self._params[...] = host
-            return self._params
-
         self.history = History()
         return Training(
-            backend=backend,
+            engine=engine,
             session=session,
-            data=Data(*map(backend.asarray, data)),
+            data=data,
             samples=np.arange(n),
             lr=rule.lr,
             schedule=schedule,
@@ -326,7 +318,6 @@ class MLP:
             dropout_seed=int(self._random.randint(1 << 62, dtype=np.int64)) if any(self.dropout) else 0,
             stopping=stopping,
             measure=measure,
-            publish=publish,
             callbacks=callbacks,
             model=self,
             history=self.history,
@@ -349,13 +340,8 @@ class MLP:
 
     def hidden_activations(self, x: Any, layer: int = -1) -> np.ndarray:
         """Outputs (N, H) of a hidden layer; layers count from 0, or from the end."""
-        hidden = len(self.sizes) - 2
-        if not isinstance(layer, (int, np.integer)) or not -hidden <= layer < hidden:
-            raise InputError(
-                f"layer={layer!r} is none of the {hidden} hidden layers: 0 to {hidden - 1}, or -1 for the last."
-            )
-        data = Data.of(check_features(x, self.sizes[0], self.dtype), self.dtype)
-        return self._engine().raw(data, depth=int(layer) % hidden + 1)
+        depth = self._layout.hidden_depth(layer)
+        return self._engine().raw(Data.of(check_features(x, self.sizes[0], self.dtype), self.dtype), depth)
 
     def evaluate(self, x: Any, y: Any, sample_weight: Any = None, metrics: Sequence[str] | None = None) -> dict:
         """Loss (without penalties) and metrics on given data: ``{"loss": …, "accuracy": …}``."""

@@ -112,6 +112,15 @@ class Data(NamedTuple):
     def sparse(self) -> bool:
         return self.starts.size > 0
 
+    def values_of_targets(self, n_outputs: int, samples: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """Targets (B, O) of some of the samples; class indices as rows of zeros with a one."""
+        if not self.labels.size:
+            return self.targets[samples]
+        labels = self.labels[samples]
+        rows = np.zeros((len(labels), n_outputs), self.targets.dtype)
+        rows[np.arange(len(labels)), labels] = 1
+        return rows
+
     def total_weight(self) -> float:
         """Σ s over all samples."""
         return float(self.weights.sum(dtype=np.float64)) if self.weights.size else float(self.n_samples)
@@ -137,6 +146,14 @@ class Layout(NamedTuple):
         weight_at, n_weights = _place([i * o for i, o in pairs])
         bias_at, n_biases = _place([o for _, o in pairs])
         return cls(tuple(sizes), weight_at, tuple(n_weights + b for b in bias_at), n_weights, n_weights + n_biases)
+
+    def hidden_depth(self, layer: Any) -> int:
+        """Number, from 1, of the hidden layer that is `layer` counted from 0, or from the end if negative."""
+        hidden = len(self.sizes) - 2
+        if not isinstance(layer, (int, np.integer)) or not -hidden <= layer < hidden:
+            allowed = f", 0 to {hidden - 1} or -1 for the last" if hidden else ""
+            raise InputError(f"layer={layer!r} is none of the {hidden} hidden layers{allowed}.")
+        return int(layer) % hidden + 1
 
     def weights(self, flat: np.ndarray) -> list[np.ndarray]:
         """Views (…, I, O), one per layer, of a buffer (…, P)."""

@@ -10,8 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from fastmlp.backends.base import Backend
-from fastmlp.engine import Session
+from fastmlp.engine import Engine, Session
 from fastmlp.errors import DivergenceError
 from fastmlp.history import History
 from fastmlp.network import Data
@@ -51,7 +50,7 @@ class Criterion(Protocol):
 class Training:
     """One run of training. Everything is checked and allocated; `run` does the epochs."""
 
-    backend: Backend
+    engine: Engine
     session: Session
     data: Data
     samples: np.ndarray  # (N,) int64: those of the data to train on, in their first order
@@ -64,13 +63,22 @@ class Training:
     dropout_seed: int
     stopping: Criterion
     measure: Callable[[], dict[str, Any]]  # validation loss and metrics of the current parameters
-    publish: Callable[[], np.ndarray]  # brings the parameters to the model; returns them (P,) on the host
     callbacks: Sequence[Callback]
     model: Any
     history: History
     progress: Any = None  # a tqdm bar
     overflow: bool = False  # whether a loss that is infinite while the weights are finite is no reason to end
     _monitored: list[float] = field(default_factory=list)  # the losses that a schedule may look at
+
+    def __post_init__(self) -> None:
+        self.data = self.engine.placed(self.data)
+
+    def publish(self) -> np.ndarray:
+        """Bring the trained parameters to the engine's (P,) on the host, which are returned."""
+        host = self.engine.backend.to_host(self.session.net.params)
+        if host is not self.engine.params:
+            self.engine.params[...] = host
+        return self.engine.params
 
     def run(self) -> History:
         """Train until the epochs are done, a stopping rule or callback says so, or Ctrl-C; the history so far.
@@ -130,10 +138,10 @@ class Training:
         rates = self.rates(state.step, lr)
         of = partial(self._arguments, order, rates)
         if epoch == 0:
-            self.backend.prepare("train_epoch", operations, *of(slice(0, span)))
+            self.engine.backend.prepare("train_epoch", operations, *of(slice(0, span)))
         loss, begin = 0.0, time.perf_counter()
         for first in range(0, steps, span):
-            loss += self.backend.run("train_epoch", operations, *of(slice(first, first + span)))
+            loss += self.engine.backend.run("train_epoch", operations, *of(slice(first, first + span)))
             done = min(span, steps - first)
             state.step += done
             self.history.updates += done

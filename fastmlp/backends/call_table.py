@@ -9,6 +9,7 @@ compiled at all.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import Any
 
 import numba
@@ -87,8 +88,8 @@ class CallTable:
                 _, parameters = cpu.numba_signature(cpu.OPERATIONS[index], numba.typeof(team), kind[1])
                 dispatcher = self._dispatcher(name, custom)
                 dispatcher.compile(parameters)
-                compiled = dispatcher.overloads[parameters]
-                table[index] = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+                code, function = attrgetter("library", "fndesc")(dispatcher.overloads[parameters])
+                table[index] = code.get_pointer_to_function(function.llvm_func_name)
         return table
 
     def _dispatcher(self, name: str, custom: Functions | None) -> Any:

@@ -87,7 +87,7 @@ class NumpyOps:
 
     def linear_sparse(self, values, columns, starts, rows, w, b, activation, slope, out):
         """`linear` of the compressed rows (see `fastmlp.network.Data`) numbered rows (B,); w (I, O)."""
-        out[...] = _compressed_rows(values, columns, starts, w.shape[0])[rows] @ w
+        out[...] = _compressed(values, columns, starts, rows, w.shape[0]) @ w
         out += b
         activate(activation, out, slope)
 
@@ -120,28 +120,19 @@ class NumpyOps:
         product = self._scratch(out)
         np.matmul(a.T, delta, out=product)
         product *= alpha
-        out *= beta
-        out += product
+        _add(product, beta, out)
 
     def accumulate_sparse(self, values, columns, starts, rows, delta, alpha, beta, out):
         """`accumulate` with the compressed rows numbered rows (B,) as a; out (I, O), delta (B, O)."""
-        product = _compressed_rows(values, columns, starts, out.shape[0])[rows].T @ delta
+        product = _compressed(values, columns, starts, rows, out.shape[0]).T @ delta
         product *= alpha
-        if beta == 0:
-            out[...] = product
-        else:
-            out *= beta
-            out += product
+        _add(product, beta, out)
 
     def accumulate_bias(self, delta, alpha, beta, out):
         """out (O,) = beta out + alpha Σ_i delta[i]; delta (B, O). With beta = 0, out is not read."""
         total = delta.sum(axis=0)
         total *= alpha
-        if beta == 0:
-            out[...] = total
-        else:
-            out *= beta
-            out += total
+        _add(total, beta, out)
 
     # Penalties and update rules, over flat buffers (P,)
 
@@ -227,7 +218,20 @@ class NumpyOps:
         w -= g
 
 
-def _compressed_rows(values, columns, starts, n_columns):
+def _add(term, beta, out):
+    """out = beta out + term, without reading out if beta = 0."""
+    if beta == 0:
+        out[...] = term
+    else:
+        out *= beta
+        out += term
+
+
+def _compressed(values, columns, starts, rows, n_columns):
+    """The compressed rows numbered rows (B,) as a matrix (B, n_columns), at a cost that does not grow with N."""
     from scipy.sparse import csr_matrix
 
-    return csr_matrix((values, columns, starts), shape=(len(starts) - 1, n_columns))
+    lengths = starts[rows + 1] - starts[rows]
+    ends = np.cumsum(lengths)
+    entries = np.repeat(starts[rows] + lengths - ends, lengths) + np.arange(lengths.sum())
+    return csr_matrix((values[entries], columns[entries], np.concatenate([[0], ends])), shape=(len(rows), n_columns))

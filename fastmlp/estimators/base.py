@@ -125,12 +125,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
     def hidden_activations(self, X: Any, layer: int = -1) -> np.ndarray:
         """Outputs (N, H) of a hidden layer, as features for another model. Layers count from 0, or from the end."""
         check_is_fitted(self, "coefs_")
-        hidden = len(self.coefs_) - 1
-        if not isinstance(layer, (int, np.integer)) or not -hidden <= layer < hidden:
-            raise ValueError(
-                f"layer={layer!r} is none of the {hidden} hidden layers, 0 to {hidden - 1} or -1 for the last."
-            )
-        return self._by_rows(X, lambda values: values, depth=int(layer) % hidden + 1)
+        return self._by_rows(X, lambda values: values, layout_of(self).hidden_depth(layer))
 
     def to_sklearn(self, *, predict_only: bool = False) -> Any:
         """The same estimator as one of scikit-learn's, fitted if this one is.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -24,7 +26,6 @@ from fastmlp.estimators.parameters import hidden_sizes, keep_probabilities, make
 from fastmlp.estimators.scoring import check_metric, hold_out, validation_measure
 from fastmlp.estimators.targets import Samples, bring_in, check_arrays
 from fastmlp.history import History
-from fastmlp.network import Data
 from fastmlp.optimizers import Optimizer
 from fastmlp.trainer import Epoch, Training, tell
 
@@ -83,6 +84,23 @@ def _check_solver(e: Any, validation: tuple[Any, Any, Any]) -> None:
         )
 
 
+def _all_or_nothing(change: Callable) -> Callable:
+    """The estimator is as it was if `change(estimator, …)` raises: parameters or data cannot be used."""
+
+    @wraps(change)
+    def attempt(e: Any, *arguments: Any) -> Any:
+        before = dict(vars(e))
+        try:
+            return change(e, *arguments)
+        except BaseException:
+            vars(e).clear()
+            vars(e).update(before)
+            raise
+
+    return attempt
+
+
+@_all_or_nothing
 def _begin(
     e: Any,
     X: Any,
@@ -178,7 +196,6 @@ def _stochastic(
     rule, keep = before.rule if before else make_optimizer(e), keep_probabilities(e, e.n_layers_ - 2)
     max_norm = np.inf if e.max_norm is None else float(e.max_norm)
     convergence = _convergence(e, rule, before, len(order))
-    backend = engine.backend
 
     def build() -> Session:
         return engine.session(batch_size, samples.data.sparse, rule, keep, max_norm)
@@ -186,21 +203,15 @@ def _stochastic(
     with engine.kept("train", (batch_size, samples.data.sparse, rule, max_norm, keep), build) as session:
         _resume(session, before)
 
-        def publish() -> np.ndarray:
-            host = backend.to_host(session.net.params)
-            if host is not engine.params:
-                engine.params[...] = host
-            return engine.params
-
         def after_epoch(epoch: Epoch) -> bool:
             stop = tell(e.callbacks or (), epoch)
             last = stop or epoch.history.stopped != "epochs" or epoch.number == e.max_iter
             return (task is not None and task.epoch(last)) or stop
 
         training = Training(
-            backend=backend,
+            engine=engine,
             session=session,
-            data=Data(*map(backend.asarray, samples.data)),
+            data=samples.data,
             samples=order,
             lr=rule.lr,
             schedule=convergence,
@@ -211,7 +222,6 @@ def _stochastic(
             dropout_seed=int(random.randint(1 << 62, dtype=np.int64)) if keep else 0,
             stopping=convergence,
             measure=measure,
-            publish=publish,
             callbacks=[after_epoch],
             model=e,
             history=History(),
@@ -229,7 +239,7 @@ def _stochastic(
                 convergence.learning_rate,
                 convergence.follows,
                 convergence.power_t,
-                (backend.to_host(update.m), backend.to_host(update.v)),
+                (engine.backend.to_host(update.m), engine.backend.to_host(update.v)),
             )
 
 

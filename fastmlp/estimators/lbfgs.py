@@ -106,7 +106,7 @@ def _loss_in_order(engine: Engine, data: Data, z: np.ndarray) -> float:
     The terms of each output are averaged, then added up; penalties come layer by layer.
     """
     assert engine.loss is not None
-    y = np.eye(z.shape[1])[data.labels] if data.labels.size else data.targets
+    y = data.values_of_targets(z.shape[1])
     weights = data.weights if data.weights.size else None
     p = apply_link(engine.loss.link, z)
     by_output = np.average(_TERMS[engine.loss.code](y, p), weights=weights, axis=0)

@@ -51,7 +51,7 @@ def validation_measure(
         return dict
     metric = e.early_stopping_metric
     truth, weights = held.truth(samples), held.weights(samples)
-    named = metric in ("score", "loss") if isinstance(metric, str) else False
+    named = metric in ("score", "loss")
     scorer = None if named else check_scoring(e, scoring=metric)
     # a function of (estimator, X, y) gets just those
     takes_weights = isinstance(scorer, _BaseScorer) or (scorer and "sample_weight" in signature(scorer).parameters)

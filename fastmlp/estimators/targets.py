@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import is_regressor
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
+from fastmlp.checks import cast
 from fastmlp.interchange import as_numpy
 from fastmlp.network import Data
 
@@ -60,23 +61,15 @@ def check_arrays(estimator: Any, X: Any, y: Any, sample_weight: Any, reset: bool
 
 def bring_in(X: Any, y: np.ndarray, sample_weight: np.ndarray | None, targets: Targets, dtype: np.dtype) -> Samples:
     """Samples for training in `dtype`."""
-    values = None if targets.values is None else _cast(targets.values, dtype, "y")
+    values = None if targets.values is None else np.ascontiguousarray(cast(targets.values, dtype, "y"))
     weights = sample_weight
     if targets.class_weight is not None:
         weights = targets.class_weight if weights is None else weights * targets.class_weight
     if weights is not None:
-        weights = _cast(weights, dtype, "sample_weight")
-    if X.dtype.itemsize > dtype.itemsize:
-        _cast(X.data if hasattr(X, "indptr") else X, dtype, "X")  # batches are cast one by one
-    return Samples(X, y, sample_weight, targets, Data.of(X, dtype, targets.labels, values, weights))
-
-
-def _cast(values: np.ndarray, dtype: np.dtype, name: str) -> np.ndarray:
-    with np.errstate(over="ignore"):
-        cast = np.ascontiguousarray(values, dtype)
-    if values.dtype.itemsize > dtype.itemsize and not np.isfinite(cast).all():
-        raise ValueError(f"{name} has values beyond the range of {dtype}. Scale it, or use dtype='float64'.")
-    return cast
+        weights = np.ascontiguousarray(cast(weights, dtype, "sample_weight"))
+    dense = isinstance(X, np.ndarray)
+    x = cast(X, dtype, "X") if dense else type(X)((cast(X.data, dtype, "X"), X.indices, X.indptr), shape=X.shape)
+    return Samples(X, y, sample_weight, targets, Data.of(x, dtype, targets.labels, values, weights))
 
 
 def row_major(X: Any) -> Any:
