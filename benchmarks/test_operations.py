@@ -48,8 +48,9 @@ def unfused_cross_entropy(d):
 
 
 def unfused_accumulate(d):
-    gradient = d["x"].T @ d["delta"] / B
+    gradient, of_bias = d["x"].T @ d["delta"] / B, d["delta"].sum(axis=0) / B
     d["w"] = d["w"] - 1e-6 * gradient
+    d["b"] = d["b"] - 1e-6 * of_bias
 
 
 def unfused_adam(d):
@@ -75,10 +76,10 @@ def arguments(name, d):
         "linear": (d["x"], d["w"], d["b"], codes.RELU, square, np.empty((B, O), real)),
         "backward_data": (d["delta2"], d["w2"], codes.RELU, d["a"], square, np.empty((B, O), real)),
         "loss_gradient": (
-            *(codes.SOFTMAX_CROSS_ENTROPY, np.zeros(0), d["z"], d["target"], d["weight"]),
-            np.empty((B, C), real),
+            *(codes.SOFTMAX_CROSS_ENTROPY, np.zeros(0), d["z"], np.zeros(0, np.int64), d["target"], d["weight"]),
+            *(np.arange(B), np.empty((B, C), real)),
         ),
-        "accumulate": (d["x"], d["delta"], -1e-6 / B, 1.0, d["w"]),
+        "accumulate": (d["x"], d["delta"], -1e-6 / B, 1.0, d["w"], 1.0, d["b"]),
         "adam": (d["flat"], d["g"], d["m"], d["v"], 1e-3, 1e-8, 0.9, 0.999),
     }[name]
 

@@ -60,7 +60,6 @@ class Engine:
     def session(
         self,
         rows: int,
-        sparse: bool,
         rule: Optimizer,
         keep: Sequence[float] | None = None,
         max_norm: float = np.inf,
@@ -70,7 +69,7 @@ class Engine:
         keep is the probability of each layer's outputs to survive dropout; None: no dropout.
         """
         backend, params = self.backend, self.backend.asarray(self.params)
-        net = self._network(params, rows, sparse, keep)
+        net = self._network(params, rows, keep)
         # Gradients may go straight into the weights where nothing else is to be done with them.
         plain = isinstance(rule, SGD) and not rule.momentum and not self.l1 and max_norm == np.inf
         direct = plain and rows <= net.chunk
@@ -87,12 +86,12 @@ class Engine:
         rows = min(len(order), self.backend.chunk)
 
         def build() -> tuple[Network, Any]:
-            net = self._network(backend.asarray(self.params), rows, data.sparse)
+            net = self._network(backend.asarray(self.params), rows)
             return net, backend.operations(net, rows, self.n_threads)
 
         out = backend.zeros(len(order) * self.layout.sizes[depth], self.params.dtype)
         given = self.placed(data)
-        with self.kept("raw", (rows, data.sparse), build) as (net, operations):
+        with self.kept("raw", (rows,), build) as (net, operations):
             backend.run("predict", operations, net, given, order, depth, out)
         return backend.to_host(out).reshape(len(order), -1)
 
@@ -135,12 +134,12 @@ class Engine:
 
         def build() -> Session:
             params = backend.asarray(self.params)
-            net = self._network(params, len(order), data.sparse)
+            net = self._network(params, len(order))
             update = build_update(params, codes.SGD, zeros=backend.zeros, **self._objective())
             return Session(net, backend.operations(net, len(order), self.n_threads, self.loss), State(update))
 
         given = self.placed(data)
-        with self.kept("gradient", (len(order), data.sparse), build) as (net, operations, state):
+        with self.kept("gradient", (len(order),), build) as (net, operations, state):
             loss = backend.run("gradient", operations, net, given, state.update, order, 0, 0, 0.0)
             if values is not None:
                 begin = net.output_at[-1]
@@ -148,7 +147,7 @@ class Engine:
             flat = backend.to_host(state.update.into).copy()
         return loss, flat
 
-    def _network(self, params: np.ndarray, rows: int, sparse: bool, keep: Sequence[float] | None = None) -> Network:
+    def _network(self, params: np.ndarray, rows: int, keep: Sequence[float] | None = None) -> Network:
         names = [name or "identity" for name in self.activations]
         if self.loss and names[-1] == self.loss.link:
             names[-1] = "identity"  # the link is part of the loss
@@ -160,7 +159,6 @@ class Engine:
             self.loss.parameter if self.loss else (),
             params,
             min(rows, self.backend.chunk),
-            sparse,
             self.backend.zeros,
         )
 

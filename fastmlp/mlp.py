@@ -302,7 +302,7 @@ class MLP:
                 row["gradient_norms"] = [float(np.linalg.norm(g)) for g in engine.gradients(data).weights]
             return row
 
-        session = engine.session(rows, data.sparse, rule, [1 - p for p in self.dropout] + [1.0], max_norm)
+        session = engine.session(rows, rule, [1 - p for p in self.dropout] + [1.0], max_norm)
         self.history = History()
         return Training(
             engine=engine,

@@ -32,18 +32,16 @@ class Network(NamedTuple):
     keep: np.ndarray  # (L,) float64: probability that an output of the layer survives dropout
     weight_at: np.ndarray  # (L,) int64: where the weights (I, O) of the layer begin in the flat buffers
     bias_at: np.ndarray  # (L,) int64
-    output_at: np.ndarray  # (L+1,) int64: where the outputs of the layer begin in the workspaces; entry 0 the batch
+    output_at: np.ndarray  # (L+1,) int64: where the outputs of the layer begin in the workspaces; entry 0: no use
     n_weights: int  # length of the prefix that holds all weights: L1 and L2 end there
     chunk: int  # rows the workspaces have room for
     loss: int  # code
     loss_parameter: np.ndarray  # (K,) float64: see `Loss.parameter`
     params: np.ndarray  # (P,) real
-    a: np.ndarray  # (S,) real: outputs of the layers, the batch itself first
+    a: np.ndarray  # (S,) real: outputs of the layers
     h: np.ndarray  # (S,) real: the same after dropout, where the layer has any
     slope: np.ndarray  # (S,) real: σ'(z) where a does not give it; else scratch
     delta: np.ndarray  # (S,) real: ∂L/∂z
-    target: np.ndarray  # (chunk*O,) real
-    weight: np.ndarray  # (chunk,) real: sample weights
 
 
 class Update(NamedTuple):
@@ -196,15 +194,14 @@ def build_network(
     loss_parameter: Sequence[float],
     params: np.ndarray,
     rows: int,
-    sparse: bool = False,
     zeros: Callable[[int, np.dtype], np.ndarray] = aligned_zeros,
 ) -> Network:
     """A network over `params` (P,) with workspaces for `rows` rows; `zeros` makes the backend's own memory.
 
-    Sparse batches are read where they are, so they need no room in the workspace.
+    Samples are read where they are, so they need no room in the workspaces.
     """
     sizes, dtype = layout.sizes, params.dtype
-    output_at, length = _place([rows * size for size in (0 if sparse else sizes[0], *sizes[1:])])
+    output_at, length = _place([0, *(rows * size for size in sizes[1:])])
     a = zeros(length, dtype)
     return Network(
         fan_in=np.array(sizes[:-1], np.int64),
@@ -223,8 +220,6 @@ def build_network(
         h=zeros(length, dtype) if min(keep) < 1 else a,
         slope=zeros(length, dtype),
         delta=zeros(length, dtype),
-        target=zeros(rows * sizes[-1], dtype),
-        weight=zeros(rows, dtype),
     )
 
 

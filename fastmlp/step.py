@@ -23,10 +23,9 @@ def is_sparse(data):
     return len(data.starts) > 0
 
 
-def layer_input(ops, net, l, rows, training):
-    """What layer l reads, (rows, I): the batch, or the outputs of the layer below, after dropout where it has any."""
-    source = net.h if training and l > 0 and net.keep[l - 1] < 1.0 else net.a
-    return ops.matrix(source, net.output_at[l], rows, net.fan_in[l])
+def dropout_below(net, l):
+    """Whether layer l reads the outputs of the layer below after dropout."""
+    return l > 0 and net.keep[l - 1] < 1.0
 
 
 def forward(ops, net, data, samples, depth, training, seed, step, first_row):
@@ -35,30 +34,30 @@ def forward(ops, net, data, samples, depth, training, seed, step, first_row):
     A dropout mask depends on seed, step, layer and the row's place in its batch alone, so it is the same everywhere.
     """
     rows = len(samples)
-    if not is_sparse(data):
-        ops.gather(data.x, samples, ops.matrix(net.a, 0, rows, net.fan_in[0]))
     for l in range(depth):
         w = ops.matrix(net.params, net.weight_at[l], net.fan_in[l], net.fan_out[l])
         b = ops.vector(net.params, net.bias_at[l], net.fan_out[l])
         slope = ops.matrix(net.slope, net.output_at[l + 1], rows, net.fan_out[l])
         a = ops.matrix(net.a, net.output_at[l + 1], rows, net.fan_out[l])
-        if l == 0 and is_sparse(data):
+        if l > 0:
+            source = net.h if training and dropout_below(net, l) else net.a
+            ops.linear(ops.matrix(source, net.output_at[l], rows, net.fan_in[l]), w, b, net.activation[l], slope, a)
+        elif is_sparse(data):
             ops.linear_sparse(data.values, data.columns, data.starts, samples, w, b, net.activation[l], slope, a)
         else:
-            ops.linear(layer_input(ops, net, l, rows, training), w, b, net.activation[l], slope, a)
+            ops.linear_rows(data.x, samples, w, b, net.activation[l], slope, a)
         if training and net.keep[l] < 1.0:
             h = ops.matrix(net.h, net.output_at[l + 1], rows, net.fan_out[l])
             ops.dropout(a, net.keep[l], seed, step, l, first_row, h)
 
 
-def output_delta(ops, net, rows):
-    """Loss of the rows, Σ s ℓ, and δ of the last layer."""
-    last = len(net.fan_out) - 1
+def output_delta(ops, net, data, samples):
+    """Loss of the samples (B,), Σ s ℓ, and δ of the last layer."""
+    last, rows = len(net.fan_out) - 1, len(samples)
     a = ops.matrix(net.a, net.output_at[last + 1], rows, net.fan_out[last])
     delta = ops.matrix(net.delta, net.output_at[last + 1], rows, net.fan_out[last])
-    target = ops.matrix(net.target, 0, rows, net.fan_out[last])
-    weight = ops.vector(net.weight, 0, rows)
-    loss = ops.loss_gradient(net.loss, net.loss_parameter, a, target, weight, delta)
+    truth = data.labels, data.targets, data.weights
+    loss = ops.loss_gradient(net.loss, net.loss_parameter, a, *truth, samples, delta)
     if net.activation[last] != codes.IDENTITY:
         slope = ops.matrix(net.slope, net.output_at[last + 1], rows, net.fan_out[last])
         ops.activation_backward(net.activation[last], a, slope, delta)
@@ -79,7 +78,7 @@ def backward(ops, net, data, samples, into, seed, step, first_row, alpha, weight
             a = ops.matrix(net.a, net.output_at[l], rows, net.fan_in[l])
             slope = ops.matrix(net.slope, net.output_at[l], rows, net.fan_in[l])
             below = ops.matrix(net.delta, net.output_at[l], rows, net.fan_in[l])
-            if net.keep[l - 1] < 1.0:
+            if dropout_below(net, l):
                 # h = mask ∘ a / keep, so the gradient passes the same mask on its way from h to a
                 ops.backward_data(delta, w, codes.IDENTITY, a, slope, below)
                 ops.dropout(below, net.keep[l - 1], seed, step, l - 1, first_row, below)
@@ -87,11 +86,16 @@ def backward(ops, net, data, samples, into, seed, step, first_row, alpha, weight
             else:
                 ops.backward_data(delta, w, net.activation[l - 1], a, slope, below)
         weights = ops.matrix(into, net.weight_at[l], net.fan_in[l], net.fan_out[l])
-        if l == 0 and is_sparse(data):
-            ops.accumulate_sparse(data.values, data.columns, data.starts, samples, delta, alpha, weight_beta, weights)
+        biases = ops.vector(into, net.bias_at[l], net.fan_out[l])
+        if l > 0:
+            source = net.h if dropout_below(net, l) else net.a
+            inputs = ops.matrix(source, net.output_at[l], rows, net.fan_in[l])
+            ops.accumulate(inputs, delta, alpha, weight_beta, weights, bias_beta, biases)
+        elif is_sparse(data):
+            sparse = data.values, data.columns, data.starts
+            ops.accumulate_sparse(*sparse, samples, delta, alpha, weight_beta, weights, bias_beta, biases)
         else:
-            ops.accumulate(layer_input(ops, net, l, rows, True), delta, alpha, weight_beta, weights)
-        ops.accumulate_bias(delta, alpha, bias_beta, ops.vector(into, net.bias_at[l], net.fan_out[l]))
+            ops.accumulate_rows(data.x, samples, delta, alpha, weight_beta, weights, bias_beta, biases)
 
 
 def gradient(ops, net, data, update, order, seed, step, lr):
@@ -119,11 +123,8 @@ def gradient(ops, net, data, update, order, seed, step, lr):
     loss = 0.0
     for first in range(0, rows, net.chunk):
         part = order[first : min(first + net.chunk, rows)]
-        n = len(part)
-        ops.gather_targets(data.labels, data.targets, part, ops.matrix(net.target, 0, n, net.fan_out[-1]))
-        ops.gather_weights(data.weights, part, ops.vector(net.weight, 0, n))
         forward(ops, net, data, part, len(net.fan_out), True, seed, step, first)
-        loss += output_delta(ops, net, n)
+        loss += output_delta(ops, net, data, part)
         backward(ops, net, data, part, update.into, seed, step, first, alpha, weight_beta, bias_beta)
         weight_beta, bias_beta = 1.0, 1.0
     if update.rule != codes.DIRECT and (l1 > 0.0 or l2 > 0.0):
@@ -155,8 +156,9 @@ def train_epoch(ops, net, data, update, order, batch_size, rates, seed, first_st
     """
     loss = 0.0
     for s in range(len(rates)):
-        batch = order[s * batch_size : min((s + 1) * batch_size, len(order))]
-        step = first_step + s
+        begin, end = s * batch_size, min((s + 1) * batch_size, len(order))
+        batch, step = order[begin:end], first_step + s
+        ops.expect(data.x, data.labels, order[end : min(end + batch_size, len(order))])
         batch_loss = gradient(ops, net, data, update, batch, seed, step, rates[s, 0])
         loss += batch_loss * len(batch) if update.mean else batch_loss
         apply_update(ops, net, update, rates[s])

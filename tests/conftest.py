@@ -46,9 +46,8 @@ def tolerance(dtype) -> dict[str, float]:
 
 
 GUARD = 67  # elements of poison on either side: odd, so that nothing between them is aligned
-READ_ONLY = {"gather": {"x"}, "gather_targets": {"labels", "targets"}}
-READ_ONLY |= {name: {"weights"} for name in ("gather_weights", "weight_sum")}
-READ_ONLY |= {name: {"values", "columns", "starts"} for name in ("linear_sparse", "accumulate_sparse")}
+READ_ONLY = {"labels", "targets", "weights", "values", "columns", "starts"}
+READS_SAMPLES = {"linear_rows", "accumulate_rows", "expect"}  # whose x is read-only too
 
 
 class Guarded:
@@ -78,6 +77,18 @@ def numpy_calls(name, custom):
 _threads = ThreadPoolExecutor(2)
 
 
+def room_of_a_thread(name, first, second, *_):
+    """Elements of scratch memory that an operation needs, from its first two arguments."""
+    from fastmlp.kernels import cpu
+
+    needs = {
+        "backward_data": lambda: second.size,  # the weights transposed
+        "linear_rows": lambda: cpu.ROWS * first.shape[1],  # some samples converted
+        "accumulate_rows": lambda: max(cpu.ROWS * len(second), first.shape[1]),  # some columns of all samples
+    }
+    return max(needs.get(name, int)(), 1)
+
+
 def numba_calls(name, custom):
     import numba
     from fastmlp.kernels import cpu
@@ -90,23 +101,29 @@ def numba_calls(name, custom):
         compiled = cached(getattr(cpu, name), OPTIONS)
     else:
         compiled = numba.njit(**OPTIONS)(custom_loss_gradient(custom.value, custom.gradient))
+    of_sample = [cached(operation, OPTIONS) for operation in cpu.SAMPLE_OPERATIONS if operation.__name__ == name]
 
-    def by_team_of(size):
+    def by_team_of(size, compiled, single=False):
         def call(arguments):
+            if single and len(arguments[name.endswith("_rows")]) != 1:
+                return None  # it is for batches of one sample
             arrays = [value for value in arguments if isinstance(value, np.ndarray)]
             # the data that operations read may be of other dtypes; what they write comes last
-            room = size * arguments[1].size if name == "backward_data" else 0
-            scratch = Guarded(np.full(room, np.nan, arrays[-1].dtype))
+            itemsize, room = arrays[-1].itemsize, room_of_a_thread(name, *arguments)
+            poison = np.full(size * (room + GUARD) * itemsize, 0xFF, np.uint8)
+            scratch = Guarded(poison.view(arrays[-1].dtype))
             teams = cpu.make_teams(size, scratch.array, len(cpu.OPERATIONS))
             # an error while it compiles would leave the other thread waiting at the barrier
             compiled.compile(tuple(map(numba.typeof, (teams[0], *arguments))))
             results = list(_threads.map(lambda team: compiled(team, *arguments), teams))
-            assert scratch.guards_intact(), "the scratch memory is too small"
+            beyond = [team.scratch[room:].view(np.uint8) for team in teams]
+            assert scratch.guards_intact() and (np.array(beyond) == 0xFF).all(), "the scratch memory is too small"
             return results
 
         return call
 
-    return [by_team_of(1), by_team_of(2)]
+    ways = [(compiled, False), *((operation, True) for operation in of_sample)]
+    return [by_team_of(size, *way) for way in ways for size in (1, 2)]
 
 
 @pytest.fixture
@@ -127,12 +144,14 @@ def check(backend, tolerance):
         order, ways = known[name, custom]
         for call in ways:
             guarded = {
-                key: Guarded(value, key not in READ_ONLY.get(name, ()))
+                key: Guarded(value, not (key in READ_ONLY or (key == "x" and name in READS_SAMPLES)))
                 for key, value in arguments.items()
                 if isinstance(value, np.ndarray)
             }
             with np.errstate(all="ignore"):
                 results = call([guarded[key].array if key in guarded else arguments[key] for key in order])
+            if results is None:
+                continue
             for key, value in guarded.items():
                 note = f"{name} {key}"
                 assert value.guards_intact(), f"{name} wrote outside {key}"

@@ -2,13 +2,14 @@
 
 import copy
 import tracemalloc
+import warnings
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
-from sklearn.exceptions import NotFittedError
-from sklearn.metrics import f1_score, log_loss, mean_pinball_loss, r2_score
+from sklearn.exceptions import DataConversionWarning
+from sklearn.metrics import f1_score, log_loss, make_scorer, mean_pinball_loss, r2_score
 from sklearn.utils import compute_sample_weight
 
 from fastmlp import SGD, Adam, AdamW, InputError, MLPClassifier, MLPRegressor, RMSprop
@@ -130,6 +131,20 @@ def test_class_weights_of_several_labels():
     by_hand = np.prod([np.where(MANY[:, i], w[1], w[0]) for i, w in enumerate(given)], axis=0)
     found = make(MANY, class_weight=given).fit(X, MANY)
     assert_same(found, make(MANY).fit(X, MANY, sample_weight=by_hand), 0)
+
+
+@pytest.mark.parametrize("target", ["binary", "multiclass", "multilabel"])
+def test_validation_samples_are_balanced_as_those_trained_on(backend, target):
+    y = TARGETS[target]
+    few = np.sort(np.argsort(y.reshape(N, -1)[:, 0])[20:])  # other frequencies than in all
+    by_hand = make(y, backend=backend).fit(
+        X, y, compute_sample_weight("balanced", y), X_val=X[few], y_val=y[few],
+        sample_weight_val=compute_sample_weight("balanced", y)[few],
+    )  # fmt: skip
+    found = make(y, backend=backend, class_weight="balanced").fit(X, y, X_val=X[few], y_val=y[few])
+    assert_same(found, by_hand, 0)
+    assert_allclose(found.validation_loss_curve_, by_hand.validation_loss_curve_, rtol=1e-12)
+    assert not np.allclose(compute_sample_weight("balanced", y)[few], compute_sample_weight("balanced", y[few]))
 
 
 # -------------------------------------------------------------------------------------------------------- validation
@@ -622,20 +637,41 @@ def test_wrong_layers(layer):
         make(LABELS).fit(X, LABELS).hidden_activations(X, layer)
 
 
-@pytest.mark.parametrize("wrong", [{"X_val": X, "y_val": LABELS + 9}, {"backend": "cuda"}, {"callbacks": [3]}])
-def test_a_refused_fit_leaves_the_model_as_it_was(wrong):
-    model = MLPClassifier((8,), max_iter=5, random_state=0).fit(X, LABELS)
-    before = model.predict_proba(X)
-    if "X_val" not in wrong:
-        model.set_params(**wrong)
+# parameters of the estimator and arguments of fit; most are seen to be wrong only when others have been taken
+REFUSED = [
+    ({}, {"X_val": X}),
+    ({}, {"sample_weight": np.where(WEIGHTS > 1, np.nan, WEIGHTS)}),
+    ({"backend": "cuda"}, {}),
+    ({"callbacks": [3]}, {}),
+    ({"activation": ["relu"]}, {}),
+    ({"dropout": [0.1]}, {}),
+    ({"learning_rate": Cosine}, {}),
+    ({"coefs_init": [np.ones((6, 8))]}, {}),
+    ({"intercepts_init": [np.full(n, np.nan) for n in (8, 7, 3)]}, {}),
+    ({"early_stopping": True, "validation_fraction": 0.01}, {}),
+    ({"warm_start": True}, {}),
+]
+
+
+@pytest.mark.parametrize(("wrong", "given"), REFUSED, ids=[", ".join(p | g) for p, g in REFUSED])
+@pytest.mark.parametrize("target", ["multiclass", "one output"])
+def test_a_refused_fit_leaves_the_model_as_it_was(target, wrong, given):
+    y, x, other = TARGETS[target], X[:, :4], {"multiclass": LABELS + 5, "one output": OUTPUTS}[target]
+    given = given | ({"y_val": other} if "X_val" in given else {})
+    model, twin = make(y).fit(X, y), make(y).fit(X, y)
+    fitted = {name: value for name, value in vars(model).items() if name.endswith("_") or name.startswith("_")}
     with pytest.raises((ValueError, RuntimeError)):
-        model.fit(X, LABELS, **(wrong if "X_val" in wrong else {}))
-    np.testing.assert_array_equal(model.set_params(backend="numpy").predict_proba(X).round(12), before.round(12))
-    unfitted = MLPClassifier(**wrong) if "X_val" not in wrong else MLPClassifier()
-    with pytest.raises((ValueError, RuntimeError)):
-        unfitted.fit(X, LABELS, **(wrong if "X_val" in wrong else {}))
-    with pytest.raises(NotFittedError):
-        unfitted.set_params(backend="numpy").predict(X)
+        model.set_params(**wrong).fit(x, other, **given)
+    model.set_params(**{name: getattr(twin, name) for name in wrong})
+    assert vars(model).keys() == vars(twin).keys()
+    assert all(getattr(model, name) is value for name, value in fitted.items())
+    assert_array_equal(model.predict(X), twin.predict(X))
+    assert_same(model.partial_fit(X, y), twin.partial_fit(X, y), 0)
+    if "warm_start" not in wrong:
+        unfitted = make(y)
+        with pytest.raises((ValueError, RuntimeError)):
+            unfitted.set_params(**wrong).fit(x, other, **given)
+        assert vars(unfitted).keys() == unfitted.get_params().keys()
 
 
 def test_parameters_set_after_a_fit_do_not_change_what_was_fitted():
@@ -664,6 +700,36 @@ def test_several_quantiles_have_a_score():
     model = MLPRegressor("quantile", (8,), quantile=[0.1, 0.5, 0.9], random_state=0, max_iter=20).fit(X, y)
     assert model.predict(X).shape == (len(X), 3)
     assert model.score(X, y) == pytest.approx(r2_score(np.column_stack([y] * 3), model.predict(X)))
+
+
+@pytest.mark.parametrize(
+    "metric", ["r2", "neg_mean_absolute_error", make_scorer(r2_score), lambda *_: 1 / 0], ids=lambda m: type(m).__name__
+)
+def test_a_metric_that_cannot_take_several_quantiles_is_refused_before_training(metric):
+    told = []
+    options = {"early_stopping_metric": metric, "callbacks": [told.append]}
+    model = make(VALUES, loss="quantile", quantile=[0.1, 0.9], **options)
+    message = r"(?s)early_stopping_metric=.* cannot score 2 quantiles of one y: .*Choose 'loss', 'score'"
+    for y in (VALUES, VALUES.reshape(-1, 1)):
+        with pytest.raises(ValueError, match=message), warnings.catch_warnings():
+            warnings.simplefilter("ignore", DataConversionWarning)
+            model.set_params(early_stopping=True).fit(X, y)
+    with pytest.raises(ValueError, match=message):
+        model.set_params(early_stopping=False).fit(X, VALUES, X_val=X, y_val=VALUES)
+    assert not told
+    model.fit(X, VALUES)  # there it is not looked at
+    both = np.column_stack([VALUES, VALUES])
+    if isinstance(metric, str):
+        assert len(model.set_params(early_stopping=True).fit(X, both).validation_scores_) == 6
+
+
+def test_a_metric_of_ones_own_takes_several_quantiles():
+    def covered(model, x, y):
+        low, high = model.predict(x).T
+        return np.mean((low < y) & (y < high))
+
+    model = make(VALUES, loss="quantile", quantile=[0.1, 0.9], early_stopping=True, early_stopping_metric=covered)
+    assert len(model.fit(X, VALUES).validation_scores_) == 6
 
 
 def test_many_fitted_models_hold_little_memory():

@@ -21,7 +21,10 @@ ROWS = (0, 1, 2, 7, 8, 9, 31, 127, 129)
 COLUMNS = (1, 3, 10, 16, 17, 33, 65, 127, 129)
 DEPTHS = (1, 3, 129)
 LENGTHS = (1, 15, 63, 64, 65, 129, 1000)
-FACTORS = [(1.0, 0.0), (-0.3, 1.0), (0.5, 0.9)]  # alpha, beta
+BETAS = (0.0, 1.0, 0.9)
+FACTORS = [(1.0, 0.0, 0.0), (-0.3, 1.0, 0.9), (0.5, 0.9, 1.0)]  # alpha, beta, bias_beta
+SAMPLES = 50  # of which a batch picks some, those of more rows repeatedly
+SOURCES = ("float32", "float64", "uint8", "int64", "bool")
 EXACT = {"rtol": 0, "atol": 0}
 ACTIVATIONS = range(codes.THRESHOLD + 1)
 LOSSES = range(codes.CUSTOM)
@@ -56,6 +59,11 @@ def nan(dtype):
 
 def wide(*arrays):
     return [array.astype(np.float64) for array in arrays]
+
+
+def picks(n, rows):
+    """Numbers of `rows` of n samples, some more than once."""
+    return np.random.RandomState(2).randint(0, n, rows)
 
 
 def sigma(code, z):
@@ -94,6 +102,64 @@ def test_linear_at_the_edges_of_all_tiles(check, draw, nan, code):
         expected = {"out": sigma(code, x64 @ w64 + b64)[0]}
         slope, out = nan(rows, outputs), nan(rows, outputs)
         check("linear", expected, ("slope",), x=x, w=w, b=b, activation=code, slope=slope, out=out)
+
+
+@pytest.mark.parametrize("code", [codes.IDENTITY, codes.RELU])
+def test_linear_rows_at_the_edges_of_all_tiles(check, draw, nan, code):
+    for rows, inputs, outputs in product(ROWS, DEPTHS, COLUMNS):
+        x, w, b = draw(inputs, SAMPLES).T.copy(), draw(inputs, outputs), draw(outputs)
+        order = picks(SAMPLES, rows)
+        x64, w64, b64 = wide(x, w, b)
+        expected = {"out": sigma(code, x64[order] @ w64 + b64)[0]}
+        slope, out = nan(rows, outputs), nan(rows, outputs)
+        given = {"x": x, "rows": order, "w": w, "b": b, "activation": code}
+        check("linear_rows", expected, ("slope",), **given, slope=slope, out=out)
+
+
+def draw_source(source, columns, largest=9):
+    """SAMPLES samples of a dtype; integers, if there are negative ones, on both sides of zero."""
+    random, shape = np.random.RandomState(1), (SAMPLES, columns)
+    if source.startswith("float"):
+        return random.standard_normal(shape).astype(source)
+    lowest = -largest if source == "int64" else 0
+    return random.randint(lowest, (1 if source == "bool" else largest) + 1, shape).astype(source)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("code", [codes.IDENTITY, codes.RELU, codes.SOFTMAX, codes.SILU])
+def test_linear_rows_of_any_real_dtype(check, draw, nan, dtype, code, source):
+    for rows, inputs, outputs in product((0, 1, 9, 129), (1, 3, 33), (1, 17, 65)):
+        x, w, b, order = draw_source(source, inputs), draw(inputs, outputs) / 9, draw(outputs), picks(SAMPLES, rows)
+        x64, w64, b64 = wide(x.astype(dtype), w, b)
+        a, derivative = sigma(code, x64[order] @ w64 + b64)
+        stored = {"slope": derivative} if code in STORE_SLOPE else {}
+        free = () if stored else ("slope",)
+        given = {"x": x, "rows": order, "w": w, "b": b, "activation": code}
+        check("linear_rows", {"out": a} | stored, free, **given, slope=nan(rows, outputs), out=nan(rows, outputs))
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_any_real_dtype_is_converted_to_the_last_bit(check, nan, dtype, source):
+    """Products with the unit matrix are the samples themselves."""
+    for rows, columns in product(ROWS, (1, 3, 17)):
+        x, order = draw_source(source, columns, {"uint8": 255, "int64": 2**60}.get(source)), picks(SAMPLES, rows)
+        batch, slope, out = x[order].astype(dtype), nan(rows, columns), nan(rows, columns)
+        layer = {"w": np.eye(columns, dtype=dtype), "b": np.zeros(columns, dtype), "activation": codes.IDENTITY}
+        given = {"tolerance": EXACT, "x": x, "rows": order}
+        check("linear_rows", {"out": batch}, ("slope",), **given, **layer, slope=slope, out=out)
+        factors = {"alpha": 1.0, "beta": 0.0, "bias_beta": 0.0}
+        expected, written = {"out": batch.T, "bias": np.ones(rows)}, {"out": nan(columns, rows), "bias": nan(rows)}
+        check("accumulate_rows", expected, **given, delta=np.eye(rows, dtype=dtype), **factors, **written)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_what_is_expected_stays_as_it_is(check, source):
+    nothing = np.zeros(0, np.int64)
+    for rows, columns in product(ROWS, (1, 17, 3000)):
+        x, order = draw_source(source, columns), picks(SAMPLES, rows)
+        for labels in (np.arange(SAMPLES) % 3, nothing):
+            check("expect", {}, x=x, labels=labels, rows=order)
+        check("expect", {}, x=x[:0], labels=nothing, rows=order)  # of sparse samples x is empty
 
 
 @pytest.mark.parametrize("code", ACTIVATIONS)
@@ -142,13 +208,31 @@ def test_activation_backward(check, draw, nan, dtype, code):
         check("activation_backward", expected, free, **given)
 
 
-def test_backward_data_at_the_edges_of_all_tiles(check, draw, nan):
+@pytest.mark.parametrize("code", [codes.IDENTITY, codes.RELU])
+def test_backward_data_at_the_edges_of_all_tiles(check, draw, nan, code):
     for rows, inputs, outputs in product(ROWS, COLUMNS, DEPTHS):
         delta, w = draw(outputs, rows).T.copy(), draw(outputs, inputs).T.copy()
+        a = np.maximum(draw(rows, inputs), 0) if code == codes.RELU else nan(rows, inputs)
         d64, w64 = wide(delta, w)
-        unused = nan(rows, inputs)
-        given = {"delta": delta, "w": w, "activation": codes.IDENTITY, "a": unused, "slope": unused}
-        check("backward_data", {"out": d64 @ w64.T}, **given, out=nan(rows, inputs))
+        passes = a > 0 if code == codes.RELU else True
+        given = {"delta": delta, "w": w, "activation": code, "a": a, "slope": nan(rows, inputs)}
+        check("backward_data", {"out": d64 @ w64.T * passes}, ("slope",), **given, out=nan(rows, inputs))
+
+
+def test_weights_of_any_shape_are_transposed(check, draw, nan):
+    for inputs, outputs in product(COLUMNS, COLUMNS):
+        w = draw(inputs, outputs)
+        unused = nan(outputs, inputs)
+        given = {"delta": np.eye(outputs, dtype=w.dtype), "w": w, "activation": codes.IDENTITY, "a": unused}
+        expected = {"out": w.T.astype(np.float64)}
+        check("backward_data", expected, tolerance=EXACT, **given, slope=unused, out=nan(outputs, inputs))
+
+
+@pytest.mark.parametrize("code", [codes.IDENTITY, codes.RELU])
+def test_nan_passes_backward_data(check, draw, nan, dtype, code):
+    a = np.ones((9, 33), dtype)
+    given = {"delta": nan(9, 3), "w": draw(33, 3), "activation": code, "a": a, "slope": nan(9, 33)}
+    check("backward_data", {"out": nan(9, 33)}, ("slope",), **given, out=np.zeros_like(a))
 
 
 @pytest.mark.parametrize("code", ACTIVATIONS)
@@ -164,23 +248,58 @@ def test_backward_data_with_each_activation(check, draw, nan, dtype, code):
         check("backward_data", expected, free, **given, out=nan(rows, inputs))
 
 
-@pytest.mark.parametrize(("alpha", "beta"), FACTORS)
-def test_accumulate_at_the_edges_of_all_tiles(check, draw, nan, alpha, beta):
+@pytest.fixture
+def accumulation(draw, nan):
+    """accumulation(a, delta, alpha, beta, bias_beta): what `accumulate` gives, and its arguments but for a."""
+
+    def accumulation(a, delta, alpha, beta, bias_beta):
+        out, bias = (
+            draw(*shape) if factor else nan(*shape)
+            for shape, factor in (((a.shape[1], delta.shape[1]), beta), (delta.shape[1:], bias_beta))
+        )
+        a64, d64, out64, bias64 = wide(a, delta, out, bias)
+        expected = {
+            "out": alpha * a64.T @ d64 + (beta * out64 if beta else 0),
+            "bias": alpha * d64.sum(axis=0) + (bias_beta * bias64 if bias_beta else 0),
+        }
+        given = {"delta": delta, "alpha": alpha, "beta": beta, "out": out, "bias_beta": bias_beta, "bias": bias}
+        return expected, given
+
+    return accumulation
+
+
+@pytest.mark.parametrize("factors", FACTORS)
+def test_accumulate_at_the_edges_of_all_tiles(check, draw, accumulation, factors):
     for rows, inputs, outputs in product((0, *DEPTHS), COLUMNS[::2], COLUMNS):
-        a, delta = draw(rows, inputs), draw(rows, outputs)
-        out = draw(inputs, outputs) if beta else nan(inputs, outputs)
-        a64, d64, o64 = wide(a, delta, out)
-        expected = {"out": alpha * a64.T @ d64 + (beta * o64 if beta else 0)}
-        check("accumulate", expected, a=a, delta=delta, alpha=alpha, beta=beta, out=out)
+        a = draw(rows, inputs)
+        expected, given = accumulation(a, draw(rows, outputs), *factors)
+        check("accumulate", expected, a=a, **given)
 
 
-@pytest.mark.parametrize(("alpha", "beta"), FACTORS)
-def test_accumulate_bias(check, draw, nan, alpha, beta):
+@pytest.mark.parametrize("bias_beta", BETAS)
+@pytest.mark.parametrize(("alpha", "beta"), [factors[:2] for factors in FACTORS])
+def test_accumulate_with_the_bias(check, draw, accumulation, alpha, beta, bias_beta):
     for rows, outputs in product(ROWS, COLUMNS):
-        delta, out = draw(rows, outputs), draw(outputs) if beta else nan(outputs)
-        d64, o64 = wide(delta, out)
-        expected = {"out": alpha * d64.sum(axis=0) + (beta * o64 if beta else 0)}
-        check("accumulate_bias", expected, delta=delta, alpha=alpha, beta=beta, out=out)
+        a = draw(rows, 3)
+        expected, given = accumulation(a, draw(rows, outputs), alpha, beta, bias_beta)
+        check("accumulate", expected, a=a, **given)
+
+
+@pytest.mark.parametrize("factors", FACTORS)
+def test_accumulate_rows_at_the_edges_of_all_tiles(check, draw, accumulation, factors):
+    for rows, inputs, outputs in product((0, *DEPTHS), COLUMNS[::2], COLUMNS):
+        x, order = draw(SAMPLES, inputs), picks(SAMPLES, rows)
+        expected, given = accumulation(x[order], draw(rows, outputs), *factors)
+        check("accumulate_rows", expected, x=x, rows=order, **given)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("factors", FACTORS)
+def test_accumulate_rows_of_any_real_dtype(check, draw, accumulation, dtype, factors, source):
+    for rows, inputs, outputs in product((0, 1, 9, 129), (1, 3, 17, 33), (1, 17, 65)):
+        x, order = draw_source(source, inputs), picks(SAMPLES, rows)
+        expected, given = accumulation(x[order].astype(dtype), draw(rows, outputs) / 9, *factors)
+        check("accumulate_rows", expected, x=x, rows=order, **given)
 
 
 @pytest.fixture
@@ -209,7 +328,7 @@ SPARSE = [(1, 1, 0), (5, 3, 9), (7, 130, 20)]
 def test_linear_sparse(check, draw, draw_sparse, nan, code):
     for rows, shape, outputs in product((0, 1, 2, 9, 33), SPARSE, COLUMNS):
         x, dense = draw_sparse(*shape)
-        order = np.random.RandomState(2).randint(0, shape[0], rows)  # some samples repeatedly
+        order = picks(shape[0], rows)
         w, b = draw(shape[1], outputs), draw(outputs)
         w64, b64 = wide(w, b)
         a, derivative = sigma(code, dense[order] @ w64 + b64)
@@ -220,16 +339,13 @@ def test_linear_sparse(check, draw, draw_sparse, nan, code):
         check("linear_sparse", {"out": a} | stored, free, **given, slope=slope, out=out)
 
 
-@pytest.mark.parametrize(("alpha", "beta"), FACTORS)
-def test_accumulate_sparse(check, draw, draw_sparse, nan, alpha, beta):
+@pytest.mark.parametrize("factors", FACTORS)
+def test_accumulate_sparse(check, draw, draw_sparse, accumulation, factors):
     for rows, shape, outputs in product((0, 1, 2, 9, 33), SPARSE, COLUMNS):
         x, dense = draw_sparse(*shape)
-        order = np.random.RandomState(2).randint(0, shape[0], rows)
-        delta = draw(rows, outputs)
-        out = draw(shape[1], outputs) if beta else nan(shape[1], outputs)
-        d64, o64 = wide(delta, out)
-        expected = {"out": alpha * dense[order].T @ d64 + (beta * o64 if beta else 0)}
-        check("accumulate_sparse", expected, **x, rows=order, delta=delta, alpha=alpha, beta=beta, out=out)
+        order = picks(shape[0], rows)
+        expected, given = accumulation(dense[order], draw(rows, outputs), *factors)
+        check("accumulate_sparse", expected, **x, rows=order, **given)
 
 
 def test_views_are_windows_on_the_flat_buffer(backend, dtype):
@@ -249,30 +365,13 @@ def test_views_are_windows_on_the_flat_buffer(backend, dtype):
     assert {i: flat[i] for i in np.flatnonzero(flat)} == {5 + 4 + 2: 7, 20 + 3: 8}
 
 
-@pytest.mark.parametrize("source", ["float32", "float64", "uint8", "int64", "bool"])
-def test_gather_casts_any_real_dtype(check, nan, source):
-    for rows, columns in product(ROWS, (1, 3, 17)):
-        x = np.random.RandomState(1).uniform(0, 9, (50, columns)).astype(source)
-        order = np.random.RandomState(2).randint(0, 50, rows)
-        check("gather", {"out": x[order]}, tolerance=EXACT, x=x, rows=order, out=nan(rows, columns))
-
-
-def test_gathering_of_targets_and_weights(check, draw, nan, dtype):
-    no_labels, no_targets, no_weights = np.zeros(0, np.int64), np.zeros((0, 3), dtype), np.zeros(0, dtype)
-    labels, targets, weights = np.arange(50) % 3, draw(50, 3), abs(draw(50))
+def test_sum_of_weights_and_copy(check, draw, nan, dtype):
+    x, weights = draw(SAMPLES, 3), abs(draw(SAMPLES))
     for rows in ROWS:
-        order = np.random.RandomState(2).randint(0, 50, rows)
-
-        def exactly(name, out, rows=order, **given):
-            check(name, {"out": out}, tolerance=EXACT, **given, rows=rows, out=nan(*out.shape))
-
-        exactly("gather_targets", np.eye(3)[labels[order]], labels=labels, targets=no_targets)
-        exactly("gather_targets", targets[order], labels=no_labels, targets=targets)
-        exactly("gather_weights", weights[order], weights=weights)
-        exactly("gather_weights", np.ones(rows), weights=no_weights)
+        order = picks(SAMPLES, rows)
         check("weight_sum", {"whole": weights[order].astype(np.float64).sum()}, weights=weights, rows=order)
-        check("weight_sum", {"whole": rows}, weights=no_weights, rows=order)
-        check("copy", {"out": targets[order]}, tolerance=EXACT, x=targets[order], out=nan(rows, 3))
+        check("weight_sum", {"whole": rows}, weights=np.zeros(0, dtype), rows=order)
+        check("copy", {"out": x[order]}, tolerance=EXACT, x=x[order], out=nan(rows, 3))
 
 
 def philox_of_the_paper(counter, key):
@@ -312,8 +411,8 @@ def test_dropout_is_decided_by_philox_alone(check, draw, nan, keep):
         check("dropout", {"out": x * kept / keep}, x=x, **place, out=nan(rows, columns))
 
 
-def loss_of(code, z, y):
-    """ℓ of each row and ∂ℓ/∂z in float64; the Huber loss bends at 0.7."""
+def loss_of(code, z, y, eps=0.0):
+    """ℓ of each row and ∂ℓ/∂z in float64; the Huber loss bends at 0.7, probabilities are clipped to [eps, 1 - eps]."""
     r, outputs = z - y, z.shape[1]
     if code == codes.SOFTMAX_CROSS_ENTROPY:
         mass = y.sum(axis=1, keepdims=True)
@@ -322,10 +421,11 @@ def loss_of(code, z, y):
         return -(y * special.log_expit(z) + (1 - y) * special.log_expit(-z)).sum(1), special.expit(z) - y
     if code == codes.CLIPPED_SOFTMAX_CROSS_ENTROPY:
         p = special.softmax(z, axis=1)
-        return -special.xlogy(y, p).sum(1), p - y
+        return -special.xlogy(y, p.clip(eps, 1 - eps)).sum(1), p - y
     if code == codes.CLIPPED_BINARY_CROSS_ENTROPY:
         p = special.expit(z)
-        return -(special.xlogy(y, p) + special.xlogy(1 - y, 1 - p)).sum(1), p - y
+        clipped = p.clip(eps, 1 - eps)
+        return -(special.xlogy(y, clipped) + special.xlogy(1 - y, 1 - clipped)).sum(1), p - y
     if code == codes.POISSON:
         return (np.exp(z) - y + special.xlogy(y, y) - y * z).sum(1), np.exp(z) - y
     bent = np.where(abs(r) <= 0.7, r**2 / 2, 0.7 * (abs(r) - 0.35))
@@ -340,17 +440,41 @@ def loss_of(code, z, y):
     }[code]
 
 
+def known(targets, weights=None, rows=None, labelled=False):
+    """What `loss_gradient` is told of samples with these targets (N, O), one-hot if labelled, and weights (N,).
+
+    The batch is `rows`, or all samples in their order.
+    """
+    return {
+        "labels": targets.argmax(axis=1) if labelled else np.zeros(0, np.int64),
+        "targets": targets[:0] if labelled else targets,
+        "weights": targets[:0, 0] if weights is None else weights,
+        "rows": np.arange(len(targets)) if rows is None else rows,
+    }
+
+
+def draw_batches(draw):
+    """z, targets and weights of SAMPLES samples, of which `rows` are the batch, and what is known of them.
+
+    Targets are soft with some one-hot rows amid, or all are one-hot and known as labels.
+    """
+    random = np.random.RandomState(3)
+    for rows, outputs, labelled, weighted in product((0, 1, 7, 31, 129), (1, 3, 10, 17), (False, True), (False, True)):
+        order, z, weights = picks(SAMPLES, rows), 3 * draw(rows, outputs), abs(draw(SAMPLES))
+        targets = random.uniform(0, 1, (SAMPLES, outputs)).astype(z.dtype)
+        one_hot = targets if labelled else targets[::3]
+        one_hot[:] = np.eye(outputs)[random.randint(0, outputs, len(one_hot))]
+        given = known(targets, weights if weighted else None, order, labelled)
+        yield z, targets[order], weights[order] if weighted else np.ones(rows), given
+
+
 @pytest.mark.parametrize("loss", LOSSES)
-def test_loss_and_its_gradient(check, draw, nan, dtype, loss):
-    for rows, outputs in product((0, 1, 7, 31, 129), (1, 3, 10, 17)):
-        z, weight = 3 * draw(rows, outputs), abs(draw(rows))
-        target = np.random.RandomState(3).uniform(0, 1, (rows, outputs)).astype(dtype)
-        target[::3] = np.eye(outputs)[np.arange(len(target[::3])) % outputs]
+def test_loss_and_its_gradient(check, draw, nan, loss):
+    for z, target, weight, given in draw_batches(draw):
         z64, y64, s64 = wide(z, target, weight)
-        value, derivative = loss_of(loss, z64, y64)
+        value, derivative = loss_of(loss, z64, y64, np.finfo(z.dtype).eps)
         expected = {"out": s64[:, None] * derivative, "share": value @ s64}
-        given = {"loss": loss, "parameter": np.array([0.7]), "z": z, "target": target, "weight": weight}
-        check("loss_gradient", expected, **given, out=nan(rows, outputs))
+        check("loss_gradient", expected, loss=loss, parameter=np.array([0.7]), z=z, **given, out=nan(*z.shape))
 
 
 def test_a_quantile_for_each_output(check, draw, nan):
@@ -362,7 +486,7 @@ def test_a_quantile_for_each_output(check, draw, nan):
         value = np.maximum((1 - q) * r, -q * r).mean(axis=1)
         derivative = np.where(r > 0, 1 - q, np.where(r < 0, -q, 0)) / outputs
         expected = {"out": weight[:, None] * derivative, "share": value @ weight}
-        given = {"loss": codes.QUANTILE, "parameter": q, "z": z, "target": target, "weight": weight}
+        given = {"loss": codes.QUANTILE, "parameter": q, "z": z} | known(target, weight)
         check("loss_gradient", expected, **given, out=nan(rows, outputs))
 
 
@@ -381,12 +505,11 @@ def pinball(q):
 
 @pytest.mark.parametrize("custom", [pseudo_huber(0.7), pinball(0.3)])
 def test_custom_loss_and_its_gradient(check, draw, nan, custom):
-    for rows, outputs in product((0, 1, 7, 129), (1, 3, 17)):
-        z, target, weight = 3 * draw(rows, outputs), draw(rows, outputs), abs(draw(rows))
+    for z, target, weight, given in draw_batches(draw):
         z64, y64, s64 = wide(z, target, weight)
         expected = {"out": s64[:, None] * custom.gradient(z64, y64), "share": custom.value(z64, y64).sum(axis=1) @ s64}
-        given = {"loss": codes.CUSTOM, "parameter": np.zeros(0), "z": z, "target": target, "weight": weight}
-        check("loss_gradient", expected, custom=custom, **given, out=nan(rows, outputs))
+        given |= {"loss": codes.CUSTOM, "parameter": np.zeros(0), "z": z}
+        check("loss_gradient", expected, custom=custom, **given, out=nan(*z.shape))
 
 
 @pytest.mark.parametrize(
@@ -408,7 +531,7 @@ def test_losses_of_scikit_learn_are_its_own_to_the_last_digits(check, draw, dtyp
     value = sklearn_base.LOSS_FUNCTIONS[theirs](target, predicted, weight) * weight.sum()
     if activation in ("softmax", "logistic"):
         assert (predicted[::3].max(), predicted[::3].min()) == (1, 0)
-    given = {"loss": loss, "parameter": np.zeros(0), "z": z, "target": target, "weight": weight}
+    given = {"loss": loss, "parameter": np.zeros(0), "z": z} | known(target, weight)
     # the gradient is of the loss that is not clipped
     check("loss_gradient", {"out": weight[:, None] * (predicted - target), "share": value}, **given, out=z * np.nan)
 
@@ -420,7 +543,7 @@ def test_even_a_certain_and_right_answer_is_clipped(check, dtype, loss, logs):
     target = np.eye(4, 3, dtype=dtype)
     target[3, 0] = 1
     z = np.where(target, 1e4, -1e4).astype(dtype)
-    given = {"loss": loss, "parameter": np.zeros(0), "z": z, "target": target, "weight": np.ones(4, dtype)}
+    given = {"loss": loss, "parameter": np.zeros(0), "z": z} | known(target)
     expected = {"share": -logs * np.log1p(-np.finfo(dtype).eps), "out": np.zeros_like(z)}
     check("loss_gradient", expected, tolerance={"rtol": 1e-5}, **given, out=z * np.nan)
 
@@ -430,7 +553,7 @@ def test_cross_entropies_do_not_overflow(check, dtype, loss):
     z = np.array([[1e4, -1e4], [-1e4, 1e4], [100, 100], [-300, 300]], dtype)
     target = np.array([[0, 1], [0, 1], [1, 0], [0.5, 0.5]], dtype)
     value, derivative = loss_of(loss, *wide(z, target))
-    given = {"loss": loss, "parameter": np.array([0.7]), "z": z, "target": target, "weight": np.ones(4, dtype)}
+    given = {"loss": loss, "parameter": np.array([0.7]), "z": z} | known(target)
     check("loss_gradient", {"out": derivative, "share": value.sum()}, **given, out=np.empty_like(z))
 
 
@@ -443,7 +566,7 @@ def test_nan_is_seen_in_every_loss(check, dtype, loss, labelled):
     z[4, 1] = np.nan
     _, derivative = loss_of(loss, *wide(z, target))
     derivative[4, 1] = np.nan
-    given = {"loss": loss, "parameter": np.array([0.7]), "z": z, "target": target, "weight": np.ones(9, dtype)}
+    given = {"loss": loss, "parameter": np.array([0.7]), "z": z} | known(target, labelled=labelled)
     check("loss_gradient", {"share": np.nan, "out": derivative}, **given, out=np.empty_like(z))
 
 

@@ -69,7 +69,7 @@ def runs(tmp_path_factory) -> dict[str, dict]:
     cache = root / "cache"
     cache.mkdir()
     plain, changed = copy_package(root / "plain"), copy_package(root / "changed")
-    replace(changed / "fastmlp/step.py", "ops.accumulate_bias(delta, alpha,", "ops.accumulate_bias(delta, 2 * alpha,")
+    replace(changed / "fastmlp/step.py", "delta, alpha, weight_beta", "delta, 2 * alpha, weight_beta")
     with ThreadPoolExecutor(2) as pool:
         cold, step = pool.submit(run, plain, cache), pool.submit(run, changed, cache)
         results = {"cold": cold.result(), "step": step.result()}

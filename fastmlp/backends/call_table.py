@@ -56,6 +56,7 @@ class CallTable:
 
     def __init__(self, options: dict[str, Any]) -> None:
         self.dispatchers = {operation.__name__: cached(operation, options) for operation in cpu.OPERATIONS}
+        self.of_sample = {operation.__name__: cached(operation, options) for operation in cpu.SAMPLE_OPERATIONS}
         self._index = {operation.__name__: i for i, operation in enumerate(cpu.OPERATIONS)}
         self._tables: dict[tuple, np.ndarray] = {}
         self._options = options
@@ -73,28 +74,30 @@ class CallTable:
                 return None
 
     def addresses(
-        self, names: Iterable[str], team: cpu.Team, samples: np.ndarray, custom: Functions | None = None
+        self, names: Iterable[str], team: cpu.Team, samples: np.ndarray, single: bool, custom: Functions | None = None
     ) -> np.ndarray:
         """The table for the dtypes of the team's scratch and of the samples, with at least the named operations.
+
+        single: for batches of one sample.
 
         There is one such table in a process: what has been compiled or loaded once is never looked for again. A custom
         loss has a table of its own.
         """
-        kind = team.scratch.dtype, numba.typeof(samples), custom
+        kind = team.scratch.dtype, numba.typeof(samples), single, custom
         table = self._tables.setdefault(kind, np.zeros(len(cpu.OPERATIONS), np.int64))
         for name in self._index.keys() & names:
             index = self._index[name]
             if not table[index]:
                 _, parameters = cpu.numba_signature(cpu.OPERATIONS[index], numba.typeof(team), kind[1])
-                dispatcher = self._dispatcher(name, custom)
+                dispatcher = self._dispatcher(name, single, custom)
                 dispatcher.compile(parameters)
                 code, function = attrgetter("library", "fndesc")(dispatcher.overloads[parameters])
                 table[index] = code.get_pointer_to_function(function.llvm_func_name)
         return table
 
-    def _dispatcher(self, name: str, custom: Functions | None) -> Any:
+    def _dispatcher(self, name: str, single: bool, custom: Functions | None) -> Any:
         if name != "loss_gradient" or custom is None:
-            return self.dispatchers[name]
+            return (self.of_sample if single else {}).get(name) or self.dispatchers[name]
         if custom not in self._custom:
             self._custom[custom] = numba.njit(**self._options)(custom_loss_gradient(custom.value, custom.gradient))
         return self._custom[custom]
@@ -108,20 +111,21 @@ def _called(index: int, operation: Callable) -> type[AbstractTemplate]:
 
         def generic(self, arguments, _keywords):
             # the data array is the only one whose type does not follow from the dtype; it comes first where it comes
-            result, (team, *wanted) = cpu.numba_signature(operation, self.this, arguments[0])
+            result, (_, *wanted) = cpu.numba_signature(operation, self.this, arguments[0])
             for want, have in zip(wanted, arguments, strict=True):
-                if isinstance(want, types.Array) and want != have:
+                if isinstance(want, types.Array) and want != cpu.as_windows(have):
                     return None
-            return signature(result, *wanted, recvr=team)
+            return signature(result, *wanted, recvr=self.this)
 
     @lower_builtin(Method.key, types.NamedTuple, types.VarArg(types.Any))
     def lower(context, builder, sig, values):
         team, convention = sig.args[0], context.call_conv
+        given = [cpu.as_windows(kind) for kind in sig.args]
         place = team.fields.index("table")
         table = context.make_array(team.types[place])(context, builder, builder.extract_value(values[0], place))
         address = builder.load(builder.gep(table.data, [ir.Constant(ir.IntType(64), index)]))
-        function = builder.inttoptr(address, convention.get_function_type(sig.return_type, sig.args).as_pointer())
-        _, value = convention.call_function(builder, function, sig.return_type, sig.args, values)
+        function = builder.inttoptr(address, convention.get_function_type(sig.return_type, given).as_pointer())
+        _, value = convention.call_function(builder, function, sig.return_type, given, values)
         return value
 
     return Method

@@ -27,6 +27,8 @@ __all__ = ["NumbaBackend"]
 
 # No "nnan" and "ninf": a diverged loss must be seen. Division by zero gives infinity, as in NumPy.
 OPTIONS = {"fastmath": {"contract", "reassoc", "nsz", "arcp"}, "error_model": "numpy", "nogil": True}
+# The step allocates nothing and keeps nothing: without Numba's runtime it counts no references either.
+_STEP_OPTIONS = OPTIONS | {"_nrt": False}
 
 TABLE = CallTable(OPTIONS)
 _TABLES: dict[tuple, np.ndarray] = {}  # by kind of run: see _table
@@ -41,8 +43,8 @@ if hasattr(os, "register_at_fork"):
 def _compile_entries() -> dict:
     for _, function in inspect.getmembers(step, inspect.isfunction):
         if function.__module__ == step.__name__:
-            numba.extending.register_jitable(**OPTIONS)(function)
-    return {name: cached(getattr(step, name), OPTIONS) for name in step.__all__}
+            numba.extending.register_jitable(**_STEP_OPTIONS)(function)
+    return {name: cached(getattr(step, name), _STEP_OPTIONS) for name in step.__all__}
 
 
 _ENTRIES = _compile_entries()
@@ -57,7 +59,9 @@ class _Crew:
         self.n_threads = n_threads
         self.custom = Functions(loss.value, loss.gradient) if loss and loss.value and loss.gradient else None
         self._rows, self._products = min(rows, net.chunk), int(products.sum())
-        self._room, self._real = int(products[1:].max(initial=0)), net.params.dtype
+        # of a thread: for a transposed weight matrix, or a few converted samples
+        self._room = int(max(products[1:].max(initial=0), cpu.ROWS * max(net.fan_in[0], net.chunk)))
+        self._real = net.params.dtype
         self._last: tuple[tuple, np.ndarray] = (), np.zeros(0, np.int64)  # arguments of the last run, and its table
         self._teams: dict[tuple[int, int], list[cpu.Team]] = {}
 
@@ -145,15 +149,16 @@ class NumbaBackend(Backend):
     @staticmethod
     def compilations() -> int:
         """How many functions this process has compiled rather than found in the disk cache."""
-        dispatchers = [*TABLE.dispatchers.values(), *_ENTRIES.values()]
+        dispatchers = [*TABLE.dispatchers.values(), *TABLE.of_sample.values(), *_ENTRIES.values()]
         return sum(sum(dispatcher.stats.cache_misses.values()) for dispatcher in dispatchers)
 
 
 def _table(entry: str, call: dict[str, Any], custom: Functions | None) -> np.ndarray:
     """Addresses of the operations that the run needs. Compiles or loads what this process has not had before."""
     net, x = call["net"], call["data"].x
+    single = net.chunk == 1
     kind = (
-        custom,
+        *(custom, single),
         *(entry, net.params.dtype, x.dtype, x.flags.num),  # the types of the arguments
         # and the numbers on which the step chooses its operations
         *(net.activation.tobytes(), net.keep.tobytes(), call["data"].sparse, len(call["order"]) > 0, call.get("depth")),
@@ -163,7 +168,7 @@ def _table(entry: str, call: dict[str, Any], custom: Functions | None) -> np.nda
         with _COMPILING:
             recorder, team = _Recorder(), cpu.make_teams(1, np.zeros(0, net.params.dtype), 0)[0]
             getattr(step, entry)(recorder, **_shortened(call, 1))  # one sample passes the same branches as all of them
-            table = TABLE.addresses(recorder.names, team, x, custom)
+            table = TABLE.addresses(recorder.names, team, x, single, custom)
             # With nothing to do: Numba compiles or loads the entry, and knows these arguments from now on
             _ENTRIES[entry](team._replace(table=table), *_shortened(call, 0).values())
             _TABLES[kind] = table

@@ -8,6 +8,8 @@ B, I, O: batch, inputs, outputs.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from fastmlp.activations import activate, multiply_by_derivative
@@ -18,19 +20,42 @@ __all__ = ["NumpyOps"]
 
 
 class NumpyOps:
-    """NumPy's operations. Keeps one scratch buffer, so that a second epoch allocates no array.
+    """NumPy's operations. Keeps its scratch buffers, so that a second epoch allocates no large array.
 
     custom is the loss itself where its code is CUSTOM.
     """
 
     def __init__(self, custom: Loss | None = None) -> None:
         self._custom = custom
-        self._buffer = np.empty(0, np.uint8)
+        self._buffers: dict[str, np.ndarray] = {}
 
-    def _scratch(self, like: np.ndarray) -> np.ndarray:
-        if self._buffer.nbytes < like.nbytes:
-            self._buffer = np.empty(like.nbytes, np.uint8)
-        return self._buffer[: like.nbytes].view(like.dtype).reshape(like.shape)
+    def _scratch(self, purpose, like):
+        return self._buffer(purpose, like.shape, like.dtype)
+
+    def _buffer(self, purpose, shape, dtype):
+        buffer, nbytes = self._buffers.get(purpose), math.prod(shape) * dtype.itemsize
+        if buffer is None or buffer.nbytes < nbytes:
+            buffer = self._buffers[purpose] = np.empty(nbytes, np.uint8)
+        return buffer[:nbytes].view(dtype).reshape(shape)
+
+    def _batch(self, x, rows, dtype):
+        """x[rows] in `dtype`."""
+        batch = self._buffer("batch", (len(rows), x.shape[1]), dtype)
+        if x.dtype == dtype:
+            np.take(x, rows, axis=0, out=batch, mode="clip")  # with mode="raise" NumPy would buffer the result
+        else:
+            batch[...] = x[rows]
+        return batch
+
+    @staticmethod
+    def _add(term, alpha, beta, out):
+        """out = beta out + alpha term, without reading out if beta = 0; term is scratch afterwards."""
+        term *= alpha
+        if beta == 0:
+            out[...] = term
+        else:
+            out *= beta
+            out += term
 
     # Views
 
@@ -44,31 +69,12 @@ class NumpyOps:
 
     # Batches
 
-    def gather(self, x, rows, out):
-        """out (B, I) = x[rows], cast to out's dtype; x (N, I) of any real dtype, rows (B,) int64."""
-        if x.dtype == out.dtype:
-            np.take(x, rows, axis=0, out=out, mode="clip")  # with mode="raise" NumPy would buffer the result
-        else:
-            out[...] = x[rows]
-
-    def gather_targets(self, labels, targets, rows, out):
-        """out (B, O) = targets[rows], or one-hot rows of labels[rows] if there are labels (N,)."""
-        if labels.size:
-            out[...] = 0
-            out[np.arange(len(rows)), labels[rows]] = 1
-        else:
-            self.gather(targets, rows, out)
-
-    def gather_weights(self, weights, rows, out):
-        """out (B,) = weights[rows], or ones if weights is empty."""
-        if weights.size:
-            np.take(weights, rows, out=out, mode="clip")
-        else:
-            out[...] = 1
-
     def weight_sum(self, weights, rows):
         """Σ weights[rows], or B if weights is empty; the whole sum, in float64, on every thread."""
         return float(weights[rows].sum(dtype=np.float64)) if weights.size else float(len(rows))
+
+    def expect(self, x, labels, rows):
+        """Samples `rows` are the next batch: a backend may begin to bring them nearer. Changes nothing."""
 
     def copy(self, x, out):
         """out (B, O) = x (B, O)."""
@@ -85,6 +91,10 @@ class NumpyOps:
         out += b
         activate(activation, out, slope)
 
+    def linear_rows(self, x, rows, w, b, activation, slope, out):
+        """`linear` of x[rows]; x (N, I) of any real dtype, rows (B,) int64."""
+        self.linear(self._batch(x, rows, out.dtype), w, b, activation, slope, out)
+
     def linear_sparse(self, values, columns, starts, rows, w, b, activation, slope, out):
         """`linear` of the compressed rows (see `fastmlp.network.Data`) numbered rows (B,); w (I, O)."""
         out[...] = _compressed(values, columns, starts, rows, w.shape[0]) @ w
@@ -98,8 +108,19 @@ class NumpyOps:
         """
         drop(x, keep, seed, step, layer, first_row, out)
 
-    def loss_gradient(self, loss, parameter, z, target, weight, out):
-        """out (B, O) = s ∂ℓ/∂z; returns the thread's share of Σ s ℓ. z, target (B, O), weight (B,), parameter (K,)."""
+    def loss_gradient(self, loss, parameter, z, labels, targets, weights, rows, out):
+        """out (B, O) = s ∂ℓ/∂z; returns the thread's share of Σ s ℓ. z (B, O), parameter (K,), rows (B,).
+
+        Targets are targets[rows], or one-hot rows of labels[rows] if there are labels (N,); s is weights[rows], or 1
+        if weights is empty.
+        """
+        if labels.size:
+            target = self._scratch("target", out)
+            target[...] = 0
+            target[np.arange(len(rows)), labels[rows]] = 1
+        else:
+            target = self._batch(targets, rows, out.dtype)
+        weight = weights[rows] if weights.size else np.ones(len(rows), out.dtype)
         return loss_and_gradient(loss, parameter, z, target, weight, out, self._custom)
 
     def activation_backward(self, activation, a, slope, delta):
@@ -111,39 +132,33 @@ class NumpyOps:
         np.matmul(delta, w.T, out=out)
         multiply_by_derivative(activation, a, slope, out)
 
-    def accumulate(self, a, delta, alpha, beta, out):
-        """out (I, O) = beta out + alpha aᵀ delta; a (B, I), delta (B, O). With beta = 0, out is not read."""
-        if beta == 0:
-            np.matmul(a.T, delta, out=out)
-            out *= alpha
-            return
-        product = self._scratch(out)
-        np.matmul(a.T, delta, out=product)
-        product *= alpha
-        _add(product, beta, out)
+    def accumulate(self, a, delta, alpha, beta, out, bias_beta, bias):
+        """out (I, O) = beta out + alpha aᵀ delta and bias (O,) = bias_beta bias + alpha Σ_i delta[i].
 
-    def accumulate_sparse(self, values, columns, starts, rows, delta, alpha, beta, out):
-        """`accumulate` with the compressed rows numbered rows (B,) as a; out (I, O), delta (B, O)."""
-        product = _compressed(values, columns, starts, rows, out.shape[0]).T @ delta
-        product *= alpha
-        _add(product, beta, out)
+        a (B, I), delta (B, O). What has the factor 0 is not read.
+        """
+        self._add(np.matmul(a.T, delta, out=self._scratch("product", out)), alpha, beta, out)
+        self._add(delta.sum(axis=0), alpha, bias_beta, bias)
 
-    def accumulate_bias(self, delta, alpha, beta, out):
-        """out (O,) = beta out + alpha Σ_i delta[i]; delta (B, O). With beta = 0, out is not read."""
-        total = delta.sum(axis=0)
-        total *= alpha
-        _add(total, beta, out)
+    def accumulate_rows(self, x, rows, delta, alpha, beta, out, bias_beta, bias):
+        """`accumulate` with x[rows] as a; x (N, I) of any real dtype, rows (B,) int64."""
+        self.accumulate(self._batch(x, rows, out.dtype), delta, alpha, beta, out, bias_beta, bias)
+
+    def accumulate_sparse(self, values, columns, starts, rows, delta, alpha, beta, out, bias_beta, bias):
+        """`accumulate` with the compressed rows numbered rows (B,) as a."""
+        self._add(_compressed(values, columns, starts, rows, out.shape[0]).T @ delta, alpha, beta, out)
+        self._add(delta.sum(axis=0), alpha, bias_beta, bias)
 
     # Penalties and update rules, over flat buffers (P,)
 
     def penalty(self, w, l1, l2):
         """The thread's share of l1 Σ|w| + ½ l2 Σ w², in float64; w (P,)."""
         total = 0.5 * l2 * float(np.dot(w, w)) if l2 else 0.0
-        return total + (l1 * float(np.abs(w, out=self._scratch(w)).sum()) if l1 else 0.0)
+        return total + (l1 * float(np.abs(w, out=self._scratch("term", w)).sum()) if l1 else 0.0)
 
     def regularize(self, w, l1, l2, out):
         """out (P,) += l2 w + l1 sign(w): the gradient of `penalty`."""
-        term = self._scratch(w)
+        term = self._scratch("term", w)
         if l2:
             out += np.multiply(w, l2, out=term)
         if l1:
@@ -157,7 +172,7 @@ class NumpyOps:
         peak = max(float(g.max()), -float(g.min()))
         norm = peak
         if np.isfinite(peak):
-            part = np.divide(g, peak or 1.0, out=self._scratch(g))
+            part = np.divide(g, peak or 1.0, out=self._scratch("term", g))
             norm *= float(np.dot(part, part)) ** 0.5
         if norm > max_norm:
             g *= max_norm / norm
@@ -178,7 +193,7 @@ class NumpyOps:
         velocity *= momentum
         velocity += g
         if nesterov:
-            w += np.multiply(velocity, momentum, out=self._scratch(w))
+            w += np.multiply(velocity, momentum, out=self._scratch("term", w))
             w += g
         else:
             w += velocity
@@ -189,7 +204,7 @@ class NumpyOps:
         Both bias corrections are in step_size and epsilon (see `fastmlp.optimizers.Adam`).
         Source: Kingma & Ba, ICLR 2015, end of section 2.
         """
-        term = np.multiply(g, 1 - beta1, out=self._scratch(w))
+        term = np.multiply(g, 1 - beta1, out=self._scratch("term", w))
         m *= beta1
         m += term
         np.multiply(g, g, out=term)
@@ -207,7 +222,7 @@ class NumpyOps:
 
         Source: Tieleman & Hinton, Coursera lecture 6.5, 2012.
         """
-        term = np.multiply(g, g, out=self._scratch(w))
+        term = np.multiply(g, g, out=self._scratch("term", w))
         term *= 1 - rho
         v *= rho
         v += term
@@ -216,15 +231,6 @@ class NumpyOps:
         g /= term
         g *= lr
         w -= g
-
-
-def _add(term, beta, out):
-    """out = beta out + term, without reading out if beta = 0."""
-    if beta == 0:
-        out[...] = term
-    else:
-        out *= beta
-        out += term
 
 
 def _compressed(values, columns, starts, rows, n_columns):

@@ -74,8 +74,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         """ValueError if the targets of validation data are none that can be predicted."""
 
     @abstractmethod
-    def _encode(self, y: np.ndarray) -> Targets:
-        """y as targets, given what was learned of it."""
+    def _encode(self, y: np.ndarray, trained_on: Targets | None = None) -> Targets:
+        """y as targets, given what was learned of it; trained_on: by whose frequencies to balance, if not by y's."""
 
     @abstractmethod
     def _loss(self) -> Loss:

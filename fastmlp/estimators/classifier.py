@@ -44,8 +44,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     {architecture}
     {parameters}
     class_weight : dict, list of dict or 'balanced', default=None
-        Weight of each class; 'balanced' is N / (C count). Multiplied with the sample weights. A list has a dict for
-        each column of an indicator matrix, whose weights are multiplied.
+        Weight of each class; 'balanced' is N / (C count), counted in y also for validation data. Multiplied with the
+        sample weights. A list has a dict for each column of an indicator matrix, whose weights are multiplied.
     {regularisation}
 
     Attributes
@@ -140,19 +140,24 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         if len(unknown):
             raise ValueError(f"y_val has classes {unknown} that are not among those of y, {self.classes_}.")
 
-    def _encode(self, y: np.ndarray) -> Targets:
+    def _encode(self, y: np.ndarray, trained_on: Targets | None = None) -> Targets:
         if y.ndim == 2 and y.shape[1] == 1:
             y = y.ravel()
-        weight = None if self.class_weight is None else self._weights_of_classes(y)
-        if weight is not None and not (np.isfinite(weight).all() and weight.min() >= 0 and weight.any()):
-            raise ValueError(f"class_weight={self.class_weight!r} must be finite, none negative, not all zero.")
         values = self._label_binarizer.transform(y).astype(bool)  # the labels of an indicator may be 1 and 2
-        if self.out_activation_ == "softmax":
-            return Targets(values.argmax(axis=1), None, values.shape[1], weight)
-        return Targets(None, values, values.shape[1], weight)
+        softmax = self.out_activation_ == "softmax"
+        targets = Targets(values.argmax(axis=1) if softmax else None, None if softmax else values, values.shape[1])
+        if self.class_weight is None:
+            return targets
+        weight = self._weights_of_classes(y, targets.array, targets.array if trained_on is None else trained_on.array)
+        if not (np.isfinite(weight).all() and weight.min() >= 0 and weight.any()):
+            raise ValueError(f"class_weight={self.class_weight!r} must be finite, none negative, not all zero.")
+        return targets._replace(class_weight=weight)
 
-    def _weights_of_classes(self, y: Any) -> np.ndarray:
-        """The weight of each sample's class (N,)."""
+    def _weights_of_classes(self, y: Any, encoded: np.ndarray, trained_on: np.ndarray) -> np.ndarray:
+        """The weight of each sample's class (N,); the y trained on, encoded as y is, says how frequent classes are."""
+        if self.class_weight == "balanced":
+            n = len(trained_on)
+            return compute_sample_weight("balanced", np.concatenate([trained_on, encoded]), indices=np.arange(n))[n:]
         if not isinstance(self.class_weight, dict) or self._label_binarizer.y_type_.startswith("multilabel"):
             return compute_sample_weight(self.class_weight, y)
         # of all classes, not of those in y: scikit-learn refuses a dict that lacks a class of y and has one beside them

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import is_classifier
@@ -49,18 +49,31 @@ class OptimizerState:
     moments: tuple[np.ndarray, np.ndarray]  # m and v (P,), see `fastmlp.network.Update`
 
 
+class Plan(NamedTuple):
+    """A run of a solver that makes steps, all of it checked."""
+
+    order: np.ndarray  # (n,) int64: the samples to train on
+    batch_size: int
+    rule: Optimizer
+    keep: tuple[float, ...] | None
+    max_norm: float
+    convergence: Convergence
+    measure: Callable[[], dict[str, float]]
+    before: OptimizerState | None  # None: from the beginning
+
+
 def fit(e: Any, X: Any, y: Any, sample_weight: Any, validation: tuple[Any, Any, Any]) -> Any:
     """All of `fit`; validation is (X, y, sample_weight), each may be None. Returns the estimator."""
     _check_solver(e, validation)
     fresh = not (e.warm_start and hasattr(e, "coefs_"))
-    random, samples, given_validation, engine = _begin(e, X, y, sample_weight, fresh, False, validation)
-    if e.solver != "lbfgs":
+    samples, engine, plan = _begin(e, X, y, sample_weight, fresh, False, validation)
+    if plan is not None:
         begin_curves(e, e.early_stopping or validation[0] is not None, fresh)
     task = FitTask(e, e.max_iter, X, y, sample_weight)
-    if e.solver == "lbfgs":
+    if plan is None:
         _lbfgs(e, engine, samples, task)
     else:
-        _stochastic(e, engine, samples, random, given_validation, task)
+        _stochastic(e, engine, samples, plan, task)
     task.end()
     return _finite(e)
 
@@ -70,9 +83,10 @@ def partial_fit(e: Any, X: Any, y: Any, sample_weight: Any) -> Any:
     if e.early_stopping:
         raise ValueError("partial_fit does not support early_stopping=True")
     fresh = not hasattr(e, "coefs_")
-    random, samples, _, engine = _begin(e, X, y, sample_weight, fresh, True, (None, None, None))
+    samples, engine, plan = _begin(e, X, y, sample_weight, fresh, True, (None, None, None))
+    assert plan is not None  # the estimators have no partial_fit with L-BFGS
     begin_curves(e, False, fresh)
-    _stochastic(e, engine, samples, random, None, None)
+    _stochastic(e, engine, samples, plan, None)
     return _finite(e)
 
 
@@ -109,8 +123,8 @@ def _begin(
     fresh: bool,
     incremental: bool,
     validation: tuple[Any, Any, Any],
-) -> tuple[np.random.RandomState, Samples, Samples | None, Engine]:
-    """Check everything, then set up weights: those of the call before, or new ones if `fresh`."""
+) -> tuple[Samples, Engine, Plan | None]:
+    """Check everything, and set up weights: those of the call before, or new ones if `fresh`. No plan for L-BFGS."""
     hidden = hidden_sizes(e)
     get_backend(e.backend)
     check_metric(e)
@@ -126,14 +140,15 @@ def _begin(
     wanted = X.dtype if e.dtype == "auto" else np.dtype(e.dtype)
     dtype = np.dtype(np.float64) if e.solver == "lbfgs" else wanted if fresh else e.coefs_[0].dtype
     samples = bring_in(X, y, sample_weight, targets, dtype)
-    given_validation = _given_validation(e, validation, targets.n_outputs, dtype)
+    given_validation = _given_validation(e, validation, samples, dtype)
     e.n_outputs_ = targets.n_outputs
     if fresh:
         initialize(e, [X.shape[1], *hidden, targets.n_outputs], wanted, random)
-    return random, samples, given_validation, e._engine(dtype, show=True)
+    engine = e._engine(dtype, show=True)
+    return samples, engine, None if e.solver == "lbfgs" else _plan(e, engine, samples, given_validation, incremental)
 
 
-def _given_validation(e: Any, given: tuple[Any, Any, Any], n_outputs: int, dtype: np.dtype) -> Samples | None:
+def _given_validation(e: Any, given: tuple[Any, Any, Any], samples: Samples, dtype: np.dtype) -> Samples | None:
     """Validation data of the user's own, if there are any."""
     if given[0] is None:
         if any(array is not None for array in given):
@@ -146,10 +161,27 @@ def _given_validation(e: Any, given: tuple[Any, Any, Any], n_outputs: int, dtype
     if e.early_stopping and arrays[0].shape[0] < 2:
         raise ValueError("The validation set is too small: X_val must have at least 2 samples.")
     e._check_validation_targets(arrays[1])
-    targets = e._encode(arrays[1])
-    if targets.n_outputs != n_outputs:
-        raise ValueError(f"y_val has {targets.n_outputs} columns, but y has {n_outputs}.")
+    targets, wanted = e._encode(arrays[1], samples.targets), samples.targets.n_outputs
+    if targets.n_outputs != wanted:
+        raise ValueError(f"y_val has {targets.n_outputs} columns, but y has {wanted}.")
     return bring_in(*arrays, targets, dtype)
+
+
+def _plan(e: Any, engine: Engine, samples: Samples, given_validation: Samples | None, incremental: bool) -> Plan:
+    everything = np.arange(samples.data.n_samples)
+    order, held = (everything, None) if given_validation else hold_out(e, samples, e._random_state)
+    before: OptimizerState | None = getattr(e, "_optimizer", None) if incremental else None
+    rule = before.rule if before else make_optimizer(e)
+    return Plan(
+        order=order,
+        batch_size=_batch_size(e, len(order)),
+        rule=rule,
+        keep=keep_probabilities(e, e.n_layers_ - 2),
+        max_norm=np.inf if e.max_norm is None else float(e.max_norm),
+        convergence=_convergence(e, rule, before, len(order)),
+        measure=validation_measure(e, engine, given_validation or samples, held),
+        before=before,
+    )
 
 
 def _finite(e: Any) -> Any:
@@ -184,23 +216,16 @@ def _stochastic(
     e: Any,
     engine: Engine,
     samples: Samples,
-    random: np.random.RandomState,
-    given_validation: Samples | None,
+    plan: Plan,
     task: FitTask | None,  # None: one epoch of partial_fit
 ) -> None:
-    everything = np.arange(samples.data.n_samples)
-    order, held = (everything, None) if given_validation else hold_out(e, samples, random)
-    measure = validation_measure(e, engine, given_validation or samples, held)
-    batch_size = _batch_size(e, len(order))
-    before: OptimizerState | None = getattr(e, "_optimizer", None) if task is None else None
-    rule, keep = before.rule if before else make_optimizer(e), keep_probabilities(e, e.n_layers_ - 2)
-    max_norm = np.inf if e.max_norm is None else float(e.max_norm)
-    convergence = _convergence(e, rule, before, len(order))
+    order, batch_size, rule, keep, max_norm, convergence, measure, before = plan
+    random = e._random_state
 
     def build() -> Session:
-        return engine.session(batch_size, samples.data.sparse, rule, keep, max_norm)
+        return engine.session(batch_size, rule, keep, max_norm)
 
-    with engine.kept("train", (batch_size, samples.data.sparse, rule, max_norm, keep), build) as session:
+    with engine.kept("train", (batch_size, rule, max_norm, keep), build) as session:
         _resume(session, before)
 
         def after_epoch(epoch: Epoch) -> bool:

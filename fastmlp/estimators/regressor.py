@@ -110,7 +110,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _learn_targets(self, y: np.ndarray, incremental: bool) -> None:
         self.out_activation_ = self._loss().link
 
-    def _encode(self, y: np.ndarray) -> Targets:
+    def _encode(self, y: np.ndarray, trained_on: Targets | None = None) -> Targets:
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         if y.dtype.kind not in "biuf":

@@ -52,19 +52,25 @@ def validation_measure(
     metric = e.early_stopping_metric
     truth, weights = held.truth(samples), held.weights(samples)
     named = metric in ("score", "loss")
-    scorer = None if named else check_scoring(e, scoring=metric)
+    scorer: Any = None if named else check_scoring(e, scoring=metric)
     # a function of (estimator, X, y) gets just those
     takes_weights = isinstance(scorer, _BaseScorer) or (scorer and "sample_weight" in signature(scorer).parameters)
     weighted = {"sample_weight": weights} if takes_weights and weights is not None else {}
     X, y = (None, None) if named else (held.X[samples], held.y[samples])
 
+    def score() -> float:
+        fitted = copy.copy(e)  # without the names of features, which rows of an array lack
+        fitted.__dict__.pop("feature_names_in_", None)
+        return float(scorer(fitted, X, y, **weighted))
+
+    if scorer is not None and not is_classifier(e) and held.y.size < held.targets.array.size:
+        _check_scorer(metric, score, held.targets.n_outputs)
+
     def measure() -> dict[str, float]:
         z = engine.raw(held.data, samples=samples)
         row = {"val_loss": engine.data_loss(z, held.data, samples)}
         if scorer is not None:
-            fitted = copy.copy(e)  # without the names of features, which rows of an array lack
-            fitted.__dict__.pop("feature_names_in_", None)
-            row["val_score"] = float(scorer(fitted, X, y, **weighted))
+            row["val_score"] = score()
         elif metric == "loss":
             row["val_score"] = -row["val_loss"]
         else:
@@ -73,3 +79,14 @@ def validation_measure(
         return row
 
     return measure
+
+
+def _check_scorer(metric: Any, score: Callable[[], float], quantiles: int) -> None:
+    """ValueError now, not after an epoch, if a scorer cannot take several quantiles of one y."""
+    try:
+        score()
+    except Exception as error:
+        raise ValueError(
+            f"early_stopping_metric={metric!r} cannot score {quantiles} quantiles of one y: {error}. Choose 'loss', "
+            f"'score' (the mean of their R²) or a function of (estimator, X, y) for predictions (N, {quantiles})."
+        ) from error

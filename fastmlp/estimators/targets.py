@@ -23,6 +23,11 @@ class Targets(NamedTuple):
     n_outputs: int
     class_weight: np.ndarray | None = None  # (N,): of each sample's class
 
+    @property
+    def array(self) -> np.ndarray:
+        """Labels or values, whichever there are."""
+        return self.labels if self.labels is not None else self.values  # type: ignore[return-value]
+
 
 class Samples(NamedTuple):
     """Samples as they were given, and as the network reads them."""
@@ -35,8 +40,7 @@ class Samples(NamedTuple):
 
     def truth(self, samples: np.ndarray) -> np.ndarray:
         """Class indices (n,), or values (n, O), of some samples."""
-        labels, values = self.targets.labels, self.targets.values
-        return labels[samples] if labels is not None else values[samples]  # type: ignore[index]
+        return self.targets.array[samples]
 
     def weights(self, samples: np.ndarray) -> np.ndarray | None:
         return None if self.sample_weight is None else self.sample_weight[samples]

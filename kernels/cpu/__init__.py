@@ -5,29 +5,39 @@ Numba backend attaches them to the type `Team` as methods. Views are emitted in 
 on its own, once per dtype, and called through the team's table of addresses.
 """
 
-from fastmlp.kernels.cpu.batches import copy, gather, gather_targets, gather_weights, weight_sum
+from fastmlp.kernels.cpu import sample
+from fastmlp.kernels.cpu.batches import copy, expect, weight_sum
 from fastmlp.kernels.cpu.dropout import dropout
 from fastmlp.kernels.cpu.elementwise import activation_backward
 from fastmlp.kernels.cpu.losses import loss_gradient
-from fastmlp.kernels.cpu.microkernel import VECTOR_BYTES
-from fastmlp.kernels.cpu.products import (
-    accumulate,
-    accumulate_bias,
-    accumulate_sparse,
-    backward_data,
-    linear,
-    linear_sparse,
-)
+from fastmlp.kernels.cpu.products import ROWS, accumulate, accumulate_rows, backward_data, linear, linear_rows
 from fastmlp.kernels.cpu.rules import adam, clip, penalty, regularize, rmsprop, scale, sgd
 from fastmlp.kernels.cpu.signatures import numba_signature
+from fastmlp.kernels.cpu.simd import VECTOR_BYTES
+from fastmlp.kernels.cpu.sparse import accumulate_sparse, linear_sparse
 from fastmlp.kernels.cpu.team import Team, make_teams
 from fastmlp.kernels.cpu.views import VIEWS, View
+from fastmlp.kernels.cpu.window import as_windows
 
 OPERATIONS = (
-    *(gather, gather_targets, gather_weights, weight_sum, copy),
-    *(linear, linear_sparse, dropout, loss_gradient, activation_backward, backward_data),
-    *(accumulate, accumulate_sparse, accumulate_bias),
+    *(weight_sum, expect, copy),
+    *(linear, linear_rows, linear_sparse, dropout, loss_gradient, activation_backward, backward_data),
+    *(accumulate, accumulate_rows, accumulate_sparse),
     *(penalty, regularize, clip, scale, sgd, adam, rmsprop),
 )
 
-__all__ = ["OPERATIONS", "VECTOR_BYTES", "VIEWS", "Team", "View", "make_teams", "numba_signature"]
+# Those that are done otherwise where all batches are of one sample
+SAMPLE_OPERATIONS = tuple(getattr(sample, name) for name in sample.__all__)
+
+__all__ = [
+    "OPERATIONS",
+    "ROWS",
+    "SAMPLE_OPERATIONS",
+    "VECTOR_BYTES",
+    "VIEWS",
+    "Team",
+    "View",
+    "as_windows",
+    "make_teams",
+    "numba_signature",
+]

@@ -1,43 +1,22 @@
-"""Views of flat buffers and the gathering of batches (twins of `NumpyOps`)."""
+"""What is asked of a batch as a whole (twins of `NumpyOps`)."""
 
-from fastmlp.kernels.cpu.signatures import Indices, Labels, Matrix, Samples, Targets, Vector, Weights
+from fastmlp.kernels.cpu.signatures import Indices, Labels, Matrix, Samples, Weights
+from fastmlp.kernels.cpu.simd import prefetch
 from fastmlp.kernels.cpu.team import barrier, share
-from numba.extending import register_jitable
+from fastmlp.kernels.cpu.views import address, span
 
-__all__ = ["copy", "gather", "gather_targets", "gather_weights", "weight_sum"]
+__all__ = ["copy", "expect", "weight_sum"]
 
-
-@register_jitable
-def _gather(team, x, rows, out):
-    begin, end = share(team, out.shape[0], 1)
-    for i in range(begin, end):
-        row = rows[i]
-        for j in range(out.shape[1]):
-            out[i, j] = x[row, j]
+EXPECTED = 1 << 17  # bytes a thread: a good part of its L2 cache, which then holds less of the weights
 
 
-def gather(ops, x: Samples, rows: Indices, out: Matrix):
-    _gather(ops, x, rows, out)
-    barrier(ops)
-
-
-def gather_targets(ops, labels: Labels, targets: Targets, rows: Indices, out: Matrix):
-    if labels.shape[0] > 0:
-        begin, end = share(ops, out.shape[0], 1)
-        for i in range(begin, end):
-            for j in range(out.shape[1]):
-                out[i, j] = 0
-            out[i, labels[rows[i]]] = 1
-    else:
-        _gather(ops, targets, rows, out)
-    barrier(ops)
-
-
-def gather_weights(ops, weights: Weights, rows: Indices, out: Vector):
-    begin, end = share(ops, out.shape[0], 1)
-    for i in range(begin, end):
-        out[i] = weights[rows[i]] if weights.shape[0] > 0 else 1
-    barrier(ops)
+def expect(ops, x: Samples, labels: Labels, rows: Indices):
+    begin, end = share(ops, rows.shape[0], 1)
+    size = max(x.shape[1] * x.itemsize, 1)
+    for i in range(begin, min(end, begin + EXPECTED // size)):
+        prefetch(address(x) + rows[i] * size, size)
+        if labels.shape[0] > 0:
+            prefetch(address(labels) + rows[i] * labels.itemsize, 1)
 
 
 def weight_sum(ops, weights: Weights, rows: Indices) -> float:
@@ -50,8 +29,8 @@ def weight_sum(ops, weights: Weights, rows: Indices) -> float:
 
 
 def copy(ops, x: Matrix, out: Matrix):
-    begin, end = share(ops, out.shape[0], 1)
-    for i in range(begin, end):
-        for j in range(out.shape[1]):
-            out[i, j] = x[i, j]
+    begin, end = share(ops, out.shape[0] * out.shape[1], 1)
+    source, target = span(x, begin, end - begin), span(out, begin, end - begin)
+    for i in range(target.shape[0]):
+        target[i] = source[i]
     barrier(ops)

@@ -4,8 +4,10 @@ import math
 
 from fastmlp.kernels import codes
 from fastmlp.kernels.cpu.exponential import exp, expm1
+from fastmlp.kernels.cpu.rows import row_exp, row_max, row_scale
 from fastmlp.kernels.cpu.signatures import Matrix
 from fastmlp.kernels.cpu.team import barrier, share
+from fastmlp.kernels.cpu.views import row_address, span
 from numba.extending import register_jitable
 
 __all__ = ["activate", "activation_backward", "multiply_by_derivative"]
@@ -24,11 +26,13 @@ def activate(code, z, slope, r0, r1, c0, c1):
     if code == codes.IDENTITY:
         return
     if code == codes.SOFTMAX:
-        softmax_rows(z, r0, r1)
+        for i in range(r0, r1):
+            softmax_row(row_address(z, i), row_address(z, i), z.shape[1], one)
         return
-    for i in range(r0, r1):
-        # loops over a slice from its beginning vectorise: no index can be negative
-        row, slopes = z[i, c0:c1], slope[i, c0:c1]
+    spans, width = _spans(z, r0, r1, c0, c1)
+    for i in range(spans):
+        at = (r0 + i) * z.shape[1] + c0
+        row, slopes = span(z, at, width), span(slope, at, width)
         if code == codes.RELU:
             for j in range(row.shape[0]):
                 row[j] = zero if row[j] < zero else row[j]
@@ -79,8 +83,19 @@ def multiply_by_derivative(code, a, slope, delta, r0, r1, c0, c1):
     zero, one = real(0), real(1)
     if code == codes.IDENTITY or code == codes.THRESHOLD:
         return
-    for i in range(r0, r1):
-        row, out, slopes = delta[i, c0:c1], a[i, c0:c1], slope[i, c0:c1]
+    if code == codes.SOFTMAX:
+        for i in range(r0, r1):
+            at, outputs = i * delta.shape[1], delta.shape[1]
+            row, out, total = span(delta, at, outputs), span(a, at, outputs), zero
+            for j in range(outputs):
+                total += row[j] * out[j]
+            for j in range(outputs):
+                row[j] = out[j] * (row[j] - total)
+        return
+    spans, width = _spans(delta, r0, r1, c0, c1)
+    for i in range(spans):
+        at = (r0 + i) * delta.shape[1] + c0
+        row, out, slopes = span(delta, at, width), span(a, at, width), span(slope, at, width)
         if code == codes.RELU:
             for j in range(row.shape[0]):
                 row[j] = row[j] if out[j] > zero else zero
@@ -99,12 +114,6 @@ def multiply_by_derivative(code, a, slope, delta, r0, r1, c0, c1):
         elif code == codes.SOFTPLUS:
             for j in range(row.shape[0]):
                 row[j] *= -expm1(-out[j])
-        elif code == codes.SOFTMAX:
-            total = zero
-            for j in range(row.shape[0]):
-                total += row[j] * out[j]
-            for j in range(row.shape[0]):
-                row[j] = out[j] * (row[j] - total)
         else:
             for j in range(row.shape[0]):
                 row[j] *= slopes[j]
@@ -117,28 +126,21 @@ def activation_backward(ops, activation: int, a: Matrix, slope: Matrix, delta: M
 
 
 @register_jitable
-def softmax_rows(z, r0, r1):
-    """z[r0:r1] = softmax of its rows."""
-    if r0 == r1:
-        return
-    for i in range(r0, r1):
-        row = z[i]
-        highest = row[0]
-        for j in range(row.shape[0]):
-            highest = max(highest, row[j])
-        for j in range(row.shape[0]):
-            row[j] -= highest
-    flat = z[r0:r1].reshape(-1)  # in one loop, since rows of a few classes fill no vector
-    for k in range(flat.shape[0]):
-        flat[k] = exp(flat[k])
-    for i in range(r0, r1):
-        row = z[i]
-        total = z.dtype.type(0)
-        for j in range(row.shape[0]):
-            total += row[j]
-        inverse = z.dtype.type(1) / total
-        for j in range(row.shape[0]):
-            row[j] *= inverse
+def _spans(z, r0, r1, c0, c1):
+    """How many spans of memory the block z[r0:r1, c0:c1] is made of, and their length: whole rows are one."""
+    return (1, (r1 - r0) * (c1 - c0)) if c1 - c0 == z.shape[1] else (r1 - r0, c1 - c0)
+
+
+@register_jitable
+def softmax_row(source, target, n, one):
+    """softmax of n numbers from one address to another, or in place; returns the largest and the sum of exp(z - it).
+
+    `one` carries the type.
+    """
+    highest = row_max(source, n, one)
+    total = row_exp(source, highest, target, n)
+    row_scale(target, one / total, n)
+    return highest, total
 
 
 @register_jitable

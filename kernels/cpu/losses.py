@@ -6,10 +6,12 @@ from collections.abc import Callable
 import numba
 import numpy as np
 from fastmlp.kernels import codes
-from fastmlp.kernels.cpu.elementwise import sigmoid, softmax_rows, softplus
+from fastmlp.kernels.cpu.elementwise import sigmoid, softmax_row, softplus
 from fastmlp.kernels.cpu.exponential import exp
-from fastmlp.kernels.cpu.signatures import Matrix, Parameters, Vector
+from fastmlp.kernels.cpu.rows import row_scale
+from fastmlp.kernels.cpu.signatures import Indices, Labels, Matrix, Parameters, Targets, Weights
 from fastmlp.kernels.cpu.team import barrier, part_length, share, sum_of_parts
+from fastmlp.kernels.cpu.views import row_address
 from numba import types
 from numba.extending import register_jitable
 
@@ -33,107 +35,159 @@ def _add(team, row, length, value):
     team.partial[part] = value if row == part * length else team.partial[part] + value
 
 
-def loss_gradient(
-    ops, loss: int, parameter: Parameters, z: Matrix, target: Matrix, weight: Vector, out: Matrix
-) -> float:
-    real = out.dtype.type
-    eps = np.finfo(out.dtype).eps
-    zero, one = real(0), real(1)
-    outputs = out.shape[1]
-    length = part_length(out.shape[0], 1)
-    r0, r1 = share(ops, out.shape[0], length)
-    if loss == codes.SOFTMAX_CROSS_ENTROPY or loss == codes.CLIPPED_SOFTMAX_CROSS_ENTROPY:
-        for i in range(r0, r1):
-            for j in range(outputs):
-                out[i, j] = z[i, j]
-        softmax_rows(out, r0, r1)
+@register_jitable
+def _label(labels, row):
+    return labels[row] if labels.shape[0] > 0 else -1
+
+
+@register_jitable
+def _target(targets, row, label, j, one):
+    """Target of output j; `one` carries the type."""
+    return (one if j == label else one - one) if label >= 0 else targets[row, j]
+
+
+# The loops over rows are inside of what is chosen by the loss, since a call with arrays costs as much as a short row.
+
+
+@register_jitable
+def _softmax_cross_entropy(team, z, labels, targets, weights, rows, out, r0, r1, length):
+    """ℓ = -Σ y (z - log Σ exp z), with soft targets of any mass; out = s (mass softmax(z) - y)."""
+    outputs, one = out.shape[1], out.dtype.type(1)
     for i in range(r0, r1):
-        value = 0.0
-        if loss == codes.SOFTMAX_CROSS_ENTROPY:
-            # -Σ y (z - log Σ exp z), with soft targets of any mass; the largest p is exp(its z) / Σ exp z
-            mass, most, highest = zero, out[i, 0], z[i, 0]
+        row, value, mass = rows[i], 0.0, one - one
+        highest, total = softmax_row(row_address(z, i), row_address(out, i), outputs, one)
+        log_total = float(highest) + math.log(float(total))
+        if labels.shape[0] > 0:
+            value = log_total - z[i, labels[row]]
+            out[i, labels[row]] -= one
+        else:
             for j in range(outputs):
-                mass += target[i, j]
-                most, highest = max(most, out[i, j]), max(highest, z[i, j])
-            log_total = float(highest) - math.log(float(most))
+                mass += targets[row, j]
             for j in range(outputs):
-                if target[i, j] != zero:
-                    value += target[i, j] * (log_total - z[i, j])
-                out[i, j] = mass * out[i, j] - target[i, j]
-        elif loss == codes.CLIPPED_SOFTMAX_CROSS_ENTROPY:
-            for j in range(outputs):
-                if target[i, j] != zero:
-                    value -= target[i, j] * _clipped_log(out[i, j], eps, one)
-                out[i, j] -= target[i, j]
-        elif loss == codes.CLIPPED_BINARY_CROSS_ENTROPY:
-            for j in range(outputs):
-                p, y = sigmoid(z[i, j], one), target[i, j]
-                # y a + (1-y) b would be regrouped as b + y (a-b), which loses the small a of a right answer
-                if y != zero:
-                    value -= y * _clipped_log(p, eps, one)
-                if y != one:
-                    value -= (one - y) * _clipped_log(one - p, eps, one)
-                out[i, j] = p - y
-        elif loss == codes.BINARY_CROSS_ENTROPY:
-            for j in range(outputs):
-                value += softplus(z[i, j], zero) - target[i, j] * z[i, j]
-                out[i, j] = sigmoid(z[i, j], one) - target[i, j]
-        elif loss == codes.POISSON:
-            for j in range(outputs):
-                y, rate = target[i, j], exp(z[i, j])
+                y = targets[row, j]
+                if y != 0:
+                    value += y * (log_total - z[i, j])
+                out[i, j] = mass * out[i, j] - y
+        _add(team, i, length, _weighted(weights, row, row_address(out, i), outputs, value))
+
+
+@register_jitable
+def _clipped_cross_entropy(team, softmax, z, labels, targets, weights, rows, out, r0, r1, length):
+    """scikit-learn's losses: logarithms of clipped probabilities; out = s (p - y), the gradient of what is not clipped.
+
+    Softmax over the outputs, or each output on its own.
+    """
+    outputs, eps, one = out.shape[1], np.finfo(out.dtype).eps, out.dtype.type(1)
+    for i in range(r0, r1):
+        row, value = rows[i], 0.0
+        label = _label(labels, row)
+        if softmax:
+            softmax_row(row_address(z, i), row_address(out, i), outputs, one)
+        for j in range(outputs):
+            p = out[i, j] if softmax else sigmoid(z[i, j], one)
+            y = _target(targets, row, label, j, one)
+            # y a + (1-y) b would be regrouped as b + y (a-b), which loses the small a of a right answer
+            if y != 0:
+                value -= y * _clipped_log(p, eps, one)
+            if y != one and not softmax:
+                value -= (one - y) * _clipped_log(one - p, eps, one)
+            out[i, j] = p - y
+        _add(team, i, length, _weighted(weights, row, row_address(out, i), outputs, value))
+
+
+@register_jitable
+def _by_output(team, loss, parameter, z, labels, targets, weights, rows, out, r0, r1, length):
+    """The losses that are sums or means over the outputs."""
+    outputs, real = out.shape[1], out.dtype.type
+    zero, one = real(0), real(1)
+    for i in range(r0, r1):
+        row, value = rows[i], 0.0
+        label = _label(labels, row)
+        for j in range(outputs):
+            y = _target(targets, row, label, j, one)
+            r = z[i, j] - y
+            if loss == codes.BINARY_CROSS_ENTROPY:
+                value += softplus(z[i, j], zero) - y * z[i, j]
+                out[i, j] = sigmoid(z[i, j], one) - y
+            elif loss == codes.POISSON:
+                rate = exp(z[i, j])
                 value += rate - y
                 if y > zero:
                     value += y * (math.log(y) - z[i, j])
                 out[i, j] = rate - y
-        else:
-            for j in range(outputs):
-                r = z[i, j] - target[i, j]
-                if loss == codes.ABSOLUTE_ERROR:
-                    value += abs(r) / outputs
-                    # r where it is neither positive nor negative: 0, or NaN kept visible
-                    out[i, j] = one / outputs if r > zero else -one / outputs if r < zero else r
-                elif loss == codes.HUBER:
-                    delta = real(parameter[0])
-                    inside = min(abs(r), delta)
-                    value += inside * (abs(r) - real(0.5) * inside) / outputs
-                    out[i, j] = max(min(r, delta), -delta) / outputs
-                elif loss == codes.QUANTILE:
-                    q = real(parameter[j % parameter.shape[0]])
-                    value += ((one - q) * r if r > zero else -q * r) / outputs
-                    out[i, j] = (one - q) / outputs if r > zero else -q / outputs if r < zero else r
-                elif loss == codes.HALF_MEAN_SQUARED_ERROR:
-                    value += 0.5 * r * r / outputs
-                    out[i, j] = r
-                elif loss == codes.SQUARED_ERROR:
-                    value += r * r
-                    out[i, j] = 2 * r
-                elif loss == codes.HALF_SQUARED_ERROR:
-                    value += 0.5 * r * r
-                    out[i, j] = r
-                else:
-                    value += r * r / outputs
-                    out[i, j] = 2 * r / outputs
-        for j in range(outputs):
-            out[i, j] *= weight[i]
-        _add(ops, i, length, weight[i] * value)
+            elif loss == codes.ABSOLUTE_ERROR:
+                value += abs(r) / outputs
+                # r where it is neither positive nor negative: 0, or NaN kept visible
+                out[i, j] = one / outputs if r > zero else -one / outputs if r < zero else r
+            elif loss == codes.HUBER:
+                delta = real(parameter[0])
+                inside = min(abs(r), delta)
+                value += inside * (abs(r) - real(0.5) * inside) / outputs
+                out[i, j] = max(min(r, delta), -delta) / outputs
+            elif loss == codes.QUANTILE:
+                q = real(parameter[j % parameter.shape[0]])
+                value += ((one - q) * r if r > zero else -q * r) / outputs
+                out[i, j] = (one - q) / outputs if r > zero else -q / outputs if r < zero else r
+            elif loss == codes.HALF_MEAN_SQUARED_ERROR:
+                value += 0.5 * r * r / outputs
+                out[i, j] = r
+            elif loss == codes.SQUARED_ERROR:
+                value += r * r
+                out[i, j] = 2 * r
+            elif loss == codes.HALF_SQUARED_ERROR:
+                value += 0.5 * r * r
+                out[i, j] = r
+            else:
+                value += r * r / outputs
+                out[i, j] = 2 * r / outputs
+        _add(team, i, length, _weighted(weights, row, row_address(out, i), outputs, value))
+
+
+def loss_gradient(
+    ops, loss: int, parameter: Parameters, z: Matrix,
+    labels: Labels, targets: Targets, weights: Weights, rows: Indices, out: Matrix,
+) -> float:  # fmt: skip
+    length = part_length(out.shape[0], 1)
+    r0, r1 = share(ops, out.shape[0], length)
+    place = z, labels, targets, weights, rows, out, r0, r1, length
+    if loss == codes.SOFTMAX_CROSS_ENTROPY:
+        _softmax_cross_entropy(ops, *place)
+    elif loss == codes.CLIPPED_SOFTMAX_CROSS_ENTROPY or loss == codes.CLIPPED_BINARY_CROSS_ENTROPY:
+        _clipped_cross_entropy(ops, loss == codes.CLIPPED_SOFTMAX_CROSS_ENTROPY, *place)
+    else:
+        _by_output(ops, loss, parameter, *place)
     barrier(ops)
     return sum_of_parts(ops, out.shape[0], length)
+
+
+@register_jitable
+def _weighted(weights, row, gradient, n, value):
+    """s ℓ; the n numbers from the address `gradient` on are multiplied by s."""
+    if weights.shape[0] == 0:
+        return value
+    row_scale(gradient, weights[row], n)
+    return weights[row] * value
 
 
 def custom_loss_gradient(value: Callable, gradient: Callable) -> Callable:
     """`loss_gradient` for the loss Σ value(z, y) of `fastmlp.losses.custom_loss`."""
     value_of, gradient_of = _compiled("value", value), _compiled("gradient", gradient)
 
-    def kernel(ops, loss: int, parameter: Parameters, z: Matrix, target: Matrix, weight: Vector, out: Matrix) -> float:
-        length = part_length(out.shape[0], 1)
+    def kernel(
+        ops, loss: int, parameter: Parameters, z: Matrix,
+        labels: Labels, targets: Targets, weights: Weights, rows: Indices, out: Matrix,
+    ) -> float:  # fmt: skip
+        one, length = out.dtype.type(1), part_length(out.shape[0], 1)
         r0, r1 = share(ops, out.shape[0], length)
         try:
             for i in range(r0, r1):
-                total = 0.0
+                row, total = rows[i], 0.0
+                label = _label(labels, row)
                 for j in range(out.shape[1]):
-                    total += float(value_of(z[i, j], target[i, j]))
-                    out[i, j] = weight[i] * gradient_of(z[i, j], target[i, j])
-                _add(ops, i, length, weight[i] * total)
+                    y = _target(targets, row, label, j, one)
+                    total += float(value_of(z[i, j], y))
+                    out[i, j] = gradient_of(z[i, j], y)
+                _add(ops, i, length, _weighted(weights, row, row_address(out, i), out.shape[1], total))
         except Exception:
             # a thread that left here would have the others wait at the barrier for ever
             ops.partial[r0 // length] = np.nan

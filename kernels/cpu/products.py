@@ -4,75 +4,85 @@ Each is cut into tiles for the microkernel and shared out over the team. Small b
 core then meets the same columns of W in the forward product and in the update, in its own L2 cache. Large ones go by
 rows: there the products outweigh the way of W from core to core, and threads that write to the same rows would contend
 for the cache lines in which their columns meet.
+
+The samples of a batch are read where they are. Those of another dtype are converted a few at a time, in scratch memory
+that stays in the L1 cache.
 """
 
-import numpy as np
 from fastmlp.kernels import codes
-from fastmlp.kernels.cpu import microkernel
 from fastmlp.kernels.cpu.elementwise import activate, multiply_by_derivative
-from fastmlp.kernels.cpu.microkernel import BIAS, BIAS_RELU, PLAIN, ROWS, UPDATE, VECTOR_BYTES
-from fastmlp.kernels.cpu.signatures import Columns, Indices, Labels, Matrix, Vector, Weights
+from fastmlp.kernels.cpu.microkernel import (
+    BIAS,
+    BIAS_RELU,
+    IN_ORDER,
+    PICKED_DEPTH,
+    PICKED_ROWS,
+    PLAIN,
+    RELU_MASK,
+    ROWS,
+    UPDATE,
+    tile,
+)
+from fastmlp.kernels.cpu.signatures import Indices, Matrix, Samples, Vector
+from fastmlp.kernels.cpu.simd import VECTOR_BYTES
 from fastmlp.kernels.cpu.team import barrier, share
-from numba import types
-from numba.extending import intrinsic, register_jitable
+from fastmlp.kernels.cpu.transposition import transpose
+from fastmlp.kernels.cpu.views import address, span
+from numba.extending import register_jitable
 
-__all__ = ["accumulate", "accumulate_bias", "accumulate_sparse", "backward_data", "linear", "linear_sparse"]
+__all__ = [
+    *("ROWS", "accumulate", "accumulate_rows", "backward_data", "linear", "linear_rows"),
+    *("add_bias_gradient", "share_output"),
+]
 
 COLUMNS = 16  # threads split columns at multiples of a cache line of float32
 MANY_ROWS = 64  # of the batch, for each thread: then by rows
-FEW_ROWS = 16  # below this many rows, δ Wᵀ by dot products is cheaper than transposing W
+_INDEX = 8  # bytes
 
 
-@intrinsic
-def _address(typingctx, array):
-    def codegen(context, builder, signature, args):
-        data = context.make_array(signature.args[0])(context, builder, args[0]).data
-        return builder.ptrtoint(data, context.get_value_type(types.intp))
-
-    return types.intp(array), codegen
-
-
-def _tiled(epilogue):
+def _tiled(epilogue, way=IN_ORDER):
     """Product of whole matrices: C (rows, columns) = epilogue(A (rows, k) B (k, columns)), in tiles."""
-    wide = microkernel.tile(epilogue, ROWS, 2, False)
-    narrow = microkernel.tile(epilogue, ROWS, 1, True)
-    wide_row = microkernel.tile(epilogue, 1, 4, False)
-    narrow_row = microkernel.tile(epilogue, 1, 1, True)
+    full, edge = tile(epilogue, way, ROWS, 2, False), tile(epilogue, way, ROWS, 1, True)
+    wide_row, narrow_row = tile(epilogue, way, 1, 4, False), tile(epilogue, way, 1, 1, True)
+    # by how much a row of C moves on in A, in the list of picks, and, in rows of C, in what stands aside
+    rows_of_a, rows_of_picks = (0, _INDEX) if way == PICKED_ROWS else (1, 0)
+    rows_aside = int(epilogue == RELU_MASK)
 
     @register_jitable
-    def product(a, a_row, a_k, b, b_k, c, c_row, rows, columns, k, bias, alpha, beta, itemsize):
-        lanes = VECTOR_BYTES // itemsize
-        j = 0
+    def product(a, a_row, a_k, picks, b, b_k, c, c_row, rows, columns, k, aside, alpha, beta, itemsize):
+        lanes, j = VECTOR_BYTES // itemsize, 0
         while j < columns:
-            left = columns - j
-            bj, biasj = b + j * itemsize, bias + j * itemsize
+            left, bj = columns - j, b + j * itemsize
             if rows == 1:
-                cj = c + j * itemsize
-                if left >= 4 * lanes:
-                    wide_row(a, a_row, a_k, bj, b_k, cj, c_row, k, 1, 4 * lanes, biasj, alpha, beta)
-                    j += 4 * lanes
+                cj, asidej = c + j * itemsize, aside + j * itemsize
+                n = 4 * lanes if left >= 4 * lanes else min(left, lanes)
+                if n == 4 * lanes:
+                    wide_row(a, a_row, a_k, picks, bj, b_k, cj, c_row, k, 1, n, asidej, alpha, beta)
                 else:
-                    narrow_row(a, a_row, a_k, bj, b_k, cj, c_row, k, 1, min(left, lanes), biasj, alpha, beta)
-                    j += lanes
+                    narrow_row(a, a_row, a_k, picks, bj, b_k, cj, c_row, k, 1, n, asidej, alpha, beta)
+                j += n
                 continue
+            n = min(left, 2 * lanes)
             for i in range(0, rows, ROWS):
-                ai, cij = a + i * a_row * itemsize, c + (i * c_row + j) * itemsize
                 m = min(ROWS, rows - i)
-                if left >= 2 * lanes:
-                    wide(ai, a_row, a_k, bj, b_k, cij, c_row, k, m, 2 * lanes, biasj, alpha, beta)
-                else:
-                    narrow(ai, a_row, a_k, bj, b_k, cij, c_row, k, m, min(left, lanes), biasj, alpha, beta)
-            j += 2 * lanes if left >= 2 * lanes else lanes
+                ai, picksi = a + rows_of_a * i * a_row * itemsize, picks + rows_of_picks * i
+                ci, asidei = c + (i * c_row + j) * itemsize, aside + (rows_aside * i * c_row + j) * itemsize
+                if m == ROWS and n == 2 * lanes:
+                    full(ai, a_row, a_k, picksi, bj, b_k, ci, c_row, k, m, n, asidei, alpha, beta)
+                    continue
+                for half in range(0, n, lanes):
+                    at = half * itemsize
+                    edge(ai, a_row, a_k, picksi, bj + at, b_k, ci + at, c_row, k, m, n - half, asidei + at, alpha, beta)
+            j += n
 
     return product
 
 
-_plain, _biased, _biased_relu, _updated = (_tiled(epilogue) for epilogue in (PLAIN, BIAS, BIAS_RELU, UPDATE))
-
-
 @register_jitable
-def _ranges(team, rows, columns, by_rows):
+def share_output(team, rows, columns, by_rows):
     """This thread's rows and columns of an output (rows, columns)."""
+    if team.size == 1:
+        return 0, rows, 0, columns
     if by_rows or columns < COLUMNS * team.size:
         r0, r1 = share(team, rows, ROWS if rows >= ROWS * team.size else 1)
         return r0, r1, 0, columns
@@ -80,130 +90,145 @@ def _ranges(team, rows, columns, by_rows):
     return 0, rows, c0, c1
 
 
-def linear(ops, x: Matrix, w: Matrix, b: Vector, activation: int, slope: Matrix, out: Matrix):
-    by_rows = activation == codes.SOFTMAX or out.shape[0] >= MANY_ROWS * ops.size
-    r0, r1, c0, c1 = _ranges(ops, out.shape[0], out.shape[1], by_rows)
-    inputs, outputs, size = w.shape[0], w.shape[1], out.itemsize
-    if r1 > r0 and c1 > c0:
-        real = out.dtype.type
-        a = _address(x) + r0 * inputs * size
-        c = _address(out) + (r0 * outputs + c0) * size
-        bj, biasj = _address(w) + c0 * size, _address(b) + c0 * size
-        rows, columns = r1 - r0, c1 - c0
+@register_jitable
+def _share_layer(team, out, activation):
+    by_rows = activation == codes.SOFTMAX or out.shape[0] >= MANY_ROWS * team.size
+    return share_output(team, out.shape[0], out.shape[1], by_rows)
+
+
+def _layer(way):
+    biased, biased_relu = _tiled(BIAS, way), _tiled(BIAS_RELU, way)
+
+    @register_jitable
+    def layer(a, picks, w, b, activation, slope, out, r0, r1, c0, c1):
+        """out[r0:r1, c0:c1] of inputs from address a on."""
+        inputs, outputs, size, real = w.shape[0], w.shape[1], out.itemsize, out.dtype.type
+        wj, bj, c = address(w) + c0 * size, address(b) + c0 * size, address(out) + (r0 * outputs + c0) * size
+        place = a, inputs, 1, picks, wj, outputs, c, outputs, r1 - r0, c1 - c0, inputs, bj, real(1), real(0), size
         if activation == codes.RELU:
-            _biased_relu(a, inputs, 1, bj, outputs, c, outputs, rows, columns, inputs, biasj, real(1), real(0), size)
+            biased_relu(*place)
         else:
-            _biased(a, inputs, 1, bj, outputs, c, outputs, rows, columns, inputs, biasj, real(1), real(0), size)
+            biased(*place)
             activate(activation, out, slope, r0, r1, c0, c1)
-    barrier(ops)
+
+    return layer
 
 
-def linear_sparse(
-    ops,
-    values: Weights,
-    columns: Columns,
-    starts: Labels,
-    rows: Indices,
-    w: Matrix,
-    b: Vector,
-    activation: int,
-    slope: Matrix,
-    out: Matrix,
-):
-    # by rows if each thread gets one: lines of the output that two threads share are written once per entry
-    by_rows = activation == codes.SOFTMAX or out.shape[0] >= ops.size
-    r0, r1, c0, c1 = _ranges(ops, out.shape[0], out.shape[1], by_rows)
-    # an unsigned index needs no check for negative ones, which would keep the loop over it from being vectorised
-    first, end = np.uint64(c0), np.uint64(c1)
-    for i in range(r0, r1):
-        for o in range(first, end):
-            out[i, o] = b[o]
-        for k in range(starts[rows[i]], starts[rows[i] + 1]):
-            j, value = columns[k], values[k]
-            for o in range(first, end):
-                out[i, o] += value * w[j, o]
+_layer_in_order, _layer_of_rows = _layer(IN_ORDER), _layer(PICKED_ROWS)
+
+
+def linear(ops, x: Matrix, w: Matrix, b: Vector, activation: int, slope: Matrix, out: Matrix):
+    r0, r1, c0, c1 = _share_layer(ops, out, activation)
     if r1 > r0 and c1 > c0:
-        activate(activation, out, slope, r0, r1, c0, c1)
+        a = address(x) + r0 * w.shape[0] * x.itemsize
+        _layer_in_order(a, 0, w, b, activation, slope, out, r0, r1, c0, c1)
     barrier(ops)
+
+
+def linear_rows(ops, x: Samples, rows: Indices, w: Matrix, b: Vector, activation: int, slope: Matrix, out: Matrix):
+    r0, r1, c0, c1 = _share_layer(ops, out, activation)
+    if r1 > r0 and c1 > c0:
+        if x.dtype == out.dtype:
+            picks = address(rows) + r0 * _INDEX
+            _layer_of_rows(address(x), picks, w, b, activation, slope, out, r0, r1, c0, c1)
+        else:
+            for first in range(r0, r1, ROWS):
+                end = min(first + ROWS, r1)
+                _convert(x, rows, first, end, 0, x.shape[1], ops.scratch)
+                _layer_in_order(address(ops.scratch), 0, w, b, activation, slope, out, first, end, c0, c1)
+    barrier(ops)
+
+
+@register_jitable
+def _convert(x, rows, r0, r1, c0, c1, out):
+    """out = x[rows[r0:r1], c0:c1] in out's dtype, densely."""
+    width = c1 - c0
+    for i in range(r0, r1):
+        source, target = span(x, rows[i] * x.shape[1] + c0, width), span(out, (i - r0) * width, width)
+        for j in range(width):
+            target[j] = source[j]
+
+
+_product, _masked_product = _tiled(PLAIN), _tiled(RELU_MASK)
 
 
 def backward_data(ops, delta: Matrix, w: Matrix, activation: int, a: Matrix, slope: Matrix, out: Matrix):
-    by_rows = activation == codes.SOFTMAX or out.shape[0] >= MANY_ROWS * ops.size
-    r0, r1, c0, c1 = _ranges(ops, out.shape[0], out.shape[1], by_rows)
-    inputs, outputs, size = w.shape[0], w.shape[1], out.itemsize
-    if out.shape[0] < FEW_ROWS:
-        for i in range(r0, r1):
-            for k in range(c0, c1):
-                total = out.dtype.type(0)
-                for o in range(outputs):
-                    total += delta[i, o] * w[k, o]
-                out[i, k] = total
-    elif r1 > r0 and c1 > c0:
-        # each thread transposes the rows of w that become its columns, in its own part of the scratch memory
-        columns = c1 - c0
-        own = (ops.rank if columns == inputs else 0) * inputs * outputs + c0 * outputs
-        for k in range(columns):
-            for o in range(outputs):
-                ops.scratch[own + o * columns + k] = w[c0 + k, o]
-        real = out.dtype.type
-        source = _address(delta) + r0 * outputs * size
-        target = _address(out) + (r0 * inputs + c0) * size
-        wt = _address(ops.scratch) + own * size
-        _plain(source, outputs, 1, wt, columns, target, inputs, r1 - r0, columns, outputs, wt, real(1), real(0), size)
-    multiply_by_derivative(activation, a, slope, out, r0, r1, c0, c1)
-    barrier(ops)
-
-
-def accumulate(ops, a: Matrix, delta: Matrix, alpha: float, beta: float, out: Matrix):
-    by_rows = a.shape[0] >= MANY_ROWS * ops.size and out.shape[0] >= ROWS * ops.size
-    r0, r1, c0, c1 = _ranges(ops, out.shape[0], out.shape[1], by_rows)
-    inputs, outputs, size = out.shape[0], out.shape[1], out.itemsize
+    r0, r1, c0, c1 = _share_layer(ops, out, activation)
+    inputs, outputs, size, real = w.shape[0], w.shape[1], out.itemsize, out.dtype.type
     if r1 > r0 and c1 > c0:
-        real = out.dtype.type
-        source, b = _address(a) + r0 * size, _address(delta) + c0 * size
-        target = _address(out) + (r0 * outputs + c0) * size
-        rows, columns, k = r1 - r0, c1 - c0, a.shape[0]
-        _updated(source, 1, inputs, b, outputs, target, outputs, rows, columns, k, b, real(alpha), real(beta), size)
+        columns, wt = c1 - c0, address(ops.scratch)
+        transpose(address(w) + c0 * outputs * size, columns, outputs, wt, real(0), size)
+        source, c = address(delta) + r0 * outputs * size, (r0 * inputs + c0) * size
+        place = source, outputs, 1, 0, wt, columns, address(out) + c, inputs, r1 - r0, columns, outputs
+        if activation == codes.RELU:
+            _masked_product(*place, address(a) + c, real(1), real(0), size)
+        else:
+            _product(*place, wt, real(1), real(0), size)
+            multiply_by_derivative(activation, a, slope, out, r0, r1, c0, c1)
     barrier(ops)
 
 
-def accumulate_sparse(
-    ops,
-    values: Weights,
-    columns: Columns,
-    starts: Labels,
-    rows: Indices,
-    delta: Matrix,
-    alpha: float,
-    beta: float,
-    out: Matrix,
-):
-    # Several samples write to one row of the output. Each thread owns some of these rows and passes over the entries of
-    # the others', so every sum is taken in the order of the samples, by any team. Not by columns: rows that do not end
-    # on a cache line would have their middle lines written by two threads in turn.
-    j0, j1 = share(ops, out.shape[0], 1)
-    outputs, real = np.uint64(out.shape[1]), out.dtype.type
-    if beta != 1.0:
-        for j in range(j0, j1):
-            for o in range(outputs):
-                out[j, o] = real(beta) * out[j, o] if beta != 0.0 else real(0)
-    for i in range(rows.shape[0]):
-        for k in range(starts[rows[i]], starts[rows[i] + 1]):
-            j, value = columns[k], real(alpha) * values[k]
-            if j0 <= j < j1:
-                for o in range(outputs):
-                    out[j, o] += value * delta[i, o]
+def _gradient(way):
+    updated = _tiled(UPDATE, way)
+
+    @register_jitable
+    def gradient(a, a_k, picks, delta, alpha, beta, out, r0, r1, c0, c1):
+        """out[r0:r1, c0:c1] from the columns of inputs from address a on, a_k elements from sample to sample."""
+        size, real = out.itemsize, out.dtype.type
+        d, c = address(delta) + c0 * size, address(out) + (r0 * out.shape[1] + c0) * size
+        place = a, 1, a_k, picks, d, out.shape[1], c, out.shape[1], r1 - r0, c1 - c0, delta.shape[0]
+        updated(*place, d, real(alpha), real(beta), size)
+
+    return gradient
+
+
+_gradient_in_order, _gradient_of_rows = _gradient(IN_ORDER), _gradient(PICKED_DEPTH)
+
+
+@register_jitable
+def _share_gradient(team, samples, out):
+    by_rows = samples >= MANY_ROWS * team.size and out.shape[0] >= ROWS * team.size
+    return share_output(team, out.shape[0], out.shape[1], by_rows)
+
+
+_sum = _tiled(UPDATE)
+
+
+@register_jitable
+def add_bias_gradient(team, delta, alpha, beta, bias):
+    """bias = beta bias + alpha Σ_i delta[i], this thread's part: the gradient of the weights of an input that is 1."""
+    c0, c1 = share(team, bias.shape[0], COLUMNS)
+    if c1 > c0:
+        size, real = bias.itemsize, bias.dtype.type
+        team.scratch[0] = 1
+        d, c = address(delta) + c0 * size, address(bias) + c0 * size
+        place = address(team.scratch), 0, 0, 0, d, delta.shape[1], c, 0, 1, c1 - c0, delta.shape[0]
+        _sum(*place, d, real(alpha), real(beta), size)
+
+
+def accumulate(ops, a: Matrix, delta: Matrix, alpha: float, beta: float, out: Matrix, bias_beta: float, bias: Vector):
+    r0, r1, c0, c1 = _share_gradient(ops, delta.shape[0], out)
+    if r1 > r0 and c1 > c0:
+        source = address(a) + r0 * a.itemsize
+        _gradient_in_order(source, out.shape[0], 0, delta, alpha, beta, out, r0, r1, c0, c1)
+    add_bias_gradient(ops, delta, alpha, bias_beta, bias)
     barrier(ops)
 
 
-def accumulate_bias(ops, delta: Matrix, alpha: float, beta: float, out: Vector):
-    c0, c1 = share(ops, out.shape[0], COLUMNS)
-    factor, kept = out.dtype.type(alpha), out.dtype.type(beta)
-    own = out[c0:c1]
-    for o in range(own.shape[0]):
-        own[o] = kept * own[o] if beta != 0.0 else kept
-    for i in range(delta.shape[0]):
-        row = delta[i, c0:c1]
-        for o in range(own.shape[0]):
-            own[o] += factor * row[o]
+def accumulate_rows(
+    ops, x: Samples, rows: Indices, delta: Matrix,
+    alpha: float, beta: float, out: Matrix, bias_beta: float, bias: Vector,
+):  # fmt: skip
+    r0, r1, c0, c1 = _share_gradient(ops, delta.shape[0], out)
+    if r1 > r0 and c1 > c0:
+        if x.dtype == out.dtype:
+            source = address(x) + r0 * x.itemsize
+            _gradient_of_rows(source, x.shape[1], address(rows), delta, alpha, beta, out, r0, r1, c0, c1)
+        else:
+            for first in range(r0, r1, ROWS):
+                end = min(first + ROWS, r1)
+                _convert(x, rows, 0, rows.shape[0], first, end, ops.scratch)
+                source = address(ops.scratch)
+                _gradient_in_order(source, end - first, 0, delta, alpha, beta, out, first, end, c0, c1)
+    add_bias_gradient(ops, delta, alpha, bias_beta, bias)
     barrier(ops)

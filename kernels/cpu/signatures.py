@@ -6,6 +6,7 @@ All arrays are C-ordered. `real` is float32 or float64, one of them throughout a
 import inspect
 from collections.abc import Callable
 
+from fastmlp.kernels.cpu.window import Window, as_windows
 from numba import types
 
 __all__ = [
@@ -51,24 +52,25 @@ class Parameters:
 
 
 def numba_signature(operation: Callable, team: types.NamedTuple, samples: types.Type):
-    """Numba's types of an operation: (result, (team, parameters, …)).
+    """Numba's types of an operation: (result, (team, parameters, …)), arrays as windows.
 
     The team's scratch has the dtype of the network; samples is the type of the data array.
     """
+    team, samples = as_windows(team), as_windows(samples)
     real = team.types[team.fields.index("scratch")].dtype
     kinds = {
         int: types.int64,
         float: types.float64,
         bool: types.boolean,
-        Matrix: types.Array(real, 2, "C"),
-        Vector: types.Array(real, 1, "C"),
-        Indices: types.Array(types.int64, 1, "C"),
+        Matrix: Window(real, 2),
+        Vector: Window(real, 1),
+        Indices: Window(types.int64, 1),
         Samples: samples,
-        Labels: types.Array(types.int64, 1, "C", readonly=True),
-        Targets: types.Array(real, 2, "C", readonly=True),
-        Weights: types.Array(real, 1, "C", readonly=True),
-        Columns: types.Array(types.int32, 1, "C", readonly=True),
-        Parameters: types.Array(types.float64, 1, "C"),
+        Labels: Window(types.int64, 1, readonly=True),
+        Targets: Window(real, 2, readonly=True),
+        Weights: Window(real, 1, readonly=True),
+        Columns: Window(types.int32, 1, readonly=True),
+        Parameters: Window(types.float64, 1),
     }
     parameters = list(inspect.signature(operation).parameters.values())[1:]
     result = types.float64 if inspect.signature(operation).return_annotation is float else types.none

@@ -10,6 +10,7 @@ import sys
 from typing import NamedTuple
 
 import numpy as np
+from fastmlp.kernels.cpu.views import address
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -32,15 +33,15 @@ class Team(NamedTuple):
     size: int
     sync: np.ndarray  # (LINE * (size + 1),) int64: arrivals at the barrier, then each thread's count and core
     partial: np.ndarray  # (PARTS,) float64: partial sums
-    scratch: np.ndarray  # real: room for a transposed weight matrix
+    scratch: np.ndarray  # real, the thread's own: room for a transposed weight matrix, or some converted samples
     table: np.ndarray  # (operations,) int64: addresses of the compiled operations
 
 
 def make_teams(size: int, scratch: np.ndarray, operations: int) -> list[Team]:
-    """The `size` members of one team, with an empty table for so many operations."""
+    """The `size` members of one team, who share out the scratch memory; an empty table for so many operations."""
     sync, partial = np.zeros(LINE * (size + 1), np.int64), np.zeros(PARTS)
-    table = np.zeros(operations, np.int64)
-    return [Team(rank, size, sync, partial, scratch, table) for rank in range(size)]
+    table, own = np.zeros(operations, np.int64), len(scratch) // size
+    return [Team(rank, size, sync, partial, scratch[rank * own :][:own], table) for rank in range(size)]
 
 
 @intrinsic
@@ -105,7 +106,7 @@ def barrier(team):
     team.sync[mine] += 1
     team.sync[mine + 1] = _core()
     target = team.sync[mine] * team.size
-    counter = team.sync.ctypes.data
+    counter = address(team.sync)
     _atomic_add(counter, 1)
     spins = 0
     while _atomic_load(counter) < target:
@@ -120,6 +121,8 @@ def barrier(team):
 @register_jitable
 def share(team, n, block):
     """Begin and end of this thread's part of range(n), cut at multiples of `block`."""
+    if team.size == 1:
+        return 0, n  # without divisions, which are a good part of a small operation
     blocks = (n + block - 1) // block
     begin = team.rank * blocks // team.size * block
     end = (team.rank + 1) * blocks // team.size * block

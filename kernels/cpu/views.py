@@ -1,12 +1,13 @@
-"""Views of the flat buffers, as code emitted in place (twins of `NumpyOps.matrix` and `NumpyOps.vector`).
+"""Views of arrays as code emitted in place: `NumpyOps.matrix` and `NumpyOps.vector` for the step, `span` for kernels.
 
-Unlike a slice and a reshape they are a few instructions, and take no reference to the buffer, which the caller keeps.
+Unlike a slice and a reshape they are a few instructions, and take no reference to the memory, which the caller keeps.
 """
 
 from numba import types
+from numba.extending import intrinsic, register_jitable
 from numba.np.arrayobj import populate_array
 
-__all__ = ["VIEWS"]
+__all__ = ["VIEWS", "address", "picked", "row_address", "span"]
 
 
 class View:
@@ -23,17 +24,62 @@ class View:
 
     def lower(self, context, builder, signature, values):
         """Emit the view; values are the team, the buffer, the offset and the shape."""
-        _, flat_type, *_ = signature.args
         _, flat, offset, *shape = values
-        size = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(flat_type.dtype)))
-        strides = [size]
-        for length in reversed(shape[1:]):
-            strides.insert(0, builder.mul(strides[0], length))
-        view = context.make_array(signature.return_type)(context, builder)
-        source = context.make_array(flat_type)(context, builder, flat)
-        data = builder.gep(source.data, [offset])
-        populate_array(view, data=data, shape=shape, strides=strides, itemsize=size, meminfo=None, parent=None)
-        return view._getvalue()
+        return _emit(context, builder, signature.args[1], flat, offset, signature.return_type, shape)
+
+
+def _emit(context, builder, source_type, source, offset, view_type, shape):
+    size = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(source_type.dtype)))
+    strides = [size]
+    for length in reversed(shape[1:]):
+        strides.insert(0, builder.mul(strides[0], length))
+    view = context.make_array(view_type)(context, builder)
+    data = builder.gep(context.make_array(source_type)(context, builder, source).data, [offset])
+    populate_array(view, data=data, shape=shape, strides=strides, itemsize=size, meminfo=None, parent=None)
+    return view._getvalue()
+
+
+@intrinsic
+def span(typingctx, array, offset, length):
+    """Elements offset … offset + length of a C-ordered array as a vector.
+
+    Loops over it vectorise: unlike the index of a row and a column, that of an element cannot be negative.
+    """
+    view_type = types.Array(array.dtype, 1, "C", readonly=not array.mutable)
+
+    def codegen(context, builder, signature, values):
+        source, offset, length = values
+        return _emit(context, builder, array, source, offset, view_type, [length])
+
+    return view_type(array, types.intp, types.intp), codegen
+
+
+@intrinsic
+def address(typingctx, array):
+    """Where the array begins."""
+
+    def codegen(context, builder, signature, args):
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        return builder.ptrtoint(data, context.get_value_type(types.intp))
+
+    return types.intp(array), codegen
+
+
+@intrinsic
+def picked(typingctx, picks, i):
+    """Number i of the int64 from an address on."""
+
+    def codegen(context, builder, signature, args):
+        base = builder.inttoptr(args[0], context.get_value_type(types.int64).as_pointer())
+        return builder.load(builder.gep(base, [args[1]]))
+
+    return types.int64(types.intp, types.intp), codegen
+
+
+@register_jitable
+def row_address(matrix, i):
+    """Where row i of a C-ordered matrix begins."""
+    return address(matrix) + i * matrix.shape[1] * matrix.itemsize
 
 
 VIEWS = (View("matrix", 2), View("vector", 1))

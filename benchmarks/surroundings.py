@@ -1,0 +1,29 @@
+"""Where and how a comparison runs: its threads, and the lines that say so at the head of its results."""
+
+import os
+import sys
+from importlib.metadata import version
+
+from report import machine
+
+_DISTRIBUTIONS = {"PyTorch": "torch", "JAX": "jax"}  # beside those that `machine` names
+
+
+def limit_threads(threads: int) -> None:
+    """Bind the process to as many cores, and tell the libraries that ask for a number; before any of them starts."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    os.environ["FASTMLP_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(threads)
+    if threads == 1:
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false"
+
+
+def heading(threads: int, missing: dict[str, str], seconds: float) -> list[str]:
+    """Markdown lines: date, machine, versions, command, and the libraries that are not there with the reason."""
+    versions = [f"{name} {version(package)}, " for name, package in _DISTRIBUTIONS.items() if name not in missing]
+    return [
+        *machine()[:-1],
+        f"- {''.join(versions)}at most {threads} threads for everybody",
+        f"- command: `python {' '.join(sys.argv)}`, {seconds / 60:.1f} minutes",
+        *(f"- {name} is left out: {reason}" for name, reason in missing.items()),
+    ]

@@ -1,0 +1,153 @@
+"""Vectors as wide as the registers of the CPU that Numba compiles for, in LLVM IR: Numba itself has none."""
+
+import functools
+from collections.abc import Callable
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.registry import cpu_target
+from numba.extending import intrinsic, register_jitable
+
+__all__ = ["LINE", "VECTOR_BYTES", "Vectors", "constant", "loop", "prefetch", "repeat"]
+
+_I8, _I32, _I64 = (ir.IntType(bits) for bits in (8, 32, 64))
+LINE = 64  # bytes in a cache line
+
+
+def _vector_bytes() -> int:
+    features = cpu_target.target_context.codegen().magic_tuple()[2].split(",")
+    return 64 if "+avx512f" in features else 32 if "+avx" in features else 16
+
+
+VECTOR_BYTES = _vector_bytes()
+
+constant = functools.partial(ir.Constant, _I64)
+
+
+class Vectors:
+    """Emits what is done with vectors of one element type, float32 or float64.
+
+    Addresses are integers, offsets count elements, a mask is a vector of truth values. No address need be aligned.
+    """
+
+    def __init__(self, builder: ir.IRBuilder, real: types.Float, lanes: int | None = None) -> None:
+        self.builder = builder
+        self.scalar = ir.FloatType() if real == types.float32 else ir.DoubleType()
+        self.itemsize = real.bitwidth // 8
+        self.lanes = lanes or VECTOR_BYTES // self.itemsize
+        self.type = ir.VectorType(self.scalar, self.lanes)
+        self.suffix = f"v{self.lanes}f{real.bitwidth}"
+        self.zero = ir.Constant(self.type, [0.0] * self.lanes)
+
+    def pointer(self, address):
+        return self.builder.inttoptr(address, self.scalar.as_pointer())
+
+    def call(self, name: str, result, *arguments, fastmath: tuple[str, ...] = ()):
+        """Call one of LLVM's own functions."""
+        kind = ir.FunctionType(result, [argument.type for argument in arguments])
+        function = cgutils.get_or_insert_function(self.builder.module, kind, name)
+        return self.builder.call(function, arguments, fastmath=fastmath)
+
+    def splat(self, value):
+        """The vector that has `value` everywhere."""
+        undefined = ir.Constant(ir.VectorType(value.type, self.lanes), ir.Undefined)
+        first = self.builder.insert_element(undefined, value, ir.Constant(_I32, 0))
+        return self.builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_I32, self.lanes), None))
+
+    def fma(self, a, b, c):
+        return self.call(f"llvm.fma.{self.suffix}", self.type, a, b, c)
+
+    def sum(self, vector):
+        """Sum of the elements, in whatever order is fastest."""
+        zero, name = ir.Constant(self.scalar, 0.0), f"llvm.vector.reduce.fadd.{self.suffix}"
+        return self.call(name, self.scalar, zero, vector, fastmath=("reassoc",))
+
+    def max(self, vector):
+        """The largest element."""
+        return self.call(f"llvm.vector.reduce.fmax.{self.suffix}", self.scalar, vector)
+
+    def bits(self, mask):
+        """The mask as a number, its lowest bit for the first lane."""
+        bits = self.builder.bitcast(mask, ir.IntType(self.lanes))
+        return self.builder.zext(bits, _I64)
+
+    def mask(self, n, first: int = 0):
+        """Where first, first + 1, … are below n."""
+        lanes = ir.Constant(ir.VectorType(_I64, self.lanes), [first + i for i in range(self.lanes)])
+        return self.builder.icmp_signed("<", lanes, self.splat(n))
+
+    def load(self, base, offset, mask=None):
+        """The vector at an offset from a pointer, 0 where the mask is not."""
+        place = self._place(base, offset)
+        if mask is None:
+            return self.builder.load(place, align=self.itemsize)
+        align = ir.Constant(_I32, self.itemsize)
+        return self.call(f"llvm.masked.load.{self.suffix}.p0", self.type, place, align, mask, self.zero)
+
+    def store(self, value, base, offset, mask=None) -> None:
+        place = self._place(base, offset)
+        if mask is None:
+            self.builder.store(value, place, align=self.itemsize)
+        else:
+            align = ir.Constant(_I32, self.itemsize)
+            self.call(f"llvm.masked.store.{self.suffix}.p0", ir.VoidType(), value, place, align, mask)
+
+    def prefetch(self, base, offset, written: bool) -> None:
+        """Bring a cache line that will be read, or read and written."""
+        _emit_prefetch(self.builder, self.builder.gep(base, [offset]), written)
+
+    def _place(self, base, offset):
+        return self.builder.bitcast(self.builder.gep(base, [offset]), self.type.as_pointer())
+
+
+def repeat(builder: ir.IRBuilder, state: list, go: Callable[[list], ir.Value], body: Callable[[list], list]) -> list:
+    """The state, values in registers, after state = body(state) as long as go(state)."""
+    entry = builder.block
+    again, done = (builder.append_basic_block(name) for name in ("again", "done"))
+    builder.cbranch(go(state), again, done)
+    builder.position_at_end(again)
+    inside = [builder.phi(value.type) for value in state]
+    new = body(inside)
+    more, end = go(new), builder.block
+    builder.cbranch(more, again, done)
+    builder.position_at_end(done)
+    after = [builder.phi(value.type) for value in state]
+    for phis, sources in ((inside, (entry, end)), (after, (entry, end))):
+        for phi, *values in zip(phis, state, new, strict=True):
+            for value, source in zip(values, sources, strict=True):
+                phi.add_incoming(value, source)
+    return after
+
+
+def loop(builder: ir.IRBuilder, count, state: list, body: Callable[[list], list]) -> list:
+    """The state after `count` times state = body(state)."""
+    return repeat(
+        builder,
+        [count, *state],
+        lambda counted: builder.icmp_signed(">", counted[0], constant(0)),
+        lambda counted: [builder.sub(counted[0], constant(1)), *body(counted[1:])],
+    )[1:]
+
+
+def _emit_prefetch(builder, place, written):
+    place = builder.bitcast(place, _I8.as_pointer())
+    kind = ir.FunctionType(ir.VoidType(), [place.type, _I32, _I32, _I32])
+    hint = [ir.Constant(_I32, x) for x in (int(written), 3, 1)]  # into all caches; data
+    builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0"), [place, *hint])
+
+
+@intrinsic
+def _prefetch_line(typingctx, address):
+    def codegen(context, builder, signature, args):
+        _emit_prefetch(builder, builder.inttoptr(args[0], _I8.as_pointer()), written=False)
+        return context.get_dummy_value()
+
+    return types.void(types.intp), codegen
+
+
+@register_jitable
+def prefetch(address, length):
+    """Bring the cache lines of some bytes that will be read."""
+    for line in range(address & ~(LINE - 1), address + length, LINE):
+        _prefetch_line(line)
