@@ -19,9 +19,9 @@ from fastmlp.backends.call_table import CallTable, Functions
 from fastmlp.backends.compile_cache import cached
 from fastmlp.backends.teams import TEAMS, Task
 from fastmlp.backends.threads import choose_threads, worth_threads
-from fastmlp.kernels import cpu
+from fastmlp.kernels import codes, cpu
 from fastmlp.losses import Loss
-from fastmlp.network import Network, aligned_zeros
+from fastmlp.network import Network, Update, aligned_zeros
 
 __all__ = ["NumbaBackend"]
 
@@ -51,6 +51,10 @@ _ENTRIES = _compile_entries()
 _PARAMETERS = {name: list(inspect.signature(getattr(step, name)).parameters)[1:] for name in _ENTRIES}
 
 
+# What a rule does to a weight takes as long as so many multiply-adds of a product.
+_UPDATE_WORK = {codes.DIRECT: 0, codes.SGD: 3, codes.ADAM: 10, codes.RMSPROP: 10}
+
+
 class _Crew:
     """Teams for one network, of every size that has run."""
 
@@ -73,9 +77,10 @@ class _Crew:
             self._last = same, _table(entry, call, self.custom)
         return self._last[1]
 
-    def worth(self, samples: int) -> int:
+    def worth(self, samples: int, update: Update | None) -> int:
         """Threads that a run over so many samples is worth."""
-        return worth_threads(self._rows, self._products * self._rows, self._products * samples)
+        moved = _UPDATE_WORK[update.rule] * update.into.size if update else 0
+        return worth_threads(self._rows, self._products * self._rows, moved, samples / self._rows)
 
     def team(self, size: int, table: np.ndarray) -> list[cpu.Team]:
         """A team of this size, at the start line."""
@@ -143,8 +148,9 @@ class NumbaBackend(Backend):
         def tasks(size: int) -> list[Task]:
             return [partial(function, member, *arguments) for member in operations.team(size, table)]
 
-        samples = len(arguments[_PARAMETERS[entry].index("order")])
-        return TEAMS.run(operations.n_threads, operations.worth(samples), tasks)
+        call = dict(zip(_PARAMETERS[entry], arguments, strict=True))
+        worth = operations.worth(len(call["order"]), call["update"] if entry == "train_epoch" else None)
+        return TEAMS.run(operations.n_threads, worth, tasks)
 
     @staticmethod
     def compilations() -> int:

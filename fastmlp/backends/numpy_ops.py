@@ -1,8 +1,9 @@
 """The operations of the step in plain NumPy: the contract that every backend fulfils, and its reference.
 
 A backend offers these methods under the same names and parameters. `out` (and whatever a docstring names as written)
-is overwritten in full; nothing else is. Matrices are C-ordered and of one dtype, float32 or float64; a, b, w, x are
-never the same memory as `out` unless a docstring allows it. The padding of the flat buffers is zero and stays zero.
+is overwritten in full; nothing else is. Terms with a factor of 0 may be left out, so what is not finite may stay unseen
+where it meets a zero. Matrices are C-ordered and of one dtype, float32 or float64; a, b, w, x are never the same memory
+as `out` unless a docstring allows it. The padding of the flat buffers is zero and stays zero.
 B, I, O: batch, inputs, outputs.
 """
 

@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property, lru_cache
+from math import inf
 from threading import Lock
 from time import perf_counter
 from typing import Any
@@ -42,10 +43,10 @@ def choose_threads(n_threads: int | None, rows: int | None = None, work: int | N
     return min(worth, _cores()) if worth > 1 else 1
 
 
-def worth_threads(rows: int, work: int, of_run: int | None = None) -> int:
-    """What such a step is worth, in a run of `of_run` multiply-adds in the forward passes of all its steps."""
-    worth = min(rows // ROWS_PER_THREAD, work // WORK_PER_THREAD)
-    return max(1, worth if of_run is None else min(worth, of_run // WORK_PER_RUN))
+def worth_threads(rows: int, work: int, update: int = 0, steps: float = inf) -> int:
+    """What such a step is worth, in a run of so many; `update` is work of the step that has no rows to share out."""
+    worth = max(min(rows // ROWS_PER_THREAD, (work + update) // WORK_PER_THREAD), update // WORK_PER_THREAD)
+    return max(1, int(min(worth, (work + update) * steps // WORK_PER_RUN)))
 
 
 def _cores() -> int:

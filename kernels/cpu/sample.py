@@ -1,243 +1,19 @@
-"""The operations on batches of one sample (twins of `NumpyOps`): products of a vector with a matrix, read row by row.
+"""The operations on batches of one sample (twins of `NumpyOps`).
 
-    z = b + Σ_i x_i W_i        W_i += alpha x_i δ        δ_below,i = W_i · δ        W_i row i of W
-
-Every weight is read once per product and the work is that of the memory, so what counts is to leave out rows: those of
-inputs that are zero, as are most pixels of an image and half the outputs of a ReLU layer, change nothing. The first
-thread of a team does it all, since two would take the cache lines of such short work from each other.
+They have no tiles to fill: each is a pass over the rows of a matrix, of which those of zero inputs are left out.
 """
-
-import functools
 
 from fastmlp.kernels import codes
 from fastmlp.kernels.cpu.elementwise import activate, multiply_by_derivative
 from fastmlp.kernels.cpu.signatures import Indices, Matrix, Samples, Vector
-from fastmlp.kernels.cpu.simd import VECTOR_BYTES, Vectors, constant, loop, repeat
 from fastmlp.kernels.cpu.team import barrier
+from fastmlp.kernels.cpu.vector_products import BLOCK, backward_relu, dot, forward, update
 from fastmlp.kernels.cpu.views import address, span
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic, register_jitable
+from numba.extending import register_jitable
 
 __all__ = ["accumulate", "accumulate_rows", "backward_data", "linear", "linear_rows"]
 
-BLOCK = 64  # inputs whose zeros are told by the bits of one number
-LATENCY = 4  # cycles of a fused multiply-add
-WIDE = 8  # vectors of a row at once: a row's sums live in registers while all rows go by
-
-
-def _emit_dot(v, a, b, n):
-    """Σ_j a_j b_j of n elements from two pointers on: as many sums at once as a sum takes cycles, then one."""
-    builder, wide = v.builder, LATENCY * v.lanes
-
-    def steps(inside):
-        offset, *totals = inside
-        at = [builder.add(offset, constant(j * v.lanes)) for j in range(LATENCY)]
-        totals = [v.fma(v.load(a, place), v.load(b, place), total) for place, total in zip(at, totals, strict=True)]
-        return [builder.add(offset, constant(wide)), *totals]
-
-    def step(inside):
-        offset, total = inside
-        mask = v.mask(builder.sub(n, offset))
-        total = v.fma(v.load(a, offset, mask), v.load(b, offset, mask), total)
-        return [builder.add(offset, constant(v.lanes)), total]
-
-    strides = builder.ashr(n, constant(wide.bit_length() - 1))
-    offset, *totals = loop(builder, strides, [constant(0), *[v.zero] * LATENCY], steps)
-    left = builder.sub(n, offset)
-    vectors = builder.ashr(builder.add(left, constant(v.lanes - 1)), constant(v.lanes.bit_length() - 1))
-    return v.sum(loop(builder, vectors, [offset, functools.reduce(builder.fadd, totals)], step)[1])
-
-
-@intrinsic
-def _dot(typingctx, a, b, n, like):
-    def codegen(context, builder, signature, args):
-        v = Vectors(builder, like)
-        return _emit_dot(v, v.pointer(args[0]), v.pointer(args[1]), args[2])
-
-    return like(types.intp, types.intp, types.intp, like), codegen
-
-
-def _rows_of_nonzeros(v, x, n, state, body):
-    """The state after state = body(i, x_i, state) for each i < n with x_i != 0.
-
-    They are found 64 at a time: what the branch predictor misses is the end of such a block.
-    """
-    builder = v.builder
-    is_constant = ir.Constant(ir.IntType(1), 1)
-
-    def block(inside):
-        first, *state = inside
-        left = builder.sub(n, first)
-
-        def nonzeros(lane):
-            values = v.load(x, builder.add(first, constant(lane)), v.mask(left, lane))
-            bits = v.bits(builder.fcmp_unordered("!=", values, v.zero))  # NaN is no zero
-            return builder.shl(bits, constant(lane))
-
-        few, before = nonzeros(0), builder.block
-        with builder.if_then(builder.icmp_signed(">", left, constant(v.lanes))):
-            all_of_them = functools.reduce(builder.or_, map(nonzeros, range(v.lanes, BLOCK, v.lanes)), few)
-            longer = builder.block
-        bits = builder.phi(few.type)
-        bits.add_incoming(few, before)
-        bits.add_incoming(all_of_them, longer)
-
-        def row(inside):
-            bits, *state = inside
-            i = builder.add(first, v.call("llvm.cttz.i64", bits.type, bits, is_constant))
-            rest = builder.and_(bits, builder.sub(bits, constant(1)))
-            return [rest, *body(i, builder.load(builder.gep(x, [i]), align=v.itemsize), state)]
-
-        _, *state = repeat(builder, [bits, *state], lambda s: builder.icmp_unsigned("!=", s[0], constant(0)), row)
-        return [builder.add(first, constant(BLOCK)), *state]
-
-    blocks = builder.ashr(builder.add(n, constant(BLOCK - 1)), constant(BLOCK.bit_length() - 1))
-    return loop(builder, blocks, [constant(0), *state], block)[1:]
-
-
-def _panel(vectors: int, masked: bool):
-    """Intrinsics for `vectors` vectors of columns: z = b + Σ x_i W_i, and W_i += x_i g."""
-
-    def columns_of(v, n):
-        masks = [v.mask(n, j * v.lanes) if masked else None for j in range(vectors)]
-        return [constant(j * v.lanes) for j in range(vectors)], masks
-
-    @intrinsic
-    def forward(typingctx, x, inputs, w, w_row, b, z, n, like):
-        def codegen(context, builder, signature, args):
-            v = Vectors(builder, like)
-            x, inputs, w, w_row, b, z, n, _ = args
-            x, w, b, z = map(v.pointer, (x, w, b, z))
-            columns, masks = columns_of(v, n)
-
-            def body(i, value, sums):
-                row, value = builder.gep(w, [builder.mul(i, w_row)]), v.splat(value)
-                places = zip(sums, columns, masks, strict=True)
-                return [v.fma(value, v.load(row, column, mask), total) for total, column, mask in places]
-
-            start = [v.load(b, column, mask) for column, mask in zip(columns, masks, strict=True)]
-            sums = _rows_of_nonzeros(v, x, inputs, start, body)
-            for total, column, mask in zip(sums, columns, masks, strict=True):
-                v.store(total, z, column, mask)
-            return context.get_dummy_value()
-
-        return types.void(*([types.intp] * 7), like), codegen
-
-    @intrinsic
-    def update(typingctx, x, inputs, w, w_row, delta, n, alpha):
-        def codegen(context, builder, signature, args):
-            v = Vectors(builder, alpha)
-            x, inputs, w, w_row, delta, n, _ = args
-            x, w, delta = map(v.pointer, (x, w, delta))
-            columns, masks = columns_of(v, n)
-            step = v.splat(args[-1])
-            places = list(zip(columns, masks, strict=True))
-            moves = [builder.fmul(step, v.load(delta, column, mask)) for column, mask in places]
-
-            def body(i, value, state):
-                row, value = builder.gep(w, [builder.mul(i, w_row)]), v.splat(value)
-                for move, (column, mask) in zip(moves, places, strict=True):
-                    v.store(v.fma(value, move, v.load(row, column, mask)), row, column, mask)
-                return state
-
-            _rows_of_nonzeros(v, x, inputs, [], body)
-            return context.get_dummy_value()
-
-        return types.void(*([types.intp] * 6), alpha), codegen
-
-    return forward, update
-
-
-_forward_wide, _update_wide = _panel(WIDE, False)
-_forward_part, _update_part = _panel(WIDE // 2, True)
-_forward_narrow, _ = _panel(1, True)
-
-
-@intrinsic
-def _update_narrow(typingctx, x, inputs, w, w_row, delta, n, alpha):
-    """W_i += alpha x_i δ for rows shorter than a vector, in pieces of powers of two.
-
-    A load that reaches into what a masked store has just left out would wait until that store is done, in each row.
-    """
-
-    def codegen(context, builder, signature, args):
-        v = Vectors(builder, alpha)
-        x, inputs, w, w_row, delta, n, alpha_value = args
-        x, w, delta = map(v.pointer, (x, w, delta))
-        halves = [v.lanes >> k for k in range(v.lanes.bit_length())]
-        pieces = [Vectors(builder, alpha, lanes) for lanes in halves]
-
-        def body(i, value, state):
-            row, offset = builder.gep(w, [builder.mul(i, w_row)]), constant(0)
-            step = builder.fmul(value, alpha_value)
-            for piece in pieces:
-                lanes = constant(piece.lanes)
-                present = builder.and_(n, lanes)
-                with builder.if_then(builder.icmp_signed("!=", present, constant(0))):
-                    old, move = piece.load(row, offset), piece.load(delta, offset)
-                    piece.store(piece.fma(piece.splat(step), move, old), row, offset)
-                offset = builder.add(offset, present)
-            return state
-
-        _rows_of_nonzeros(v, x, inputs, [], body)
-        return context.get_dummy_value()
-
-    return types.void(*([types.intp] * 6), alpha), codegen
-
-
-@intrinsic
-def _backward_relu(typingctx, delta, outputs, w, a, below, inputs, like):
-    """below_i = W_i · δ where a_i is not 0; elsewhere it is left as it is."""
-
-    def codegen(context, builder, signature, args):
-        v = Vectors(builder, like)
-        delta, outputs, w, a, below, inputs, _ = args
-        delta, w, a, below = map(v.pointer, (delta, w, a, below))
-
-        def body(i, value, state):
-            row = builder.gep(w, [builder.mul(i, outputs)])
-            builder.store(_emit_dot(v, row, delta, outputs), builder.gep(below, [i]), align=v.itemsize)
-            return state
-
-        _rows_of_nonzeros(v, a, inputs, [], body)
-        return context.get_dummy_value()
-
-    return types.void(*([types.intp] * 6), like), codegen
-
-
-@register_jitable
-def _forward(x, inputs, w, b, z, outputs, one, itemsize):
-    """z = b + Σ_i x_i W_i; all from addresses on, but for `one`, which carries the type."""
-    lanes, j = VECTOR_BYTES // itemsize, 0
-    while j < outputs:
-        left, at = outputs - j, j * itemsize
-        if left >= WIDE * lanes:
-            _forward_wide(x, inputs, w + at, outputs, b + at, z + at, left, one)
-            j += WIDE * lanes
-        elif left > lanes:
-            _forward_part(x, inputs, w + at, outputs, b + at, z + at, left, one)
-            j += WIDE // 2 * lanes
-        else:
-            _forward_narrow(x, inputs, w + at, outputs, b + at, z + at, left, one)
-            j += lanes
-
-
-@register_jitable
-def _update(x, inputs, w, delta, outputs, alpha, itemsize):
-    """W_i += alpha x_i δ."""
-    lanes, j = VECTOR_BYTES // itemsize, 0
-    while j < outputs:
-        left, at = outputs - j, j * itemsize
-        if left >= WIDE * lanes:
-            _update_wide(x, inputs, w + at, outputs, delta + at, left, alpha)
-            j += WIDE * lanes
-        elif left > lanes:
-            _update_part(x, inputs, w + at, outputs, delta + at, left, alpha)
-            j += WIDE // 2 * lanes
-        else:
-            _update_narrow(x, inputs, w + at, outputs, delta + at, left, alpha)
-            j += lanes
+LARGE = 1 << 14  # weights of a layer that is worth two threads
 
 
 @register_jitable
@@ -253,63 +29,103 @@ def _sample(ops, x, row, out):
 
 
 @register_jitable
-def _linear(x, w, b, activation, slope, out):
-    outputs = w.shape[1]
-    _forward(x, w.shape[0], address(w), address(b), address(out), outputs, out.dtype.type(1), out.itemsize)
-    activate(activation, out, slope, 0, 1, 0, outputs)
+def _first_part(inputs, outputs):
+    """How many of the inputs are in the first of two parts; all of them in a small layer.
+
+    A sum over the inputs is that of its parts whatever the team, so results do not depend on the number of threads.
+    And each thread has the rows of one part to itself: a core meets the same weights in every product and update.
+    """
+    return inputs // (2 * BLOCK) * BLOCK if inputs * outputs >= LARGE else inputs
+
+
+@register_jitable
+def _own_inputs(team, inputs, outputs):
+    """Begin and end of the inputs whose rows this thread takes."""
+    middle = _first_part(inputs, outputs)
+    if team.size == 1:
+        return 0, inputs
+    return (0, middle) if team.rank == 0 else (middle, inputs) if team.rank == 1 else (inputs, inputs)
+
+
+@register_jitable
+def _linear(team, x, w, b, activation, slope, out):
+    inputs, outputs, size, one = w.shape[0], w.shape[1], out.itemsize, out.dtype.type(1)
+    middle = _first_part(inputs, outputs)
+    if team.rank == 0:
+        forward(x, middle, address(w), address(b), address(out), outputs, one, size)
+    if middle == inputs:
+        if team.rank == 0:
+            activate(activation, out, slope, 0, 1, 0, outputs)
+        barrier(team)
+        return
+    if team.rank == min(1, team.size - 1):
+        second = span(slope, 0, outputs)
+        for j in range(outputs):
+            second[j] = 0
+        rest, rows = x + middle * size, address(w) + middle * outputs * size
+        forward(rest, inputs - middle, rows, address(slope), address(slope), outputs, one, size)
+    barrier(team)
+    if team.rank == 0:
+        second, total = span(slope, 0, outputs), span(out, 0, outputs)
+        for j in range(outputs):
+            total[j] += second[j]
+        activate(activation, out, slope, 0, 1, 0, outputs)
+    barrier(team)
 
 
 def linear(ops, x: Matrix, w: Matrix, b: Vector, activation: int, slope: Matrix, out: Matrix):
-    if ops.rank == 0:
-        _linear(address(x), w, b, activation, slope, out)
-    barrier(ops)
+    _linear(ops, address(x), w, b, activation, slope, out)
 
 
 def linear_rows(ops, x: Samples, rows: Indices, w: Matrix, b: Vector, activation: int, slope: Matrix, out: Matrix):
-    if ops.rank == 0:
-        _linear(_sample(ops, x, rows[0], out), w, b, activation, slope, out)
-    barrier(ops)
+    _linear(ops, _sample(ops, x, rows[0], out), w, b, activation, slope, out)
 
 
 def backward_data(ops, delta: Matrix, w: Matrix, activation: int, a: Matrix, slope: Matrix, out: Matrix):
-    if ops.rank == 0:
-        inputs, outputs, size = w.shape[0], w.shape[1], out.itemsize
-        zero, below = out.dtype.type(0), span(out, 0, inputs)
-        if activation == codes.RELU:
-            for i in range(inputs):
-                below[i] = zero
-            _backward_relu(address(delta), outputs, address(w), address(a), address(out), inputs, zero)
+    inputs, outputs, size = w.shape[0], w.shape[1], out.itemsize
+    begin, end = _own_inputs(ops, inputs, outputs)
+    zero, below, rows = out.dtype.type(0), span(out, begin, end - begin), address(w) + begin * outputs * size
+    if activation == codes.RELU:
+        for i in range(below.shape[0]):
+            below[i] = zero
+        source = address(a) + begin * size
+        backward_relu(address(delta), outputs, rows, source, address(below), below.shape[0], zero)
+    else:
+        for i in range(below.shape[0]):
+            below[i] = dot(rows + i * outputs * size, address(delta), outputs, zero)
+        if activation == codes.SOFTMAX:
+            barrier(ops)
+            if ops.rank == 0:
+                multiply_by_derivative(activation, a, slope, out, 0, 1, 0, inputs)
         else:
-            for i in range(inputs):
-                below[i] = _dot(address(w) + i * outputs * size, address(delta), outputs, zero)
-            multiply_by_derivative(activation, a, slope, out, 0, 1, 0, inputs)
+            multiply_by_derivative(activation, a, slope, out, 0, 1, begin, end)
     barrier(ops)
 
 
 @register_jitable
-def _accumulate(x, delta, alpha, beta, out, bias_beta, bias):
-    inputs, outputs, real = out.shape[0], out.shape[1], out.dtype.type
+def _accumulate(team, x, delta, alpha, beta, out, bias_beta, bias):
+    inputs, outputs, size, real = out.shape[0], out.shape[1], out.itemsize, out.dtype.type
+    begin, end = _own_inputs(team, inputs, outputs)
     if beta != 1.0:
-        flat = span(out, 0, inputs * outputs)
-        for k in range(flat.shape[0]):
-            flat[k] = real(beta) * flat[k] if beta != 0.0 else real(0)
-    _update(x, inputs, address(out), address(delta), outputs, real(alpha), out.itemsize)
-    move = span(delta, 0, outputs)
-    for j in range(outputs):
-        kept = real(bias_beta) * bias[j] if bias_beta != 0.0 else real(0)
-        bias[j] = kept + real(alpha) * move[j]
+        own = span(out, begin * outputs, (end - begin) * outputs)
+        for k in range(own.shape[0]):
+            own[k] = real(beta) * own[k] if beta != 0.0 else real(0)
+    source, rows = x + begin * size, address(out) + begin * outputs * size
+    update(source, end - begin, rows, address(delta), outputs, real(alpha), size)
+    if team.rank == 0:
+        move = span(delta, 0, outputs)
+        for j in range(outputs):
+            kept = real(bias_beta) * bias[j] if bias_beta != 0.0 else real(0)
+            bias[j] = kept + real(alpha) * move[j]
+    barrier(team)
 
 
 def accumulate(ops, a: Matrix, delta: Matrix, alpha: float, beta: float, out: Matrix, bias_beta: float, bias: Vector):
-    if ops.rank == 0:
-        _accumulate(address(a), delta, alpha, beta, out, bias_beta, bias)
-    barrier(ops)
+    _accumulate(ops, address(a), delta, alpha, beta, out, bias_beta, bias)
 
 
 def accumulate_rows(
     ops, x: Samples, rows: Indices, delta: Matrix,
     alpha: float, beta: float, out: Matrix, bias_beta: float, bias: Vector,
 ):  # fmt: skip
-    if ops.rank == 0:
-        _accumulate(_sample(ops, x, rows[0], out), delta, alpha, beta, out, bias_beta, bias)
-    barrier(ops)
+    _accumulate(ops, _sample(ops, x, rows[0], out), delta, alpha, beta, out, bias_beta, bias)

@@ -1,4 +1,4 @@
-"""The first layer's products with compressed rows (twins of `NumpyOps`; the format is that of `fastmlp.network.Data`)."""
+"""The first layer's products with compressed rows (twins of `NumpyOps`; `fastmlp.network.Data` has the format)."""
 
 import numpy as np
 from fastmlp.kernels import codes

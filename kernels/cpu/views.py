@@ -7,7 +7,7 @@ from numba import types
 from numba.extending import intrinsic, register_jitable
 from numba.np.arrayobj import populate_array
 
-__all__ = ["VIEWS", "address", "picked", "row_address", "span"]
+__all__ = ["VIEWS", "address", "row_address", "span"]
 
 
 class View:
@@ -63,17 +63,6 @@ def address(typingctx, array):
         return builder.ptrtoint(data, context.get_value_type(types.intp))
 
     return types.intp(array), codegen
-
-
-@intrinsic
-def picked(typingctx, picks, i):
-    """Number i of the int64 from an address on."""
-
-    def codegen(context, builder, signature, args):
-        base = builder.inttoptr(args[0], context.get_value_type(types.int64).as_pointer())
-        return builder.load(builder.gep(base, [args[1]]))
-
-    return types.int64(types.intp, types.intp), codegen
 
 
 @register_jitable

@@ -1,0 +1,106 @@
+"""The kernels as they are compiled for CPUs with shorter vectors than the host's, in a process each.
+
+A process compiles all it needs anew, half a minute of its time; what it trains is compared with the NumPy backend here.
+"""
+
+import os
+import platform
+import subprocess
+import sys
+from itertools import pairwise, product
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from llvmlite.binding import get_host_cpu_features
+
+from fastmlp import MLP, SGD, Adam
+
+pytestmark = pytest.mark.skipif(
+    platform.machine().lower() not in ("x86_64", "amd64"), reason="the CPUs that these tests know are x86"
+)
+
+
+class CPU(NamedTuple):
+    """What Numba is told of it, and the size of vectors and tiles that follows."""
+
+    name: str
+    features: tuple[str, ...]  # without them Numba would take the host's, whatever the name
+    vector_bytes: int
+    rows: int
+
+
+CPUS = [CPU("haswell", ("avx", "avx2", "fma", "bmi", "bmi2", "lzcnt", "popcnt"), 32, 4), CPU("x86-64", (), 16, 4)]
+SIZES = [21, 67, 9, 5]  # multiples of no vector; the first hidden layer has whole tiles besides
+SAMPLES = 149
+EPOCHS = {
+    1: 1,
+    37: 20,
+}  # by batch size: 149 updates of one sample; 100 of 37 samples and, for the last of an epoch, one
+THREADS = (1, 1, 2)  # of the runs that must give the same
+OPTIMIZERS = {"sgd": SGD(0.05), "adam": Adam(0.005)}
+CASES = list(product(("float32", "float64"), EPOCHS, ("relu", "tanh"), OPTIMIZERS))
+DRIFT = {"float64": 1e-12, "float32": 5e-5}  # see test_trajectories
+
+
+def train(backend, threads, dtype, batch_size, activation, optimizer):
+    """Parameters and losses in one array."""
+    random = np.random.RandomState(0)
+    x = random.standard_normal((SAMPLES, SIZES[0]))
+    y = (x[:, :4] @ [1, 1, -1, -1] > 0) + 2 * (x[:, 0] * x[:, 1] > 0)
+    model = MLP(SIZES, activation, dtype=dtype, backend=backend, n_threads=threads, seed=3)
+    fit = {"epochs": EPOCHS[batch_size], "batch_size": batch_size, "optimizer": OPTIMIZERS[optimizer]}
+    history = model.fit(x, y, **fit)
+    return np.concatenate([*(array.ravel() for array in (*model.weights, *model.biases)), history["loss"]])
+
+
+def main(path):
+    """All that the tests ask of another CPU, in a process that has been told of it."""
+    from fastmlp.kernels import cpu
+
+    trained = {"/".join(map(str, case)): [train("numba", n, *case) for n in THREADS] for case in CASES}
+    np.savez(path, vector_bytes=cpu.VECTOR_BYTES, rows=cpu.ROWS, **trained)
+
+
+@pytest.fixture(scope="module", params=CPUS, ids=lambda cpu: cpu.name)
+def cpu(request):
+    host = get_host_cpu_features()
+    missing = [feature for feature in request.param.features if not host.get(feature)]
+    if missing:
+        pytest.skip(f"this machine has no {', '.join(missing)}")
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def found(cpu, tmp_path_factory):
+    """What `main` found on that CPU."""
+    folder = tmp_path_factory.mktemp(cpu.name)
+    told = {"NUMBA_CPU_NAME": cpu.name, "NUMBA_CPU_FEATURES": ",".join(f"+{feature}" for feature in cpu.features)}
+    done = subprocess.run(
+        [sys.executable, __file__, str(folder / "found.npz")],
+        env=os.environ | told | {"FASTMLP_CACHE_DIR": str(folder)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return np.load(folder / "found.npz")
+
+
+def test_vectors_and_tiles_are_those_of_the_cpu(cpu, found):
+    assert (found["vector_bytes"], found["rows"]) == (cpu.vector_bytes, cpu.rows)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(map(str, case)))
+def test_training_follows_numpy(found, case):
+    reference, trained = train("numpy", 1, *case), found["/".join(map(str, case))][0]
+    np.testing.assert_allclose(trained, reference, rtol=0, atol=DRIFT[case[0]])
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(map(str, case)))
+def test_a_repeated_run_is_the_same_to_the_last_bit(found, case):
+    for one, other in pairwise(found["/".join(map(str, case))]):
+        np.testing.assert_array_equal(one, other)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
