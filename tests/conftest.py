@@ -45,6 +45,18 @@ def tolerance(dtype) -> dict[str, float]:
     return {"rtol": bound, "atol": bound}
 
 
+@pytest.fixture
+def draw(dtype):
+    """draw(*shape): normal numbers over the root of the number of rows, so that sums over them stay near 1."""
+    random = np.random.RandomState(0)
+    return lambda *shape: (random.standard_normal(shape) / max(shape[0], 1) ** 0.5).astype(dtype)
+
+
+@pytest.fixture
+def nan(dtype):
+    return lambda *shape: np.full(shape, np.nan, dtype)
+
+
 GUARD = 67  # elements of poison on either side: odd, so that nothing between them is aligned
 READ_ONLY = {"labels", "targets", "weights", "values", "columns", "starts"}
 READS_SAMPLES = {"linear_rows", "accumulate_rows", "expect"}  # whose x is read-only too

@@ -24,6 +24,7 @@ __all__ = ["blas_limited", "choose_threads", "free_of_limits", "worth_threads"]
 
 WORK_PER_THREAD = 100_000  # multiply-adds a step: about 3 µs, some thirty barriers
 WORK_PER_RUN = 1_000_000  # and a run: about 100 µs, in which a thread is woken
+WORK_PER_HALF = 200_000  # of one sample, whose weights are cut in two: below, one core's L2 cache holds them better
 ROWS_PER_THREAD = 4  # below, threads would share the cache lines of too few rows
 
 
@@ -45,7 +46,9 @@ def choose_threads(n_threads: int | None, rows: int | None = None, work: int | N
 
 def worth_threads(rows: int, work: int, update: int = 0, steps: float = inf) -> int:
     """What such a step is worth, in a run of so many; `update` is work of the step that has no rows to share out."""
-    worth = max(min(rows // ROWS_PER_THREAD, (work + update) // WORK_PER_THREAD), update // WORK_PER_THREAD)
+    by_rows = min(rows // ROWS_PER_THREAD, (work + update) // WORK_PER_THREAD)
+    by_weights = min(2, work // WORK_PER_HALF) if rows == 1 else 0
+    worth = max(by_rows, by_weights, update // WORK_PER_THREAD)
     return max(1, int(min(worth, (work + update) * steps // WORK_PER_RUN)))
 
 

@@ -11,9 +11,9 @@ Source: Muller et al., Handbook of Floating-Point Arithmetic, section 10.
 
 from math import factorial, log
 
+from fastmlp.kernels.cpu.simd import STRICT, emit_fma
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 __all__ = ["emit_exp", "exp", "expm1"]
@@ -43,7 +43,7 @@ def _emit(builder, kind, x):
     """q and the two factors of 2ⁿ; x one number or a vector."""
     f, lanes = _FORMATS[kind], getattr(x.type, "count", None)
     integers = ir.VectorType(f.integer, lanes) if lanes else f.integer
-    intrinsic_name = f"llvm.fma.v{lanes}{f.suffix}" if lanes else f"llvm.fma.{f.suffix}"
+    suffix = f"v{lanes}{f.suffix}" if lanes else f.suffix
 
     def real(value):
         return ir.Constant(x.type, [value] * lanes if lanes else value)
@@ -52,14 +52,13 @@ def _emit(builder, kind, x):
         return ir.Constant(integers, [value] * lanes if lanes else value)
 
     def fma(a, b, c):
-        function = ir.FunctionType(x.type, [x.type] * 3)
-        return builder.call(cgutils.get_or_insert_function(builder.module, function, intrinsic_name), [a, b, c])
+        return emit_fma(builder, suffix, a, b, c)
 
     # comparisons that NaN fails leave it as it is
     y = builder.select(builder.fcmp_ordered("<", x, real(f.low)), real(f.low), x)
     y = builder.select(builder.fcmp_ordered(">", y, real(f.high)), real(f.high), y)
     shifted = fma(y, real(1 / log(2)), real(f.rounder))
-    n = builder.fsub(shifted, real(f.rounder))
+    n = builder.fsub(shifted, real(f.rounder), flags=STRICT)
     r = fma(n, real(-f.ln2[1]), fma(n, real(-f.ln2[0]), y))
     q = real(f.coefficients[0])
     for coefficient in f.coefficients[1:]:

@@ -20,12 +20,12 @@ from numba import types
 from numba.extending import intrinsic
 
 __all__ = [
-    *("BIAS", "BIAS_RELU", "PLAIN", "RELU_MASK", "UPDATE"),
+    *("BIAS", "PLAIN", "RELU_MASK", "UPDATE"),
     *("IN_ORDER", "PICKED_DEPTH", "PICKED_ROWS"),
     *("ROWS", "tile"),
 ]
 
-PLAIN, BIAS, BIAS_RELU, RELU_MASK, UPDATE = range(5)  # epilogues
+PLAIN, BIAS, RELU_MASK, UPDATE = range(4)  # epilogues
 IN_ORDER, PICKED_ROWS, PICKED_DEPTH = range(3)  # ways through A
 
 # ROWS x 2 accumulators, 2 vectors of B and a broadcast of A: within 32 registers (AVX-512), within 16 otherwise.
@@ -41,7 +41,8 @@ def tile(epilogue: int, way: int, rows: int, vectors: int, masked: bool):
     Called as ``kernel(a, a_row, a_k, picks, b, b_k, c, c_row, k, m, n, aside, alpha, beta)``: a, picks, b, c and aside
     are addresses, the strides count elements, alpha and beta have the element type. picks are int64: which rows of A,
     or which steps through its depth. aside is the bias of the tile's columns, or, for RELU_MASK, the tile's place in a
-    matrix like C whose positive entries let those of C pass. For UPDATE the rows of A are adjacent, whatever a_row.
+    matrix like C whose positive entries let those of C pass. With a bias nothing is stored below alpha: 0 is ReLU, and
+    minus infinity no bound. For UPDATE the rows of A are adjacent, whatever a_row.
     Without `masked` the tile must be full, m = rows and n = vectors * lanes; else rows m and beyond are computed, as
     repetitions of row m-1, and not stored.
     """
@@ -102,8 +103,11 @@ def _emit(real, epilogue, way, rows, vectors, masked, builder, *arguments):
         state = loop(builder, builder.sdiv(k, constant(per_line)), state, line)
         k = builder.srem(k, constant(per_line))
     _, _, *sums = loop(builder, k, state, step)
-    if epilogue in (BIAS, BIAS_RELU):
-        biases = [v.load(aside, column, mask) for column, mask in zip(columns, masks, strict=True)]
+    if epilogue == BIAS:
+        biases, floor = (
+            [v.load(aside, column, mask) for column, mask in zip(columns, masks, strict=True)],
+            v.splat(alpha),
+        )
     elif epilogue == UPDATE:
         # beta = 0 means that C holds nothing yet, not even finite numbers
         fresh = builder.fcmp_ordered("==", beta, ir.Constant(v.scalar, 0.0))
@@ -112,11 +116,10 @@ def _emit(real, epilogue, way, rows, vectors, masked, builder, *arguments):
         with builder.if_then(builder.icmp_signed("<", constant(i), m), likely=True) if masked else nullcontext():
             for j in range(vectors):
                 value, place, mask = sums[i * vectors + j], offset[i, j], masks[j]
-                if epilogue in (BIAS, BIAS_RELU):
+                if epilogue == BIAS:
                     value = builder.fadd(value, biases[j])
-                if epilogue == BIAS_RELU:
                     # not maxnum, which would turn NaN into 0 and hide a divergence
-                    value = builder.select(builder.fcmp_ordered("<", value, v.zero), v.zero, value)
+                    value = builder.select(builder.fcmp_ordered("<", value, floor), floor, value)
                 elif epilogue == RELU_MASK:
                     passes = builder.fcmp_ordered(">", v.load(aside, place, mask), v.zero)
                     value = builder.select(passes, value, v.zero)

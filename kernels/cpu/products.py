@@ -13,7 +13,6 @@ from fastmlp.kernels import codes
 from fastmlp.kernels.cpu.elementwise import activate, multiply_by_derivative
 from fastmlp.kernels.cpu.microkernel import (
     BIAS,
-    BIAS_RELU,
     IN_ORDER,
     PICKED_DEPTH,
     PICKED_ROWS,
@@ -28,7 +27,7 @@ from fastmlp.kernels.cpu.simd import VECTOR_BYTES
 from fastmlp.kernels.cpu.team import barrier, share
 from fastmlp.kernels.cpu.transposition import transpose
 from fastmlp.kernels.cpu.views import address, span
-from numba.extending import register_jitable
+from numba.extending import overload, register_jitable
 
 __all__ = [
     *("ROWS", "accumulate", "accumulate_rows", "backward_data", "linear", "linear_rows"),
@@ -43,7 +42,6 @@ _INDEX = 8  # bytes
 def _tiled(epilogue, way=IN_ORDER):
     """Product of whole matrices: C (rows, columns) = epilogue(A (rows, k) B (k, columns)), in tiles."""
     full, edge = tile(epilogue, way, ROWS, 2, False), tile(epilogue, way, ROWS, 1, True)
-    wide_row, narrow_row = tile(epilogue, way, 1, 4, False), tile(epilogue, way, 1, 1, True)
     # by how much a row of C moves on in A, in the list of picks, and, in rows of C, in what stands aside
     rows_of_a, rows_of_picks = (0, _INDEX) if way == PICKED_ROWS else (1, 0)
     rows_aside = int(epilogue == RELU_MASK)
@@ -53,15 +51,6 @@ def _tiled(epilogue, way=IN_ORDER):
         lanes, j = VECTOR_BYTES // itemsize, 0
         while j < columns:
             left, bj = columns - j, b + j * itemsize
-            if rows == 1:
-                cj, asidej = c + j * itemsize, aside + j * itemsize
-                n = 4 * lanes if left >= 4 * lanes else min(left, lanes)
-                if n == 4 * lanes:
-                    wide_row(a, a_row, a_k, picks, bj, b_k, cj, c_row, k, 1, n, asidej, alpha, beta)
-                else:
-                    narrow_row(a, a_row, a_k, picks, bj, b_k, cj, c_row, k, 1, n, asidej, alpha, beta)
-                j += n
-                continue
             n = min(left, 2 * lanes)
             for i in range(0, rows, ROWS):
                 m = min(ROWS, rows - i)
@@ -97,18 +86,17 @@ def _share_layer(team, out, activation):
 
 
 def _layer(way):
-    biased, biased_relu = _tiled(BIAS, way), _tiled(BIAS_RELU, way)
+    biased = _tiled(BIAS, way)
 
     @register_jitable
     def layer(a, picks, w, b, activation, slope, out, r0, r1, c0, c1):
         """out[r0:r1, c0:c1] of inputs from address a on."""
         inputs, outputs, size, real = w.shape[0], w.shape[1], out.itemsize, out.dtype.type
         wj, bj, c = address(w) + c0 * size, address(b) + c0 * size, address(out) + (r0 * outputs + c0) * size
-        place = a, inputs, 1, picks, wj, outputs, c, outputs, r1 - r0, c1 - c0, inputs, bj, real(1), real(0), size
-        if activation == codes.RELU:
-            biased_relu(*place)
-        else:
-            biased(*place)
+        floor = real(0) if activation == codes.RELU else real(-codes.INFINITY)
+        place = a, inputs, 1, picks, wj, outputs, c, outputs, r1 - r0, c1 - c0, inputs
+        biased(*place, bj, floor, real(0), size)
+        if activation != codes.RELU:
             activate(activation, out, slope, r0, r1, c0, c1)
 
     return layer
@@ -128,15 +116,27 @@ def linear(ops, x: Matrix, w: Matrix, b: Vector, activation: int, slope: Matrix,
 def linear_rows(ops, x: Samples, rows: Indices, w: Matrix, b: Vector, activation: int, slope: Matrix, out: Matrix):
     r0, r1, c0, c1 = _share_layer(ops, out, activation)
     if r1 > r0 and c1 > c0:
-        if x.dtype == out.dtype:
-            picks = address(rows) + r0 * _INDEX
-            _layer_of_rows(address(x), picks, w, b, activation, slope, out, r0, r1, c0, c1)
-        else:
-            for first in range(r0, r1, ROWS):
-                end = min(first + ROWS, r1)
-                _convert(x, rows, first, end, 0, x.shape[1], ops.scratch)
-                _layer_in_order(address(ops.scratch), 0, w, b, activation, slope, out, first, end, c0, c1)
+        _linear_rows(x, rows, w, b, activation, slope, out, r0, r1, c0, c1, ops.scratch)
     barrier(ops)
+
+
+def _linear_rows(x, rows, w, b, activation, slope, out, r0, r1, c0, c1, scratch):
+    """out[r0:r1, c0:c1], in place if the samples have its dtype, else with some of them converted at a time."""
+    raise NotImplementedError
+
+
+@overload(_linear_rows)
+def _linear_rows_of(x, rows, w, b, activation, slope, out, r0, r1, c0, c1, scratch):
+    def in_place(x, rows, w, b, activation, slope, out, r0, r1, c0, c1, scratch):
+        _layer_of_rows(address(x), address(rows) + r0 * _INDEX, w, b, activation, slope, out, r0, r1, c0, c1)
+
+    def converted(x, rows, w, b, activation, slope, out, r0, r1, c0, c1, scratch):
+        for first in range(r0, r1, ROWS):
+            end = min(first + ROWS, r1)
+            _convert(x, rows, first, end, 0, x.shape[1], scratch)
+            _layer_in_order(address(scratch), 0, w, b, activation, slope, out, first, end, c0, c1)
+
+    return in_place if x.dtype == out.dtype else converted
 
 
 @register_jitable
@@ -191,19 +191,24 @@ def _share_gradient(team, samples, out):
     return share_output(team, out.shape[0], out.shape[1], by_rows)
 
 
-_sum = _tiled(UPDATE)
+_SUMS = 4  # vectors of columns whose sums are formed at once
+_sums, _narrow_sums = tile(UPDATE, IN_ORDER, 1, _SUMS, True), tile(UPDATE, IN_ORDER, 1, 1, True)
 
 
 @register_jitable
 def add_bias_gradient(team, delta, alpha, beta, bias):
     """bias = beta bias + alpha Σ_i delta[i], this thread's part: the gradient of the weights of an input that is 1."""
+    size, real, row = bias.itemsize, bias.dtype.type, delta.shape[1]
     c0, c1 = share(team, bias.shape[0], COLUMNS)
-    if c1 > c0:
-        size, real = bias.itemsize, bias.dtype.type
-        team.scratch[0] = 1
-        d, c = address(delta) + c0 * size, address(bias) + c0 * size
-        place = address(team.scratch), 0, 0, 0, d, delta.shape[1], c, 0, 1, c1 - c0, delta.shape[0]
-        _sum(*place, d, real(alpha), real(beta), size)
+    team.scratch[0] = 1
+    one, lanes = address(team.scratch), VECTOR_BYTES // size
+    for j in range(c0, c1, _SUMS * lanes):
+        d, c = address(delta) + j * size, address(bias) + j * size
+        place = one, 0, 0, 0, d, row, c, 0, delta.shape[0], 1, c1 - j, d
+        if c1 - j > lanes:
+            _sums(*place, real(alpha), real(beta))
+        else:
+            _narrow_sums(*place, real(alpha), real(beta))
 
 
 def accumulate(ops, a: Matrix, delta: Matrix, alpha: float, beta: float, out: Matrix, bias_beta: float, bias: Vector):
@@ -221,14 +226,26 @@ def accumulate_rows(
 ):  # fmt: skip
     r0, r1, c0, c1 = _share_gradient(ops, delta.shape[0], out)
     if r1 > r0 and c1 > c0:
-        if x.dtype == out.dtype:
-            source = address(x) + r0 * x.itemsize
-            _gradient_of_rows(source, x.shape[1], address(rows), delta, alpha, beta, out, r0, r1, c0, c1)
-        else:
-            for first in range(r0, r1, ROWS):
-                end = min(first + ROWS, r1)
-                _convert(x, rows, 0, rows.shape[0], first, end, ops.scratch)
-                source = address(ops.scratch)
-                _gradient_in_order(source, end - first, 0, delta, alpha, beta, out, first, end, c0, c1)
+        _gradient_rows(x, rows, delta, alpha, beta, out, r0, r1, c0, c1, ops.scratch)
     add_bias_gradient(ops, delta, alpha, bias_beta, bias)
     barrier(ops)
+
+
+def _gradient_rows(x, rows, delta, alpha, beta, out, r0, r1, c0, c1, scratch):
+    """The same for out[r0:r1, c0:c1] of a gradient."""
+    raise NotImplementedError
+
+
+@overload(_gradient_rows)
+def _gradient_rows_of(x, rows, delta, alpha, beta, out, r0, r1, c0, c1, scratch):
+    def in_place(x, rows, delta, alpha, beta, out, r0, r1, c0, c1, scratch):
+        source = address(x) + r0 * x.itemsize
+        _gradient_of_rows(source, x.shape[1], address(rows), delta, alpha, beta, out, r0, r1, c0, c1)
+
+    def converted(x, rows, delta, alpha, beta, out, r0, r1, c0, c1, scratch):
+        for first in range(r0, r1, ROWS):
+            end = min(first + ROWS, r1)
+            _convert(x, rows, 0, rows.shape[0], first, end, scratch)
+            _gradient_in_order(address(scratch), end - first, 0, delta, alpha, beta, out, first, end, c0, c1)
+
+    return in_place if x.dtype == out.dtype else converted

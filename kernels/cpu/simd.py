@@ -1,6 +1,7 @@
 """Vectors as wide as the registers of the CPU that Numba compiles for, in LLVM IR: Numba itself has none."""
 
 import functools
+import platform
 from collections.abc import Callable
 
 from llvmlite import ir
@@ -15,12 +16,19 @@ _I8, _I32, _I64 = (ir.IntType(bits) for bits in (8, 32, 64))
 LINE = 64  # bytes in a cache line
 
 
-def _vector_bytes() -> int:
-    features = cpu_target.target_context.codegen().magic_tuple()[2].split(",")
-    return 64 if "+avx512f" in features else 32 if "+avx" in features else 16
+_FEATURES = cpu_target.target_context.codegen().magic_tuple()[2].split(",")
+VECTOR_BYTES = 64 if "+avx512f" in _FEATURES else 32 if "+avx" in _FEATURES else 16
+FUSED = "+fma" in _FEATURES or platform.machine().lower() not in ("x86_64", "amd64")
+STRICT = ("nsz",)  # flags of its own keep Numba from giving an instruction the leave to reassociate
 
 
-VECTOR_BYTES = _vector_bytes()
+def emit_fma(builder, suffix, a, b, c):
+    """a b + c: fused, or, where the CPU cannot, rounded twice, since a call of the C library would take its place."""
+    if not FUSED:
+        return builder.fadd(builder.fmul(a, b, flags=STRICT), c, flags=STRICT)
+    kind = ir.FunctionType(a.type, [a.type] * 3)
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.{suffix}"), [a, b, c])
+
 
 constant = functools.partial(ir.Constant, _I64)
 
@@ -56,7 +64,7 @@ class Vectors:
         return self.builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_I32, self.lanes), None))
 
     def fma(self, a, b, c):
-        return self.call(f"llvm.fma.{self.suffix}", self.type, a, b, c)
+        return emit_fma(self.builder, self.suffix, a, b, c)
 
     def sum(self, vector):
         """Sum of the elements, in whatever order is fastest."""

@@ -1,0 +1,86 @@
+"""Seconds until a first fit is done: cold, with nothing in the cache of compiled code, and warm, in a later process.
+
+Run: python benchmarks/compile_time.py [--rounds 3] [--output FILE]. Each figure is that of a process of its own, from
+after the import to the end of one epoch over 64 samples, whose own time is no part worth mentioning.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+from report import machine
+
+from fastmlp.files import atomic_write
+
+CASES = {
+    "784-128-10, SGD, batch size 32": ([784, 128, 10], "relu", {"optimizer": "sgd", "batch_size": 32}),
+    "784-128-10, SGD, batch size 1": ([784, 128, 10], "relu", {"optimizer": "sgd", "batch_size": 1}),
+    "784-512-256-10, Adam, batch size 32": ([784, 512, 256, 10], "relu", {"optimizer": "adam", "batch_size": 32}),
+    "20-64-64-3, GELU, RMSprop, L2, dropout": ([20, 64, 64, 3], "gelu", {"optimizer": "rmsprop", "batch_size": 32}),
+}
+_PROGRAM = """
+import time
+begin = time.perf_counter()
+import numpy as np
+from fastmlp import MLP
+imported = time.perf_counter()
+import numba
+numba_imported = time.perf_counter()
+sizes, activation, fit = {case!r}
+random = np.random.RandomState(0)
+x, y = random.rand(64, sizes[0]).astype("float32"), random.randint(0, sizes[-1], 64)
+extra = dict(l2=1e-4, dropout=0.2) if fit["optimizer"] == "rmsprop" else dict()
+model = MLP(sizes, activation, loss="softmax_cross_entropy", backend="numba", **extra)
+model.fit(x, y, epochs=1, progress=False, **fit)
+print(numba_imported - imported, time.perf_counter() - numba_imported)
+"""
+
+
+def seconds(case: tuple, cache: str) -> tuple[float, float]:
+    """Of importing Numba, and of the first fit after it."""
+    run = [sys.executable, "-c", _PROGRAM.format(case=case)]
+    output = subprocess.run(run, env=os.environ | {"FASTMLP_CACHE_DIR": cache}, capture_output=True, check=True).stdout
+    importing, fitting = map(float, output.split())
+    return importing, fitting
+
+
+def table(rounds: int) -> list[str]:
+    """Markdown lines: medians and ranges over the rounds."""
+    lines = ["| first fit | import of Numba, s | cold, s | warm, s |", "|---|---|---|---|"]
+    for name, case in CASES.items():
+        cold, warm, importing = [], [], []
+        for _ in range(rounds):
+            with TemporaryDirectory() as cache:
+                for figures in (cold, warm):
+                    imported, fitted = seconds(case, cache)
+                    importing.append(imported)
+                    figures.append(fitted)
+        columns = importing, cold, warm
+        cells = [f"{median(column):.2f} ({min(column):.2f} … {max(column):.2f})" for column in columns]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--output", type=Path, default=Path(__file__).with_name("COMPILE_TIME.md"))
+    arguments = parser.parse_args()
+    lines = [
+        *("# Seconds until the first fit is done", "", *machine()[:-1]),
+        *(f"- command: `python {' '.join(sys.argv)}`", "- medians and ranges of processes of their own", ""),
+        *table(arguments.rounds),
+    ]
+    with atomic_write(arguments.output) as file:
+        file.write(("\n".join(lines) + "\n").encode())
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
