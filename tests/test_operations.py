@@ -269,6 +269,19 @@ def test_accumulate_rows_at_the_edges_of_all_tiles(check, draw, accumulation, fa
         check("accumulate_rows", expected, x=x, rows=order, **given)
 
 
+@pytest.mark.parametrize(("inputs", "outputs"), [(8192, 1), (8192, 33), (1, 8192), (33, 8192)])
+def test_products_of_the_widest_layers(check, draw, nan, accumulation, inputs, outputs):
+    for rows in (1, 9):
+        a, w, b, delta = draw(inputs, rows).T.copy(), draw(inputs, outputs), draw(outputs), draw(outputs, rows).T.copy()
+        a64, w64, b64, d64 = wide(a, w, b, delta)
+        layer = {"x": a, "w": w, "b": b, "activation": codes.IDENTITY}
+        check("linear", {"out": a64 @ w64 + b64}, ("slope",), **layer, slope=nan(rows, outputs), out=nan(rows, outputs))
+        unused, below = nan(rows, inputs), {"delta": delta, "w": w, "activation": codes.IDENTITY}
+        check("backward_data", {"out": d64 @ w64.T}, **below, a=unused, slope=unused, out=nan(rows, inputs))
+        expected, given = accumulation(a, delta, *FACTORS[0])
+        check("accumulate", expected, a=a, **given)
+
+
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("factors", FACTORS)
 def test_accumulate_rows_of_any_real_dtype(check, draw, accumulation, dtype, factors, source):

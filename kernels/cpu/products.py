@@ -186,8 +186,9 @@ _gradient_in_order, _gradient_of_rows = _gradient(IN_ORDER), _gradient(PICKED_DE
 
 
 @register_jitable
-def _share_gradient(team, samples, out):
-    by_rows = samples >= MANY_ROWS * team.size and out.shape[0] >= ROWS * team.size
+def _share_gradient(team, samples, beta, out):
+    # a fresh gradient is for an update rule, whose threads share out the flat buffer: in other words, the rows
+    by_rows = (samples >= MANY_ROWS * team.size or beta == 0.0) and out.shape[0] >= ROWS * team.size
     return share_output(team, out.shape[0], out.shape[1], by_rows)
 
 
@@ -212,7 +213,7 @@ def add_bias_gradient(team, delta, alpha, beta, bias):
 
 
 def accumulate(ops, a: Matrix, delta: Matrix, alpha: float, beta: float, out: Matrix, bias_beta: float, bias: Vector):
-    r0, r1, c0, c1 = _share_gradient(ops, delta.shape[0], out)
+    r0, r1, c0, c1 = _share_gradient(ops, delta.shape[0], beta, out)
     if r1 > r0 and c1 > c0:
         source = address(a) + r0 * a.itemsize
         _gradient_in_order(source, out.shape[0], 0, delta, alpha, beta, out, r0, r1, c0, c1)
@@ -224,7 +225,7 @@ def accumulate_rows(
     ops, x: Samples, rows: Indices, delta: Matrix,
     alpha: float, beta: float, out: Matrix, bias_beta: float, bias: Vector,
 ):  # fmt: skip
-    r0, r1, c0, c1 = _share_gradient(ops, delta.shape[0], out)
+    r0, r1, c0, c1 = _share_gradient(ops, delta.shape[0], beta, out)
     if r1 > r0 and c1 > c0:
         _gradient_rows(x, rows, delta, alpha, beta, out, r0, r1, c0, c1, ops.scratch)
     add_bias_gradient(ops, delta, alpha, bias_beta, bias)
