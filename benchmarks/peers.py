@@ -18,13 +18,15 @@ from typing import NamedTuple
 
 import numpy as np
 from contenders import OURS, Contender, Task, contenders, initial
+from fastmlp.kernels import codes
 from fma_peak import fma_peak
 from peer_tables import plot, tables
 from surroundings import heading, limit_threads
 from threadpoolctl import threadpool_limits
 from workloads import flops
 
-from fastmlp.backends.threads import worth_threads
+from fastmlp.backends.numba_backend import UPDATE_WORK
+from fastmlp.backends.threads import WORK_PER_ROW, worth_threads
 from fastmlp.datasets import load
 from fastmlp.files import atomic_write
 
@@ -111,8 +113,10 @@ def measure(network: str, batch: str, there: dict, task: Task, rounds: int, seco
     """Interleaved rounds of all contenders on one task."""
     runners = {name: kind(task) for name, kind in there.items()}
     epochs = {name: size_up(contender, task, seconds) for name, contender in runners.items()}
-    work = sum(w.size for w in task.weights)
-    threads = min(task.threads, worth_threads(task.batch, work * task.batch))
+    work = sum(w.size for w in task.weights) + (WORK_PER_ROW if task.batch > 1 else 0)
+    weights = sum(array.size for array in (*task.weights, *task.biases))
+    update = UPDATE_WORK[codes.ADAM] * weights if task.optimizer == "adam" else 0
+    threads = min(task.threads, worth_threads(task.batch, work * task.batch, update))
     rates: dict[str, list[float]] = {name: [] for name in runners}
     peak, names = [], list(runners)
     for number in range(rounds):

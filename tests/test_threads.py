@@ -185,8 +185,8 @@ def test_cores_that_other_processes_use_are_left_to_them_for_a_while():
 
 
 def test_a_short_run_is_not_worth_waking_threads(monkeypatch):
-    monkeypatch.setattr(threads, "WORK_PER_RUN", 1000)
-    assert [threads.worth_threads(64, 10**9, work) for work in (999, 1999, 3000, 10**9)] == [1, 1, 3, 16]
+    monkeypatch.setattr(threads, "WORK_PER_RUN", 1000 * 10**9)
+    assert [threads.worth_threads(64, 10**9, steps=steps) for steps in (999, 1999, 3000, 10**9)] == [1, 1, 3, 16]
 
 
 def test_threads_are_kept():

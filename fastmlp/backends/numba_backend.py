@@ -18,12 +18,12 @@ from fastmlp.backends.base import Backend
 from fastmlp.backends.call_table import CallTable, Functions
 from fastmlp.backends.compile_cache import cached
 from fastmlp.backends.teams import TEAMS, Task
-from fastmlp.backends.threads import choose_threads, worth_threads
+from fastmlp.backends.threads import WORK_PER_ROW, choose_threads, worth_threads
 from fastmlp.kernels import codes, cpu
 from fastmlp.losses import Loss
 from fastmlp.network import Network, Update, aligned_zeros
 
-__all__ = ["NumbaBackend"]
+__all__ = ["UPDATE_WORK", "NumbaBackend"]
 
 # No "nnan" and "ninf": a diverged loss must be seen. Division by zero gives infinity, as in NumPy.
 OPTIONS = {"fastmath": {"contract", "reassoc", "nsz", "arcp"}, "error_model": "numpy", "nogil": True}
@@ -52,7 +52,7 @@ _PARAMETERS = {name: list(inspect.signature(getattr(step, name)).parameters)[1:]
 
 
 # What a rule does to a weight takes as long as so many multiply-adds of a product.
-_UPDATE_WORK = {codes.DIRECT: 0, codes.SGD: 3, codes.ADAM: 10, codes.RMSPROP: 10}
+UPDATE_WORK = {codes.DIRECT: 0, codes.SGD: 3, codes.ADAM: 10, codes.RMSPROP: 10}
 
 
 class _Crew:
@@ -79,8 +79,9 @@ class _Crew:
 
     def worth(self, samples: int, update: Update | None) -> int:
         """Threads that a run over so many samples is worth."""
-        moved = _UPDATE_WORK[update.rule] * update.into.size if update else 0
-        return worth_threads(self._rows, self._products * self._rows, moved, samples / self._rows)
+        moved = UPDATE_WORK[update.rule] * update.into.size if update else 0
+        per_row = self._products + WORK_PER_ROW if self._rows > 1 else self._products
+        return worth_threads(self._rows, per_row * self._rows, moved, samples / self._rows)
 
     def team(self, size: int, table: np.ndarray) -> list[cpu.Team]:
         """A team of this size, at the start line."""

@@ -4,7 +4,7 @@ import math
 
 from fastmlp.kernels import codes
 from fastmlp.kernels.cpu.exponential import exp, expm1
-from fastmlp.kernels.cpu.rows import row_exp, row_max, row_scale
+from fastmlp.kernels.cpu.rows import softmax_row
 from fastmlp.kernels.cpu.signatures import Matrix
 from fastmlp.kernels.cpu.team import barrier, share
 from fastmlp.kernels.cpu.views import row_address, span
@@ -27,7 +27,7 @@ def activate(code, z, slope, r0, r1, c0, c1):
         return
     if code == codes.SOFTMAX:
         for i in range(r0, r1):
-            softmax_row(row_address(z, i), row_address(z, i), z.shape[1], one)
+            softmax_row(row_address(z, i), row_address(z, i), z.shape[1], one, z.itemsize)
         return
     spans, width = _spans(z, r0, r1, c0, c1)
     for i in range(spans):
@@ -129,18 +129,6 @@ def activation_backward(ops, activation: int, a: Matrix, slope: Matrix, delta: M
 def _spans(z, r0, r1, c0, c1):
     """How many spans of memory the block z[r0:r1, c0:c1] is made of, and their length: whole rows are one."""
     return (1, (r1 - r0) * (c1 - c0)) if c1 - c0 == z.shape[1] else (r1 - r0, c1 - c0)
-
-
-@register_jitable
-def softmax_row(source, target, n, one):
-    """softmax of n numbers from one address to another, or in place; returns the largest and the sum of exp(z - it).
-
-    `one` carries the type.
-    """
-    highest = row_max(source, n, one)
-    total = row_exp(source, highest, target, n)
-    row_scale(target, one / total, n)
-    return highest, total
 
 
 @register_jitable

@@ -6,9 +6,9 @@ from collections.abc import Callable
 import numba
 import numpy as np
 from fastmlp.kernels import codes
-from fastmlp.kernels.cpu.elementwise import sigmoid, softmax_row, softplus
+from fastmlp.kernels.cpu.elementwise import sigmoid, softplus
 from fastmlp.kernels.cpu.exponential import exp
-from fastmlp.kernels.cpu.rows import row_scale
+from fastmlp.kernels.cpu.rows import row_scale, softmax_row
 from fastmlp.kernels.cpu.signatures import Indices, Labels, Matrix, Parameters, Targets, Weights
 from fastmlp.kernels.cpu.team import barrier, part_length, share, sum_of_parts
 from fastmlp.kernels.cpu.views import row_address
@@ -55,7 +55,7 @@ def _softmax_cross_entropy(team, z, labels, targets, weights, rows, out, r0, r1,
     outputs, one = out.shape[1], out.dtype.type(1)
     for i in range(r0, r1):
         row, value, mass = rows[i], 0.0, one - one
-        highest, total = softmax_row(row_address(z, i), row_address(out, i), outputs, one)
+        highest, total = softmax_row(row_address(z, i), row_address(out, i), outputs, one, out.itemsize)
         log_total = float(highest) + math.log(float(total))
         if labels.shape[0] > 0:
             value = log_total - z[i, labels[row]]
@@ -82,7 +82,7 @@ def _clipped_cross_entropy(team, softmax, z, labels, targets, weights, rows, out
         row, value = rows[i], 0.0
         label = _label(labels, row)
         if softmax:
-            softmax_row(row_address(z, i), row_address(out, i), outputs, one)
+            softmax_row(row_address(z, i), row_address(out, i), outputs, one, out.itemsize)
         for j in range(outputs):
             p = out[i, j] if softmax else sigmoid(z[i, j], one)
             y = _target(targets, row, label, j, one)
