@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import IO, TYPE_CHECKING
+from typing import IO, NamedTuple
 
 import numpy as np
 from contenders import OURS
 
-if TYPE_CHECKING:
-    from peers import Cell
-
 REFERENCE = "scikit-learn"
+
+
+class Cell(NamedTuple):
+    """What was measured of one network at one batch size."""
+
+    network: str
+    batch: str
+    rates: dict[str, np.ndarray]  # samples per second of each contender, a number per round
+    threads: int  # that fastmlp takes
+    gflops: np.ndarray  # of fastmlp, per round
+    peak: np.ndarray  # GFLOP/s of that many threads, per round
 
 
 def median_and_spread(values: np.ndarray) -> str:

@@ -14,13 +14,12 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from contenders import OURS, Contender, Task, contenders, initial
 from fastmlp.kernels import codes
 from fma_peak import fma_peak
-from peer_tables import plot, tables
+from peer_tables import Cell, plot, tables
 from surroundings import heading, limit_threads
 from threadpoolctl import threadpool_limits
 from workloads import flops
@@ -48,17 +47,6 @@ QUICK = {"rounds": 1, "seconds": 0.05, "networks": ["784-128-10 SGD", "2-4-3 SGD
 # gradients are near 0, and scikit-learn's adds ε to the root before its correction.
 CHECKED_BATCH, CHECKED_SAMPLES = 128, 10_000  # the last batch is a smaller one
 TOLERANCE = {"sgd": 1e-5, "adam": 5e-3}
-
-
-class Cell(NamedTuple):
-    """What was measured of one network at one batch size."""
-
-    network: str
-    batch: str
-    rates: dict[str, np.ndarray]  # samples per second of each contender, a number per round
-    threads: int  # that fastmlp takes
-    gflops: np.ndarray  # of fastmlp, per round
-    peak: np.ndarray  # GFLOP/s of that many threads, per round
 
 
 def data(inputs: int) -> tuple[np.ndarray, np.ndarray]:
