@@ -8,7 +8,7 @@ import pytest
 
 from fastmlp import MLP, BackendUnavailableError, InputError, available_backends, get_backend
 from fastmlp.backends import cuda_backend, threads
-from fastmlp.backends.threads import ROWS_PER_THREAD, WORK_PER_THREAD, choose_threads
+from fastmlp.backends.threads import ROWS_PER_THREAD, WORK_PER_THREAD, available_threads, worth_threads
 
 
 @pytest.fixture(autouse=True)
@@ -108,38 +108,36 @@ def test_all_backends_are_described(backend):
 
 def test_threads_follow_the_work(eight_cores):
     plenty = 100 * WORK_PER_THREAD
-    assert choose_threads(None) == 8
-    assert choose_threads(None, 100, plenty) == 8
-    assert choose_threads(None, 100, 3 * WORK_PER_THREAD) == 3
-    assert choose_threads(None, 2 * ROWS_PER_THREAD, plenty) == 2
-    assert choose_threads(None, 1, 0) == 1
+    assert available_threads() == 8
+    assert worth_threads(100, plenty) == 25
+    assert worth_threads(100, 3 * WORK_PER_THREAD) == 3
+    assert worth_threads(2 * ROWS_PER_THREAD, plenty) == 2
+    assert worth_threads(1, 0) == 1
+    assert worth_threads(1, plenty) == 2  # the weights in two halves
+    assert worth_threads(1, 0, update=plenty) == 100
 
 
 def test_threads_of_the_environment_are_bounds(eight_cores, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    assert choose_threads(None) == 3
+    assert available_threads() == 3
     monkeypatch.setenv("FASTMLP_NUM_THREADS", "5")
-    assert choose_threads(None) == 5
-    assert choose_threads(None, 100, 2 * WORK_PER_THREAD) == 2
-    assert choose_threads(7, 1, 1) == 7
+    assert available_threads() == 5
 
 
 @pytest.mark.parametrize("value", ["", "4,2", "0", "many"])
 def test_a_strange_omp_num_threads_belongs_to_others(eight_cores, monkeypatch, value):
     monkeypatch.setenv("OMP_NUM_THREADS", value)
-    assert choose_threads(None) == 8
+    assert available_threads() == 8
 
 
 @pytest.mark.parametrize("value", ["", "0", "-1", "two", "1.5", "²"])
 def test_bad_thread_settings_are_refused(monkeypatch, value):
     monkeypatch.setenv("FASTMLP_NUM_THREADS", value)
     with pytest.raises(InputError, match=r"FASTMLP_NUM_THREADS=.* must be a positive integer\. Correct or unset it"):
-        choose_threads(None)
+        available_threads()
 
 
 @pytest.mark.parametrize("value", [0, -1, 1.5, "2", True])
 def test_bad_numbers_of_threads_are_refused(value):
-    with pytest.raises(InputError, match="n_threads="):
-        choose_threads(value)
     with pytest.raises(InputError, match="n_threads="):
         MLP([2, 1], backend="numpy", n_threads=value)

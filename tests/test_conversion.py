@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import sklearn
-from interop_helpers import KINDS, LABELS, RELEASE, X, Y, assert_same_answers, assert_same_state, fitted, ours, theirs
+from estimator_cases import KINDS, LABELS, RELEASE, X, Y, assert_same_answers, assert_same_state, fitted, ours, theirs
 from sklearn.preprocessing import StandardScaler
 
 from fastmlp import losses, schedules

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import sklearn
-from interop_helpers import LABELS, RELEASE, WEIGHTS, X, Y, assert_same_state, fitted, ours, theirs
+from estimator_cases import LABELS, RELEASE, WEIGHTS, X, Y, assert_same_state, fitted, ours, theirs
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import sklearn
-from interop_helpers import (
+from estimator_cases import (
     KINDS,
     LABELS,
     RELEASE,

@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 from fastmlp.kernels import codes
-from operation_helpers import SAMPLES, picks, wide
+from sampling import SAMPLES, picks, wide
 from scipy import special
 from sklearn.neural_network import _base as sklearn_base
 

@@ -9,7 +9,7 @@ from itertools import product
 import numpy as np
 import pytest
 from fastmlp.kernels import codes
-from operation_helpers import SAMPLES, picks, wide
+from sampling import SAMPLES, picks, wide
 from scipy import special
 
 from fastmlp.backends.numpy_ops import NumpyOps

@@ -18,7 +18,7 @@ from fastmlp.backends.base import Backend
 from fastmlp.backends.call_table import CallTable, Functions
 from fastmlp.backends.compile_cache import cached
 from fastmlp.backends.teams import TEAMS, Task
-from fastmlp.backends.threads import WORK_PER_ROW, choose_threads, worth_threads
+from fastmlp.backends.threads import WORK_PER_ROW, available_threads, worth_threads
 from fastmlp.kernels import codes, cpu
 from fastmlp.losses import Loss
 from fastmlp.network import Network, Update, aligned_zeros
@@ -69,9 +69,8 @@ class _Crew:
         self._last: tuple[tuple, np.ndarray] = (), np.zeros(0, np.int64)  # arguments of the last run, and its table
         self._teams: dict[tuple[int, int], list[cpu.Team]] = {}
 
-    def table(self, entry: str, arguments: tuple) -> np.ndarray:
+    def table(self, entry: str, call: dict[str, Any]) -> np.ndarray:
         """See `_table`, which is asked only if this run is of another kind than the last."""
-        call = dict(zip(_PARAMETERS[entry], arguments, strict=True))
         same = (entry, call["net"], call["data"], call.get("update"), call.get("depth"), len(call["order"]) > 0)
         if len(self._last[0]) != len(same) or not all(map(is_, self._last[0], same)):
             self._last = same, _table(entry, call, self.custom)
@@ -123,7 +122,7 @@ class NumbaBackend(Backend):
         return None
 
     def describe(self) -> str:
-        threads, bits = choose_threads(None), 8 * cpu.VECTOR_BYTES
+        threads, bits = available_threads(), 8 * cpu.VECTOR_BYTES
         return f"Numba {version('numba')}, {bits}-bit vectors, up to {threads} thread{'s' * (threads > 1)}"
 
     def zeros(self, n: int, dtype: np.dtype | type) -> np.ndarray:
@@ -139,17 +138,17 @@ class NumbaBackend(Backend):
         return _Crew(net, rows, n_threads, loss)
 
     def prepare(self, entry, operations, *arguments):
-        operations.table(entry, arguments)
+        operations.table(entry, dict(zip(_PARAMETERS[entry], arguments, strict=True)))
 
     def run(self, entry, operations, *arguments):
         # One thread that fails before it joins would leave the others waiting at the barrier for ever. So compilation
         # is over before any starts.
-        table, function = operations.table(entry, arguments), _ENTRIES[entry]
+        call = dict(zip(_PARAMETERS[entry], arguments, strict=True))
+        table, function = operations.table(entry, call), _ENTRIES[entry]
 
         def tasks(size: int) -> list[Task]:
             return [partial(function, member, *arguments) for member in operations.team(size, table)]
 
-        call = dict(zip(_PARAMETERS[entry], arguments, strict=True))
         worth = operations.worth(len(call["order"]), call["update"] if entry == "train_epoch" else None)
         return TEAMS.run(operations.n_threads, worth, tasks)
 

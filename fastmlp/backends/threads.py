@@ -20,29 +20,13 @@ from typing import Any
 
 from fastmlp.errors import InputError
 
-__all__ = ["WORK_PER_ROW", "blas_limited", "choose_threads", "free_of_limits", "worth_threads"]
+__all__ = ["WORK_PER_ROW", "available_threads", "blas_limited", "free_of_limits", "worth_threads"]
 
 WORK_PER_THREAD = 65_000  # multiply-adds a step: about 1 µs, some twenty barriers
 WORK_PER_ROW = 2_000  # what a row takes besides its products: the loss, the edges of tiles
 WORK_PER_RUN = 1_000_000  # and a run: about 100 µs, in which a thread is woken
 WORK_PER_HALF = 50_000  # weights of one sample: below, a half takes no longer than the barriers of its step
 ROWS_PER_THREAD = 4  # below, threads would share the cache lines of too few rows
-
-
-def choose_threads(n_threads: int | None, rows: int | None = None, work: int | None = None) -> int:
-    """Threads for a step of `rows` rows and `work` multiply-adds in its forward pass, on an idle machine.
-
-    An explicit n_threads is taken as it is. Otherwise FASTMLP_NUM_THREADS, else the cores this process may use
-    (affinity, container quota) and OMP_NUM_THREADS bound what the work deserves.
-    """
-    if n_threads is not None:
-        if isinstance(n_threads, bool) or not isinstance(n_threads, int) or n_threads < 1:
-            raise InputError(f"n_threads={n_threads!r} must be a positive integer, or None to choose from the work.")
-        return n_threads
-    if rows is None or work is None:
-        return _cores()
-    worth = worth_threads(rows, work)
-    return min(worth, _cores()) if worth > 1 else 1
 
 
 def worth_threads(rows: int, work: int, update: int = 0, steps: float = inf) -> int:
@@ -53,7 +37,11 @@ def worth_threads(rows: int, work: int, update: int = 0, steps: float = inf) -> 
     return max(1, int(min(worth, (work + update) * steps // WORK_PER_RUN)))
 
 
-def _cores() -> int:
+def available_threads() -> int:
+    """Threads on an idle machine: FASTMLP_NUM_THREADS, else what the process may use and OMP_NUM_THREADS allows.
+
+    Raises InputError if FASTMLP_NUM_THREADS is no positive integer.
+    """
     wanted = os.environ.get("FASTMLP_NUM_THREADS")
     if wanted is not None:
         if not wanted.isdecimal() or int(wanted) < 1:
@@ -129,8 +117,8 @@ if hasattr(os, "register_at_fork"):
 def free_of_limits() -> int:
     """Threads that may be had now, as far as limits go."""
     if "FASTMLP_NUM_THREADS" in os.environ:
-        return _cores()
-    cores = _cores()
+        return available_threads()
+    cores = available_threads()
     return min(cores, _BLAS.threads() or cores) if cores > 1 else cores
 
 

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from fastmlp import __version__
 from fastmlp.backends import available_backends, get_backend
-from fastmlp.backends.threads import choose_threads
+from fastmlp.backends.threads import available_threads
 from fastmlp.cli.text import counted
 
 __all__ = ["info"]
@@ -27,7 +27,7 @@ def info(arguments: Namespace) -> int:
     for name, description in backends.items():
         print(f"  {name:<6} {description}")
     print(f"default backend: {get_backend().name}")
-    print(f"threads: up to {choose_threads(None)}")
+    print(f"threads: up to {available_threads()}")
     print(f"compiled kernels: {_cache(backends['numba'])}")
     return 0
 

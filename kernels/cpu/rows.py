@@ -4,7 +4,7 @@ LLVM's own vector loops leave what fills no vector to scalar code, and the rows 
 """
 
 from fastmlp.kernels.cpu.exponential import emit_exp
-from fastmlp.kernels.cpu.simd import VECTOR_BYTES, Vectors, constant, loop
+from fastmlp.kernels.cpu.simd import VECTOR_BYTES, Vectors, blocks, constant, loop
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, register_jitable
@@ -20,8 +20,7 @@ def _over_row(v, n, state, body):
         offset, *state = inside
         return [builder.add(offset, constant(v.lanes)), *body(offset, v.mask(builder.sub(n, offset)), state)]
 
-    vectors = builder.ashr(builder.add(n, constant(v.lanes - 1)), constant(v.lanes.bit_length() - 1))
-    return loop(builder, vectors, [constant(0), *state], step)[1:]
+    return loop(builder, blocks(builder, n, v.lanes), [constant(0), *state], step)[1:]
 
 
 @register_jitable

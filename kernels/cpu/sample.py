@@ -30,12 +30,13 @@ def _sample(ops, x, row, out):
 
 @register_jitable
 def _first_part(inputs, outputs):
-    """How many of the inputs are in the first of two parts; all of them in a small layer.
+    """How many of the inputs are in the first of two parts; all of them in a small or narrow layer.
 
     A sum over the inputs is that of its parts whatever the team, so results do not depend on the number of threads.
     And each thread has the rows of one part to itself: a core meets the same weights in every product and update.
     """
-    return inputs // (2 * BLOCK) * BLOCK if inputs * outputs >= LARGE else inputs
+    large = inputs >= 2 * BLOCK and inputs * outputs >= LARGE
+    return inputs // (2 * BLOCK) * BLOCK if large else inputs
 
 
 @register_jitable

@@ -10,7 +10,7 @@ from numba.core import cgutils
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic, register_jitable
 
-__all__ = ["LINE", "VECTOR_BYTES", "Vectors", "constant", "loop", "prefetch", "repeat"]
+__all__ = ["LINE", "STRICT", "VECTOR_BYTES", "Vectors", "blocks", "constant", "emit_fma", "loop", "prefetch", "repeat"]
 
 _I8, _I32, _I64 = (ir.IntType(bits) for bits in (8, 32, 64))
 LINE = 64  # bytes in a cache line
@@ -107,6 +107,11 @@ class Vectors:
 
     def _place(self, base, offset):
         return self.builder.bitcast(self.builder.gep(base, [offset]), self.type.as_pointer())
+
+
+def blocks(builder, n, size: int):
+    """How many blocks of `size`, a power of two, n elements fill, the last perhaps in part."""
+    return builder.ashr(builder.add(n, constant(size - 1)), constant(size.bit_length() - 1))
 
 
 def repeat(builder: ir.IRBuilder, state: list, go: Callable[[list], ir.Value], body: Callable[[list], list]) -> list:

@@ -8,7 +8,7 @@ are zero, as are most pixels of an image and half the outputs of a ReLU layer, c
 
 import functools
 
-from fastmlp.kernels.cpu.simd import VECTOR_BYTES, Vectors, constant, loop, repeat
+from fastmlp.kernels.cpu.simd import VECTOR_BYTES, Vectors, blocks, constant, loop, repeat
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, register_jitable
@@ -38,8 +38,7 @@ def _emit_dot(v, a, b, n):
 
     strides = builder.ashr(n, constant(wide.bit_length() - 1))
     offset, *totals = loop(builder, strides, [constant(0), *[v.zero] * LATENCY], steps)
-    left = builder.sub(n, offset)
-    vectors = builder.ashr(builder.add(left, constant(v.lanes - 1)), constant(v.lanes.bit_length() - 1))
+    vectors = blocks(builder, builder.sub(n, offset), v.lanes)
     return v.sum(loop(builder, vectors, [offset, functools.reduce(builder.fadd, totals)], step)[1])
 
 
@@ -86,8 +85,7 @@ def _rows_of_nonzeros(v, x, n, state, body):
         _, *state = repeat(builder, [bits, *state], lambda s: builder.icmp_unsigned("!=", s[0], constant(0)), row)
         return [builder.add(first, constant(BLOCK)), *state]
 
-    blocks = builder.ashr(builder.add(n, constant(BLOCK - 1)), constant(BLOCK.bit_length() - 1))
-    return loop(builder, blocks, [constant(0), *state], block)[1:]
+    return loop(builder, blocks(builder, n, BLOCK), [constant(0), *state], block)[1:]
 
 
 def _panel(vectors: int, masked: bool):
