@@ -217,9 +217,9 @@ def test_fits_at_once_in_threads(backend, n_threads):
 
 
 def in_child(answers):
-    answers.put((train(2).tobytes(), threads._cores()))
+    answers.put((train(2).tobytes(), threads.available_threads()))
     os.environ["OMP_NUM_THREADS"] = "2"
-    answers.put(threads._cores())
+    answers.put(threads.available_threads())
 
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork on this system")
