@@ -92,6 +92,7 @@ class Engine:
         out = backend.zeros(len(order) * self.layout.sizes[depth], self.params.dtype)
         given = self.placed(data)
         with self.kept("raw", (rows,), build) as (net, operations):
+            backend.write(net.params, self.params)
             backend.run("predict", operations, net, given, order, depth, out)
         return backend.to_host(out).reshape(len(order), -1)
 
@@ -140,6 +141,7 @@ class Engine:
 
         given = self.placed(data)
         with self.kept("gradient", (len(order),), build) as (net, operations, state):
+            backend.write(net.params, self.params)
             loss = backend.run("gradient", operations, net, given, state.update, order, 0, 0, 0.0)
             if values is not None:
                 begin = net.output_at[-1]

@@ -4,7 +4,10 @@ Each message says what was wrong, what was given, what is allowed and what to do
 exactly these on one line; anything else that escapes is a bug and keeps its traceback.
 """
 
-__all__ = ["BackendUnavailableError", "DivergenceError", "FastmlpError", "InputError", "ModelFileError"]
+__all__ = [
+    *("BackendUnavailableError", "DivergenceError", "FastmlpError", "InputError"),
+    *("ModelFileError", "OutOfDeviceMemoryError"),
+]
 
 
 class FastmlpError(Exception):
@@ -25,3 +28,7 @@ class BackendUnavailableError(FastmlpError, RuntimeError):
 
 class DivergenceError(FastmlpError, ArithmeticError):
     """Training met a loss that is not finite; the model keeps the last finite weights."""
+
+
+class OutOfDeviceMemoryError(FastmlpError, MemoryError):
+    """The GPU's memory does not suffice; the model keeps its weights."""

@@ -107,10 +107,8 @@ def gradient(ops, net, data, update, order, seed, step, lr):
     Returns the batch's loss, Σ s ℓ / Σ s (or Σ s ℓ, if losses are summed) and penalties: this thread's share.
     """
     rows = len(order)
-    scale = 1.0
-    if update.mean:
-        total = ops.weight_sum(data.weights, order)
-        scale = 1.0 / total if total > 0.0 else 0.0
+    scale = ops.mean_scale(data.weights, order) if update.mean else 1.0
+    penalised = update.l1 > 0.0 or update.l2 > 0.0
     l1, l2 = update.l1, update.l2
     if update.penalty_shared:
         l1, l2 = l1 * scale, l2 * scale
@@ -118,7 +116,7 @@ def gradient(ops, net, data, update, order, seed, step, lr):
     if update.rule == codes.DIRECT:
         alpha, weight_beta, bias_beta = -lr * scale, 1.0 - lr * l2, 1.0
     penalty = 0.0
-    if l1 > 0.0 or l2 > 0.0:
+    if penalised:
         penalty = ops.penalty(ops.vector(net.params, 0, net.n_weights), l1, l2)
     loss = 0.0
     for first in range(0, rows, net.chunk):
@@ -127,7 +125,7 @@ def gradient(ops, net, data, update, order, seed, step, lr):
         loss += output_delta(ops, net, data, part)
         backward(ops, net, data, part, update.into, seed, step, first, alpha, weight_beta, bias_beta)
         weight_beta, bias_beta = 1.0, 1.0
-    if update.rule != codes.DIRECT and (l1 > 0.0 or l2 > 0.0):
+    if update.rule != codes.DIRECT and penalised:
         weights = ops.vector(net.params, 0, net.n_weights)
         ops.regularize(weights, l1, l2, ops.vector(update.into, 0, net.n_weights))
     return loss * scale + penalty

@@ -18,10 +18,6 @@ from fastmlp.schedules import Schedule
 
 __all__ = ["Callback", "Criterion", "Epoch", "Training", "progress_bar", "tell"]
 
-# A call into compiled code cannot be interrupted, so a long epoch is run in spans of about this many multiply-adds
-# (0.1 s or so); between spans a Ctrl-C is seen, and a backend may change its number of threads.
-_SPAN_WORK = 2e9
-
 
 class Epoch(NamedTuple):
     """What a callback is told after each epoch."""
@@ -90,6 +86,7 @@ class Training:
         """
         self.history.stopped = "epochs"
         order = self.samples
+        self.engine.backend.write(self.session.net.params, self.engine.params)
         last_finite = self.publish().copy()
         try:
             for epoch in range(self.epochs):
@@ -134,7 +131,7 @@ class Training:
         lr = self.schedule.rates(self.lr, epoch, self.epochs, steps, self._monitored)
         net, operations, state = self.session
         work = float(np.dot(net.fan_in, net.fan_out)) * min(self.batch_size, len(order))
-        span = max(1, int(_SPAN_WORK / work))
+        span = max(1, int(self.engine.backend.span_work / work))
         rates = self.rates(state.step, lr)
         of = partial(self._arguments, order, rates)
         if epoch == 0:

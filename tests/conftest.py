@@ -5,9 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from emulation.device import EmulatedDevice
 from hypothesis import settings
 
+from fastmlp import backends
 from fastmlp.backends import BACKENDS, get_backend
+from fastmlp.backends.cuda_backend import CudaBackend
 from fastmlp.backends.numpy_ops import NumpyOps
 from fastmlp.errors import BackendUnavailableError
 
@@ -17,8 +20,36 @@ settings.load_profile("fastmlp")
 
 def pytest_addoption(parser):
     parser.addoption(
+        "--emulate-gpu",
+        choices=["kernel", "library"],
+        help="the CUDA backend runs on an emulated device, its products by our kernels or by a stand-in of the library",
+    )
+    parser.addoption(
         "--require-gpu", action="store_true", help="a CUDA backend that cannot run is a failure, not a skip"
     )
+
+
+def pytest_configure(config):
+    if config.getoption("--emulate-gpu"):
+        emulate_gpu(pytest.MonkeyPatch(), emulated_device(config.getoption("--emulate-gpu")))
+
+
+def emulated_device(products):
+    return EmulatedDevice(prefers_products=products == "library")
+
+
+def emulate_gpu(monkeypatch, device):
+    """Let backend="cuda" be on this device from now on; the backend."""
+    backend, load = CudaBackend(device), backends._load
+    monkeypatch.setattr(backends, "_load", lambda name: backend if name == "cuda" else load(name))
+    monkeypatch.setattr(CudaBackend, "problem", classmethod(lambda cls: None))
+    return backend
+
+
+@pytest.fixture(params=["kernel", "library"])
+def emulated(request, monkeypatch):
+    """backend="cuda" on an emulated device, its products by our kernels or by a stand-in of the library."""
+    return emulate_gpu(monkeypatch, emulated_device(request.param))
 
 
 @pytest.fixture(params=BACKENDS)

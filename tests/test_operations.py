@@ -354,12 +354,14 @@ def test_views_are_windows_on_the_flat_buffer(backend, dtype):
     assert {i: flat[i] for i in np.flatnonzero(flat)} == {5 + 4 + 2: 7, 20 + 3: 8}
 
 
-def test_sum_of_weights_and_copy(check, draw, nan, dtype):
+def test_scale_of_means_and_copy(check, draw, nan, dtype):
     x, weights = draw(SAMPLES, 3), abs(draw(SAMPLES))
     for rows in ROWS:
         order = picks(SAMPLES, rows)
-        check("weight_sum", {"whole": weights[order].astype(np.float64).sum()}, weights=weights, rows=order)
-        check("weight_sum", {"whole": rows}, weights=np.zeros(0, dtype), rows=order)
+        whole = weights[order].astype(np.float64).sum()
+        check("mean_scale", {"whole": 1 / whole if rows else 0}, weights=weights, rows=order)
+        check("mean_scale", {"whole": 1 / rows if rows else 0}, weights=np.zeros(0, dtype), rows=order)
+        check("mean_scale", {"whole": 0}, weights=np.zeros(SAMPLES, dtype), rows=order)
         check("copy", {"out": x[order]}, tolerance=EXACT, x=x[order], out=nan(rows, 3))
 
 

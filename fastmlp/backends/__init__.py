@@ -13,7 +13,7 @@ from functools import cache
 from fastmlp.backends.base import Backend
 from fastmlp.errors import BackendUnavailableError, InputError
 
-__all__ = ["BACKENDS", "Backend", "available_backends", "get_backend"]
+__all__ = ["BACKENDS", "Backend", "available_backends", "get_backend", "revived_backend"]
 
 BACKENDS = ("numpy", "numba", "cuda")
 _log = logging.getLogger("fastmlp")
@@ -43,16 +43,21 @@ def get_backend(name: str | None = None) -> Backend:
     return _load(name)
 
 
+def revived_backend(name: str) -> Backend:
+    """The backend of a model that comes from another process: the same if it runs here, else what "auto" chooses."""
+    problem = _problem(name)
+    if problem is None:
+        return _load(name)
+    _log.warning("The model was made with backend=%r, which is not available here: %s", name, problem)
+    return get_backend("auto")
+
+
 def available_backends() -> dict[str, str]:
     """For every backend what it is, or ``"unavailable: "`` with reason and remedy."""
     return {name: f"unavailable: {p}" if (p := _problem(name)) else _load(name).describe() for name in BACKENDS}
 
 
 def _problem(name: str) -> str | None:
-    if name == "cuda":
-        from fastmlp.backends.cuda_backend import cuda_problem
-
-        return cuda_problem()
     try:
         return _backend_class(name).problem()
     except ImportError as error:

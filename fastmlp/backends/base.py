@@ -22,6 +22,15 @@ class Backend(ABC):
     # stay in the cache.
     chunk: int = 512
 
+    # Multiply-adds of a forward pass in one call of `run`. Nothing can be interrupted within, so a long epoch is run in
+    # spans of about this much (on a CPU 0.1 s or so); between spans a Ctrl-C is seen.
+    span_work: float = 2e9
+
+    def __reduce__(self) -> tuple:
+        from fastmlp.backends import revived_backend
+
+        return revived_backend, (self.name,)  # a device and compiled code belong to a process
+
     @classmethod
     @abstractmethod
     def problem(cls) -> str | None:
@@ -42,6 +51,11 @@ class Backend(ABC):
     @abstractmethod
     def to_host(self, array: np.ndarray) -> np.ndarray:
         """A host array with the contents of a backend's array; the same memory where that is possible."""
+
+    def write(self, array: np.ndarray, host: Any) -> None:
+        """Give a backend's array the contents of a host array or number; nothing to do where it is the same memory."""
+        if array is not host:
+            array[...] = host
 
     @abstractmethod
     def operations(self, net: Network, rows: int, n_threads: int | None, loss: Loss | None = None) -> Any:

@@ -1,26 +1,91 @@
-"""The seat of the CUDA backend: it says why it cannot be taken.
-
-The step, the buffers and the backend contract are ready for it; the device kernels are not part of this release.
-"""
+"""The CUDA backend: the text of `fastmlp.step` recorded once, then replayed by the GPU."""
 
 from __future__ import annotations
 
-__all__ = ["cuda_problem"]
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastmlp.backends.base import Backend
+from fastmlp.backends.cuda.choice import Choice
+from fastmlp.backends.cuda.device import Device
+from fastmlp.backends.cuda.runs import Run
+from fastmlp.errors import InputError
+from fastmlp.kernels import codes
+from fastmlp.losses import Loss
+from fastmlp.network import Network
+
+__all__ = ["CudaBackend"]
 
 
-def cuda_problem() -> str:
-    """Why there is no CUDA backend here, and what to do."""
-    remedy = "This release of fastmlp has no CUDA kernels yet in any case: use backend='numba' (or 'auto')."
-    try:
-        import cupy
-    except Exception as error:
-        # CuPy fails to import in many ways: missing, missing libraries, a home it cannot write to
-        reason = f"CuPy cannot be imported ({type(error).__name__}: {error}); it comes with"
-        return f"{reason} pip install 'fastmlp[cuda13]'. {remedy}"
-    try:
-        devices = cupy.cuda.runtime.getDeviceCount()
-    except Exception as error:
-        return f"CuPy finds no usable GPU ({error}): check the NVIDIA driver with nvidia-smi. {remedy}"
-    if not devices:
-        return f"this machine has no NVIDIA GPU. {remedy}"
-    return remedy
+class CudaBackend(Backend):
+    """One NVIDIA GPU. Data cross to it once per fit; within an epoch nothing returns to the host.
+
+    Parameters
+    ----------
+    device : Device, optional
+        Default: the current GPU of CuPy.
+    choices : Path, optional
+        Folder in which the fastest way to each product is remembered; default: the user's cache folder.
+    """
+
+    name = "cuda"
+    chunk = 16384  # rows fill the multiprocessors, and their activations are a small part of the memory
+    span_work = 1e13
+
+    def __init__(self, device: Device | None = None, choices: Path | None = None) -> None:
+        if device is None:
+            from fastmlp.backends.cuda.nvidia import NvidiaDevice
+
+            device, choices = NvidiaDevice(), choices or _cache_folder()
+        self._device, self._folder = device, choices
+        self._choice = cache(lambda real: Choice(device, real, choices))
+
+    @classmethod
+    def problem(cls) -> str | None:
+        from fastmlp.backends.cuda.detection import cuda_problem
+
+        return cuda_problem()
+
+    def describe(self) -> str:
+        return self._device.describe()
+
+    def zeros(self, n: int, dtype: np.dtype | type) -> Any:
+        array = self._device.empty(n, dtype)
+        self._device.fill(array, 0)
+        return array
+
+    def asarray(self, host: np.ndarray) -> Any:
+        return self._device.upload(np.ascontiguousarray(host))
+
+    def to_host(self, array: Any) -> np.ndarray:
+        return self._device.download(array)
+
+    def write(self, array: Any, host: Any) -> None:
+        values = np.broadcast_to(np.asarray(host, array.dtype), array.shape)
+        self._device.write(array, np.ascontiguousarray(values))
+
+    def operations(self, net: Network, rows: int, n_threads: int | None, loss: Loss | None = None) -> Run:
+        if net.loss == codes.CUSTOM:
+            raise InputError(
+                f"loss={loss.name if loss else 'custom'!r} is a pair of Python functions, which have no CUDA kernel. "
+                "Train with backend='numba', or choose a built-in loss."
+            )
+        return Run(self._device, net, rows, self._choice(net.params.dtype))
+
+    def prepare(self, entry, operations, *arguments):
+        if entry == "train_epoch":
+            with self._device.lock():
+                operations.prepare(*arguments)
+
+    def run(self, entry, operations, *arguments):
+        with self._device.lock():
+            return getattr(operations, entry)(*arguments)
+
+
+def _cache_folder() -> Path:
+    roots = [os.environ.get("FASTMLP_CACHE_DIR"), os.environ.get("XDG_CACHE_HOME"), "~/.cache"]
+    return Path(next(filter(None, roots))).expanduser() / "fastmlp" / "cuda"

@@ -70,9 +70,10 @@ class NumpyOps:
 
     # Batches
 
-    def weight_sum(self, weights, rows):
-        """Σ weights[rows], or B if weights is empty; the whole sum, in float64, on every thread."""
-        return float(weights[rows].sum(dtype=np.float64)) if weights.size else float(len(rows))
+    def mean_scale(self, weights, rows):
+        """1 / Σ weights[rows], or 1 / B if weights is empty, 0 if nothing weighs; in float64, on every thread."""
+        total = float(weights[rows].sum(dtype=np.float64)) if weights.size else float(len(rows))
+        return 1.0 / total if total > 0.0 else 0.0
 
     def expect(self, x, labels, rows):
         """Samples `rows` are the next batch: a backend may begin to bring them nearer. Changes nothing."""

@@ -226,7 +226,7 @@ def _stochastic(
         return engine.session(batch_size, rule, keep, max_norm)
 
     with engine.kept("train", (batch_size, rule, max_norm, keep), build) as session:
-        _resume(session, before)
+        _resume(engine, session, before)
 
         def after_epoch(epoch: Epoch) -> bool:
             stop = tell(e.callbacks or (), epoch)
@@ -291,14 +291,13 @@ def _convergence(e: Any, rule: Optimizer, before: OptimizerState | None, n: int)
     )
 
 
-def _resume(session: Session, before: OptimizerState | None) -> None:
+def _resume(engine: Engine, session: Session, before: OptimizerState | None) -> None:
     """Bring the optimizer to where the call before left it, or to its beginning."""
     state = session.state
     state.step = before.step if before else 0
     moments: tuple[Any, Any] = before.moments if before else (0.0, 0.0)
     for array, old in zip((state.update.m, state.update.v), moments, strict=True):
-        if array is not old:
-            array[...] = old
+        engine.backend.write(array, old)
 
 
 def _run(e: Any, training: Training, incremental: bool) -> None:

@@ -6,7 +6,7 @@ on its own, once per dtype, and called through the team's table of addresses.
 """
 
 from fastmlp.kernels.cpu import sample
-from fastmlp.kernels.cpu.batches import copy, expect, weight_sum
+from fastmlp.kernels.cpu.batches import copy, expect, mean_scale
 from fastmlp.kernels.cpu.dropout import dropout
 from fastmlp.kernels.cpu.elementwise import activation_backward
 from fastmlp.kernels.cpu.losses import loss_gradient
@@ -20,7 +20,7 @@ from fastmlp.kernels.cpu.views import VIEWS, View
 from fastmlp.kernels.cpu.window import as_windows
 
 OPERATIONS = (
-    *(weight_sum, expect, copy),
+    *(mean_scale, expect, copy),
     *(linear, linear_rows, linear_sparse, dropout, loss_gradient, activation_backward, backward_data),
     *(accumulate, accumulate_rows, accumulate_sparse),
     *(penalty, regularize, clip, scale, sgd, adam, rmsprop),

@@ -5,7 +5,7 @@ from fastmlp.kernels.cpu.simd import prefetch
 from fastmlp.kernels.cpu.team import barrier, share
 from fastmlp.kernels.cpu.views import address, span
 
-__all__ = ["copy", "expect", "weight_sum"]
+__all__ = ["copy", "expect", "mean_scale"]
 
 EXPECTED = 1 << 17  # bytes a thread: a good part of its L2 cache, which then holds less of the weights
 
@@ -19,13 +19,13 @@ def expect(ops, x: Samples, labels: Labels, rows: Indices):
             prefetch(address(labels) + rows[i] * labels.itemsize, 1)
 
 
-def weight_sum(ops, weights: Weights, rows: Indices) -> float:
+def mean_scale(ops, weights: Weights, rows: Indices) -> float:
     total = float(rows.shape[0])
     if weights.shape[0] > 0:
         total = 0.0
         for i in range(rows.shape[0]):
             total += weights[rows[i]]
-    return total
+    return 1.0 / total if total > 0.0 else 0.0
 
 
 def copy(ops, x: Matrix, out: Matrix):

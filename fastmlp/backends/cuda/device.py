@@ -1,0 +1,108 @@
+"""What the CUDA backend asks of a device: memory, launches of our kernels, products by a library, graphs.
+
+There are two: an NVIDIA GPU through CuPy (`nvidia.py`), and in the tests a CPU that emulates one, thread by thread, so
+that the whole backend runs and is checked on machines without a GPU.
+
+Work is queued and done in order. Arrays are the device's own kind, with shape, dtype, size, nbytes, slices and reshape
+as NumPy's, all C-ordered; their contents are reached by `download` alone.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+__all__ = ["Device", "Graph", "Launch", "Matmul", "Node"]
+
+
+class Launch(NamedTuple):
+    """A kernel of ours with so many blocks, and the struct of its arguments."""
+
+    name: str
+    blocks: int
+    arguments: np.ndarray  # 0-d, structured
+    cooperative: bool = False
+
+
+class Matmul(NamedTuple):
+    """out (M, N) = epilogue(alpha op(a) op(b) + beta out) by the device's library; op transposes or does nothing.
+
+    alpha and beta are numbers, or arrays (1,) on the device. With beta = 0.0 out is not read. Epilogues: None,
+    "bias" (+ vector (N,)), "relu_bias" (its positive part, a NaN becoming 0).
+    """
+
+    a: Any
+    b: Any
+    out: Any
+    transpose_a: bool = False
+    transpose_b: bool = False
+    alpha: Any = 1.0
+    beta: Any = 0.0
+    epilogue: str | None = None
+    vector: Any = None
+
+
+Node = Launch | Matmul
+
+
+class Graph(Protocol):
+    """Work that was recorded once, to be queued again and again with the same addresses and arguments."""
+
+    def launch(self) -> None: ...
+
+
+class Device(Protocol):
+    multiprocessors: int
+
+    def describe(self) -> str:
+        """For ``fastmlp info``: the device, its driver and libraries."""
+        ...
+
+    def empty(self, n: int, dtype: np.dtype | type) -> Any:
+        """(n,) elements, whatever is in them, from a 256-byte boundary on.
+
+        Raises OutOfDeviceMemoryError with the bytes asked for and those free.
+        """
+        ...
+
+    def upload(self, host: np.ndarray) -> Any:
+        """A new array of the same shape, dtype and contents."""
+        ...
+
+    def write(self, array: Any, host: np.ndarray) -> None:
+        """The contents of an array become those of a host array of as many elements of the same dtype."""
+        ...
+
+    def fill(self, array: Any, byte: int) -> None:
+        """Every byte of the array becomes this one."""
+        ...
+
+    def download(self, array: Any) -> np.ndarray:
+        """A host array with the contents, when all work queued before is done."""
+        ...
+
+    def address(self, array: Any) -> int:
+        """Of its first element."""
+        ...
+
+    def queue(self, nodes: list[Node], real: np.dtype) -> None:
+        """Queue a kernel or product after the other; within `capture` only record them."""
+        ...
+
+    def prepare(self, nodes: list[Node], real: np.dtype) -> None:
+        """Compile, load and plan all that these need, so that they can be captured."""
+        ...
+
+    def seconds(self, nodes: list[Node], real: np.dtype) -> float:
+        """How long these take, run again and again when all is warm; what they write is written."""
+        ...
+
+    def capture(self, nodes: list[Node], real: np.dtype) -> Graph:
+        """A graph of these."""
+        ...
+
+    def lock(self) -> AbstractContextManager[Any]:
+        """For the time of a run: another thread's work waits."""
+        ...

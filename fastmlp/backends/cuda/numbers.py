@@ -1,0 +1,77 @@
+"""Numbers that only the device knows while a step is recorded: learning rates, 1 / Σ weights, losses.
+
+The step's arithmetic on them is recorded too. What a kernel receives is a `Scalar`, offset + factor x y with x and y in
+device memory; a sum of several, such as a loss, is taken by the kernel that ends the step.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["Number", "Scalar", "scalar"]
+
+
+class Scalar(NamedTuple):
+    """Struct `Scalar` of the kernels: offset + factor * (what `first` and `second` point to; 0: nothing, that is 1)."""
+
+    offset: float
+    factor: float
+    first: int = 0
+    second: int = 0
+
+
+class Number:
+    """A polynomial in numbers on the device: factors by the sorted addresses that each multiplies."""
+
+    def __init__(self, terms: dict[tuple[int, ...], float]) -> None:
+        self._terms = terms
+
+    @classmethod
+    def at(cls, address: int) -> Number:
+        """The float64 number at an address."""
+        return cls({(address,): 1.0})
+
+    def scalars(self) -> list[Scalar]:
+        """Terms whose sum this is."""
+        if any(len(addresses) > 2 for addresses in self._terms):
+            raise NotImplementedError(f"a kernel multiplies no more than two of the device's numbers: {self._terms}")
+        return [Scalar(0.0, factor, *addresses) for addresses, factor in self._terms.items()]
+
+    def __add__(self, other: Number | float) -> Number:
+        terms = dict(self._terms)
+        for addresses, factor in _terms(other).items():
+            terms[addresses] = terms.get(addresses, 0.0) + factor
+        return Number(terms)
+
+    def __mul__(self, other: Number | float) -> Number:
+        terms: dict[tuple[int, ...], float] = {}
+        for mine, a in self._terms.items():
+            for theirs, b in _terms(other).items():
+                addresses = tuple(sorted(mine + theirs))
+                terms[addresses] = terms.get(addresses, 0.0) + a * b
+        return Number(terms)
+
+    def __neg__(self) -> Number:
+        return self * -1.0
+
+    def __sub__(self, other: Number | float) -> Number:
+        return self + -other
+
+    def __rsub__(self, other: float) -> Number:
+        return -self + other
+
+    __radd__, __rmul__ = __add__, __mul__
+
+
+def _terms(number: Number | float) -> dict[tuple[int, ...], float]:
+    return number._terms if isinstance(number, Number) else {(): float(number)}
+
+
+def scalar(number: Number | float) -> Scalar:
+    """A number as one argument of a kernel."""
+    terms = dict(_terms(number))
+    offset = terms.pop((), 0.0)
+    if not terms:
+        return Scalar(offset, 0.0)
+    (term,) = Number(terms).scalars()
+    return term._replace(offset=offset)

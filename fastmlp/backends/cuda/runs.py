@@ -1,0 +1,202 @@
+"""Runs of the step's entry points on a device.
+
+The text of `fastmlp.step` is gone through once, on a tape (see `ops.py`). A prediction or a gradient is queued as the
+tape has it. An epoch is the tape of one step, replayed: the positions of its samples and its rates are in device
+memory, and its last kernel, `advance`, moves them on. So one graph serves all batches of a size, and the host waits
+once, for the epoch's loss. A small network's tape is not replayed by the host at all: one launch runs it step by step.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastmlp import step
+from fastmlp.backends.cuda.choice import Choice, OwnKernels
+from fastmlp.backends.cuda.device import Device, Graph, Launch, Node
+from fastmlp.backends.cuda.numbers import Number, scalar
+from fastmlp.backends.cuda.ops import FEW, CudaOps, Samples
+from fastmlp.backends.cuda.workspace import Workspace
+from fastmlp.kernels.cuda import INSTRUCTION, MAX_INSTRUCTIONS, operations
+from fastmlp.network import Data, Network, Update
+
+__all__ = ["Run"]
+
+_PROGRAM_BLOCKS = 32  # more make a barrier slower than they make an operation faster
+
+
+class _Rates:
+    """The rates of the step at hand, as the first row of a table (1, 3)."""
+
+    def __init__(self, rates: tuple[Number, Number, Number]) -> None:
+        self._rates = rates
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, at: Any) -> Any:
+        return self._rates[at[1]] if isinstance(at, tuple) else self._rates
+
+
+class _Control:
+    """What moves on from step to step, and what the host reads: in device memory."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self._numbers = device.upload(np.zeros(5))  # three rates, the sum of the losses, the number of the step
+        self._counters = device.upload(np.zeros(2, np.int64))  # steps done in this run, position in the order
+        self._order, self._table = device.upload(np.zeros(0, np.int64)), device.upload(np.zeros((0, 3)))
+        at, count = device.address(self._numbers), device.address(self._counters)
+        self.rates = Number.at(at), Number.at(at + 8), Number.at(at + 16)
+        self.loss, self.step = at + 24, at + 32
+        self.done, self.position = count, count + 8
+
+    def start(self, order: np.ndarray, rates: np.ndarray, first_step: int) -> bool:
+        """Set everything for a run; whether the order or the table have moved to other addresses."""
+        moved = len(order) > self._order.size or len(rates) + 1 > len(self._table)
+        if moved:
+            self._order = self._device.empty(len(order), np.int64)
+            self._table = self._device.empty(3 * (len(rates) + 1), np.float64).reshape(-1, 3)
+        first = rates[0] if len(rates) else np.zeros(3)
+        self._device.write(self._order[: len(order)], order)
+        self._device.write(self._table[: len(rates) + 1], np.concatenate([rates, np.zeros((1, 3))]))  # advance reads on
+        self._device.write(self._numbers, np.array([*first, 0.0, first_step]))
+        self._device.write(self._counters, np.zeros(2, np.int64))
+        return moved
+
+    def samples(self, rows: int, moving: bool) -> Samples:
+        """The next `rows` samples of the order; moving: from the position on, which `advance` moves."""
+        return Samples(self._order, self._device.address(self._order), self.position if moving else 0, rows)
+
+    def advance(self, ops: CudaOps, loss: Number | float, rows: int) -> Any:
+        """Note the end of a step with this loss; its terms, to be kept as long as the tape."""
+        terms = loss.scalars() if isinstance(loss, Number) else [scalar(loss)]
+        kept = self._device.upload(np.array(terms, _SCALAR))
+        moved = {"rates": self._numbers, "loss": self.loss, "done": self.done, "position": self.position}
+        fixed = {"terms": kept, "n_terms": len(terms), "table": self._table, "batch": rows}
+        ops.launch("advance", 1, **fixed, **moved, step=self.step)
+        return kept
+
+    def total(self) -> float:
+        """The sum of the losses, when all is done."""
+        return float(self._device.download(self._numbers)[3])
+
+
+_SCALAR = np.dtype([("offset", "f8"), ("factor", "f8"), ("first", "u8"), ("second", "u8")])
+
+
+class _Steps(NamedTuple):
+    """A recorded step: a graph, or a program and how many instructions it has; and what its tape needs to live."""
+
+    graph: Graph | None
+    program: Any
+    length: int
+    kept: tuple
+
+
+class Run:
+    """Runs on one network, for batches of up to `rows` rows."""
+
+    def __init__(self, device: Device, net: Network, rows: int, choice: Choice) -> None:
+        self._device, self._choice, self._real = device, choice, net.params.dtype
+        self._workspace, self._control = Workspace(device, net, rows), _Control(device)
+        self._recorded: dict[tuple, _Steps] = {}
+        self._arrivals = device.upload(np.zeros(1, np.uint32))
+
+    def predict(self, net: Network, data: Data, order: np.ndarray, depth: int, out: Any) -> float:
+        self._control.start(order, np.zeros((0, 3)), 0)
+        ops = self._ops(self._choice)
+        step.predict(ops, net, data, self._control.samples(len(order), moving=False), depth, out)
+        self._device.queue(ops.tape, self._real)
+        return 0.0
+
+    def gradient(
+        self, net: Network, data: Data, update: Update, order: np.ndarray, seed: int, number: int, lr: float
+    ) -> float:
+        self._control.start(order, np.zeros((0, 3)), number)
+        ops = self._ops(self._choice)
+        samples = self._control.samples(len(order), moving=False)
+        loss = step.gradient(ops, net, data, update, samples, seed, number, lr)
+        kept = self._control.advance(ops, loss, len(order))
+        self._device.queue(ops.tape, self._real)
+        total = self._control.total()
+        del kept
+        return total
+
+    def train_epoch(
+        self,
+        net: Network,
+        data: Data,
+        update: Update,
+        order: np.ndarray,
+        batch_size: int,
+        rates: np.ndarray,
+        seed: int,
+        first_step: int,
+    ) -> float:
+        if self._control.start(order, rates, first_step):
+            self._recorded.clear()  # they have the old addresses
+        whole, rest = divmod(len(order), batch_size)
+        for rows, steps in ((batch_size, whole), (rest, 1)):
+            if rows and steps:
+                self._replay(self._steps(rows, net, data, update, seed), steps)
+        return self._control.total()
+
+    def prepare(self, net, data, update, order, batch_size, rates, seed, first_step) -> None:
+        """Record what `train_epoch` with these arguments would."""
+        self._control.start(order, rates, first_step)
+        for rows in {min(batch_size, len(order)), len(order) % batch_size} - {0}:
+            self._steps(rows, net, data, update, seed)
+
+    def _ops(self, choice: Choice | OwnKernels) -> CudaOps:
+        self._workspace.restart()
+        return CudaOps(self._device, self._workspace, choice, self._real)
+
+    def _steps(self, rows: int, net: Network, data: Data, update: Update, seed: int) -> _Steps:
+        """The step on the next `rows` samples, recorded."""
+        key = rows, id(net), id(data), id(update), seed
+        if key not in self._recorded:
+            small = rows <= FEW
+            ops, kept = self._record(OwnKernels() if small else self._choice, rows, net, data, update, seed)
+            if small and len(ops.tape) <= MAX_INSTRUCTIONS:
+                program = self._device.upload(_program(ops.tape, self._real))
+                recorded = _Steps(None, program, len(ops.tape), (kept, net, data, update))
+            else:
+                self._device.prepare(ops.tape, self._real)
+                graph = self._device.capture(ops.tape, self._real)
+                recorded = _Steps(graph, None, 0, (kept, net, data, update))
+            self._recorded[key] = recorded
+        return self._recorded[key]
+
+    def _record(
+        self, choice: Choice | OwnKernels, rows: int, net: Network, data: Data, update: Update, seed: int
+    ) -> tuple[CudaOps, Any]:
+        """The tape of one step, an epoch of which is the same step again and again; and what it needs to live."""
+        ops, control = self._ops(choice), self._control
+        samples, rates = control.samples(rows, moving=True), _Rates(control.rates)
+        loss = step.train_epoch(ops, net, data, update, samples, rows, rates, seed, Number.at(control.step))
+        return ops, control.advance(ops, loss, rows)
+
+    def _replay(self, recorded: _Steps, steps: int) -> None:
+        if recorded.graph is not None:
+            for _ in range(steps):
+                recorded.graph.launch()
+            return
+        self._device.fill(self._arrivals, 0)
+        address, arrivals = self._device.address(recorded.program), self._device.address(self._arrivals)
+        arguments = np.array((address, recorded.length, steps, arrivals), operations(self._real)["program"].arguments)
+        blocks = min(_PROGRAM_BLOCKS, self._device.multiprocessors)
+        self._device.queue([Launch("program", blocks, arguments, cooperative=True)], self._real)
+
+
+def _program(tape: list[Node], real: np.dtype) -> np.ndarray:
+    """Instructions of the program kernel."""
+    program = np.zeros(len(tape), INSTRUCTION)
+    for instruction, node in zip(program, tape, strict=True):
+        assert isinstance(node, Launch)
+        instruction["code"] = operations(real)[node.name].code
+        room = np.zeros(INSTRUCTION["arguments"].itemsize, np.uint8)
+        room[: node.arguments.nbytes] = np.frombuffer(node.arguments.tobytes(), np.uint8)
+        instruction["arguments"] = room.tobytes()
+    return program

@@ -1,0 +1,54 @@
+"""Device memory of a run beside the network's buffers: the numbers of its steps, and room for a gathered batch."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from fastmlp.backends.cuda.device import Device
+from fastmlp.backends.cuda.numbers import Number
+from fastmlp.kernels.cuda import MAX_BLOCKS
+from fastmlp.network import Network
+
+__all__ = ["Workspace"]
+
+_STORED = 64
+
+
+class Workspace:
+    """Buffers for steps of up to `rows` rows on a network. Each sum of a step has a place, by the order of requests."""
+
+    def __init__(self, device: Device, net: Network, rows: int) -> None:
+        self._device = device
+        self._batch_size = net.chunk * int(net.fan_in[0])
+        self._real = net.params.dtype
+        chunks = -(-rows // net.chunk)
+        self._sums = device.empty(chunks + 8, np.float64)
+        self._partial = device.empty(MAX_BLOCKS, np.float64)
+        self._ticket = device.upload(np.zeros(1, np.uint32))
+        self._numbers = device.empty(_STORED, self._real)
+        self.loss_parameter = device.upload(net.loss_parameter)
+        self.restart()
+
+    def restart(self) -> None:
+        """Give all places out anew: another step is to be recorded."""
+        self._n_sums = self._n_stored = 0
+
+    def reduction(self) -> tuple[tuple[int, int, int], Number]:
+        """Struct `Reduction` for one sum of the step, and the sum."""
+        place = self._device.address(self._sums[self._n_sums : self._n_sums + 1])
+        self._n_sums += 1
+        return (self._device.address(self._partial), self._device.address(self._ticket), place), Number.at(place)
+
+    def stored(self) -> Any:
+        """Room (1,) for a number in the step's dtype."""
+        place = self._numbers[self._n_stored : self._n_stored + 1]
+        self._n_stored += 1
+        return place
+
+    @cached_property
+    def batch(self) -> Any:
+        """Room for the samples of a chunk, (rows * I,)."""
+        return self._device.empty(self._batch_size, self._real)

@@ -1,0 +1,117 @@
+"""The CUDA kernels: one source text, and the layout of every kernel's arguments as that text declares it.
+
+An operation is a struct of arguments, a device function `run` of that struct, and a line ``OPERATION(name, Struct)``,
+which makes a kernel of it. `program.cu` calls the same functions one after another in a single launch.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from fastmlp.kernels import codes, philox
+
+__all__ = ["INSTRUCTION", "KINDS", "MAX_BLOCKS", "MAX_INSTRUCTIONS", "THREADS", "Operation", "operations", "source"]
+
+THREADS, MAX_BLOCKS = 256, 1024  # of a block; of a grid: as types.cu has them
+MAX_INSTRUCTIONS = 48  # of a program
+INSTRUCTION = np.dtype([("arguments", "V240"), ("code", "i4"), ("unused", "V12")])  # as program.cu has it
+
+_FILES = (
+    *("types", "reductions", "activations", "philox", "batches"),
+    *("elementwise", "products", "losses", "rules", "sparse", "program"),
+)
+_KINDS = ("f4", "f8", "f2", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "?")
+KINDS = {np.dtype(name): i for i, name in enumerate(_KINDS)}
+"""Numbers of the dtypes that samples may have."""
+
+_STRUCT = re.compile(r"struct (?:alignas\([^{]*\) )?(\w+) \{(.*?)\n?\};", re.DOTALL)
+_FIELD = re.compile(r"(?:const )?((?:unsigned )?(?:long long|\w+)) (.*)", re.DOTALL)
+_OPERATION = re.compile(r"^OPERATION\((\w+), (\w+)\)$", re.MULTILINE)
+_TYPES = {"int": "i4", "unsigned": "u4", "long long": "i8", "unsigned long long": "u8", "double": "f8", "float": "f4"}
+
+
+class Operation(NamedTuple):
+    """A kernel's name and what it takes."""
+
+    name: str
+    code: int  # its number in a program
+    arguments: np.dtype  # laid out as C lays out the struct; pointers are addresses
+    pointers: tuple[tuple[int, int], ...]  # of each pointer its offset, and the bytes of what it points to (0: void)
+
+
+@cache
+def source() -> str:
+    """The text of all kernels. It wants ``-DREAL=float`` or ``-DREAL=double``, and includes nothing."""
+    parts = [_constants()]
+    for name in _FILES:
+        text = _text(name)
+        parts.append(f'#line 1 "{name}.cu"\n{text}')
+        if name == "sparse":
+            parts.append(_dispatch("".join(parts)))
+    return "\n".join(parts)
+
+
+@cache
+def operations(real: np.dtype) -> dict[str, Operation]:
+    """All operations by name, for numbers of dtype `real`."""
+    text = source()
+    scalars = {name: (np.dtype(code), ()) for name, code in _TYPES.items()} | {"real": (np.dtype(real), ())}
+    structs: dict[str, tuple[np.dtype, tuple]] = dict(scalars)
+    for name, body in _STRUCT.findall(re.sub(r"//.*", "", text)):
+        try:
+            structs[name] = _layout(body, structs)
+        except KeyError:
+            continue  # no struct of arguments
+    found = enumerate(_OPERATION.findall(text))
+    return {name: Operation(name, code, *structs[struct]) for code, (name, struct) in found}
+
+
+def _text(name: str) -> str:
+    return Path(__file__).with_name(f"{name}.cu").read_text(encoding="utf-8")
+
+
+def _constants() -> str:
+    """What the kernels must have in common with the other backends."""
+    whole = {name: number for name, number in vars(codes).items() if name.isupper() and isinstance(number, int)}
+    whole |= {f"KIND_{dtype.str[1:].upper()}": number for dtype, number in KINDS.items()}
+    words = [*enumerate(philox.MULTIPLIER), *enumerate(philox.KEY_STEP)]
+    names = ["PHILOX_MULTIPLIER"] * 2 + ["PHILOX_KEY_STEP"] * 2
+    lines = [f"constexpr int {name} = {number};" for name, number in whole.items()]
+    lines += [f"constexpr unsigned {name}_{i} = {word:#x}u;" for name, (i, word) in zip(names, words, strict=True)]
+    lines += [f"constexpr int PHILOX_ROUNDS = {philox.ROUNDS};", f"constexpr double LEAK = {codes.LEAK};"]
+    return "\n".join(lines)
+
+
+def _dispatch(text: str) -> str:
+    """`run_instruction`, by which a program calls any operation."""
+    cases = [
+        f"    case {code}: return run(*reinterpret_cast<const {struct} *>(arguments), scratch);"
+        for code, (_, struct) in enumerate(_OPERATION.findall(text))
+    ]
+    head = "__device__ inline void run_instruction(int code, const void *arguments, real *scratch) {\n  switch (code) {"
+    return "\n".join(['#line 1 "dispatch"', head, *cases, "  }\n}\n"])
+
+
+def _layout(body: str, structs: dict[str, tuple[np.dtype, tuple]]) -> tuple[np.dtype, tuple]:
+    """dtype and pointers of a struct from its fields."""
+    names: list[str] = []
+    formats: list[np.dtype] = []
+    inner: list[tuple] = []
+    for statement in filter(None, map(str.strip, body.split(";"))):
+        matched = _FIELD.fullmatch(statement)
+        if matched is None:
+            raise KeyError(statement)
+        kind, declared = matched.groups()
+        for declarator in declared.split(","):
+            stars = declarator.count("*")
+            dtype, pointers = structs[kind] if kind != "void" else (np.dtype("V0"), ())
+            names.append(declarator.replace("*", "").strip())
+            formats.append(np.dtype(np.uint64) if stars else dtype)
+            inner.append(((0, dtype.itemsize),) if stars else pointers)
+    layout = np.dtype({"names": names, "formats": formats}, align=True)
+    pointers = [(layout.fields[n][1] + at, size) for n, within in zip(names, inner, strict=True) for at, size in within]
+    return layout, tuple(pointers)

@@ -1,0 +1,180 @@
+// Walks through arrays by all threads of the grid; and what surrounds a step: batches of samples, their total weight,
+// the numbers that move on.
+
+__device__ inline int thread_of_grid() { return blockIdx.x * THREADS + threadIdx.x; }
+__device__ inline int threads_of_grid() { return gridDim.x * THREADS; }
+
+// Neighbouring numbers that move together.
+template <class T, int N = 4> struct alignas(N * sizeof(T)) Pack {
+  T of[N];
+};
+
+template <int N = 4, class T> __device__ inline bool aligned(const T *p) {
+  return reinterpret_cast<unsigned long long>(p) % sizeof(Pack<T, N>) == 0;
+}
+template <int N = 4, class T> __device__ inline const Pack<T, N> &pack(const T *p) {
+  return *reinterpret_cast<const Pack<T, N> *>(p);
+}
+template <int N = 4, class T> __device__ inline Pack<T, N> &pack(T *p) { return *reinterpret_cast<Pack<T, N> *>(p); }
+
+// What was read from constant arrays is not written back.
+template <int N> __device__ inline void put(const real *, const Pack<real, N> &) {}
+template <int N> __device__ inline void put(real *p, const Pack<real, N> &v) { pack<N>(p) = v; }
+
+// f(x[i]...) for every i < n, by `threads` threads of which this is number `thread`: 16 bytes of each array at a time,
+// and the tail, or all of arrays that are not aligned, singly. f takes references; arrays that are not constant are
+// written.
+template <class F, class... T>
+__device__ inline void each_of(int thread, int threads, long long n, F f, T *...x) {
+  constexpr int N = 16 / sizeof(real);
+  const long long end = (... && aligned<N>(x)) ? n / N * N : 0;
+  for (long long i = (long long)N * thread; i < end; i += (long long)N * threads)
+    [&](auto... v) {
+#pragma unroll
+      for (int k = 0; k < N; k++) f(v.of[k]...);
+      (put(x + i, v), ...);
+    }(pack<N>(x + i)...);
+  for (long long i = end + thread; i < n; i += threads) f(x[i]...);
+}
+
+template <class F, class... T> __device__ inline void each(long long n, F f, T *...x) {
+  each_of(thread_of_grid(), threads_of_grid(), n, f, x...);
+}
+
+// Where the thread is in a matrix as the grid walks through it, each thread `width` elements at a time, without a division
+// at every move.
+struct Place {
+  int columns, row, column, down, across;
+  __device__ explicit Place(int columns, int width = 1)
+      : columns(columns),
+        row(width * thread_of_grid() / columns), column(width * thread_of_grid() % columns),
+        down(width * threads_of_grid() / columns), across(width * threads_of_grid() % columns) {}
+  __device__ void move() {
+    row += down;
+    column += across;
+    if (column >= columns) column -= columns, row++;
+  }
+};
+
+// The number of the batch's first sample, which those of the others follow.
+__device__ inline const long long *numbers(const Picks &rows) {
+  return rows.order + (rows.position ? *rows.position : 0);
+}
+
+// IEEE half precision: its bits.
+struct Half {
+  unsigned short bits;
+  __device__ operator real() const {
+    const long long exponent = bits >> 10 & 31, fraction = bits & 1023;
+    double size;
+    if (exponent == 31)  // infinity or NaN
+      size = __longlong_as_double(0x7ff0000000000000LL | fraction << 42);
+    else if (exponent)  // (1024 + fraction) 2^(exponent - 25); doubles have their exponent, plus 1023, from bit 52 on
+      size = double(1024 + fraction) * __longlong_as_double((exponent + 998) << 52);
+    else
+      size = double(fraction) * 0x1p-24;
+    return real(bits >> 15 ? -size : size);
+  }
+};
+
+struct Gather {
+  const void *x;
+  int kind;
+  Picks rows;
+  real *out;
+  int n, inputs;
+};
+
+template <class T> __device__ inline void gather_from(const T *x, const Gather &a) {
+  const long long *sample = numbers(a.rows);
+  const int width = a.inputs % 4 == 0 && aligned(x) && aligned(a.out) ? 4 : 1;
+  for (Place at(a.inputs / width); at.row < a.n; at.move()) {
+    const T *from = x + sample[at.row] * a.inputs + at.column * width;
+    real *to = a.out + (long long)at.row * a.inputs + at.column * width;
+    if (width == 4) {
+      const Pack<T> v = pack(from);
+      pack(to) = {real(v.of[0]), real(v.of[1]), real(v.of[2]), real(v.of[3])};
+    } else {
+      *to = real(*from);
+    }
+  }
+}
+
+// out (n, inputs) = x[rows], converted
+__device__ void run(const Gather &a, real *) {
+  switch (a.kind) {
+    case KIND_F4: return gather_from(static_cast<const float *>(a.x), a);
+    case KIND_F8: return gather_from(static_cast<const double *>(a.x), a);
+    case KIND_F2: return gather_from(static_cast<const Half *>(a.x), a);
+    case KIND_I1: return gather_from(static_cast<const signed char *>(a.x), a);
+    case KIND_B1:
+    case KIND_U1: return gather_from(static_cast<const unsigned char *>(a.x), a);
+    case KIND_I2: return gather_from(static_cast<const short *>(a.x), a);
+    case KIND_U2: return gather_from(static_cast<const unsigned short *>(a.x), a);
+    case KIND_I4: return gather_from(static_cast<const int *>(a.x), a);
+    case KIND_U4: return gather_from(static_cast<const unsigned *>(a.x), a);
+    case KIND_I8: return gather_from(static_cast<const long long *>(a.x), a);
+    case KIND_U8: return gather_from(static_cast<const unsigned long long *>(a.x), a);
+  }
+}
+OPERATION(gather, Gather)
+
+struct MeanScale {
+  const real *weights;
+  Picks rows;
+  int n;
+  Reduction sum;
+};
+
+// *out = 1 / Σ weights[rows], or 0 if the sum is not positive
+__device__ void run(const MeanScale &a, real *scratch) {
+  const long long *sample = numbers(a.rows);
+  double sum = 0;
+  for (int i = thread_of_grid(); i < a.n; i += threads_of_grid()) sum += a.weights[sample[i]];
+  if (over_grid<Sum>(sum, a.sum, scratch) && threadIdx.x == 0) *a.sum.out = *a.sum.out > 0 ? 1 / *a.sum.out : 0;
+}
+OPERATION(mean_scale, MeanScale)
+
+struct Copy {
+  const real *x;
+  real *out;
+  long long n;
+};
+
+__device__ void run(const Copy &a, real *) {
+  each(a.n, [](const real &x, real &out) { out = x; }, a.x, a.out);
+}
+OPERATION(copy, Copy)
+
+struct StoreScalar {
+  Scalar number;
+  real *to;
+};
+
+__device__ void run(const StoreScalar &a, real *) {
+  if (thread_of_grid() == 0) *a.to = real(value(a.number));
+}
+OPERATION(store_scalar, StoreScalar)
+
+struct Advance {
+  const Scalar *terms;
+  int n_terms;
+  const double *table;
+  double *rates, *loss, *step;
+  long long *done, *position;
+  long long batch;
+};
+
+// The end of a step: its loss, Σ terms, is added; the next batch, step number and rates become the present ones. The
+// table has a row of three for each step and one more, which is read at the end.
+__device__ void run(const Advance &a, real *) {
+  if (thread_of_grid() != 0) return;
+  double loss = *a.loss;
+  for (int i = 0; i < a.n_terms; i++) loss += value(a.terms[i]);
+  *a.loss = loss;
+  *a.position += a.batch;
+  ++*a.step;
+  const double *next = a.table + 3 * ++*a.done;
+  for (int i = 0; i < 3; i++) a.rates[i] = next[i];
+}
+OPERATION(advance, Advance)

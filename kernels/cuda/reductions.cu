@@ -1,0 +1,51 @@
+// Sums and maxima over a warp, a block, the grid. All are taken in a fixed order, so a result is the same every time.
+
+struct Sum {
+  template <class T> __device__ static T of(T a, T b) { return a + b; }
+  __device__ static double nothing() { return 0.0; }
+};
+
+struct Max {
+  // a NaN wins, and stays
+  template <class T> __device__ static T of(T a, T b) { return a > b || a != a ? a : b; }
+  __device__ static double nothing() { return -INFINITE; }
+};
+
+template <class Op, class T> __device__ inline T over_warp(T v) {
+#pragma unroll
+  for (int lanes = 16; lanes > 0; lanes >>= 1) v = Op::of(v, __shfl_xor_sync(0xffffffffu, v, lanes));
+  return v;
+}
+
+// The result on every thread of the block.
+template <class Op, class T> __device__ inline T over_block(T v, real *scratch) {
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+  T *of_warp = reinterpret_cast<T *>(scratch);
+  v = over_warp<Op>(v);
+  __syncthreads();  // scratch may still be read
+  if (lane == 0) of_warp[warp] = v;
+  __syncthreads();
+  return over_warp<Op>(lane < THREADS / 32 ? of_warp[lane] : T(Op::nothing()));
+}
+
+// *to.out = the result over all threads of the grid, each giving v. The last block to arrive takes the blocks' results
+// together, in their order; it alone returns true, on all its threads.
+template <class Op> __device__ inline bool over_grid(double v, const Reduction &to, real *scratch) {
+  v = over_block<Op>(v, scratch);
+  __syncthreads();
+  unsigned *arrived = reinterpret_cast<unsigned *>(scratch);
+  if (threadIdx.x == 0) {
+    to.partial[blockIdx.x] = v;
+    *arrived = atom_add_acq_rel(to.ticket, 1);
+  }
+  __syncthreads();
+  const bool last = *arrived == gridDim.x - 1;
+  if (last) {
+    if (threadIdx.x == 0) atom_add_acq_rel(to.ticket, -gridDim.x);
+    v = Op::nothing();
+    for (unsigned i = threadIdx.x; i < gridDim.x; i += THREADS) v = Op::of(v, __ldcg(to.partial + i));
+    v = over_block<Op>(v, scratch);
+    if (threadIdx.x == 0) *to.out = v;
+  }
+  return last;
+}

@@ -1,0 +1,160 @@
+"""Compiles CUDA kernels for the CPU: their source after `cuda_emulation.hpp`, by $CXX (g++), into a shared object.
+
+A shared object is made once per source, compiler and options, and kept in a folder of the user's among the temporary
+files.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import re
+import shlex
+import shutil
+import stat
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+__all__ = ["CompilationError", "CompilerMissingError", "Library", "kernel_names", "load", "under_sanitizer"]
+
+HEADER = Path(__file__).with_name("cuda_emulation.hpp")
+FLAGS = (
+    *("-std=c++17", "-O1", "-fPIC", "-shared", "-w"),
+    "-fvisibility=hidden",  # a kernel may be called as a function of the C library is
+    "-fno-strict-aliasing",  # a real4 may lie on reals
+    "-U_FORTIFY_SOURCE",  # or longjmp to another stack is taken for an attack
+)
+SANITIZERS = {
+    "thread": ("-fsanitize=thread", "-g1", "-DEMULATION_TSAN"),
+    "address": ("-fsanitize=address", "-g1", "-DEMULATION_ASAN"),
+}
+SANITIZER_OPTIONS = {
+    "thread": ("TSAN_OPTIONS", "report_signal_unsafe=0:exitcode=66"),
+    "address": ("ASAN_OPTIONS", "detect_leaks=0:exitcode=66"),
+}
+_TEXT = re.compile(r"//[^\n]*|/\*.*?\*/|^[ \t]*#(?:[^\n]*\\\n)*[^\n]*", re.DOTALL | re.MULTILINE)  # no kernels in there
+_KERNEL = re.compile(
+    r'\bOPERATION\(\s*(\w+)\s*,|extern\s+"C"\s+__global__\s+void\s+(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\s*\('
+)
+
+
+class CompilerMissingError(RuntimeError):
+    """There is no C++ compiler, or it lacks what was asked for."""
+
+
+class CompilationError(RuntimeError):
+    """The compiler refuses the kernels; the message is the compiler's."""
+
+
+def kernel_names(source: str) -> list[str]:
+    """Names in OPERATION(name, Struct) and of functions defined as ``extern "C" __global__ void name(``."""
+    return [either or other for either, other in _KERNEL.findall(_TEXT.sub("", source))]
+
+
+class Library:
+    """Compiled kernels. One runs at a time: their threads share one scheduler."""
+
+    def __init__(self, path: Path, names: list[str]) -> None:
+        # PyDLL keeps the interpreter's lock: another Python thread must not launch meanwhile
+        self._library = ctypes.PyDLL(str(path))
+        self._library.emulation_error.restype = ctypes.c_char_p
+        self.argument_sizes = {}
+        for name in names:
+            size_of = getattr(self._library, f"size_of_{name}")
+            size_of.restype = ctypes.c_size_t
+            self.argument_sizes[name] = size_of()
+
+    def run(self, name: str, blocks: int, arguments: bytes, cooperative: bool, order: int) -> str:
+        """Run a kernel to its end. Gives what went wrong, or an empty string."""
+        failed = getattr(self._library, f"launch_{name}")(arguments, blocks, int(cooperative), order)
+        return self._library.emulation_error().decode() if failed else ""
+
+
+@cache
+def load(source: str, real: str, sanitizer: str | None = None) -> Library:
+    """The kernels of a source with ``-DREAL=float`` or ``double``, under no sanitizer, "thread" or "address".
+
+    Raises CompilerMissingError and CompilationError.
+    """
+    names = kernel_names(source)
+    exports = "".join(f"EMULATED_KERNEL({name})\n" for name in names)
+    text = f'#include "{HEADER.name}"\n#line 1 "kernels.cu"\n{source}\n#line 1 "exports"\n{exports}'
+    flags = (*FLAGS, f"-DREAL={real}", f"-I{HEADER.parent}", *(SANITIZERS[sanitizer] if sanitizer else ()))
+    compiler = _compiler()
+    if sanitizer:
+        _check_that_sanitizer_is_loaded(sanitizer)
+    made_of = [*compiler, str(os.stat(compiler[0]).st_mtime_ns), *flags, HEADER.read_text(encoding="utf-8"), text]
+    path = _folder() / f"{hashlib.sha256(repr(made_of).encode()).hexdigest()[:32]}.so"
+    if not path.exists():
+        unfinished = path.with_suffix(f".{os.getpid()}")
+        command = [*compiler, *flags, "-x", "c++", "-", "-o", str(unfinished)]
+        made = subprocess.run(command, input=text, capture_output=True, text=True)
+        if made.returncode:
+            raise CompilationError(f"{shlex.join(command)} refuses the kernels:\n{made.stderr}")
+        unfinished.replace(path)
+    return Library(path, names)
+
+
+def under_sanitizer(sanitizer: str) -> tuple[list[str], dict[str, str]]:
+    """Words before a command, and variables of its environment, that make the sanitizer see a Python process.
+
+    Raises CompilerMissingError if that is not possible here.
+    """
+    libraries = [_runtime(f"lib{sanitizer[0]}san.so"), _runtime("libstdc++.so.6")]
+    name, options = SANITIZER_OPTIONS[sanitizer]
+    variables = {"LD_PRELOAD": " ".join(libraries), name: options}
+    # ThreadSanitizer wants addresses where it expects them, not at random
+    words = ["setarch", "-R"] if sanitizer == "thread" else []
+    command, environment = [*words, "true"], os.environ | variables
+    try:
+        tried = subprocess.run(command, env=environment, capture_output=True, text=True)
+    except FileNotFoundError as error:
+        raise CompilerMissingError(f"{words[0]} is missing: {error}") from None
+    if tried.returncode:
+        raise CompilerMissingError(f"{shlex.join(command)} fails with {variables}: {tried.stderr.strip()}")
+    return words, variables
+
+
+def _compiler() -> list[str]:
+    command = shlex.split(os.environ.get("CXX", "g++"))
+    path = shutil.which(command[0])
+    if path is None:
+        raise CompilerMissingError(
+            f"no C++ compiler {command[0]!r}: install g++, or name g++ or clang++ by the variable CXX"
+        )
+    return [path, *command[1:]]
+
+
+def _runtime(library: str) -> str:
+    """Path of a library that comes with the compiler."""
+    found = subprocess.run([*_compiler(), f"-print-file-name={library}"], capture_output=True, text=True).stdout.strip()
+    if not os.path.isabs(found):
+        raise CompilerMissingError(f"{_compiler()[0]} comes without {library}")
+    return found
+
+
+def _check_that_sanitizer_is_loaded(sanitizer: str) -> None:
+    # loaded later than at the start of the process it would end the process
+    if not hasattr(ctypes.CDLL(None), f"__{sanitizer[0]}san_init"):
+        raise CompilerMissingError(f"this process was not started with lib{sanitizer[0]}san: see `under_sanitizer`")
+
+
+@cache
+def _folder() -> Path:
+    """Where compiled kernels are kept: a folder that nobody else can write to."""
+    folder = Path(tempfile.gettempdir()) / f"fastmlp-emulation-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
+        return Path(tempfile.mkdtemp(prefix="fastmlp-emulation-"))
+    return folder
+
+
+def real_name(dtype: np.dtype | type) -> str:
+    """float32 or float64 as C++ has it."""
+    return {"float32": "float", "float64": "double"}[np.dtype(dtype).name]

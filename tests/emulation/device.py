@@ -1,0 +1,372 @@
+"""The CUDA device that the tests run on: kernels by the emulation, products by NumPy, and checks that no GPU makes.
+
+It fulfils the protocol of `fastmlp.backends.cuda.device`. All work is done when it is queued. What it reports:
+faults in a kernel (`KernelFault`), arguments that do not fit it (`LaunchError`: size of the struct, pointers that lead
+nowhere or are not aligned), graphs whose memory is gone (`GraphError`). New memory is filled with 0xFF, which is NaN
+or -1, and guarded on either side.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import weakref
+from bisect import bisect, insort
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from emulation.build import load, real_name
+from fastmlp.backends.cuda.device import Launch, Node
+from fastmlp.errors import OutOfDeviceMemoryError
+
+__all__ = ["DeviceArray", "EmulatedDevice", "GraphError", "KernelFault", "LaunchError"]
+
+ALIGNMENT = 256  # of new memory, in bytes
+GUARD = 256  # bytes before and after it
+POISON = 0xFF
+UNTOUCHED = bytes([POISON]) * GUARD
+THREADS_OF_MULTIPROCESSOR = 2048  # at once
+MAX_BLOCKS = 2**31 - 1
+
+Pointers = Mapping[str, tuple[tuple[int, int], ...]]
+"""Of each kernel the pointers in its arguments: their offsets, and the bytes of what they point to (0: anything)."""
+
+
+class KernelFault(AssertionError):
+    """A kernel did what no GPU promises to survive."""
+
+
+class LaunchError(AssertionError):
+    """A launch whose arguments do not fit its kernel."""
+
+
+class GraphError(AssertionError):
+    """A graph that cannot be launched any more."""
+
+
+@dataclass(eq=False)
+class Allocation:
+    """A piece of the device's memory."""
+
+    address: int
+    nbytes: int
+    room: weakref.ref[np.ndarray]  # the bytes and their guards, as long as an array needs them
+    start: int  # of the bytes within `room`
+
+    def check_alive(self) -> np.ndarray:
+        room = self.room()
+        if room is None:
+            raise GraphError(f"a graph uses memory that was freed after the capture: {self}")
+        return room
+
+    def check_guards(self, when: str) -> None:
+        room = self.check_alive()
+        end = self.start + self.nbytes
+        for what, margin in ("before", room[self.start - GUARD : self.start]), ("past", room[end : end + GUARD]):
+            if margin.tobytes() != UNTOUCHED:
+                raise KernelFault(f"{when}: something wrote {what} {self}")
+
+    def __str__(self) -> str:
+        return f"the {self.nbytes} bytes from {self.address:#x} on"
+
+
+class Span(NamedTuple):
+    """Where an array lies. Does not keep its memory, as an address in a graph does not."""
+
+    allocation: Allocation
+    offset: int
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    def memory(self) -> np.ndarray:
+        """A host array on the contents."""
+        room = self.allocation.check_alive()
+        return np.ndarray(self.shape, self.dtype, room, self.allocation.start + self.offset)
+
+
+class DeviceArray:
+    """An array in device memory: like CuPy's, it is no NumPy array and never becomes one by itself.
+
+    Not a subclass of ndarray, since np.asarray would take one without asking.
+    """
+
+    def __init__(self, span: Span, room: np.ndarray) -> None:
+        self.span, self._room = span, room
+        self.shape, self.dtype = span.shape, span.dtype
+
+    ndim = property(lambda self: len(self.shape))
+    size = property(lambda self: int(np.prod(self.shape, dtype=np.int64)))
+    nbytes = property(lambda self: self.size * self.dtype.itemsize)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> DeviceArray:
+        view = self.span.memory()[key]
+        if not isinstance(view, np.ndarray):
+            raise TypeError(f"element {key} of an array on the device is no number on the host: use Device.download")
+        return self._like(view)
+
+    def reshape(self, *shape: Any) -> DeviceArray:
+        return self._like(self.span.memory().reshape(*shape))
+
+    def _like(self, view: np.ndarray) -> DeviceArray:
+        if not view.flags.c_contiguous:
+            raise ValueError(f"arrays on the device are C-contiguous; this view has strides {view.strides}")
+        allocation = self.span.allocation
+        offset = view.__array_interface__["data"][0] - allocation.address
+        return DeviceArray(Span(allocation, offset, view.shape, view.dtype), self._room)
+
+    def _refuse(self, *_: Any, **__: Any) -> Any:
+        raise TypeError("an array on the device does not become one on the host by itself: use Device.download")
+
+    __array__ = __array_ufunc__ = __array_function__ = __iter__ = __float__ = __int__ = __index__ = _refuse
+    __bool__ = __setitem__ = __eq__ = __lt__ = __add__ = __sub__ = __mul__ = __truediv__ = __matmul__ = _refuse
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"DeviceArray(shape={self.shape}, dtype={self.dtype})"
+
+
+class EmulatedDevice:
+    """A CPU that acts as a GPU.
+
+    order: the schedule of the threads (0: warps in turn, 1: backward, 2 and more: threads at random).
+    sanitizer: "thread" or "address", for a process that `build.under_sanitizer` has prepared.
+    memory: bytes of memory, or None for no limit.
+    prefers_products: `seconds` pretends that work with products is faster than other work, or slower.
+    source, pointers: kernels other than fastmlp's, and the pointers that they take.
+    """
+
+    def __init__(
+        self,
+        order: int = 0,
+        sanitizer: str | None = None,
+        memory: int | None = None,
+        multiprocessors: int = 2,
+        prefers_products: bool = False,
+        source: str | None = None,
+        pointers: Pointers | None = None,
+    ) -> None:
+        if order < 0:
+            raise ValueError(f"order={order} is no schedule: choose 0 (forward), 1 (backward), 2, 3, ... (random)")
+        self.order, self.multiprocessors, self.prefers_products = order, multiprocessors, prefers_products
+        self._sanitizer, self._memory, self._source, self._pointers = sanitizer, memory, source, pointers
+        self._allocations: dict[int, Allocation] = {}
+        self._addresses: list[int] = []  # sorted, of the allocations
+        self._lock = threading.RLock()
+
+    def describe(self) -> str:
+        return f"CUDA emulated on the CPU, schedule {self.order}"
+
+    def lock(self) -> threading.RLock:
+        return self._lock
+
+    # Memory
+
+    def empty(self, n: int, dtype: np.dtype | type) -> DeviceArray:
+        return self._new((n,), np.dtype(dtype))
+
+    def _new(self, shape: tuple[int, ...], dtype: np.dtype) -> DeviceArray:
+        nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        if self._memory is not None and nbytes > (free := self._memory - self.used):
+            raise OutOfDeviceMemoryError(
+                f"{self.describe()} has no room for {nbytes} bytes: {free} of its {self._memory} are free"
+            )
+        room = np.full(ALIGNMENT + GUARD + nbytes + GUARD, POISON, np.uint8)
+        first = room.__array_interface__["data"][0]
+        address = -(-(first + GUARD) // ALIGNMENT) * ALIGNMENT
+        allocation = Allocation(address, nbytes, weakref.ref(room), address - first)
+        self._allocations[address] = allocation
+        insort(self._addresses, address)
+        weakref.finalize(room, self._free, allocation).atexit = False
+        self._guard(allocation, "poison")
+        return DeviceArray(Span(allocation, 0, shape, dtype), room)
+
+    def _free(self, allocation: Allocation) -> None:
+        self._guard(allocation, "unpoison")
+        del self._allocations[allocation.address]
+        self._addresses.remove(allocation.address)
+
+    def _guard(self, allocation: Allocation, how: str) -> None:
+        """Tell AddressSanitizer that the guards are nobody's memory, or are no guards any more."""
+        if self._sanitizer == "address":
+            mark = getattr(ctypes.CDLL(None), f"__asan_{how}_memory_region")
+            for address in allocation.address - GUARD, allocation.address + allocation.nbytes:
+                mark(ctypes.c_void_p(address), ctypes.c_size_t(GUARD))
+
+    @property
+    def used(self) -> int:
+        """Bytes of memory that arrays hold."""
+        return sum(allocation.nbytes for allocation in self._allocations.values())
+
+    def upload(self, host: np.ndarray) -> DeviceArray:
+        array = self._new(host.shape, host.dtype)
+        self.write(array, host)
+        return array
+
+    def write(self, array: DeviceArray, host: np.ndarray) -> None:
+        if (host.size, host.dtype) != (array.size, array.dtype):
+            raise ValueError(f"{array} is written with shape {host.shape}, dtype {host.dtype}: they must agree")
+        array.span.memory()[...] = host.reshape(array.shape)
+
+    def fill(self, array: DeviceArray, byte: int) -> None:
+        array.span.memory().reshape(-1).view(np.uint8)[...] = byte
+
+    def download(self, array: DeviceArray) -> np.ndarray:
+        self._check_guards(self._allocations.values(), "at a download")
+        return array.span.memory().copy()
+
+    def address(self, array: DeviceArray) -> int:
+        return array.span.allocation.address + array.span.offset if array.size else 0
+
+    def _check_guards(self, allocations: Any, when: str) -> None:
+        if self._sanitizer != "address":
+            for allocation in list(allocations):
+                allocation.check_guards(when)
+
+    # Work
+
+    def queue(self, nodes: list[Node], real: np.dtype) -> None:
+        for node in nodes:
+            self._ready(node, real)()
+
+    def prepare(self, nodes: list[Node], real: np.dtype) -> None:
+        self.capture(nodes, real)
+
+    def capture(self, nodes: list[Node], real: np.dtype) -> EmulatedGraph:
+        return EmulatedGraph([self._ready(node, real) for node in nodes])
+
+    def seconds(self, nodes: list[Node], real: np.dtype) -> float:
+        """No time was taken, but tests want the same choice every time."""
+        self.queue(nodes, real)
+        has_products = not all(isinstance(node, Launch) for node in nodes)
+        return len(nodes) + (0.0 if has_products == self.prefers_products else 1000.0)
+
+    def _ready(self, node: Node, real: np.dtype) -> Callable[[], None]:
+        """A function that does the work, with arguments as they are now."""
+        if isinstance(node, Launch):
+            return self._ready_launch(node, np.dtype(real))
+        spans = {key: v.span if isinstance(v, DeviceArray) else v for key, v in node._asdict().items()}
+        _check_product(**spans)
+        return partial(multiply, **spans)
+
+    def _ready_launch(self, node: Launch, real: np.dtype) -> Callable[[], None]:
+        name, blocks, arguments, cooperative = node
+        library = load(self._kernels(), real_name(real), self._sanitizer)
+        if name not in library.argument_sizes:
+            raise LaunchError(f"there is no kernel {name!r}, only {', '.join(library.argument_sizes)}")
+        if arguments.nbytes != library.argument_sizes[name]:
+            raise LaunchError(
+                f"{name} takes {library.argument_sizes[name]} bytes of arguments and was given {arguments.nbytes}:"
+                f" {arguments.dtype}"
+            )
+        most = self.multiprocessors * THREADS_OF_MULTIPROCESSOR // 256 if cooperative else MAX_BLOCKS
+        if not 1 <= blocks <= most:
+            raise LaunchError(f"{name} cannot run with {blocks} blocks: choose 1 to {most} of them")
+        frozen = arguments.tobytes()
+        reached = [self._reached(name, frozen, *pointer) for pointer in self._pointers_of(name, real)]
+        allocations = [allocation for allocation in reached if allocation is not None]
+
+        def launch() -> None:
+            for allocation in allocations:
+                allocation.check_alive()
+            fault = library.run(name, blocks, frozen, cooperative, self.order)
+            if fault:
+                raise KernelFault(f"{name}, schedule {self.order}: {fault}")
+            self._check_guards(allocations, f"after {name}")
+
+        return launch
+
+    def _kernels(self) -> str:
+        if self._source is not None:
+            return self._source
+        from fastmlp.kernels import cuda
+
+        return cuda.source()
+
+    def _pointers_of(self, name: str, real: np.dtype) -> tuple[tuple[int, int], ...]:
+        if self._source is not None:
+            return (self._pointers or {}).get(name, ())
+        from fastmlp.kernels import cuda
+
+        return cuda.operations(real)[name].pointers
+
+    def _reached(self, name: str, arguments: bytes, offset: int, size: int) -> Allocation | None:
+        """What the pointer at an offset of the arguments leads into; None for a null pointer."""
+        pointer = int.from_bytes(arguments[offset : offset + 8], "little")
+        if not pointer:
+            return None
+        what = f"the pointer {pointer:#x} at byte {offset} of the arguments of {name}"
+        if size and pointer % (unit := size & -size):
+            raise LaunchError(f"{what} is not aligned to the {unit} bytes that its elements want")
+        below = bisect(self._addresses, pointer)
+        if below:
+            allocation = self._allocations[self._addresses[below - 1]]
+            if pointer + size <= allocation.address + allocation.nbytes:
+                return allocation
+        raise LaunchError(f"{what} leads to no memory of the device: it has {self._layout()}")
+
+    def _layout(self) -> str:
+        return ", ".join(str(self._allocations[address]) for address in self._addresses) or "none"
+
+
+class EmulatedGraph:
+    """Work with the arguments that it had at the capture, on what the memory holds at the launch."""
+
+    def __init__(self, work: list[Callable[[], None]]) -> None:
+        self._work = work
+
+    def launch(self) -> None:
+        for step in self._work:
+            step()
+
+
+EPILOGUES = (None, "bias", "relu_bias")
+
+
+def _check_product(a, b, out, transpose_a, transpose_b, alpha, beta, epilogue, vector) -> None:
+    """Raise ValueError unless all of a `Matmul` fits together; arrays are spans."""
+    (m, k), (k_too, n) = a.shape[:: -1 if transpose_a else 1], b.shape[:: -1 if transpose_b else 1]
+    arrays = {"a": (a, a.shape), "b": (b, b.shape), "out": (out, (m, n))}
+    arrays |= {key: (v, (1,)) for key, v in (("alpha", alpha), ("beta", beta)) if isinstance(v, Span)}
+    if epilogue not in EPILOGUES or (vector is None) != (epilogue is None):
+        raise ValueError(
+            f"epilogue={epilogue!r} with vector={vector}: choose one of {EPILOGUES}; all but None take a vector"
+        )
+    if vector is not None:
+        arrays["vector"] = vector, (n,)
+    if k != k_too:
+        raise ValueError(f"op(a) {m, k} and op(b) {k_too, n} cannot be multiplied")
+    for key, (array, shape) in arrays.items():
+        if array.shape != shape or array.dtype != a.dtype:
+            raise ValueError(f"{key} is {array.shape} {array.dtype}; it must be {shape} {a.dtype}")
+    if a.dtype not in (np.float32, np.float64):
+        raise ValueError(f"products are of float32 or float64 numbers, not of {a.dtype}")
+    memory = out.memory()
+    for key, (array, _) in arrays.items():
+        if key != "out" and np.may_share_memory(memory, array.memory()):
+            raise ValueError(f"out overlaps {key}")
+
+
+def multiply(a, b, out, transpose_a, transpose_b, alpha, beta, epilogue, vector) -> None:
+    """`Matmul` by NumPy, in the arrays' own precision; arrays are spans.
+
+    As in cublasLt out is not read with beta = 0, and the positive part of NaN is 0.
+    """
+    alpha, beta = (x.memory()[0] if isinstance(x, Span) else x for x in (alpha, beta))
+    left, right, result = a.memory(), b.memory(), out.memory()
+    with np.errstate(all="ignore"):
+        product = (left.T if transpose_a else left) @ (right.T if transpose_b else right)
+        product *= product.dtype.type(alpha)
+        if beta != 0:
+            product += product.dtype.type(beta) * result
+        if vector is not None:
+            product += vector.memory()
+        if epilogue == "relu_bias":
+            np.fmax(product, 0, out=product)
+        result[...] = product

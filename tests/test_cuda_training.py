@@ -1,0 +1,189 @@
+"""Training by the CUDA backend on an emulated device: what NumPy does, for every rule, loss and regime."""
+
+import numpy as np
+import pytest
+from fastmlp.kernels.cuda import MAX_INSTRUCTIONS
+from scipy import sparse
+
+from fastmlp import MLP, SGD, Adam, AdamW, InputError, RMSprop
+from fastmlp.backends.cuda.ops import FEW
+from fastmlp.backends.cuda.runs import Run
+from fastmlp.losses import custom_loss
+
+RULES = {
+    "sgd": SGD(0.02),
+    "momentum": SGD(0.005, momentum=0.9),
+    "nesterov": SGD(0.005, momentum=0.9, nesterov=True),
+    "rmsprop": RMSprop(0.003),
+    "adam": Adam(0.005),
+    "adamw": AdamW(0.005, decay=0.1),
+}
+EXTRAS = {
+    "plain": ({}, {}),
+    "dropout": ({"dropout": [0.2, 0.4]}, {}),
+    "penalties": ({"l1": 1e-3, "l2": 1e-2}, {}),
+    "clipped": ({}, {"max_norm": 0.1}),
+    "weighted": ({"l2": 1e-2}, {"sample_weight": np.linspace(0, 2, 90)}),
+    "summed": ({"reduction": "sum"}, {"max_norm": 1.0}),
+}
+LOSSES = {
+    "softmax_cross_entropy": lambda y: y,
+    "binary_cross_entropy": lambda y: np.eye(3)[y],
+    "squared_error": lambda y: np.eye(3)[y],
+    "mean_squared_error": lambda y: np.eye(3)[y],
+    "half_squared_error": lambda y: np.eye(3)[y],
+    "absolute_error": lambda y: np.eye(3)[y] - 0.5,
+    "huber": lambda y: 3 * np.eye(3)[y],
+    "poisson": lambda y: 1.0 + np.eye(3)[y],
+    "quantile": lambda y: np.eye(3)[y] - 0.5,
+}
+ACTIVATIONS = ["identity", "relu", "leaky_relu", "elu", "sigmoid", "tanh", "softplus", "gelu", "gelu_tanh", "silu"]
+BATCHES = {"one": 1, "few": 16, "ragged few": 28, "many": FEW + 8, "full": "full"}
+DRIFT = {"float64": 1e-12, "float32": 5e-5}
+
+
+def samples(n=90):
+    random = np.random.RandomState(0)
+    x = random.standard_normal((n, 6))
+    return x, (x[:, 0] > 0).astype(int) + (x[:, 1] * x[:, 2] > 0)
+
+
+def train(backend, *, dtype="float64", activation="tanh", x=None, y=None, options=None, **fit):
+    x_drawn, labels = samples()
+    model = MLP([6, 9, 7, 3], activation, dtype=dtype, backend=backend, seed=3, **options or {})
+    history = model.fit(x_drawn if x is None else x, labels if y is None else y, **{"epochs": 3} | fit)
+    return np.concatenate([array.ravel() for array in (*model.weights, *model.biases)]), np.array(history["loss"])
+
+
+def assert_same(dtype="float64", **settings):
+    (one, first), (other, second) = (train(name, dtype=dtype, **settings) for name in ("numpy", "cuda"))
+    np.testing.assert_allclose(other, one, rtol=0, atol=DRIFT[dtype])
+    np.testing.assert_allclose(second, first, rtol=DRIFT[dtype])
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_and_regime(emulated, rule, batch, dtype):
+    assert_same(dtype, optimizer=RULES[rule], batch_size=BATCHES[batch])
+
+
+@pytest.mark.parametrize("batch", ["few", "many"])
+@pytest.mark.parametrize("extra", EXTRAS)
+@pytest.mark.parametrize("rule", ["sgd", "adam"])
+def test_every_extra(emulated, rule, extra, batch):
+    options, fit = EXTRAS[extra]
+    assert_same(optimizer=RULES[rule], batch_size=BATCHES[batch], options=options, **fit)
+
+
+@pytest.mark.parametrize("batch", ["few", "many"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss(emulated, loss, batch):
+    options = {"loss": loss}
+    assert_same(y=LOSSES[loss](samples()[1]), optimizer=SGD(0.01), batch_size=BATCHES[batch], options=options)
+
+
+@pytest.mark.parametrize("batch", ["few", "many"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_every_activation(emulated, activation, batch):
+    assert_same(activation=activation, optimizer=SGD(0.05), batch_size=BATCHES[batch])
+
+
+@pytest.mark.parametrize("batch", ["few", "many"])
+def test_layers_whose_activation_needs_whole_rows(emulated, batch):
+    y, options = np.eye(3)[samples()[1]], {"loss": "mean_squared_error"}
+    layers = ["tanh", "softmax", "softmax"]
+    assert_same(y=y, activation=layers, optimizer=SGD(0.05), batch_size=BATCHES[batch], options=options)
+
+
+def test_the_perceptron_rule(emulated):
+    x, y = samples()
+    weights = []
+    for backend in ("numpy", "cuda"):
+        model = MLP([6, 1], "threshold", dtype="float64", backend=backend, seed=3)
+        model.fit(x, np.sign(y)[:, None], optimizer=SGD(0.1), epochs=3, batch_size=1)
+        weights.append(model.weights[0])
+    np.testing.assert_allclose(weights[1], weights[0], rtol=0, atol=DRIFT["float64"])
+
+
+@pytest.mark.parametrize("kind", ["float32", "float16", "uint8", "int32", "bool"])
+def test_samples_of_other_dtypes(emulated, kind):
+    x = (np.abs(samples()[0]) * 3).astype(kind)
+    assert_same(x=x, optimizer=SGD(0.01), batch_size=16)
+
+
+def test_sparse_samples(emulated):
+    x = samples()[0]
+    x = sparse.csr_matrix(np.where(np.abs(x) < 0.5, 0, x))
+    for batch in ("few", "many"):
+        assert_same(x=x, optimizer=SGD(0.1), batch_size=BATCHES[batch], options={"l2": 0.01})
+
+
+def test_a_batch_of_several_chunks(emulated, monkeypatch):
+    monkeypatch.setattr(type(emulated), "chunk", 32)
+    for rule in ("sgd", "adam"):
+        assert_same(optimizer=RULES[rule], batch_size="full", options={"dropout": 0.3, "l1": 1e-3})
+
+
+def test_an_epoch_in_several_calls_is_the_epoch_in_one(emulated, monkeypatch):
+    whole, first = train("cuda", optimizer=RULES["adam"], batch_size=16, options={"dropout": 0.3})
+    monkeypatch.setattr(type(emulated), "span_work", 1.0)
+    cut, second = train("cuda", optimizer=RULES["adam"], batch_size=16, options={"dropout": 0.3})
+    np.testing.assert_array_equal(cut, whole)
+    np.testing.assert_allclose(second, first, rtol=1e-12)
+
+
+def test_a_repeated_run_is_the_same_to_the_last_bit(emulated):
+    runs = [train("cuda", dtype="float32", optimizer=RULES["adam"], batch_size=bs) for bs in (16, 40) for _ in range(2)]
+    for once, again in (runs[:2], runs[2:]):
+        np.testing.assert_array_equal(once[0], again[0])
+        np.testing.assert_array_equal(once[1], again[1])
+
+
+def test_a_deep_network_is_no_program(emulated):
+    """A tape that is too long for the persistent kernel becomes a graph."""
+    x, y = samples()
+    weights = []
+    for backend in ("numpy", "cuda"):
+        model = MLP([6, *[4] * MAX_INSTRUCTIONS, 3], "tanh", dtype="float64", backend=backend, seed=3)
+        model.fit(x, y, optimizer=SGD(0.01), epochs=1, batch_size=16)
+        weights.append(model.weights[0])
+    np.testing.assert_allclose(weights[1], weights[0], rtol=0, atol=DRIFT["float64"])
+
+
+def test_predictions_gradients_and_later_fits(emulated):
+    x, y = samples()
+    models = [MLP([6, 9, 3], "tanh", dtype="float64", backend=name, seed=3) for name in ("numpy", "cuda")]
+    for _ in range(2):
+        for model in models:
+            model.fit(x, y, epochs=2, optimizer="adam", batch_size=16, validation_data=(x[:20], y[:20]))
+        one, other = models
+        np.testing.assert_allclose(other.predict_proba(x), one.predict_proba(x), rtol=1e-10)
+        gradients = [model.gradients(x, y) for model in models]
+        np.testing.assert_allclose(gradients[1].loss, gradients[0].loss, rtol=1e-12)
+        for a, b in zip(gradients[1].weights, gradients[0].weights, strict=True):
+            np.testing.assert_allclose(a, b, rtol=0, atol=1e-13)
+
+
+def test_nothing_is_recorded_twice(emulated, monkeypatch):
+    """An epoch is the replay of one step: only the first of them reads the step's text."""
+    recorded = []
+    record = Run._record
+    monkeypatch.setattr(Run, "_record", lambda self, *given: recorded.append(given[1]) or record(self, *given))
+    train("cuda", optimizer=SGD(0.1), batch_size=16, epochs=5)
+    assert sorted(recorded) == [90 % 16, 16]
+
+
+def test_a_custom_loss_is_refused_before_any_work(emulated):
+    loss = custom_loss(lambda z, y: (z - y) ** 2, lambda z, y: 2 * (z - y), name="mine")
+    with pytest.raises(InputError, match=r"loss='mine' .* no CUDA kernel\. Train with backend='numba'"):
+        MLP([6, 9, 3], loss=loss, backend="cuda").fit(samples()[0], np.zeros((90, 3)))
+
+
+def test_a_diverging_run_is_reported_and_keeps_finite_weights(emulated):
+    from fastmlp import DivergenceError
+
+    x, y = samples()
+    model = MLP([6, 9, 1], "relu", backend="cuda", seed=3)
+    with pytest.raises(DivergenceError):
+        model.fit(x, 1.0 * y, optimizer=SGD(1e6), epochs=20, batch_size=16)
+    assert all(np.isfinite(w).all() for w in model.weights)
