@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from fastmlp.backends import available_backends, get_backend
 from fastmlp.engine import Gradients
-from fastmlp.errors import BackendUnavailableError, DivergenceError, FastmlpError, InputError, ModelFileError
+from fastmlp.errors import (
+    BackendUnavailableError,
+    DivergenceError,
+    FastmlpError,
+    InputError,
+    ModelFileError,
+    OutOfDeviceMemoryError,
+)
 from fastmlp.gradient_check import numerical_gradient
 from fastmlp.history import History
 from fastmlp.mlp import MLP
@@ -32,6 +39,7 @@ __all__ = [
     "MLPClassifier",
     "MLPRegressor",
     "ModelFileError",
+    "OutOfDeviceMemoryError",
     "RMSprop",
     "available_backends",
     "get_backend",

@@ -160,7 +160,7 @@ class Engine:
             self.loss.code if self.loss else codes.MEAN_SQUARED_ERROR,
             self.loss.parameter if self.loss else (),
             params,
-            min(rows, self.backend.chunk),
+            min(rows, self.backend.chunk_of(4 * sum(self.layout.sizes) * params.dtype.itemsize)),
             self.backend.zeros,
         )
 

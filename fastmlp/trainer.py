@@ -113,6 +113,8 @@ class Training:
                 told = Epoch(epoch + 1, self.model, self.history)
                 if tell(self.callbacks, told):
                     self.history.stopped = reason = "callback"
+                if self.callbacks:  # which may have changed the weights
+                    self.engine.backend.write(self.session.net.params, self.engine.params)
                 if reason is not None:
                     break
         except KeyboardInterrupt:

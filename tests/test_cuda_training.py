@@ -2,12 +2,15 @@
 
 import numpy as np
 import pytest
+from conftest import emulate_gpu
+from emulation.device import EmulatedDevice
 from fastmlp.kernels.cuda import MAX_INSTRUCTIONS
 from scipy import sparse
 
 from fastmlp import MLP, SGD, Adam, AdamW, InputError, RMSprop
 from fastmlp.backends.cuda.ops import FEW
 from fastmlp.backends.cuda.runs import Run
+from fastmlp.errors import OutOfDeviceMemoryError
 from fastmlp.losses import custom_loss
 
 RULES = {
@@ -64,7 +67,7 @@ def assert_same(dtype="float64", **settings):
 @pytest.mark.parametrize("batch", BATCHES)
 @pytest.mark.parametrize("rule", RULES)
 def test_every_rule_and_regime(emulated, rule, batch, dtype):
-    assert_same(dtype, optimizer=RULES[rule], batch_size=BATCHES[batch])
+    assert_same(dtype, optimizer=RULES[rule], batch_size=BATCHES[batch], epochs=1 if batch == "one" else 3)
 
 
 @pytest.mark.parametrize("batch", ["few", "many"])
@@ -168,7 +171,7 @@ def test_nothing_is_recorded_twice(emulated, monkeypatch):
     """An epoch is the replay of one step: only the first of them reads the step's text."""
     recorded = []
     record = Run._record
-    monkeypatch.setattr(Run, "_record", lambda self, *given: recorded.append(given[1]) or record(self, *given))
+    monkeypatch.setattr(Run, "_record", lambda self, *given: recorded.append(given[2]) or record(self, *given))
     train("cuda", optimizer=SGD(0.1), batch_size=16, epochs=5)
     assert sorted(recorded) == [90 % 16, 16]
 
@@ -187,3 +190,46 @@ def test_a_diverging_run_is_reported_and_keeps_finite_weights(emulated):
     with pytest.raises(DivergenceError):
         model.fit(x, 1.0 * y, optimizer=SGD(1e6), epochs=20, batch_size=16)
     assert all(np.isfinite(w).all() for w in model.weights)
+
+
+@pytest.mark.parametrize("kind", ["float64", "uint8"])
+@pytest.mark.parametrize("batch", BATCHES)
+def test_samples_that_do_not_fit_stream(emulated, monkeypatch, batch, kind):
+    """They stay on the host, and come batch by batch or chunk by chunk."""
+    monkeypatch.setattr(type(emulated), "chunk", 32)
+    monkeypatch.setattr(EmulatedDevice, "free_memory", lambda self: 0)
+    x = (np.abs(samples()[0]) * 3).astype(kind)
+    assert_same(x=x, optimizer=SGD(0.001), batch_size=BATCHES[batch], options={"l2": 0.1})
+
+
+def test_a_file_larger_than_the_device_memory(monkeypatch):
+    emulate_gpu(monkeypatch, EmulatedDevice(memory=1 << 19))
+    random = np.random.RandomState(0)
+    x, y = random.standard_normal((5000, 6)), random.randint(0, 3, 5000)
+    assert_same(x=x, y=y, optimizer=SGD(0.01), batch_size=500, epochs=2)
+
+
+def test_predictions_of_samples_that_do_not_fit(emulated, monkeypatch):
+    x = samples(300)[0]
+    one, other = (MLP([6, 9, 3], "tanh", dtype="float64", backend=name, seed=3) for name in ("numpy", "cuda"))
+    monkeypatch.setattr(type(emulated), "chunk", 64)
+    monkeypatch.setattr(EmulatedDevice, "free_memory", lambda self: 0)
+    np.testing.assert_allclose(other.predict_raw(x), one.predict_raw(x), rtol=0, atol=1e-13)
+
+
+def test_a_batch_too_large_for_the_memory_goes_in_smaller_chunks(monkeypatch):
+    emulate_gpu(monkeypatch, EmulatedDevice(memory=1 << 19))
+    assert_same(optimizer=SGD(0.05), batch_size="full", epochs=2)
+    random = np.random.RandomState(0)
+    x, y = random.standard_normal((4000, 6)), random.randint(0, 3, 4000)
+    assert_same(x=x, y=y, optimizer=SGD(0.05), batch_size="full", epochs=2)
+
+
+def test_a_network_too_large_for_the_memory_is_refused_and_keeps_its_weights(monkeypatch):
+    emulate_gpu(monkeypatch, EmulatedDevice(memory=1 << 16))
+    model = MLP([6, 100, 100, 3], backend="cuda", seed=3)
+    before = [w.copy() for w in model.weights]
+    with pytest.raises(OutOfDeviceMemoryError, match=r"no room for \d+ bytes: \d+ of its 65536 are free"):
+        model.fit(*samples(), optimizer="adam")
+    for w, old in zip(model.weights, before, strict=True):
+        np.testing.assert_array_equal(w, old)

@@ -26,6 +26,10 @@ class Backend(ABC):
     # spans of about this much (on a CPU 0.1 s or so); between spans a Ctrl-C is seen.
     span_work: float = 2e9
 
+    def chunk_of(self, row_bytes: int) -> int:
+        """Rows that go through the network at once where each takes so many bytes of workspace."""
+        return self.chunk
+
     def __reduce__(self) -> tuple:
         from fastmlp.backends import revived_backend
 

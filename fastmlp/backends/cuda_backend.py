@@ -13,6 +13,7 @@ from fastmlp.backends.base import Backend
 from fastmlp.backends.cuda.choice import Choice
 from fastmlp.backends.cuda.device import Device
 from fastmlp.backends.cuda.runs import Run
+from fastmlp.backends.cuda.streaming import HostSamples
 from fastmlp.errors import InputError
 from fastmlp.kernels import codes
 from fastmlp.losses import Loss
@@ -38,11 +39,9 @@ class CudaBackend(Backend):
 
     def __init__(self, device: Device | None = None, choices: Path | None = None) -> None:
         if device is None:
-            from fastmlp.backends.cuda.nvidia import NvidiaDevice
-
-            device, choices = NvidiaDevice(), choices or _cache_folder()
-        self._device, self._folder = device, choices
-        self._choice = cache(lambda real: Choice(device, real, choices))
+            device, choices = _gpu(), choices or _cache_folder()
+        gpu = self._device = device
+        self._choice = cache(lambda real: Choice(gpu, real, choices))
 
     @classmethod
     def problem(cls) -> str | None:
@@ -53,12 +52,18 @@ class CudaBackend(Backend):
     def describe(self) -> str:
         return self._device.describe()
 
+    def chunk_of(self, row_bytes: int) -> int:
+        rows = self._device.free_memory() // 4 // row_bytes
+        return min(self.chunk, 1 << max(rows.bit_length() - 1, 0))
+
     def zeros(self, n: int, dtype: np.dtype | type) -> Any:
         array = self._device.empty(n, dtype)
         self._device.fill(array, 0)
         return array
 
     def asarray(self, host: np.ndarray) -> Any:
+        if host.ndim == 2 and host.nbytes > self._device.free_memory() // 2:
+            return HostSamples(host)
         return self._device.upload(np.ascontiguousarray(host))
 
     def to_host(self, array: Any) -> np.ndarray:
@@ -84,6 +89,12 @@ class CudaBackend(Backend):
     def run(self, entry, operations, *arguments):
         with self._device.lock():
             return getattr(operations, entry)(*arguments)
+
+
+def _gpu() -> Device:
+    from fastmlp.backends.cuda.nvidia import NvidiaDevice
+
+    return NvidiaDevice()
 
 
 def _cache_folder() -> Path:

@@ -17,9 +17,21 @@ template <int N = 4, class T> __device__ inline const Pack<T, N> &pack(const T *
 }
 template <int N = 4, class T> __device__ inline Pack<T, N> &pack(T *p) { return *reinterpret_cast<Pack<T, N> *>(p); }
 
-// What was read from constant arrays is not written back.
-template <int N> __device__ inline void put(const real *, const Pack<real, N> &) {}
-template <int N> __device__ inline void put(real *p, const Pack<real, N> &v) { pack<N>(p) = v; }
+// 16 bytes of an array: read when it is made, and written when it goes unless the array is constant.
+template <class T> struct Window {
+  static constexpr int N = 16 / sizeof(real);
+  T *at;
+  Pack<real, N> v;
+  __device__ explicit Window(T *at) : at(at), v(pack<N>(at)) {}
+  __device__ ~Window() { put(at, v); }
+  __device__ static void put(const real *, const Pack<real, N> &) {}
+  __device__ static void put(real *at, const Pack<real, N> &v) { pack<N>(at) = v; }
+};
+
+template <class F, class... W> __device__ inline void each_within(F &f, W &&...window) {
+#pragma unroll
+  for (int k = 0; k < int(16 / sizeof(real)); k++) f(window.v.of[k]...);
+}
 
 // f(x[i]...) for every i < n, by `threads` threads of which this is number `thread`: 16 bytes of each array at a time,
 // and the tail, or all of arrays that are not aligned, singly. f takes references; arrays that are not constant are
@@ -28,12 +40,9 @@ template <class F, class... T>
 __device__ inline void each_of(int thread, int threads, long long n, F f, T *...x) {
   constexpr int N = 16 / sizeof(real);
   const long long end = (... && aligned<N>(x)) ? n / N * N : 0;
-  for (long long i = (long long)N * thread; i < end; i += (long long)N * threads)
-    [&](auto... v) {
-#pragma unroll
-      for (int k = 0; k < N; k++) f(v.of[k]...);
-      (put(x + i, v), ...);
-    }(pack<N>(x + i)...);
+#pragma unroll 1
+  for (long long i = (long long)N * thread; i < end; i += (long long)N * threads) each_within(f, Window<T>(x + i)...);
+#pragma unroll 1
   for (long long i = end + thread; i < n; i += threads) f(x[i]...);
 }
 
@@ -41,8 +50,8 @@ template <class F, class... T> __device__ inline void each(long long n, F f, T *
   each_of(thread_of_grid(), threads_of_grid(), n, f, x...);
 }
 
-// Where the thread is in a matrix as the grid walks through it, each thread `width` elements at a time, without a division
-// at every move.
+// Where the thread is in a matrix as the grid walks through it, each thread `width` elements at a time, without a
+// division at every move.
 struct Place {
   int columns, row, column, down, across;
   __device__ explicit Place(int columns, int width = 1)
@@ -170,6 +179,7 @@ struct Advance {
 __device__ void run(const Advance &a, real *) {
   if (thread_of_grid() != 0) return;
   double loss = *a.loss;
+#pragma unroll 1
   for (int i = 0; i < a.n_terms; i++) loss += value(a.terms[i]);
   *a.loss = loss;
   *a.position += a.batch;

@@ -144,11 +144,11 @@ __device__ void run(const BiasGradient &a, real *scratch) {
     const int j = first + column;
     real sum = 0;
     if (j < a.columns)
-#pragma unroll 8
+#pragma unroll 4
       for (int i = part; i < a.rows; i += PARTS) sum += a.delta[(long long)i * a.columns + j];
     for (int lanes = 16; lanes >= COLUMNS; lanes /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, lanes);
     __syncthreads();
-    scratch[warp * COLUMNS + column] = sum;  // the same from four lanes
+    if (threadIdx.x % 32 < COLUMNS) scratch[warp * COLUMNS + column] = sum;
     __syncthreads();
     if (threadIdx.x < COLUMNS && j < a.columns) {
       sum = scratch[column];

@@ -23,10 +23,10 @@ __device__ inline real clipped_log(real p) {
 // What is known of a sample: its class, or a target for each output; its weight.
 struct Truth {
   const real *target;
-  long long label;
+  int label;
   real weight;
   __device__ Truth(const LossGradient &a, long long sample)
-      : target(a.labels ? nullptr : a.targets + sample * a.outputs), label(a.labels ? a.labels[sample] : 0),
+      : target(a.labels ? nullptr : a.targets + sample * a.outputs), label(a.labels ? int(a.labels[sample]) : 0),
         weight(a.weights ? a.weights[sample] : real(1)) {}
   __device__ real operator()(int j) const { return target ? target[j] : real(j == label); }
 };
@@ -54,7 +54,7 @@ __device__ inline double of_softmax(const LossGradient &a, real *scratch) {
       if (target != 0) loss += target * (clipped ? double(-clipped_log(p)) : log_total - z[j]);
       out[j] = y.weight * (mass * p - target);
     }
-    sum += y.weight * loss;
+    if (columns) sum += y.weight * loss;
   });
   return sum;
 }
@@ -118,7 +118,7 @@ __device__ inline double of_outputs(const LossGradient &a) {
       of_row += of_output(loss, a.parameter + (several ? j : 0), z[j], y(j), gradient);
       out[j] = y.weight * (factor * gradient);
     }
-    sum += y.weight * (loss_factor * of_row);
+    if (columns) sum += y.weight * (loss_factor * of_row);
   });
   return sum;
 }

@@ -53,7 +53,7 @@ struct GradientNorm {
   Reduction norm;
 };
 
-// *norm.out = the Euclidean norm; the peak itself if it is infinity or NaN. (`norm` is a function of CUDA's.)
+// *norm.out = the Euclidean norm; the peak itself if that is infinity or NaN. (`norm` is a function of CUDA.)
 __device__ void run(const GradientNorm &a, real *scratch) {
   const double peak = *a.peak, unit = peak < 0x1p-1000 ? 0x1p-1000 : peak, inverse = 1 / unit;
   double sum = 0;

@@ -15,12 +15,17 @@ import shutil
 import stat
 import subprocess
 import tempfile
+import threading
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["CompilationError", "CompilerMissingError", "Library", "kernel_names", "load", "under_sanitizer"]
+__all__ = [
+    *("CompilationError", "CompilerMissingError", "Library"),
+    *("kernel_names", "load", "real_name", "under_sanitizer"),
+]
 
 HEADER = Path(__file__).with_name("cuda_emulation.hpp")
 FLAGS = (
@@ -29,13 +34,33 @@ FLAGS = (
     "-fno-strict-aliasing",  # a real4 may lie on reals
     "-U_FORTIFY_SOURCE",  # or longjmp to another stack is taken for an attack
 )
+
+
+class Sanitizer(NamedTuple):
+    """One of the compiler's, and what a process needs that loads code made for it."""
+
+    flags: tuple[str, ...]
+    runtime: str
+    symbol: str  # that the runtime defines
+    variable: str
+    options: str
+    words: tuple[str, ...] = ()  # before the command
+
+
 SANITIZERS = {
-    "thread": ("-fsanitize=thread", "-g1", "-DEMULATION_TSAN"),
-    "address": ("-fsanitize=address", "-g1", "-DEMULATION_ASAN"),
-}
-SANITIZER_OPTIONS = {
-    "thread": ("TSAN_OPTIONS", "report_signal_unsafe=0:exitcode=66"),
-    "address": ("ASAN_OPTIONS", "detect_leaks=0:exitcode=66"),
+    "thread": Sanitizer(
+        ("-fsanitize=thread", "-DEMULATION_TSAN"),
+        *("libtsan.so", "__tsan_init", "TSAN_OPTIONS", "report_signal_unsafe=0:exitcode=66"),
+        words=("setarch", "-R"),  # it wants addresses where it expects them, not at random
+    ),
+    "address": Sanitizer(
+        ("-fsanitize=address", "-DEMULATION_ASAN"),
+        *("libasan.so", "__asan_init", "ASAN_OPTIONS", "detect_leaks=0:exitcode=66"),
+    ),
+    "undefined": Sanitizer(
+        ("-fsanitize=undefined",),
+        *("libubsan.so", "__ubsan_handle_type_mismatch_v1", "UBSAN_OPTIONS", "halt_on_error=1:exitcode=66"),
+    ),
 }
 _TEXT = re.compile(r"//[^\n]*|/\*.*?\*/|^[ \t]*#(?:[^\n]*\\\n)*[^\n]*", re.DOTALL | re.MULTILINE)  # no kernels in there
 _KERNEL = re.compile(
@@ -77,21 +102,26 @@ class Library:
 
 @cache
 def load(source: str, real: str, sanitizer: str | None = None) -> Library:
-    """The kernels of a source with ``-DREAL=float`` or ``double``, under no sanitizer, "thread" or "address".
+    """The kernels of a source with ``-DREAL=float`` or ``double``, under no sanitizer or one of `SANITIZERS`.
 
     Raises CompilerMissingError and CompilationError.
     """
     names = kernel_names(source)
     exports = "".join(f"EMULATED_KERNEL({name})\n" for name in names)
     text = f'#include "{HEADER.name}"\n#line 1 "kernels.cu"\n{source}\n#line 1 "exports"\n{exports}'
-    flags = (*FLAGS, f"-DREAL={real}", f"-I{HEADER.parent}", *(SANITIZERS[sanitizer] if sanitizer else ()))
+    flags = (
+        *FLAGS,
+        f"-DREAL={real}",
+        f"-I{HEADER.parent}",
+        *(("-g1", *SANITIZERS[sanitizer].flags) if sanitizer else ()),
+    )
     compiler = _compiler()
     if sanitizer:
         _check_that_sanitizer_is_loaded(sanitizer)
     made_of = [*compiler, str(os.stat(compiler[0]).st_mtime_ns), *flags, HEADER.read_text(encoding="utf-8"), text]
     path = _folder() / f"{hashlib.sha256(repr(made_of).encode()).hexdigest()[:32]}.so"
     if not path.exists():
-        unfinished = path.with_suffix(f".{os.getpid()}")
+        unfinished = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
         command = [*compiler, *flags, "-x", "c++", "-", "-o", str(unfinished)]
         made = subprocess.run(command, input=text, capture_output=True, text=True)
         if made.returncode:
@@ -105,11 +135,10 @@ def under_sanitizer(sanitizer: str) -> tuple[list[str], dict[str, str]]:
 
     Raises CompilerMissingError if that is not possible here.
     """
-    libraries = [_runtime(f"lib{sanitizer[0]}san.so"), _runtime("libstdc++.so.6")]
-    name, options = SANITIZER_OPTIONS[sanitizer]
-    variables = {"LD_PRELOAD": " ".join(libraries), name: options}
-    # ThreadSanitizer wants addresses where it expects them, not at random
-    words = ["setarch", "-R"] if sanitizer == "thread" else []
+    needs = SANITIZERS[sanitizer]
+    libraries = [_runtime(needs.runtime), _runtime("libstdc++.so.6")]
+    variables = {"LD_PRELOAD": " ".join(libraries), needs.variable: needs.options}
+    words = list(needs.words)
     command, environment = [*words, "true"], os.environ | variables
     try:
         tried = subprocess.run(command, env=environment, capture_output=True, text=True)
@@ -140,8 +169,9 @@ def _runtime(library: str) -> str:
 
 def _check_that_sanitizer_is_loaded(sanitizer: str) -> None:
     # loaded later than at the start of the process it would end the process
-    if not hasattr(ctypes.CDLL(None), f"__{sanitizer[0]}san_init"):
-        raise CompilerMissingError(f"this process was not started with lib{sanitizer[0]}san: see `under_sanitizer`")
+    needs = SANITIZERS[sanitizer]
+    if not hasattr(ctypes.CDLL(None), needs.symbol):
+        raise CompilerMissingError(f"this process was started without {needs.runtime}: see `under_sanitizer`")
 
 
 @cache

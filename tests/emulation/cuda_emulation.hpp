@@ -79,7 +79,9 @@ struct Index {
 struct Place {  // in the source of the kernel
   const char *file = "the start";
   int line = 0;
-  bool operator!=(const Place &other) const { return line != other.line || strcmp(file, other.file) != 0; }
+  bool operator!=(const Place &other) const {
+    return line != other.line || (file != other.file && strcmp(file, other.file) != 0);
+  }
   operator std::string() const { return std::string(file) + ":" + std::to_string(line); }
 };
 
@@ -103,9 +105,9 @@ struct Thread {
   Place place;            // where it waits
   unsigned mask, source;  // of an exchange within its warp: who takes part, and whose value it wants
   uint64_t given, received;
-  unsigned ballot;                        // which lanes of the mask gave something else than 0
+  unsigned ballot;                           // which lanes of the mask gave something else than 0
   unsigned barriers = 0, warp_barriers = 0;  // met so far
-  bool started = false;                   // its stack is in use, `resume` says where
+  bool started = false;                      // its stack is in use, `resume` says where
   jmp_buf resume;
   char *stack;
   void *tsan_fiber = nullptr, *asan_stack = nullptr;
@@ -153,15 +155,17 @@ char launched, ended;  // tokens for ThreadSanitizer
 const void *scheduler_stack;
 size_t scheduler_stack_size;
 
-// Switching of stacks
+// Switching of stacks. ThreadSanitizer counts entries and exits of functions, which do not balance in these two: its
+// idea of the stack would grow with each switch.
+#define OUTSIDE_TSAN __attribute__((no_sanitize("thread"), noinline))
 
-void to_scheduler() {
+OUTSIDE_TSAN void to_scheduler() {
   IF_ASAN(__sanitizer_start_switch_fiber(&current->asan_stack, scheduler_stack, scheduler_stack_size);)
   IF_TSAN(__tsan_switch_to_fiber(tsan_scheduler, 1);)
   _longjmp(scheduler, 1);
 }
 
-void pause() {
+OUTSIDE_TSAN void pause() {
   if (!_setjmp(current->resume)) to_scheduler();
   IF_ASAN(__sanitizer_finish_switch_fiber(current->asan_stack, nullptr, nullptr);)
 }

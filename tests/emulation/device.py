@@ -136,7 +136,7 @@ class EmulatedDevice:
     """A CPU that acts as a GPU.
 
     order: the schedule of the threads (0: warps in turn, 1: backward, 2 and more: threads at random).
-    sanitizer: "thread" or "address", for a process that `build.under_sanitizer` has prepared.
+    sanitizer: "thread", "address" or "undefined", for a process that `build.under_sanitizer` has prepared.
     memory: bytes of memory, or None for no limit.
     prefers_products: `seconds` pretends that work with products is faster than other work, or slower.
     source, pointers: kernels other than fastmlp's, and the pointers that they take.
@@ -203,6 +203,12 @@ class EmulatedDevice:
     def used(self) -> int:
         """Bytes of memory that arrays hold."""
         return sum(allocation.nbytes for allocation in self._allocations.values())
+
+    def free_memory(self) -> int:
+        return 1 << 40 if self._memory is None else self._memory - self.used
+
+    def staging(self, n: int, dtype: np.dtype | type) -> EmulatedStaging:
+        return EmulatedStaging(self, n, np.dtype(dtype))
 
     def upload(self, host: np.ndarray) -> DeviceArray:
         array = self._new(host.shape, host.dtype)
@@ -313,6 +319,26 @@ class EmulatedDevice:
 
     def _layout(self) -> str:
         return ", ".join(str(self._allocations[address]) for address in self._addresses) or "none"
+
+
+class EmulatedStaging:
+    """What has been released is poisoned: work that was queued too late computes with NaN."""
+
+    def __init__(self, device: EmulatedDevice, n: int, dtype: np.dtype) -> None:
+        self._device, self.array = device, device.empty(n, dtype)
+        self._loaded = False
+
+    def load(self, fill: Callable[[np.ndarray], None]) -> None:
+        if self._loaded:
+            raise GraphError("a staging buffer is loaded anew before it was released")
+        host = np.full(self.array.nbytes, POISON, np.uint8).view(self.array.dtype)
+        fill(host)
+        self._device.write(self.array, host)
+        self._loaded = True
+
+    def release(self) -> None:
+        self._device.fill(self.array, POISON)
+        self._loaded = False
 
 
 class EmulatedGraph:

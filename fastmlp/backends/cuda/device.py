@@ -9,12 +9,13 @@ as NumPy's, all C-ordered; their contents are reached by `download` alone.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-__all__ = ["Device", "Graph", "Launch", "Matmul", "Node"]
+__all__ = ["Device", "Graph", "Launch", "Matmul", "Node", "Staging"]
 
 
 class Launch(NamedTuple):
@@ -53,8 +54,30 @@ class Graph(Protocol):
     def launch(self) -> None: ...
 
 
+class Staging(Protocol):
+    """An array on the device and memory of the host from which it is filled while the device computes."""
+
+    array: Any
+
+    def load(self, fill: Callable[[np.ndarray], None]) -> None:
+        """`fill` a host array of the same shape; its contents are in `array` for all that is queued from now on."""
+        ...
+
+    def release(self) -> None:
+        """All that uses the contents has been queued."""
+        ...
+
+
 class Device(Protocol):
     multiprocessors: int
+
+    def free_memory(self) -> int:
+        """Bytes that could still be had."""
+        ...
+
+    def staging(self, n: int, dtype: np.dtype | type) -> Staging:
+        """A staging buffer of n elements."""
+        ...
 
     def describe(self) -> str:
         """For ``fastmlp info``: the device, its driver and libraries."""

@@ -16,6 +16,7 @@ import numpy as np
 from fastmlp.backends.cuda.choice import Choice, OwnKernels
 from fastmlp.backends.cuda.device import Device, Launch, Matmul, Node
 from fastmlp.backends.cuda.numbers import Number, Scalar, scalar
+from fastmlp.backends.cuda.streaming import HostSamples, Stage
 from fastmlp.backends.cuda.workspace import Workspace
 from fastmlp.kernels import codes
 from fastmlp.kernels.cuda import KINDS, MAX_BLOCKS, THREADS, operations
@@ -26,25 +27,28 @@ FEW, GROUP, TILE = 32, 8, 64  # rows: as products.cu has them
 
 
 class Samples:
-    """Numbers of samples in device memory: order[position + start], …; slices as an array's."""
+    """Numbers of `length` samples in device memory, order[position + first], …; slices as an array's."""
 
-    def __init__(self, order: Any, address: int, position: int, length: int) -> None:
-        self.order, self.picks, self._length = order, (address, position), length
+    def __init__(self, address: int, position: int, length: int, first: int = 0) -> None:
+        self.picks, self.first, self._length = (address + 8 * first, position), first, length
+        self._order = address
 
     def __len__(self) -> int:
         return self._length
 
     def __getitem__(self, part: slice) -> Samples:
         start, stop, _ = part.indices(self._length)
-        address, position = self.picks
-        return Samples(self.order, address + 8 * start, position, max(stop - start, 0))
+        return Samples(self._order, self.picks[1], max(stop - start, 0), self.first + start)
 
 
 class CudaOps:
     """Operations on one network's buffers. `tape` has what they have noted."""
 
-    def __init__(self, device: Device, workspace: Workspace, choice: Choice | OwnKernels, real: np.dtype) -> None:
-        self.tape: list[Node] = []
+    def __init__(
+        self, device: Device, workspace: Workspace, choice: Choice | OwnKernels, real: np.dtype, slot: int = 0
+    ) -> None:
+        self.tape: list[Node | Stage] = []
+        self._slot = slot  # of the staging buffer that is filled next
         self._device, self._workspace, self._choice = device, workspace, choice
         self._operations = operations(real)
         self._gathered: tuple = ()  # whose rows the batch buffer holds
@@ -93,10 +97,15 @@ class CudaOps:
         self.launch("copy", self._elements(x.size), x=x, out=out, n=x.size)
 
     def _batch(self, x, rows):
-        """x[rows] in the batch buffer."""
+        """x[rows], gathered once for all operations on them."""
         n, inputs = len(rows), x.shape[1]
-        batch = self._workspace.batch[: n * inputs].reshape(n, inputs)
         key = id(x), rows.picks, n
+        if isinstance(x, HostSamples):
+            if self._gathered != key:
+                self.tape.append(Stage(x, rows.first, n, self._slot))
+                self._gathered, self._slot = key, 1 - self._slot
+            return self._workspace.staging[1 - self._slot].array[: n * inputs].reshape(n, inputs)
+        batch = self._workspace.batch[: n * inputs].reshape(n, inputs)
         if self._gathered != key:
             kind = KINDS[x.dtype]
             self.launch("gather", self._elements(n * inputs), x=x, kind=kind, rows=rows, out=batch, n=n, inputs=inputs)
@@ -265,9 +274,10 @@ class CudaOps:
 
         def trial(way: Callable[[], None]) -> list[Node]:
             tape, numbers = self.tape, dict(self._numbers)
-            self.tape = []
+            noted: list[Any] = []
+            self.tape = noted
             way()
-            noted, self.tape, self._numbers = self.tape, tape, numbers
+            self.tape, self._numbers = tape, numbers
             return noted
 
         chosen = self._choice.of(key, {name: partial(trial, way) for name, way in ways.items()}, written)

@@ -8,6 +8,8 @@ once, for the epoch's loss. A small network's tape is not replayed by the host a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +19,7 @@ from fastmlp.backends.cuda.choice import Choice, OwnKernels
 from fastmlp.backends.cuda.device import Device, Graph, Launch, Node
 from fastmlp.backends.cuda.numbers import Number, scalar
 from fastmlp.backends.cuda.ops import FEW, CudaOps, Samples
+from fastmlp.backends.cuda.streaming import HostSamples, Stage
 from fastmlp.backends.cuda.workspace import Workspace
 from fastmlp.kernels.cuda import INSTRUCTION, MAX_INSTRUCTIONS, operations
 from fastmlp.network import Data, Network, Update
@@ -67,7 +70,7 @@ class _Control:
 
     def samples(self, rows: int, moving: bool) -> Samples:
         """The next `rows` samples of the order; moving: from the position on, which `advance` moves."""
-        return Samples(self._order, self._device.address(self._order), self.position if moving else 0, rows)
+        return Samples(self._device.address(self._order), self.position if moving else 0, rows)
 
     def advance(self, ops: CudaOps, loss: Number | float, rows: int) -> Any:
         """Note the end of a step with this loss; its terms, to be kept as long as the tape."""
@@ -86,13 +89,24 @@ class _Control:
 _SCALAR = np.dtype([("offset", "f8"), ("factor", "f8"), ("first", "u8"), ("second", "u8")])
 
 
-class _Steps(NamedTuple):
-    """A recorded step: a graph, or a program and how many instructions it has; and what its tape needs to live."""
+class _Segment(NamedTuple):
+    """Some of a tape: where samples come from the host, a segment begins."""
 
-    graph: Graph | None
-    program: Any
+    stage: Stage | None
+    nodes: list[Node]
+
+
+class _Program(NamedTuple):
+    """A recorded step for the persistent kernel."""
+
+    instructions: Any
     length: int
-    kept: tuple
+
+
+class _Graphs(NamedTuple):
+    """A recorded step as a graph, or a graph for every segment."""
+
+    segments: list[tuple[Stage | None, Graph]]
 
 
 class Run:
@@ -101,14 +115,14 @@ class Run:
     def __init__(self, device: Device, net: Network, rows: int, choice: Choice) -> None:
         self._device, self._choice, self._real = device, choice, net.params.dtype
         self._workspace, self._control = Workspace(device, net, rows), _Control(device)
-        self._recorded: dict[tuple, _Steps] = {}
+        self._recorded: dict[tuple, tuple[_Program | _Graphs, tuple]] = {}  # with what must live as long
         self._arrivals = device.upload(np.zeros(1, np.uint32))
 
     def predict(self, net: Network, data: Data, order: np.ndarray, depth: int, out: Any) -> float:
         self._control.start(order, np.zeros((0, 3)), 0)
         ops = self._ops(self._choice)
         step.predict(ops, net, data, self._control.samples(len(order), moving=False), depth, out)
-        self._device.queue(ops.tape, self._real)
+        self._queue(ops, order)
         return 0.0
 
     def gradient(
@@ -116,13 +130,10 @@ class Run:
     ) -> float:
         self._control.start(order, np.zeros((0, 3)), number)
         ops = self._ops(self._choice)
-        samples = self._control.samples(len(order), moving=False)
-        loss = step.gradient(ops, net, data, update, samples, seed, number, lr)
-        kept = self._control.advance(ops, loss, len(order))
-        self._device.queue(ops.tape, self._real)
-        total = self._control.total()
-        del kept
-        return total
+        loss = step.gradient(ops, net, data, update, self._control.samples(len(order), moving=False), seed, number, lr)
+        _terms = self._control.advance(ops, loss, len(order))  # alive until the total is there
+        self._queue(ops, order)
+        return self._control.total()
 
     def train_epoch(
         self,
@@ -138,65 +149,105 @@ class Run:
         if self._control.start(order, rates, first_step):
             self._recorded.clear()  # they have the old addresses
         whole, rest = divmod(len(order), batch_size)
-        for rows, steps in ((batch_size, whole), (rest, 1)):
+        for first, rows, steps in ((0, batch_size, whole), (whole * batch_size, rest, 1)):
             if rows and steps:
-                self._replay(self._steps(rows, net, data, update, seed), steps)
+                self._replay((net, data, update, seed), order[first : first + rows * steps], rows)
         return self._control.total()
 
     def prepare(self, net, data, update, order, batch_size, rates, seed, first_step) -> None:
         """Record what `train_epoch` with these arguments would."""
         self._control.start(order, rates, first_step)
         for rows in {min(batch_size, len(order)), len(order) % batch_size} - {0}:
-            self._steps(rows, net, data, update, seed)
+            self._step((net, data, update, seed), rows, 0)
 
-    def _ops(self, choice: Choice | OwnKernels) -> CudaOps:
+    def _ops(self, choice: Choice | OwnKernels, slot: int = 0) -> CudaOps:
         self._workspace.restart()
-        return CudaOps(self._device, self._workspace, choice, self._real)
+        return CudaOps(self._device, self._workspace, choice, self._real, slot)
 
-    def _steps(self, rows: int, net: Network, data: Data, update: Update, seed: int) -> _Steps:
-        """The step on the next `rows` samples, recorded."""
-        key = rows, id(net), id(data), id(update), seed
+    def _queue(self, ops: CudaOps, order: np.ndarray) -> None:
+        """What is on the tape, once, for the samples `order`."""
+        for stage, nodes in _segments(ops.tape):
+            with self._staged(stage, order):
+                self._device.queue(nodes, self._real)
+
+    @contextmanager
+    def _staged(self, stage: Stage | None, order: np.ndarray) -> Iterator[None]:
+        """Within, a staging buffer has the samples it is to have, of the step's samples `order`."""
+        if stage is None:
+            yield
+            return
+        buffer, rows = self._workspace.staging[stage.slot], order[stage.first : stage.first + stage.rows]
+        size = rows.size * stage.x.shape[1]
+        buffer.load(lambda host: stage.x.take(rows, host[:size].reshape(len(rows), -1)))
+        yield
+        buffer.release()
+
+    def _step(self, what: tuple[Network, Data, Update, int], rows: int, slot: int) -> _Program | _Graphs:
+        """The step on the next `rows` samples, recorded; slot: of the first staging buffer it uses, if any."""
+        key = (*map(id, what[:3]), what[3], rows, slot)
         if key not in self._recorded:
-            small = rows <= FEW
-            ops, kept = self._record(OwnKernels() if small else self._choice, rows, net, data, update, seed)
+            small = rows <= FEW and not isinstance(what[1].x, HostSamples)
+            ops, terms = self._record(OwnKernels() if small else self._choice, what, rows, slot)
+            recorded: _Program | _Graphs
             if small and len(ops.tape) <= MAX_INSTRUCTIONS:
-                program = self._device.upload(_program(ops.tape, self._real))
-                recorded = _Steps(None, program, len(ops.tape), (kept, net, data, update))
+                recorded = _Program(self._device.upload(_program(ops.tape, self._real)), len(ops.tape))
             else:
-                self._device.prepare(ops.tape, self._real)
-                graph = self._device.capture(ops.tape, self._real)
-                recorded = _Steps(graph, None, 0, (kept, net, data, update))
-            self._recorded[key] = recorded
-        return self._recorded[key]
+                segments = _segments(ops.tape)
+                for _, nodes in segments:
+                    self._device.prepare(nodes, self._real)
+                recorded = _Graphs([(stage, self._device.capture(nodes, self._real)) for stage, nodes in segments])
+            self._recorded[key] = recorded, (terms, *what)
+        return self._recorded[key][0]
 
     def _record(
-        self, choice: Choice | OwnKernels, rows: int, net: Network, data: Data, update: Update, seed: int
+        self, choice: Choice | OwnKernels, what: tuple[Network, Data, Update, int], rows: int, slot: int
     ) -> tuple[CudaOps, Any]:
         """The tape of one step, an epoch of which is the same step again and again; and what it needs to live."""
-        ops, control = self._ops(choice), self._control
-        samples, rates = control.samples(rows, moving=True), _Rates(control.rates)
-        loss = step.train_epoch(ops, net, data, update, samples, rows, rates, seed, Number.at(control.step))
+        ops, control = self._ops(choice, slot), self._control
+        (net, data, update, seed), rates = what, _Rates(control.rates)
+        samples, number = control.samples(rows, moving=True), Number.at(control.step)
+        loss = step.train_epoch(ops, net, data, update, samples, rows, rates, seed, number)
         return ops, control.advance(ops, loss, rows)
 
-    def _replay(self, recorded: _Steps, steps: int) -> None:
-        if recorded.graph is not None:
-            for _ in range(steps):
-                recorded.graph.launch()
+    def _replay(self, what: tuple[Network, Data, Update, int], order: np.ndarray, rows: int) -> None:
+        """Steps of `rows` rows over the samples `order`."""
+        recorded, steps, slot = self._step(what, rows, 0), len(order) // rows, 0
+        if isinstance(recorded, _Program):
+            self._run_program(recorded, steps)
             return
+        for first in range(0, len(order), rows):
+            graphs = self._step(what, rows, slot)
+            assert isinstance(graphs, _Graphs)
+            for stage, graph in graphs.segments:
+                with self._staged(stage, order[first : first + rows]):
+                    graph.launch()
+                if stage is not None:
+                    slot = 1 - stage.slot
+
+    def _run_program(self, program: _Program, steps: int) -> None:
         self._device.fill(self._arrivals, 0)
-        address, arrivals = self._device.address(recorded.program), self._device.address(self._arrivals)
-        arguments = np.array((address, recorded.length, steps, arrivals), operations(self._real)["program"].arguments)
+        places = self._device.address(program.instructions), self._device.address(self._arrivals)
+        arguments = np.array((places[0], program.length, steps, places[1]), operations(self._real)["program"].arguments)
         blocks = min(_PROGRAM_BLOCKS, self._device.multiprocessors)
         self._device.queue([Launch("program", blocks, arguments, cooperative=True)], self._real)
 
 
-def _program(tape: list[Node], real: np.dtype) -> np.ndarray:
+def _segments(tape: list[Node | Stage]) -> list[_Segment]:
+    segments = [_Segment(None, [])]
+    for node in tape:
+        if isinstance(node, Stage):
+            segments.append(_Segment(node, []))
+        else:
+            segments[-1].nodes.append(node)
+    return [segment for segment in segments if segment.stage or segment.nodes]
+
+
+def _program(tape: list[Node | Stage], real: np.dtype) -> np.ndarray:
     """Instructions of the program kernel."""
     program = np.zeros(len(tape), INSTRUCTION)
     for instruction, node in zip(program, tape, strict=True):
         assert isinstance(node, Launch)
         instruction["code"] = operations(real)[node.name].code
-        room = np.zeros(INSTRUCTION["arguments"].itemsize, np.uint8)
-        room[: node.arguments.nbytes] = np.frombuffer(node.arguments.tobytes(), np.uint8)
-        instruction["arguments"] = room.tobytes()
+        room = INSTRUCTION["arguments"].itemsize
+        instruction["arguments"] = node.arguments.tobytes().ljust(room, b"\0")
     return program

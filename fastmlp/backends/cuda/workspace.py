@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastmlp.backends.cuda.device import Device
+from fastmlp.backends.cuda.device import Device, Staging
 from fastmlp.backends.cuda.numbers import Number
 from fastmlp.kernels.cuda import MAX_BLOCKS
 from fastmlp.network import Network
@@ -47,6 +47,11 @@ class Workspace:
         place = self._numbers[self._n_stored : self._n_stored + 1]
         self._n_stored += 1
         return place
+
+    @cached_property
+    def staging(self) -> list[Staging]:
+        """Two buffers for the samples of a chunk that come from the host: one is filled while the other is in use."""
+        return [self._device.staging(self._batch_size, self._real) for _ in range(2)]
 
     @cached_property
     def batch(self) -> Any:

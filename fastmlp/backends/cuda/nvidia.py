@@ -1,0 +1,273 @@
+"""An NVIDIA GPU through CuPy: see `device.py` for what a device is.
+
+CuPy's part is memory, our kernels' compilation (kept on disk for later processes), a stream, and graphs; products are
+cublasLt's. Arrays are CuPy's, taken from its pool for our stream: memory that is given back is given out again to work
+that is queued later on the same stream, so nothing needs to wait when an array goes.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from statistics import median
+from typing import Any
+
+import cupy
+import numpy as np
+from cupy.cuda import driver, runtime
+
+from fastmlp.backends.cuda.cublaslt import CublasLt, NoAlgorithmError, Product, alignment
+from fastmlp.backends.cuda.device import Launch, Matmul, Node
+from fastmlp.errors import BackendUnavailableError, OutOfDeviceMemoryError
+from fastmlp.kernels.cuda import THREADS, source
+
+__all__ = ["NvidiaDevice"]
+
+_WORKSPACE = 32 << 20  # bytes that a product may use: what NVIDIA advises for Hopper
+_STAGING, _STAGED = 1 << 20, 1 << 18  # bytes of pinned memory, and of the largest array that goes through it
+_OUT_OF_MEMORY = 2  # cudaErrorMemoryAllocation and CUDA_ERROR_OUT_OF_MEMORY
+_TIMED, _TIMED_SECONDS, _MOST_REPEATS = 5, 2e-3, 32  # of a measurement: how often, how long at least, repeats within
+
+
+class NvidiaDevice:
+    """CuPy's current GPU.
+
+    Parameters
+    ----------
+    precision : {"float32", "tf32", "bf16"}
+        Of the library's products of float32 numbers: see `CublasLt`.
+
+    Raises
+    ------
+    InputError
+        The precision is unknown.
+    OutOfDeviceMemoryError
+        Others have left no memory.
+    """
+
+    def __init__(self, precision: str = "float32") -> None:
+        self._library, self._precision = CublasLt(precision, _WORKSPACE), precision
+        self._process, self._mutex = os.getpid(), threading.RLock()
+        self._gpu = cupy.cuda.Device()
+        with self._gpu, _explained():
+            self._stream = cupy.cuda.Stream(non_blocking=True)
+            self._pinned = cupy.cuda.alloc_pinned_memory(_STAGING)
+        self._staging, self._staged = np.frombuffer(self._pinned, np.uint8, _STAGING), 0
+        self.multiprocessors: int = self._gpu.attributes["MultiProcessorCount"]
+        self._modules: dict[np.dtype, Any] = {}
+        self._kernels: dict[tuple[str, np.dtype], Any] = {}
+        self._constants: dict[tuple[float, np.dtype], Any] = {}
+        self._warm: set[Product] = set()
+        self._workspace: Any = None
+
+    def describe(self) -> str:
+        properties = runtime.getDeviceProperties(self._gpu.id)
+        version = runtime.driverGetVersion()
+        products = "" if self._precision == "float32" else f", products in {self._precision}"
+        return (
+            f"{properties['name'].decode()} ({properties['totalGlobalMem'] / 2**30:.0f} GiB), CuPy {cupy.__version__}, "
+            f"driver for CUDA {version // 1000}.{version // 10 % 100}, cublasLt {self._library.version()}{products}"
+        )
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        if os.getpid() != self._process:
+            raise BackendUnavailableError(
+                f"backend='cuda' cannot be used in process {os.getpid()}: it was forked from process {self._process}, "
+                "which uses the GPU, and CUDA does not survive a fork. Start processes by "
+                "multiprocessing.get_context('spawn'), or use backend='numba' in them."
+            )
+        with self._mutex, self._gpu, self._stream, _explained():
+            yield
+
+    # Memory
+
+    def empty(self, n: int, dtype: np.dtype | type) -> Any:
+        return self._new((n,), np.dtype(dtype))
+
+    def _new(self, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+        with self.lock():
+            try:
+                return cupy.empty(shape, dtype)
+            except cupy.cuda.memory.OutOfMemoryError as error:
+                free, total = runtime.memGetInfo()
+                raise OutOfDeviceMemoryError(
+                    f"{math.prod(shape) * dtype.itemsize:,} bytes of GPU memory were asked for; {free:,} of {total:,} "
+                    f"are free. {_MORE_MEMORY}"
+                ) from error
+
+    def upload(self, host: np.ndarray) -> Any:
+        with self.lock():
+            array = self._new(host.shape, host.dtype)
+            self.write(array, host)
+            return array
+
+    def write(self, array: Any, host: np.ndarray) -> None:
+        if (host.size, host.dtype) != (array.size, array.dtype):
+            raise ValueError(f"{array.size} {array.dtype} cannot become {host.size} {host.dtype}: they must agree")
+        # The host may change its array when this returns, and the copy may run later than that: a small array waits in
+        # pinned memory, a large one makes the host wait.
+        host = np.ascontiguousarray(host)
+        with self.lock():
+            if host.nbytes > _STAGED:
+                self._copy_in(array, host.ctypes.data)
+                self._stream.synchronize()
+            elif host.nbytes:
+                if self._staged + host.nbytes > _STAGING:
+                    self._stream.synchronize()
+                    self._staged = 0
+                self._staging[self._staged : self._staged + host.nbytes] = host.reshape(-1).view(np.uint8)
+                self._copy_in(array, self._pinned.ptr + self._staged)
+                self._staged += host.nbytes
+
+    def _copy_in(self, array: Any, address: int) -> None:
+        size, kind = array.nbytes, runtime.memcpyHostToDevice
+        runtime.memcpyAsync(array.data.ptr, address, size, kind, self._stream.ptr)
+
+    def fill(self, array: Any, byte: int) -> None:
+        with self.lock():
+            if array.nbytes:
+                runtime.memsetAsync(array.data.ptr, byte, array.nbytes, self._stream.ptr)
+
+    def download(self, array: Any) -> np.ndarray:
+        host, kind = np.empty(array.shape, array.dtype), runtime.memcpyDeviceToHost
+        with self.lock():
+            if host.nbytes:
+                runtime.memcpyAsync(host.ctypes.data, array.data.ptr, host.nbytes, kind, self._stream.ptr)
+            self._stream.synchronize()
+        return host
+
+    def address(self, array: Any) -> int:
+        return array.data.ptr
+
+    # Work
+
+    def queue(self, nodes: list[Node], real: np.dtype) -> None:
+        with self.lock():
+            for node in nodes:
+                if isinstance(node, Launch):
+                    self._launch(node, real)
+                else:
+                    self._multiply(node, node.out)
+
+    def prepare(self, nodes: list[Node], real: np.dtype) -> None:
+        with self.lock():
+            for node in nodes:
+                if isinstance(node, Launch):
+                    self._kernel(node.name, real)
+                elif self._product(node) not in self._warm:
+                    # cublasLt loads a kernel when it first runs, which is not for a capture: it runs once, to nowhere
+                    self._multiply(node, self.empty(node.out.size, node.out.dtype))
+
+    def capture(self, nodes: list[Node], real: np.dtype) -> _Graph:
+        with self.lock():
+            self.prepare(nodes, real)
+            self._stream.begin_capture(runtime.streamCaptureModeRelaxed)
+            try:
+                self.queue(nodes, real)
+            except BaseException:
+                with suppress(Exception):
+                    self._stream.end_capture()
+                raise
+            return _Graph(self._stream.end_capture(), self._stream, (self, list(nodes)))
+
+    def seconds(self, nodes: list[Node], real: np.dtype) -> float:
+        """How long these take in a graph, as the median of a few measurements; inf if the library cannot do them."""
+        with self.lock():
+            try:
+                once = self._timed(self.capture(nodes, real))
+            except NoAlgorithmError:
+                return math.inf
+            repeats = min(max(int(_TIMED_SECONDS / max(once, 1e-9)), 1), _MOST_REPEATS)
+            graph = self.capture(nodes * repeats, real)
+            self._timed(graph)
+            return median(self._timed(graph) for _ in range(_TIMED)) / repeats
+
+    def _timed(self, graph: _Graph) -> float:
+        start, end = cupy.cuda.Event(), cupy.cuda.Event()
+        start.record(self._stream)
+        graph.launch()
+        end.record(self._stream)
+        end.synchronize()
+        return cupy.cuda.get_elapsed_time(start, end) / 1e3
+
+    # Our kernels
+
+    def _launch(self, node: Launch, real: np.dtype) -> None:
+        kernel, blocks = self._kernel(node.name, real), node.blocks
+        if node.cooperative:  # a block that finds no room would never come to the others' barrier
+            room = driver.occupancyMaxActiveBlocksPerMultiprocessor(kernel.ptr, THREADS, 0)
+            blocks = min(blocks, room * self.multiprocessors)
+        kernel((blocks,), (THREADS,), (node.arguments,), 0, self._stream, node.cooperative)  # by value, as one element
+
+    def _kernel(self, name: str, real: np.dtype) -> Any:
+        if (name, real) not in self._kernels:
+            if real not in self._modules:
+                # No fast math: divisions and roots are rounded correctly. But CuPy adds -ftz=true, so that float32
+                # numbers below 1.2e-38 count as 0, as they do in no other backend; float64 has no such option.
+                options = ("-DREAL=double" if real == np.float64 else "-DREAL=float",)
+                self._modules[real] = cupy.RawModule(code=source(), options=options)
+            self._kernels[name, real] = self._modules[real].get_function(name).kernel
+        return self._kernels[name, real]
+
+    # The library's products
+
+    def _product(self, node: Matmul) -> Product:
+        arrays = node.a, node.b, node.out, node.vector
+        aligned = tuple(alignment(0 if array is None else array.data.ptr) for array in arrays)
+        on_device = not all(isinstance(factor, (int, float)) for factor in (node.alpha, node.beta))
+        shapes = node.a.shape, node.b.shape, node.out.shape
+        return Product(node.out.dtype, *shapes, node.transpose_a, node.transpose_b, node.epilogue, on_device, aligned)
+
+    def _multiply(self, node: Matmul, out: Any) -> None:
+        """The node's product, to `out` in place of its own."""
+        product = self._product(node)
+        if self._workspace is None:
+            self._workspace = self.empty(_WORKSPACE, np.uint8)
+        vector = 0 if node.vector is None else node.vector.data.ptr
+        plan = self._library.plan(product, vector)
+        place = partial(self._factor, dtype=product.dtype) if product.on_device else float
+        alpha, beta = place(node.alpha), place(node.beta)
+        operands = alpha, node.a.data.ptr, node.b.data.ptr, beta, out.data.ptr, vector
+        self._library.multiply(plan, *operands, self._workspace.data.ptr, self._stream.ptr)
+        self._warm.add(product)
+
+    def _factor(self, factor: Any, dtype: np.dtype) -> int:
+        """Address of alpha or beta: the library wants both in the same memory, so a number gets a place there."""
+        if not isinstance(factor, (int, float)):
+            return factor.data.ptr
+        key = float(factor), dtype
+        if key not in self._constants:
+            self._constants[key] = self.upload(np.array([factor], dtype))
+        return self._constants[key].data.ptr
+
+
+class _Graph:
+    """A captured graph and all that it needs to live. To be launched with the device's lock held."""
+
+    def __init__(self, graph: Any, stream: Any, kept: tuple) -> None:
+        self._graph, self._stream, self._kept = graph, stream, kept
+
+    def launch(self) -> None:
+        self._graph.launch(self._stream)
+
+
+_MORE_MEMORY = (
+    "Free some (nvidia-smi shows what holds it), use float32 in place of float64, fewer samples or a smaller network, "
+    "or backend='numba'."
+)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Say what a lack of memory outside the arrays means: of a context, a graph, a module."""
+    try:
+        yield
+    except (runtime.CUDARuntimeError, driver.CUDADriverError) as error:
+        if error.status != _OUT_OF_MEMORY:
+            raise
+        raise OutOfDeviceMemoryError(f"the GPU's memory is full ({error}). {_MORE_MEMORY}") from error

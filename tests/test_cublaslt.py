@@ -1,0 +1,343 @@
+"""The binding of cublasLt: against a library that computes by columns as cublasLt does, and on the real descriptors."""
+
+import ctypes
+from ctypes import c_char_p, c_int, c_int64, c_size_t, c_uint64, c_void_p
+from itertools import product as pairs
+
+import numpy as np
+import pytest
+
+from fastmlp.backends.cuda.cublaslt import CublasLt, CublasLtError, NoAlgorithmError, Product, alignment
+from fastmlp.errors import InputError, OutOfDeviceMemoryError
+
+POINTER_MODE, TRANSA, TRANSB, EPILOGUE, BIAS_POINTER = 2, 3, 4, 7, 8
+SIZES = {POINTER_MODE: 4, TRANSA: 4, TRANSB: 4, EPILOGUE: 4, BIAS_POINTER: 8}
+PREFERENCES = {1: 8, 3: 4, 5: 4, 6: 4, 7: 4, 8: 4}
+TYPES = {0: np.float32, 1: np.float64}
+COMPUTE = {0: (68, 75, 77), 1: (70,)}
+ALGORITHM = bytes(range(64))
+WORKSPACE, ADDRESS, STREAM = 1 << 20, 0x7000, 0x8000
+
+
+class Library:
+    """cublasLt on host memory: every matrix by columns, the pointers as C passes them. `status` is what fails how."""
+
+    def __init__(self, **status):
+        self.status, self.found, self.state = status, 1, 0
+        self.objects, self.calls = {}, []
+        pointers = {
+            "cublasLtCreate": [c_void_p],
+            "cublasLtMatmulDescCreate": [c_void_p, c_int, c_int],
+            "cublasLtMatmulDescSetAttribute": [c_void_p, c_int, c_void_p, c_size_t],
+            "cublasLtMatrixLayoutCreate": [c_void_p, c_int, c_uint64, c_uint64, c_int64],
+            "cublasLtMatmulPreferenceCreate": [c_void_p],
+            "cublasLtMatmulPreferenceSetAttribute": [c_void_p, c_int, c_void_p, c_size_t],
+            "cublasLtMatmulPreferenceDestroy": [c_void_p],
+            "cublasLtMatmulAlgoGetHeuristic": [*[c_void_p] * 7, c_int, c_void_p, c_void_p],
+            "cublasLtMatmul": [*[c_void_p] * 14, c_size_t, c_void_p],
+        }
+        for name, arguments in pointers.items():
+            setattr(self, name, ctypes.CFUNCTYPE(c_int, *arguments)(self._function(name)))
+        self.cublasLtGetVersion = ctypes.CFUNCTYPE(c_size_t)(lambda: 130102)
+        # a callback cannot return a string that lives on
+        texts = self.texts = {7: b"an unsupported value", 3: b"the resource allocation failed"}
+        self.cublasLtGetStatusString = ctypes.CFUNCTYPE(c_void_p, c_int)(
+            lambda status: ctypes.cast(c_char_p(texts[status]), c_void_p).value
+        )
+
+    def _function(self, name):
+        def function(*arguments):
+            if name in self.status:
+                return self.status[name]
+            self.calls.append(name)
+            return getattr(self, f"_{name.removeprefix('cublasLt')}")(*arguments) or 0
+
+        return function
+
+    def _new(self, pointer, **contents):
+        number = 0x1_0000_0000 + 16 * len(self.objects)  # wider than an int, as an address is
+        self.objects[number] = contents
+        c_void_p.from_address(pointer).value = number
+
+    def _Create(self, pointer):
+        self._new(pointer)
+
+    def _MatmulDescCreate(self, pointer, compute, scale):
+        assert compute in COMPUTE[scale]
+        self._new(pointer, compute=compute, scale=scale, attributes={})
+
+    def _MatrixLayoutCreate(self, pointer, kind, rows, columns, leading):
+        assert leading >= rows
+        self._new(pointer, kind=kind, rows=rows, columns=columns, leading=leading)
+
+    def _MatmulPreferenceCreate(self, pointer):
+        self._new(pointer, attributes={})
+
+    def _MatmulPreferenceDestroy(self, preference):
+        self.objects[preference]["destroyed"] = True
+
+    def _set(self, sizes, number, attribute, buffer, size):
+        if size != sizes[attribute]:
+            return 7
+        value = int.from_bytes(ctypes.string_at(buffer, size), "little")
+        self.objects[number]["attributes"][attribute] = value
+        return 0
+
+    def _MatmulDescSetAttribute(self, *arguments):
+        return self._set(SIZES, *arguments)
+
+    def _MatmulPreferenceSetAttribute(self, *arguments):
+        return self._set(PREFERENCES, *arguments)
+
+    def _MatmulAlgoGetHeuristic(self, handle, descriptor, a, b, c, d, preference, requested, results, count):
+        assert (handle in self.objects, requested) == (True, 1)
+        assert c == d
+        self.asked = dict(self.objects[descriptor]["attributes"])
+        self.layouts = [self.objects[number] for number in (a, b, d)]
+        self.preference = self.objects[preference]
+        c_int.from_address(count).value = self.found
+        ctypes.memmove(results, ALGORITHM, 64)
+        c_size_t.from_address(results + 64).value = 1024
+        c_int.from_address(results + 72).value = self.state
+
+    def _matrix(self, address, layout):
+        layout = self.objects[layout]
+        kind = TYPES[layout["kind"]]
+        memory = (ctypes.c_char * (layout["leading"] * layout["columns"] * kind().itemsize)).from_address(address)
+        return np.frombuffer(memory, kind).reshape(layout["columns"], layout["leading"])[:, : layout["rows"]].T
+
+    def _Matmul(self, handle, descriptor, *rest):
+        alpha, a, a_layout, b, b_layout, beta, c, c_layout, d, d_layout, algorithm, workspace, size, stream = rest
+        assert ctypes.string_at(algorithm, 64) == ALGORITHM
+        assert (workspace, size, stream) == (ADDRESS, WORKSPACE, STREAM)
+        assert (c, c_layout) == (d, d_layout)
+        whole = self.objects[descriptor]
+        attributes, kind = whole["attributes"], TYPES[whole["scale"]]
+        self.on_device = attributes[POINTER_MODE]
+        alpha, beta = (np.frombuffer((ctypes.c_char * kind().itemsize).from_address(p), kind)[0] for p in (alpha, beta))
+        left, right, out = self._matrix(a, a_layout), self._matrix(b, b_layout), self._matrix(d, d_layout)
+        left, right = (left.T if attributes[TRANSA] else left), (right.T if attributes[TRANSB] else right)
+        result = alpha * (left @ right)
+        if beta:
+            result += beta * out
+        if attributes[EPILOGUE] & 4:
+            address = attributes[BIAS_POINTER]
+            bias = np.frombuffer((ctypes.c_char * (len(out) * kind().itemsize)).from_address(address), kind)
+            result += bias[:, None]
+        if attributes[EPILOGUE] & 2:
+            np.fmax(result, 0, out=result)
+        out[...] = result
+
+
+def address(array):
+    return array.ctypes.data
+
+
+@pytest.fixture
+def library():
+    return Library()
+
+
+def draw(*shapes, dtype=np.float64, seed=3):
+    rng = np.random.default_rng(seed)
+    return [rng.standard_normal(shape).astype(dtype) for shape in shapes]
+
+
+def product_of(a, b, out, transpose_a=False, transpose_b=False, epilogue=None, on_device=False, alignments=(16,) * 4):
+    return Product(
+        out.dtype, a.shape, b.shape, out.shape, transpose_a, transpose_b, epilogue, on_device, tuple(alignments)
+    )
+
+
+def multiply(lt, a, b, out, transpose_a=False, transpose_b=False, alpha=1.0, beta=0.0, epilogue=None, vector=None):
+    on_device = isinstance(alpha, np.ndarray)
+    given = 0 if vector is None else address(vector)
+    plan = lt.plan(product_of(a, b, out, transpose_a, transpose_b, epilogue, on_device), given)
+    factors = [address(factor) if on_device else factor for factor in (alpha, beta)]
+    lt.multiply(plan, factors[0], address(a), address(b), factors[1], address(out), given, ADDRESS, STREAM)
+
+
+M, N, K = 3, 5, 4
+CASES = pytest.mark.parametrize(("transpose_a", "transpose_b"), list(pairs([False, True], repeat=2)))
+
+
+def operands(transpose_a, transpose_b, dtype):
+    return draw((K, M) if transpose_a else (M, K), (N, K) if transpose_b else (K, N), (M, N), (N,), dtype=dtype)
+
+
+@CASES
+@pytest.mark.parametrize("epilogue", [None, "bias", "relu_bias"])
+def test_products_are_those_of_numpy(library, dtype, tolerance, transpose_a, transpose_b, epilogue):
+    a, b, out, vector = operands(transpose_a, transpose_b, dtype)
+    expected = 0.5 * (a.T if transpose_a else a) @ (b.T if transpose_b else b) - 2 * out
+    if epilogue:
+        expected += vector
+    if epilogue == "relu_bias":
+        expected = np.maximum(expected, 0)
+    lt = CublasLt("float32", WORKSPACE, library)
+    multiply(lt, a, b, out, transpose_a, transpose_b, 0.5, -2.0, epilogue, vector if epilogue else None)
+    np.testing.assert_allclose(out, expected, **tolerance)
+    assert library.on_device == 0
+
+
+@CASES
+def test_factors_in_device_memory(library, dtype, tolerance, transpose_a, transpose_b):
+    a, b, out, _ = operands(transpose_a, transpose_b, dtype)
+    expected = 3 * (a.T if transpose_a else a) @ (b.T if transpose_b else b) + 0.25 * out
+    alpha, beta = np.array([3.0], dtype), np.array([0.25], dtype)
+    multiply(CublasLt("float32", WORKSPACE, library), a, b, out, transpose_a, transpose_b, alpha, beta)
+    np.testing.assert_allclose(out, expected, **tolerance)
+    assert library.on_device == 1
+
+
+@CASES
+def test_layouts_and_flags(library, transpose_a, transpose_b):
+    a, b, out, _ = operands(transpose_a, transpose_b, np.float32)
+    CublasLt("float32", WORKSPACE, library).plan(product_of(a, b, out, transpose_a, transpose_b))
+    sizes = [(layout["rows"], layout["columns"], layout["leading"]) for layout in library.layouts]
+    assert sizes == [(K, N, K) if transpose_b else (N, K, N), (M, K, M) if transpose_a else (K, M, K), (N, M, N)]
+    assert library.asked == {POINTER_MODE: 0, TRANSA: transpose_b, TRANSB: transpose_a, EPILOGUE: 1}
+
+
+def test_the_vector_is_known_before_an_algorithm_is_chosen(library):
+    a, b, out, vector = operands(False, False, np.float32)
+    CublasLt("float32", WORKSPACE, library).plan(product_of(a, b, out, epilogue="relu_bias"), address(vector))
+    assert (library.asked[BIAS_POINTER], library.asked[EPILOGUE]) == (address(vector), 6)
+
+
+def test_a_plan_serves_other_arrays(library):
+    lt = CublasLt("float32", WORKSPACE, library)
+    for seed in (1, 2):
+        a, b, out, vector = draw((M, K), (K, N), (M, N), (N,), seed=seed)
+        multiply(lt, a, b, out, epilogue="bias", vector=vector)
+        np.testing.assert_allclose(out, a @ b + vector)
+    assert library.calls.count("cublasLtMatmulAlgoGetHeuristic") == library.calls.count("cublasLtCreate") == 1
+    other = product_of(a, b, out, epilogue="bias", alignments=(16, 16, 16, 4))
+    assert lt.plan(other, address(vector)) is lt.plan(other, address(vector))
+    assert library.calls.count("cublasLtMatmulAlgoGetHeuristic") == 2
+
+
+def test_algorithms_fit_the_arrays_and_always_add_in_one_order(library):
+    a, b, out, _ = operands(False, False, np.float32)
+    CublasLt("float32", WORKSPACE, library).plan(product_of(a, b, out, alignments=(4, 32, 64, 256)))
+    # A is our b; both C and D are out; only reductions in a step of their own, in the type of the sums
+    assert library.preference["attributes"] == {1: WORKSPACE, 3: 2, 5: 32, 6: 4, 7: 64, 8: 64}
+    assert library.preference["destroyed"]
+
+
+@pytest.mark.parametrize(("precision", "code"), [("float32", 68), ("tf32", 77), ("bf16", 75)])
+def test_precisions(library, dtype, precision, code):
+    a, b, out, _ = operands(False, False, dtype)
+    CublasLt(precision, WORKSPACE, library).plan(product_of(a, b, out))
+    (descriptor,) = (thing for thing in library.objects.values() if "compute" in thing)
+    assert descriptor["compute"] == (code if dtype == "float32" else 70)
+
+
+def test_an_unknown_precision_is_refused(library):
+    with pytest.raises(InputError) as caught:
+        CublasLt("fp16", WORKSPACE, library)
+    assert str(caught.value) == "precision='fp16' is unknown. Choose 'float32', 'tf32', 'bf16'."
+
+
+def test_alignments():
+    addresses = {0: 256, 0x1000: 256, 0x1100: 256, 0x1080: 128, 0x1004: 4, 0x1008: 8, 0x1001: 1}
+    assert {value: alignment(value) for value in addresses} == addresses
+
+
+@pytest.mark.parametrize(
+    "fault", [{"status": {"cublasLtMatmulAlgoGetHeuristic": 15}}, {"found": 0}, {"state": 15}], ids=str
+)
+def test_a_product_without_an_algorithm(fault):
+    library = Library(**fault.pop("status", {}))
+    vars(library).update(fault)
+    a, b, out, _ = operands(False, False, np.float64)
+    lt = CublasLt("float32", WORKSPACE, library)
+    for _ in range(2):
+        with pytest.raises(
+            NoAlgorithmError, match=r"cublasLt 13\.1\.2 has no algorithm for Product\(dtype.*a=\(3, 4\)"
+        ):
+            lt.plan(product_of(a, b, out))
+    assert library.calls.count("cublasLtMatmulPreferenceDestroy") == 2
+
+
+@pytest.mark.parametrize(
+    "function", ["Create", "MatmulDescSetAttribute", "MatrixLayoutCreate", "MatmulAlgoGetHeuristic", "Matmul"]
+)
+def test_a_failing_call_has_the_library_s_words(function):
+    a, b, out, _ = operands(False, False, np.float64)
+    lt = CublasLt("float32", WORKSPACE, Library(**{f"cublasLt{function}": 7}))
+    with pytest.raises(
+        CublasLtError,
+        match=rf"^cublasLt{function} of cublasLt 13\.1\.2 failed: an unsupported value \(status 7\)\. CUB",
+    ):
+        multiply(lt, a, b, out)
+
+
+def test_a_library_without_memory():
+    a, b, out, _ = operands(False, False, np.float64)
+    lt = CublasLt("float32", WORKSPACE, Library(cublasLtCreate=3))
+    with pytest.raises(OutOfDeviceMemoryError, match=r"the resource allocation failed \(status 3\)\. Free memory"):
+        multiply(lt, a, b, out)
+
+
+@pytest.fixture
+def real():
+    """The library of this machine."""
+    pathfinder = pytest.importorskip("cuda.pathfinder")
+    try:
+        found = pathfinder.load_nvidia_dynamic_lib("cublasLt")
+    except pathfinder.DynamicLibNotFoundError as error:
+        pytest.skip(f"cublasLt is not installed: {str(error).splitlines()[0]}")
+    return ctypes.CDLL(found.abs_path)
+
+
+class Mixed(Library):
+    """Descriptors are the real library's, what needs a GPU is not."""
+
+    def __init__(self, real):
+        super().__init__()
+        self.real = real
+        for name in vars(self).copy():
+            if name.startswith("cublasLtMat") and name not in ("cublasLtMatmul", "cublasLtMatmulAlgoGetHeuristic"):
+                setattr(self, name, getattr(real, name))
+
+    def _get(self, function, thing, attribute, size):
+        buffer, written = ctypes.create_string_buffer(size), c_size_t()
+        status = getattr(self.real, f"cublasLt{function}GetAttribute")(
+            c_void_p(thing), attribute, buffer, c_size_t(size), ctypes.byref(written)
+        )
+        assert (status, written.value) == (0, size)
+        return int.from_bytes(buffer.raw, "little")
+
+    def _MatmulAlgoGetHeuristic(self, handle, descriptor, a, b, c, d, preference, requested, results, count):
+        self.asked = {key: self._get("MatmulDesc", descriptor, key, size) for key, size in SIZES.items()}
+        self.asked |= {"compute": self._get("MatmulDesc", descriptor, 0, 4)}
+        self.asked |= {"scale": self._get("MatmulDesc", descriptor, 1, 4)}
+        self.preference = {
+            key: self._get("MatmulPreference", preference, key, size) for key, size in PREFERENCES.items()
+        }
+        whole = {0: 4, 2: 8, 3: 8, 4: 8}  # type, rows, columns, leading dimension
+        self.layouts = [[self._get("MatrixLayout", m, key, size) for key, size in whole.items()] for m in (a, b, d)]
+        c_int.from_address(count).value = 1
+
+
+def test_the_real_descriptors_hold_what_was_set(real):
+    library = Mixed(real)
+    a, b, out, vector = draw((M, K), (N, K), (M, N), (N,))
+    lt = CublasLt("float32", WORKSPACE, library)
+    product = product_of(a, b, out, False, True, "relu_bias", True, alignments=(8, 16, 32, 64))
+    lt.plan(product, address(vector))
+    expected = {POINTER_MODE: 1, TRANSA: 1, TRANSB: 0, EPILOGUE: 6, BIAS_POINTER: address(vector)}
+    assert library.asked == expected | {"compute": 70, "scale": 1}
+    assert library.preference == {1: WORKSPACE, 3: 2, 5: 16, 6: 8, 7: 32, 8: 32}
+    assert library.layouts == [[1, K, N, K], [1, K, M, K], [1, N, M, N]]
+
+
+def test_the_real_library_speaks(real):
+    lt = CublasLt("float32", WORKSPACE)
+    assert int(lt.version().split(".")[0]) >= 12
+    a, b, out, _ = operands(False, False, np.float32)
+    try:
+        lt.plan(product_of(a, b, out))
+    except CublasLtError as error:  # there is no GPU
+        assert "cublasLtCreate" in str(error) and "(status 1)" in str(error)

@@ -1,0 +1,518 @@
+"""Every CUDA kernel but the products, emulated on a CPU, against the NumPy reference in float64.
+
+What a kernel is to overwrite is NaN before. Whatever it is not to write must stay as it is; the emulated device itself
+sees to the memory around its arrays. By any schedule of the threads the result must be the same to the last bit.
+"""
+
+from functools import cache
+from itertools import product
+
+import numpy as np
+import pytest
+from emulation.device import EmulatedDevice
+from fastmlp.kernels import codes
+from fastmlp.kernels.cuda import KINDS, MAX_BLOCKS, operations
+from sampling import SAMPLES, picks, wide
+from scipy import sparse
+
+from fastmlp.activations import activate, multiply_by_derivative
+from fastmlp.backends.cuda.device import Launch
+from fastmlp.backends.numpy_ops import NumpyOps
+from fastmlp.dropout import drop
+from fastmlp.losses import loss_and_gradient
+
+SCHEDULES = (0, 1, 2)
+BLOCKS = (1, 5)
+LENGTHS = (0, 1, 3, 4, 15, 16, 1000, 7003)
+SHIFTS = (0, 1)  # of arrays against the alignment that accesses of 16 bytes want
+ROWS = (0, 1, 33)
+COLUMNS = (1, 3, 8, 17, 32, 130, 600)  # a thread, lanes of a warp or a block to a row
+STORE_SLOPE = (codes.GELU, codes.GELU_TANH, codes.SILU)
+EXACT = {"rtol": 0, "atol": 0}
+
+ops = NumpyOps()
+
+
+@cache
+def device(schedule):
+    return EmulatedDevice(schedule)
+
+
+class Shifted:
+    """An array that begins some elements past an aligned address."""
+
+    def __init__(self, array, by):
+        self.array, self.by = array, by
+
+
+def device_number(offset=0.0, factor=1.0, *numbers):
+    """A Scalar, offset + factor * the product of up to two numbers on the device."""
+    return offset, factor, *[np.array([x]) for x in numbers], *[None] * (2 - len(numbers))
+
+
+def reduction():
+    return np.full(MAX_BLOCKS, np.nan), np.zeros(1, np.uint32), np.full(1, np.nan)
+
+
+def run(name, dtype, blocks, schedule, arguments, written):
+    """Launch a kernel. Gives what is in the arrays `written` then; all others must be as before."""
+    here = device(schedule)
+    places = []  # host array, shift, device array
+
+    def place(value):
+        if isinstance(value, tuple):
+            return tuple(map(place, value))
+        host, by = (value.array, value.by) if isinstance(value, Shifted) else (value, 0)
+        if host is None:
+            return 0
+        if not isinstance(host, np.ndarray):
+            return host
+        whole = here.empty(host.size + 2 * by, host.dtype)
+        array = whole[by : by + host.size]
+        here.write(array, host)
+        places.append((host, by, whole))
+        return here.address(array)
+
+    struct = operations(np.dtype(dtype))[name].arguments
+    assert arguments.keys() == set(struct.names)
+    packed = np.zeros((), struct)
+    for field, value in arguments.items():
+        packed[field] = place(value)
+    here.queue([Launch(name, blocks, packed)], np.dtype(dtype))
+    results = {}
+    for host, by, whole in places:
+        after = here.download(whole)
+        inside = after[by : by + host.size].reshape(host.shape)
+        margins = np.concatenate([after[:by], after[by + host.size :]])
+        assert (margins.view(np.uint8) == 0xFF).all(), f"{name} wrote beside an array"
+        if any(host is array for array in written):
+            results[id(host)] = inside
+        else:
+            assert inside.tobytes() == host.tobytes(), f"{name} wrote what it is to read"
+    return [results[id(array)] for array in written]
+
+
+@pytest.fixture
+def check(dtype, tolerance):
+    """check(kernel, {result: expected, ...} as pairs, **arguments): by all schedules and numbers of blocks."""
+
+    def check(name, expected, tolerance=tolerance, blocks=BLOCKS, **arguments):
+        scratch = [part for value in arguments.values() if is_reduction(value) for part in value[:1]]
+        written = [array for array, _ in expected]
+        for n in blocks:
+            first, *others = (run(name, dtype, n, s, arguments, written + scratch) for s in SCHEDULES)
+            for result, (array, values) in zip(first, expected, strict=False):
+                assert result.dtype == array.dtype
+                np.testing.assert_allclose(result, values, err_msg=f"{name} by {n} blocks", **tolerance)
+            for other in others:
+                assert [a.tobytes() for a in other] == [a.tobytes() for a in first], f"{name} depends on the schedule"
+
+    return check
+
+
+def is_reduction(value):
+    return isinstance(value, tuple) and isinstance(value[0], np.ndarray) and value[0].shape == (MAX_BLOCKS,)
+
+
+def batch(rows):
+    """Picks of `rows` samples, from some place of an order on, and these samples."""
+    order = picks(SAMPLES, rows + 3)
+    return (order, np.array([2])), order[2 : 2 + rows]
+
+
+# Batches
+
+
+def samples_of(name, inputs):
+    random, dtype = np.random.RandomState(1), np.dtype(name)
+    if dtype.kind == "f":
+        x = (random.standard_normal((SAMPLES, inputs)) * 10.0 ** random.randint(-7, 4, (SAMPLES, inputs))).astype(dtype)
+        x[::7], x[1::7], x[2::7] = np.inf, np.nan, -0.0
+        return x
+    if dtype.kind == "b":
+        return random.randint(0, 2, (SAMPLES, inputs)).astype(dtype)
+    limits = np.iinfo(dtype)
+    return random.randint(limits.min, limits.max, (SAMPLES, inputs), dtype)
+
+
+@pytest.mark.parametrize("source", [dtype.name for dtype in KINDS])
+def test_gather_converts_to_the_last_bit(check, nan, dtype, source):
+    for n, inputs, shift in product(ROWS, (1, 3, 8, 34), SHIFTS):
+        x, (rows, samples), out = samples_of(source, inputs), batch(n), nan(n, inputs)
+        with np.errstate(over="ignore"):
+            expected = x[samples].astype(dtype)
+        given = {"x": Shifted(x, shift), "kind": KINDS[x.dtype], "rows": rows, "n": n, "inputs": inputs}
+        check("gather", [(out, expected)], EXACT, **given, out=Shifted(out, shift))
+
+
+def test_gather_without_a_position(check, nan):
+    x, order, out = samples_of("uint8", 4), picks(SAMPLES, 9), nan(9, 4)
+    check("gather", [(out, x[order])], EXACT, x=x, kind=KINDS[x.dtype], rows=(order, None), out=out, n=9, inputs=4)
+
+
+def test_mean_scale(check, draw):
+    for n in (0, 1, 9, 700):
+        (rows, samples), weights, total = batch(n), abs(draw(SAMPLES)), reduction()
+        expected = 1 / weights[samples].sum(dtype=np.float64) if n else 0
+        check("mean_scale", [(total[2], expected)], weights=weights, rows=rows, n=n, sum=total)
+    for weight, expected in ((0, 0), (-1, 0), (np.nan, 0)):
+        total = reduction()
+        check("mean_scale", [(total[2], expected)], weights=weights * 0 + weight, rows=rows, n=n, sum=total)
+
+
+@pytest.mark.parametrize("shift", SHIFTS)
+def test_copy_and_scale(check, draw, nan, dtype, shift):
+    for n in LENGTHS:
+        x, out = draw(n), nan(n)
+        check("copy", [(out, x)], EXACT, x=x, out=Shifted(out, shift), n=n)
+        check("scale", [(x, x * dtype_of(dtype, 0.7))], w=Shifted(x, shift), factor=device_number(1, -0.1, 3.0), n=n)
+
+
+def dtype_of(dtype, number):
+    return np.dtype(dtype).type(number)
+
+
+def test_store_scalar(check, nan, dtype):
+    for number, expected in (
+        (device_number(0.1, 7.0), 7.1),
+        (device_number(0.1, 7.0, 2.0), 14.1),
+        (device_number(0.1, 7.0, 2.0, 3.0), 42.1),
+    ):
+        to = nan(1)
+        check("store_scalar", [(to, dtype_of(dtype, expected))], number=number, to=to)
+
+
+def test_advance(check):
+    table, rates, loss, step = np.arange(15.0).reshape(5, 3), np.zeros(3), np.array([0.5]), np.array([1e15])
+    done, position, sums = np.array([2]), np.array([64]), np.array([2.0, 3.0])
+    expected = [(rates, table[3]), (loss, 8.6), (step, 1e15 + 1), (done, 3), (position, 96)]
+    here = device(0)
+    held = here.upload(sums)  # the terms' numbers, by address
+    terms = np.array([(0.1, 0.0, 0, 0), (0.0, 4.0, here.address(held), 0)], "f8, f8, u8, u8").view(np.uint8)
+    moved = {"rates": rates, "loss": loss, "step": step, "done": done, "position": position}
+    check("advance", expected, terms=terms, n_terms=2, table=table, **moved, batch=32)
+    del held
+
+
+# Activations
+
+
+def activated(code, z):
+    a, slope = z.astype(np.float64), np.zeros(z.shape)
+    if a.size:
+        with np.errstate(all="ignore"):
+            activate(code, a, slope)
+    return a, slope
+
+
+@pytest.mark.parametrize("code", range(codes.THRESHOLD + 1))
+def test_bias_and_activation(check, draw, nan, code):
+    for rows, columns, shift, biased in product(ROWS, COLUMNS, SHIFTS, (True, False)):
+        if rows * columns > 1000 and (shift or not biased):
+            continue
+        z, b, slope = 3 * draw(rows, columns), draw(columns), nan(rows, columns)
+        a, derivative = activated(code, z.astype(np.float64) + (b if biased else 0))
+        expected = [(z, a)] + ([(slope, derivative)] if code in STORE_SLOPE else [])
+        given = {"activation": code, "rows": rows, "columns": columns, "slope": Shifted(slope, shift)}
+        check("bias_activation", expected, a=Shifted(z, shift), b=b if biased else None, **given)
+
+
+@pytest.mark.parametrize("code", range(codes.THRESHOLD + 1))
+def test_activations_far_from_zero(check, dtype, code):
+    ends = [0.0, -0.0, 1e-30, -1e-30, 1, -1, 15, -15, 40, -40, 88, -88, 1e3, -1e3, 1e6, -1e6]
+    z = np.repeat(ends, 3).reshape(-1, 3).astype(dtype)
+    z[:, 1] = 1
+    a, derivative = activated(code, z)
+    slope = np.empty_like(z)
+    expected = [(z, a)] + ([(slope, derivative)] if code in STORE_SLOPE else [])
+    given = {"activation": code, "rows": len(z), "columns": 3}
+    check("bias_activation", expected, b=None, a=z, slope=slope, **given)
+
+
+@pytest.mark.parametrize("code", sorted(set(range(codes.THRESHOLD + 1)) - {codes.THRESHOLD}))
+def test_nan_passes_every_activation(check, nan, dtype, code):
+    z, delta, a = nan(9, 17), nan(9, 17), np.full((9, 17), 0.5, dtype)
+    slope = np.ones_like(z)
+    shape = {"activation": code, "rows": 9, "columns": 17}
+    written = [(z, z)] + ([(slope, z)] if code in STORE_SLOPE else [])
+    check("bias_activation", written, a=z, b=None, slope=slope, **shape)
+    check("activation_backward", [(delta, delta)], a=a, slope=slope, delta=delta, **shape)
+
+
+@pytest.mark.parametrize("code", range(codes.THRESHOLD + 1))
+def test_activation_backward(check, draw, nan, dtype, code):
+    for rows, columns, shift in product(ROWS, COLUMNS, SHIFTS):
+        a, slope = (x.astype(dtype) for x in activated(code, 3 * draw(rows, columns)))
+        slope = slope if code in STORE_SLOPE else nan(rows, columns)
+        delta = draw(rows, columns)
+        a64, slope64, expected = wide(a, slope, delta)
+        multiply_by_derivative(code, a64, slope64, expected)
+        given = {"activation": code, "a": Shifted(a, shift), "slope": Shifted(slope, shift)}
+        check("activation_backward", [(delta, expected)], **given, delta=delta, rows=rows, columns=columns)
+
+
+@pytest.mark.parametrize(("alpha", "beta"), [(1.0, 0.0), (-0.3, 1.0), (0.5, 0.9)])
+def test_bias_gradient(check, draw, nan, alpha, beta):
+    for rows, columns in product((0, 1, 31, 33, 300), (1, 3, 8, 9, 130)):
+        delta, bias = draw(rows, columns), draw(columns) if beta else nan(columns)
+        d64, b64 = wide(delta, bias)
+        expected = alpha * d64.sum(axis=0) + (beta * b64 if beta else 0)
+        factors = {"alpha": device_number(0, alpha, 0.5, 2.0), "beta": device_number(0, beta, 1.0)}
+        check("bias_gradient", [(bias, expected)], delta=delta, **factors, bias=bias, rows=rows, columns=columns)
+
+
+def test_dropout_has_the_masks_of_the_reference(check, draw, nan):
+    for rows, columns, shift in product(ROWS, (1, 3, 4, 17, 32, 600), SHIFTS):
+        x, out, seed, step, keep = draw(rows, columns), nan(rows, columns), 2**63 + 12345, 2**33 + 7, 0.7
+        expected = np.empty_like(x)
+        if rows:
+            drop(x, keep, seed, step, 2, 5, expected)
+        given = {"keep": keep, "seed": seed, "step": device_number(7, 2.0, 2.0**32), "layer": 2, "first_row": 5}
+        given |= {"rows": rows, "columns": columns}
+        check("dropout", [(out, expected)], EXACT, x=Shifted(x, shift), out=Shifted(out, shift), **given)
+
+
+def test_dropout_in_place(dtype, draw):
+    x, here = draw(9, 34), device(0)
+    expected, array = np.empty_like(x), here.upload(x)
+    drop(x, 0.5, 1, 2, 3, 0, expected)
+    arguments = np.zeros((), operations(np.dtype(dtype))["dropout"].arguments)
+    arguments["x"] = arguments["out"] = here.address(array)
+    for name, value in {"keep": 0.5, "seed": 1, "step": (2.0, 0.0, 0, 0), "layer": 3, "rows": 9, "columns": 34}.items():
+        arguments[name] = value
+    here.queue([Launch("dropout", 2, arguments)], np.dtype(dtype))
+    np.testing.assert_array_equal(here.download(array), expected)
+
+
+# Losses
+
+
+def losses(n, outputs, labelled, weighted, draw):
+    """Logits, what is known of the samples, and the same for the reference: targets and weights of the batch."""
+    (rows, samples), random = batch(n), np.random.RandomState(3)
+    z = 3 * draw(n, outputs)
+    targets = random.uniform(0, 1, (SAMPLES, outputs)).astype(z.dtype)
+    labels, weights = random.randint(0, outputs, SAMPLES), abs(draw(SAMPLES)) if weighted else None
+    targets[::3] = np.eye(outputs)[labels[::3]]
+    one_hot = np.eye(outputs)[labels]
+    given = {"z": z, "weights": weights, "rows": rows, "n": n, "outputs": outputs}
+    given |= {"labels": labels, "targets": None} if labelled else {"labels": None, "targets": targets}
+    truth = (one_hot if labelled else targets)[samples].astype(np.float64)
+    return given, truth, weights[samples].astype(np.float64) if weighted else np.ones(n)
+
+
+@pytest.mark.parametrize("loss", range(codes.CUSTOM))
+def test_loss_and_its_gradient(check, draw, nan, loss):
+    for outputs, labelled in product((1, 3, 8, 10, 40, 150, 600), (False, True)):
+        for n in (0, 1, 9, 33) if outputs < 40 else (3,):
+            weighted = bool(n % 2)
+            given, truth, weights = losses(n, outputs, labelled, weighted, draw)
+            expected, parameter, z = np.zeros(truth.shape), np.array([0.7]), given["z"].astype(np.float64)
+            value = loss_and_gradient(loss, parameter, z, truth, weights, expected) if n else 0
+            out, total = nan(n, outputs), reduction()
+            given |= {"loss": loss, "parameter": parameter, "parameters": 1, "out": out, "sum": total}
+            check("loss_gradient", [(out, expected), (total[2], value)], **given)
+
+
+def test_a_quantile_for_each_output(check, draw, nan):
+    for n, outputs in product((1, 31), (2, 17)):
+        given, truth, weights = losses(n, outputs, False, True, draw)
+        expected, parameter = np.zeros(truth.shape), np.linspace(0.1, 0.9, outputs)
+        value = loss_and_gradient(codes.QUANTILE, parameter, given["z"].astype(np.float64), truth, weights, expected)
+        out, total = nan(n, outputs), reduction()
+        given |= {"loss": codes.QUANTILE, "parameter": parameter, "parameters": outputs, "out": out, "sum": total}
+        check("loss_gradient", [(out, expected), (total[2], value)], **given)
+
+
+def of_targets(loss, z, target):
+    """Arguments of `loss_gradient` for all samples in their order, unweighted, and its two results."""
+    out, total = np.full_like(z, np.nan), reduction()
+    n, outputs = z.shape
+    truth = {"labels": None, "targets": target, "weights": None, "rows": (np.arange(n), None)}
+    given = {"loss": loss, "parameter": np.array([0.7]), "parameters": 1, "z": z, **truth, "n": n, "outputs": outputs}
+    return given | {"out": out, "sum": total}, out, total[2]
+
+
+@pytest.mark.parametrize("loss", [codes.SOFTMAX_CROSS_ENTROPY, codes.BINARY_CROSS_ENTROPY])
+def test_cross_entropies_do_not_overflow(check, dtype, loss):
+    z = np.array([[1e4, -1e4], [-1e4, 1e4], [100, 100], [-300, 300]], dtype)
+    target = np.array([[0, 1], [0, 1], [1, 0], [0.5, 0.5]], dtype)
+    expected = np.zeros(z.shape)
+    value = loss_and_gradient(loss, [0.7], *wide(z, target), np.ones(4), expected)
+    given, out, total = of_targets(loss, z, target)
+    check("loss_gradient", [(out, expected), (total, value)], **given)
+
+
+def test_a_logit_of_minus_infinity_is_a_probability_of_zero(check, dtype):
+    z = np.array([[-np.inf, 1, -np.inf], [2, -np.inf, 2]], dtype)
+    target = np.array([[0, 1, 0], [1, 0, 0]], dtype)
+    given, out, total = of_targets(codes.SOFTMAX_CROSS_ENTROPY, z, target)
+    check("loss_gradient", [(out, [[0, 0, 0], [-0.5, 0, 0.5]]), (total, np.log(2))], **given)
+
+
+@pytest.mark.parametrize(
+    ("loss", "logs"), [(codes.CLIPPED_SOFTMAX_CROSS_ENTROPY, 4), (codes.CLIPPED_BINARY_CROSS_ENTROPY, 12)]
+)
+def test_even_a_certain_answer_is_clipped(check, dtype, loss, logs):
+    right = np.eye(3, dtype=dtype)[[0, 1, 2, 0]]
+    z, eps = np.where(right, 1e4, -1e4).astype(dtype), np.finfo(dtype).eps
+    given, out, total = of_targets(loss, z, right)
+    check("loss_gradient", [(out, 0 * z), (total, -logs * np.log1p(-eps))], {"rtol": 1e-5, "atol": 0}, **given)
+    given, out, total = of_targets(loss, -z, right)
+    value = run("loss_gradient", dtype, 1, 0, given, [out, total, given["sum"][0]])[1]
+    assert np.isfinite(value)
+
+
+@pytest.mark.parametrize("loss", range(codes.CUSTOM))
+@pytest.mark.parametrize("outputs", [3, 40, 600])
+def test_nan_is_seen_in_every_loss(check, dtype, loss, outputs):
+    z, target = np.zeros((9, outputs), dtype), np.full((9, outputs), 0.5, dtype)
+    z[4, 1] = np.nan
+    expected = np.zeros(z.shape)
+    with np.errstate(invalid="ignore"):
+        loss_and_gradient(loss, [0.7], *wide(z, target), np.ones(9), expected)
+    assert np.isnan(expected[4, 1])
+    given, out, total = of_targets(loss, z, target)
+    check("loss_gradient", [(out, expected), (total, np.nan)], **given)
+
+
+# Rules
+
+
+def of_numpy(name, *arguments):
+    """The arrays among the arguments as NumPy's operation leaves them in float64; and what it returns."""
+    given = [x.astype(np.float64) if isinstance(x, np.ndarray) else x for x in arguments]
+    with np.errstate(all="ignore"):
+        returned = getattr(ops, name)(*given)
+    return [x for x in given if isinstance(x, np.ndarray)], returned
+
+
+@pytest.mark.parametrize("shift", SHIFTS)
+@pytest.mark.parametrize(("l1", "l2"), [(0.1, 0.0), (0.0, 0.2), (0.1, 0.2)])
+def test_penalties(check, draw, shift, l1, l2):
+    for n in LENGTHS:
+        w, out, total = draw(n), draw(n), reduction()
+        w[::3] = 0
+        factors = {"l1": device_number(0, l1, 1.0), "l2": device_number(0, l2, 0.5, 2.0)}
+        value = of_numpy("penalty", w, l1, l2)[1]
+        check("penalty", [(total[2], value)], w=Shifted(w, shift), n=n, sum=total, **factors)
+        (_, expected), _ = of_numpy("regularize", w, l1, l2, out)
+        check("regularize", [(out, expected)], w=Shifted(w, shift), out=Shifted(out, shift), n=n, **factors)
+
+
+def of_clip(dtype, g, max_norm, blocks):
+    """What the three kernels of `clip` make of g, and the norm."""
+    n, peak, norm = g.size, reduction(), reduction()
+    (_, top) = run("peak", dtype, blocks, 0, {"g": g, "n": n, "peak": peak}, [peak[0], peak[2]])
+    given = {"g": g, "n": n, "peak": top, "norm": norm}
+    (_, length) = run("gradient_norm", dtype, blocks, 0, given, [norm[0], norm[2]])
+    (clipped,) = run("rescale", dtype, blocks, 0, {"g": g, "n": n, "norm": length, "max_norm": max_norm}, [g])
+    return clipped, length[0]
+
+
+def test_clipping(dtype, draw, tolerance):
+    for n, size, blocks in product((1, 3, 16, 1000), (1.0, 1e-30, 1e30, 0.0), BLOCKS):
+        g = draw(n) * dtype_of(dtype, size)
+        expected = np.linalg.norm(g.astype(np.float64) / (size or 1)) * size
+        clipped, norm = of_clip(dtype, g, 0.5 * size, blocks)
+        np.testing.assert_allclose(norm, expected, rtol=tolerance["rtol"])
+        reference = g.astype(np.float64)
+        ops.clip(reference, 0.5 * size)
+        np.testing.assert_allclose(clipped, reference, rtol=tolerance["rtol"])
+
+
+def test_clipping_of_the_largest_and_smallest_numbers(dtype, tolerance):
+    limits = np.finfo(dtype)
+    for size in (limits.max / 2, limits.tiny, limits.smallest_subnormal):
+        _, norm = of_clip(dtype, np.array([size, 0, -size, 0, 0], dtype), 1.0, 1)
+        exact = np.sqrt(2.0) * np.float64(size)
+        np.testing.assert_allclose(norm, exact, rtol=tolerance["rtol"], atol=1e-323)
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+def test_clipping_leaves_what_is_not_finite_visible(dtype, draw, odd):
+    g = draw(1000)
+    g[3] = odd
+    reference = g.copy()
+    with np.errstate(invalid="ignore"):
+        ops.clip(reference, 0.1)
+    for blocks in BLOCKS:
+        clipped, norm = of_clip(dtype, g, 0.1, blocks)
+        np.testing.assert_array_equal(norm, abs(odd))
+        np.testing.assert_array_equal(clipped, reference)
+
+
+@pytest.mark.parametrize("shift", SHIFTS)
+def test_clipping_does_not_depend_on_the_schedule(check, draw, shift):
+    for n in LENGTHS:
+        g, peak, norm = draw(n), reduction(), reduction()
+        top = np.abs(g).max(initial=0).astype(np.float64)
+        check("peak", [(peak[2], top)], EXACT, g=Shifted(g, shift), n=n, peak=peak)
+        given = {"g": Shifted(g, shift), "n": n, "peak": np.array([top]), "norm": norm}
+        check("gradient_norm", [(norm[2], np.linalg.norm(g.astype(np.float64)))], **given)
+        given = {"g": Shifted(g, shift), "n": n, "norm": np.array([2.0]), "max_norm": 1.0}
+        check("rescale", [(g, g.astype(np.float64) / 2)], **given)
+
+
+@pytest.mark.parametrize("shift", SHIFTS)
+def test_update_rules(check, draw, shift):
+    for n in LENGTHS:
+        w, g, m, v = draw(n), draw(n), draw(n), abs(draw(n))
+        buffers = {"w": Shifted(w, shift), "g": Shifted(g, shift), "n": n}
+        for momentum, nesterov in ((0.0, False), (0.9, False), (0.9, True)):
+            velocity = m if momentum else m[:0]
+            (w_after, _, m_after), _ = of_numpy("sgd", w, g, velocity, 0.1, momentum, nesterov)
+            expected = [(w, w_after)] + ([(m, m_after)] if momentum else [])
+            rule = {"lr": device_number(0, 0.2, 0.5), "momentum": momentum, "nesterov": nesterov}
+            check("sgd", expected, **buffers, velocity=Shifted(m, shift) if momentum else None, **rule)
+        (w_after, _, m_after, v_after), _ = of_numpy("adam", w, g, m, v, 0.1, 1e-3, 0.9, 0.999)
+        rates = {"step_size": device_number(0, 0.2, 0.5), "epsilon": device_number(1e-3, 0)}
+        state, rule = {"m": Shifted(m, shift), "v": Shifted(v, shift)}, {"beta1": 0.9, "beta2": 0.999}
+        check("adam", [(w, w_after), (m, m_after), (v, v_after)], **buffers, **state, **rates, **rule)
+        (w_after, _, v_after), _ = of_numpy("rmsprop", w, g, v, 0.1, 1e-3, 0.9)
+        rates = {"lr": device_number(0, 0.2, 0.5), "epsilon": device_number(1e-3, 0), "rho": 0.9}
+        check("rmsprop", [(w, w_after), (v, v_after)], **buffers, v=Shifted(v, shift), **rates)
+
+
+# Compressed rows
+
+
+def compressed(inputs, density, dtype):
+    """Samples in compressed rows, some of them empty, with columns in any order and some twice; and as a matrix."""
+    random = np.random.RandomState(5)
+    lengths = random.binomial(inputs, density, SAMPLES)
+    lengths[::5] = 0
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    columns = random.randint(0, inputs, starts[-1]).astype(np.int32)
+    values = random.standard_normal(starts[-1]).astype(dtype)
+    given = {"values": values, "columns": columns, "starts": starts}
+    return given, sparse.csr_matrix((values.astype(np.float64), columns, starts), (SAMPLES, inputs)).toarray()
+
+
+@pytest.mark.parametrize("code", [codes.IDENTITY, codes.RELU, codes.SILU])
+def test_linear_of_compressed_rows(check, draw, nan, dtype, code):
+    for n, inputs, outputs in product(ROWS, (1, 40, 200), (1, 3, 32, 33, 130)):
+        given, x = compressed(inputs, 0.2, dtype)
+        (rows, samples), w, b = batch(n), draw(inputs, outputs), draw(outputs)
+        w64, b64 = wide(w, b)
+        a, derivative = activated(code, x[samples] @ w64 + b64)
+        out, slope = nan(n, outputs), nan(n, outputs)
+        expected = [(out, a)] + ([(slope, derivative)] if code in STORE_SLOPE else [])
+        given |= {"rows": rows, "w": w, "b": b, "activation": code, "slope": slope, "out": out}
+        check("linear_sparse", expected, **given, n=n, inputs=inputs, outputs=outputs)
+
+
+@pytest.mark.parametrize(("alpha", "beta"), [(1.0, 0.0), (-0.3, 1.0), (0.5, 0.9)])
+def test_accumulate_of_compressed_rows(check, draw, nan, dtype, alpha, beta):
+    # with many entries in few columns the blocks' lists are filled again and again
+    for n, inputs, outputs, density in [
+        *product((0, 1, 9, 70), (1, 40), (1, 3, 33), (0.3,)), (70, 300, 5, 0.1), (33, 100, 300, 0.5), (70, 700, 2, 0.8)
+    ]:  # fmt: skip
+        given, x = compressed(inputs, density, dtype)
+        (rows, samples), delta = batch(n), draw(n, outputs)
+        out = draw(inputs, outputs) if beta else nan(inputs, outputs)
+        d64, o64 = wide(delta, out)
+        expected = alpha * x[samples].T @ d64 + (beta * o64 if beta else 0)
+        factors = {"alpha": device_number(0, alpha, 0.5, 2.0), "beta": device_number(0, beta, 1.0)}
+        given |= {"rows": rows, "delta": delta, **factors, "out": out}
+        check("accumulate_sparse", [(out, expected)], **given, n=n, inputs=inputs, outputs=outputs)
