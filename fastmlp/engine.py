@@ -178,7 +178,8 @@ class Engine:
 
         It is taken out of `sessions` while in use, so that two threads never share workspaces.
         """
-        key = (*key, *self.activations, self.loss, self.backend.name, self.n_threads, *self._objective().values())
+        backend = self.backend.name, self.backend.precision, self.n_threads
+        key = (*key, *self.activations, self.loss, *backend, *self._objective().values())
         last_key, session = self.sessions.pop(kind, (None, None))
         if last_key != key:
             session = None  # its memory is free before the next one's is taken

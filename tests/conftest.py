@@ -40,8 +40,8 @@ def emulated_device(products):
 
 def emulate_gpu(monkeypatch, device):
     """Let backend="cuda" be on this device from now on; the backend."""
-    backend, load = CudaBackend(device), backends._load
-    monkeypatch.setattr(backends, "_load", lambda name: backend if name == "cuda" else load(name))
+    backend, load = CudaBackend(device=device), backends._load
+    monkeypatch.setattr(backends, "_load", lambda name, precision: backend if name == "cuda" else load(name, precision))
     monkeypatch.setattr(CudaBackend, "problem", classmethod(lambda cls: None))
     return backend
 

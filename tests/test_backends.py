@@ -72,6 +72,25 @@ def test_a_broken_numba_is_explained_and_auto_does_without(monkeypatch):
     assert get_backend("auto").name == "numpy"
 
 
+def test_precisions_of_other_backends_are_refused():
+    with pytest.raises(InputError, match=r"precision='tf32' is not offered by backend='numpy'\. Choose 'float32'\."):
+        MLP([2, 1], backend="numpy", precision="tf32")
+    with pytest.raises(InputError, match=r"precision='bf16' is for dtype='float32'; .* dtype='float64'"):
+        MLP([2, 1], backend="numpy", precision="bf16", dtype="float64")
+
+
+def test_a_pickled_model_of_a_missing_backend_lives_on_another(caplog):
+    model = MLP([2, 1], backend="numpy", seed=0)
+    model._backend = cuda_backend.CudaBackend.__new__(cuda_backend.CudaBackend)
+    model._backend.precision = "float32"
+    with caplog.at_level(logging.WARNING, "fastmlp"):
+        copy = pickle.loads(pickle.dumps(model))
+    if copy.backend != "cuda":
+        assert "backend='cuda', which is not available here" in caplog.text
+    np.testing.assert_array_equal(copy.weights[0], model.weights[0])
+    assert copy.predict_raw([[1.0, 2.0]]).shape == (1, 1)
+
+
 def test_all_backends_are_described(backend):
     described = available_backends()
     assert list(described) == ["numpy", "numba", "cuda"]

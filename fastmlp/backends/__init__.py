@@ -19,13 +19,15 @@ BACKENDS = ("numpy", "numba", "cuda")
 _log = logging.getLogger("fastmlp")
 
 
-def get_backend(name: str | None = None) -> Backend:
+def get_backend(name: str | None = None, precision: str = "float32") -> Backend:
     """The backend called `name`; None means the environment variable FASTMLP_BACKEND, else "auto".
+
+    precision is that of float32 matrix products; only "cuda" has others than "float32", namely "tf32" and "bf16".
 
     Raises
     ------
     InputError
-        The name is unknown.
+        The name is unknown, or the backend has no such precision.
     BackendUnavailableError
         The backend was asked for and cannot run here. Only "auto" chooses another, and logs which (logger "fastmlp").
     """
@@ -40,21 +42,26 @@ def get_backend(name: str | None = None) -> Backend:
     problem = _problem(name)
     if problem is not None:
         raise BackendUnavailableError(f"backend={name!r} is not available: {problem}")
-    return _load(name)
+    offered = _backend_class(name).precisions
+    if precision not in offered:
+        choices = " or ".join(map(repr, offered))
+        raise InputError(f"precision={precision!r} is not offered by backend={name!r}. Choose {choices}.")
+    return _load(name, precision)
 
 
-def revived_backend(name: str) -> Backend:
+def revived_backend(name: str, precision: str) -> Backend:
     """The backend of a model that comes from another process: the same if it runs here, else what "auto" chooses."""
     problem = _problem(name)
     if problem is None:
-        return _load(name)
+        return _load(name, precision)
     _log.warning("The model was made with backend=%r, which is not available here: %s", name, problem)
     return get_backend("auto")
 
 
 def available_backends() -> dict[str, str]:
     """For every backend what it is, or ``"unavailable: "`` with reason and remedy."""
-    return {name: f"unavailable: {p}" if (p := _problem(name)) else _load(name).describe() for name in BACKENDS}
+    problems = {name: _problem(name) for name in BACKENDS}
+    return {name: f"unavailable: {p}" if p else _load(name, "float32").describe() for name, p in problems.items()}
 
 
 def _problem(name: str) -> str | None:
@@ -70,5 +77,5 @@ def _backend_class(name: str) -> type[Backend]:
 
 
 @cache
-def _load(name: str) -> Backend:
-    return _backend_class(name)()
+def _load(name: str, precision: str) -> Backend:
+    return _backend_class(name)(precision)

@@ -17,6 +17,7 @@ class Backend(ABC):
     """Runs the entry points of `fastmlp.step` on some device."""
 
     name: str
+    precisions: tuple[str, ...] = ("float32",)
     # Rows that go through the network at once. A batch larger than this passes in chunks, their gradients summed
     # exactly, so a full-batch step over any number of samples needs no more memory. By default a chunk's activations
     # stay in the cache.
@@ -26,6 +27,9 @@ class Backend(ABC):
     # spans of about this much (on a CPU 0.1 s or so); between spans a Ctrl-C is seen.
     span_work: float = 2e9
 
+    def __init__(self, precision: str = "float32") -> None:
+        self.precision = precision  # of float32 matrix products
+
     def chunk_of(self, row_bytes: int) -> int:
         """Rows that go through the network at once where each takes so many bytes of workspace."""
         return self.chunk
@@ -33,7 +37,7 @@ class Backend(ABC):
     def __reduce__(self) -> tuple:
         from fastmlp.backends import revived_backend
 
-        return revived_backend, (self.name,)  # a device and compiled code belong to a process
+        return revived_backend, (self.name, self.precision)  # a device and compiled code belong to a process
 
     @classmethod
     @abstractmethod

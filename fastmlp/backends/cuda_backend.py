@@ -27,6 +27,9 @@ class CudaBackend(Backend):
 
     Parameters
     ----------
+    precision : {"float32", "tf32", "bf16"}
+        Of what goes into the products of float32 numbers: 24, 11 or 8 significant bits. Sums, parameters, updates and
+        all that is not a product are float32 in any case.
     device : Device, optional
         Default: the current GPU of CuPy.
     choices : Path, optional
@@ -36,10 +39,12 @@ class CudaBackend(Backend):
     name = "cuda"
     chunk = 16384  # rows fill the multiprocessors, and their activations are a small part of the memory
     span_work = 1e13
+    precisions = ("float32", "tf32", "bf16")
 
-    def __init__(self, device: Device | None = None, choices: Path | None = None) -> None:
+    def __init__(self, precision: str = "float32", device: Device | None = None, choices: Path | None = None) -> None:
+        super().__init__(precision)
         if device is None:
-            device, choices = _gpu(), choices or _cache_folder()
+            device, choices = _gpu(precision), choices or _cache_folder()
         gpu = self._device = device
         self._choice = cache(lambda real: Choice(gpu, real, choices))
 
@@ -91,10 +96,10 @@ class CudaBackend(Backend):
             return getattr(operations, entry)(*arguments)
 
 
-def _gpu() -> Device:
+def _gpu(precision: str) -> Device:
     from fastmlp.backends.cuda.nvidia import NvidiaDevice
 
-    return NvidiaDevice()
+    return NvidiaDevice(precision)
 
 
 def _cache_folder() -> Path:

@@ -29,8 +29,8 @@ __device__ void run(const Regularize &a, real *) {
 }
 OPERATION(regularize, Regularize)
 
-// Clipping: g is scaled down to the norm max_norm if it is longer. Its norm is taken relative to the largest entry, since
-// the squares of an exploding gradient overflow where clipping is for.
+// Clipping: g is scaled down to the norm max_norm if it is longer. Its norm is taken relative to the largest entry,
+// since the squares of an exploding gradient overflow where clipping is for.
 
 struct Peak {
   const real *g;

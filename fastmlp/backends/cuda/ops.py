@@ -168,7 +168,7 @@ class CudaOps:
         truth = {"labels": labels, "targets": targets, "weights": weights, "rows": rows}
         constants = {"loss": loss, "parameter": self._workspace.loss_parameter, "parameters": len(parameter)}
         n, outputs = z.shape
-        blocks = math.ceil(n / (THREADS // 32))
+        blocks = n if outputs >= 512 else n / 8
         self.launch("loss_gradient", blocks, **constants, z=z, **truth, out=out, n=n, outputs=outputs, sum=reduction)
         return result
 
@@ -224,14 +224,14 @@ class CudaOps:
         numbers = {"alpha": scalar(alpha), "beta": scalar(beta)}
         inputs, outputs = out.shape
         sizes = {"n": len(rows), "inputs": inputs, "outputs": outputs}
-        self.launch("accumulate_sparse", inputs, **sparse, **numbers, out=out, **sizes)
+        self.launch("accumulate_sparse", 2 * self._device.multiprocessors, **sparse, **numbers, out=out, **sizes)
         self._bias_gradient(delta, alpha, bias_beta, bias)
 
     def _bias_gradient(self, delta, alpha, beta, bias):
         rows, columns = delta.shape
         numbers = {"alpha": scalar(alpha), "beta": scalar(beta)}
         self.launch(
-            "bias_gradient", math.ceil(columns / 32), delta=delta, **numbers, bias=bias, rows=rows, columns=columns
+            "bias_gradient", math.ceil(columns / 8), delta=delta, **numbers, bias=bias, rows=rows, columns=columns
         )
 
     # Penalties and update rules

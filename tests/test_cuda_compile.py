@@ -1,0 +1,157 @@
+"""The CUDA kernels as NVIDIA's compiler sees them, which needs no GPU: they compile for all GPUs that are supported,
+without spills, and their arguments are laid out as Python thinks.
+"""
+
+import ctypes
+import os
+import re
+import shutil
+import site
+import subprocess
+import sysconfig
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fastmlp.kernels.cuda import INSTRUCTION, MAX_BLOCKS, MAX_INSTRUCTIONS, THREADS, operations, source
+
+REALS = {"float": np.dtype(np.float32), "double": np.dtype(np.float64)}
+ARCHITECTURES = ["sm_75", "sm_80", "sm_90", "sm_100"]
+OPTIONS = ("-std=c++17", "-ftz=true")  # CuPy's
+# Registers of a thread. A multiprocessor has 65536: with 128 it runs two blocks at once, with 64 four. The program has
+# all operations in it, and needs one block.
+MOST_REGISTERS = {"program": 255, "linear": 168, "backward_data": 128, "accumulate": 168}
+MANY_REGISTERS = 64
+
+_REPORT = re.compile(
+    r"Compiling entry function '(\w+)'.*?(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads"
+    r".*?Used (\d+) registers",
+    re.DOTALL,
+)
+
+
+class Nvrtc:
+    """The compiler as a library, the one that CuPy uses."""
+
+    def __init__(self, path):
+        for builtins in path.parent.glob("libnvrtc-builtins.so.*"):
+            ctypes.CDLL(str(builtins))  # or it is looked for by its bare name
+        self._library = ctypes.CDLL(str(path))
+        self._library.nvrtcGetErrorString.restype = ctypes.c_char_p
+
+    def compile(self, text, options):
+        """Machine code, and what the compiler says."""
+        given = [option.encode() for option in (*options, "--ptxas-options=-v")]
+        program = ctypes.c_void_p()
+        self._check(
+            self._library.nvrtcCreateProgram(ctypes.byref(program), text.encode(), b"kernels.cu", 0, None, None)
+        )
+        failed = self._library.nvrtcCompileProgram(program, len(given), (ctypes.c_char_p * len(given))(*given))
+        log = self._bytes(program, "ProgramLog").rstrip(b"\0").decode()
+        assert not failed, log
+        code = self._bytes(program, "CUBIN")
+        self._check(self._library.nvrtcDestroyProgram(ctypes.byref(program)))
+        return code, log
+
+    def _bytes(self, program, what):
+        size = ctypes.c_size_t()
+        self._check(getattr(self._library, f"nvrtcGet{what}Size")(program, ctypes.byref(size)))
+        buffer = ctypes.create_string_buffer(size.value)
+        self._check(getattr(self._library, f"nvrtcGet{what}")(program, buffer))
+        return buffer.raw
+
+    def _check(self, status):
+        assert status == 0, self._library.nvrtcGetErrorString(status).decode()
+
+
+class Nvcc:
+    """The compiler as a program."""
+
+    def __init__(self, path):
+        self._path = path
+
+    def compile(self, text, options):
+        command = [self._path, "-x", "cu", "-cubin", "-Xptxas", "-v", *options, "-o", "/dev/stdout", "-"]
+        ran = subprocess.run(command, input=text.encode(), capture_output=True)
+        log = ran.stderr.decode()
+        assert ran.returncode == 0, log
+        return ran.stdout, log
+
+
+@cache
+def find_compiler():
+    nvcc = shutil.which("nvcc")
+    roots = [os.environ.get("CUDA_PATH"), os.environ.get("CUDA_HOME"), nvcc and Path(nvcc).resolve().parents[1]]
+    folders = [Path(root, part) for root in filter(None, roots) for part in ("lib64", "lib")]
+    packages = {sysconfig.get_path("purelib"), site.getusersitepackages(), *site.getsitepackages()}
+    folders[:0] = [folder for package in sorted(packages) for folder in Path(package, "nvidia").glob("*/lib")]
+    for folder in folders:
+        for path in sorted(folder.glob("libnvrtc.so.1[2-9]")):
+            return Nvrtc(path)
+    return Nvcc(nvcc) if nvcc else None
+
+
+@pytest.fixture(scope="module")
+def compiler():
+    found = find_compiler()
+    if found is None:
+        pytest.skip("there is no CUDA compiler; pip install nvidia-cuda-nvrtc brings one")
+    return found
+
+
+def checks(real):
+    """Lines of C++ that compile if structs are laid out as in Python."""
+    structs = dict(re.findall(r"^OPERATION\((\w+), (\w+)\)$", source(), re.MULTILINE))
+    sizes = {"Instruction": INSTRUCTION.itemsize}
+    for name, operation in operations(real).items():
+        sizes[structs[name]] = operation.arguments.itemsize
+        yield from offsets(structs[name], operation.arguments)
+        yield f"sizeof({structs[name]}) <= {INSTRUCTION['arguments'].itemsize}"
+    yield from (f"sizeof({struct}) == {size}" for struct, size in sizes.items())
+    yield from offsets("Instruction", INSTRUCTION[["arguments", "code"]])
+    constants = {"THREADS": THREADS, "MAX_BLOCKS": MAX_BLOCKS, "MAX_INSTRUCTIONS": MAX_INSTRUCTIONS}
+    yield from (f"{name} == {value}" for name, value in constants.items())
+    yield f"sizeof(real) == {real.itemsize}"
+
+
+def offsets(struct, layout, prefix="", at=0):
+    for name, (dtype, offset) in ((name, layout.fields[name][:2]) for name in layout.names):
+        field = f"{prefix}{name}"
+        yield f"__builtin_offsetof({struct}, {field}) == {at + offset}"
+        if dtype.names:
+            yield from offsets(struct, dtype, f"{field}.", at + offset)
+        else:
+            yield f"sizeof((({struct} *)nullptr)->{field}) == {dtype.itemsize}"
+
+
+def checked_source(real):
+    return "\n".join([source(), *(f'static_assert({check}, "as in Python");' for check in checks(real))])
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("real", REALS)
+def test_all_kernels_compile(compiler, real, architecture):
+    code, log = compiler.compile(checked_source(REALS[real]), (f"-arch={architecture}", f"-DREAL={real}", *OPTIONS))
+    reports = {name: [int(number) for number in numbers] for name, *numbers in _REPORT.findall(log)}
+    names = set(operations(REALS[real]))
+    assert set(reports) == names
+    assert all(f".text.{name}\0".encode() in code for name in names)
+    faults = {}
+    for name, (stack, stores, loads, registers) in reports.items():
+        if stack or stores or loads or registers > MOST_REGISTERS.get(name, MANY_REGISTERS):
+            faults[name] = f"{stack} bytes of stack, {stores} + {loads} of spills, {registers} registers"
+    assert not faults
+    assert "warning" not in log.lower()
+
+
+def test_a_layout_that_differs_is_found(compiler):
+    text = 'struct S { float a; double b; };\nstatic_assert(__builtin_offsetof(S, b) == 4, "as in Python");'
+    with pytest.raises(AssertionError, match=r"as in Python"):
+        compiler.compile(text, ("-arch=sm_80", *OPTIONS))
+
+
+def test_the_checks_name_every_field():
+    lines = list(checks(np.dtype(np.float32)))
+    assert "__builtin_offsetof(Adam, w) == 0" in lines
+    assert any(re.fullmatch(r"__builtin_offsetof\(Adam, step_size\.factor\) == \d+", line) for line in lines)
