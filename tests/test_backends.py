@@ -1,8 +1,10 @@
 """Choosing a backend and its threads: by name, by environment, by what is there."""
 
 import logging
+import pickle
 import sys
 
+import numpy as np
 import pytest
 
 from fastmlp import MLP, BackendUnavailableError, InputError, available_backends, get_backend
