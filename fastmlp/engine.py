@@ -166,7 +166,8 @@ class Engine:
 
     def placed(self, data: Data) -> Data:
         """The samples in the backend's memory; the same object if they are there, by which a run is known again."""
-        arrays = [self.backend.asarray(array) for array in data]
+        x, *rest = data
+        arrays = [self.backend.samples(x), *map(self.backend.asarray, rest)]
         return data if all(map(is_, arrays, data)) else Data(*arrays)
 
     def _objective(self) -> dict[str, Any]:

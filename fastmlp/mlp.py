@@ -406,7 +406,11 @@ class MLP:
         """Read a model that `save` wrote. ModelFileError if the file is anything else; nothing in it is executed."""
         tensors, header = load_model(path)
         # a missing backend is not the file's fault
-        place = {"backend": get_backend(backend, precision).name, "precision": precision, "n_threads": n_threads}
+        place: dict[str, Any] = {
+            "backend": get_backend(backend, precision).name,
+            "precision": precision,
+            "n_threads": n_threads,
+        }
         try:
             layers = len(header["sizes"]) - 1
             parts = [[tensors.pop(f"layers.{l}.{kind}") for l in range(layers)] for kind in ("weight", "bias")]

@@ -7,7 +7,7 @@ from itertools import product as pairs
 import numpy as np
 import pytest
 
-from fastmlp.backends.cuda.cublaslt import CublasLt, CublasLtError, NoAlgorithmError, Product, alignment
+from fastmlp.backends.cuda.cublaslt import CublasLt, CublasLtError, NoAlgorithmError, Product, _Algorithm, alignment
 from fastmlp.errors import InputError, OutOfDeviceMemoryError
 
 POINTER_MODE, TRANSA, TRANSB, EPILOGUE, BIAS_POINTER = 2, 3, 4, 7, 8
@@ -237,6 +237,12 @@ def test_an_unknown_precision_is_refused(library):
     with pytest.raises(InputError) as caught:
         CublasLt("fp16", WORKSPACE, library)
     assert str(caught.value) == "precision='fp16' is unknown. Choose 'float32', 'tf32', 'bf16'."
+
+
+def test_the_result_of_the_heuristic_is_laid_out_as_in_the_header():
+    fields = {name: getattr(_Algorithm, name).offset for name, _ in _Algorithm._fields_}
+    assert fields == {"algorithm": 0, "workspace": 64, "state": 72, "waves": 76, "reserved": 80}
+    assert ctypes.sizeof(_Algorithm) == 96
 
 
 def test_alignments():

@@ -8,6 +8,7 @@ from fastmlp.kernels.cuda import MAX_INSTRUCTIONS
 from scipy import sparse
 
 from fastmlp import MLP, SGD, Adam, AdamW, InputError, RMSprop
+from fastmlp.backends.cuda import runs
 from fastmlp.backends.cuda.ops import FEW
 from fastmlp.backends.cuda.runs import Run
 from fastmlp.errors import OutOfDeviceMemoryError
@@ -233,3 +234,16 @@ def test_a_network_too_large_for_the_memory_is_refused_and_keeps_its_weights(mon
         model.fit(*samples(), optimizer="adam")
     for w, old in zip(model.weights, before, strict=True):
         np.testing.assert_array_equal(w, old)
+
+
+@pytest.mark.parametrize("clusters", [True, False])
+@pytest.mark.parametrize("order", [0, 1, 2])
+def test_programs_on_several_blocks(monkeypatch, clusters, order):
+    """In every schedule of the threads, with barriers after all operations, some, or none."""
+    emulate_gpu(monkeypatch, EmulatedDevice(order, clusters=clusters))
+    weights = []
+    for alone in (0, 500, 20_000):
+        monkeypatch.setattr(runs, "ALONE", alone)
+        assert_same(optimizer=RULES["adam"], batch_size=16, epochs=1, options={"l2": 0.1}, max_norm=0.5)
+        weights.append(train("cuda", optimizer=RULES["adam"], batch_size=16, epochs=1)[0])
+    np.testing.assert_allclose(weights[1:], np.stack([weights[0]] * 2), rtol=0, atol=1e-13)

@@ -56,6 +56,10 @@ class Backend(ABC):
     def asarray(self, host: np.ndarray) -> np.ndarray:
         """The backend's array with the contents of a host array; the same memory where that is possible."""
 
+    def samples(self, x: np.ndarray) -> Any:
+        """Samples (N, I) as `run` reads them: as `asarray`, but they may stay on the host if they are many."""
+        return self.asarray(x)
+
     @abstractmethod
     def to_host(self, array: np.ndarray) -> np.ndarray:
         """A host array with the contents of a backend's array; the same memory where that is possible."""

@@ -67,9 +67,10 @@ class CudaBackend(Backend):
         return array
 
     def asarray(self, host: np.ndarray) -> Any:
-        if host.ndim == 2 and host.nbytes > self._device.free_memory() // 2:
-            return HostSamples(host)
         return self._device.upload(np.ascontiguousarray(host))
+
+    def samples(self, x: np.ndarray) -> Any:
+        return HostSamples(x) if x.nbytes > self._device.free_memory() // 2 else self.asarray(x)
 
     def to_host(self, array: Any) -> np.ndarray:
         return self._device.download(array)

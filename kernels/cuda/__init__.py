@@ -18,7 +18,7 @@ __all__ = ["INSTRUCTION", "KINDS", "MAX_BLOCKS", "MAX_INSTRUCTIONS", "THREADS", 
 
 THREADS, MAX_BLOCKS = 256, 1024  # of a block; of a grid: as types.cu has them
 MAX_INSTRUCTIONS = 48  # of a program
-INSTRUCTION = np.dtype([("arguments", "V240"), ("code", "i4"), ("unused", "V12")])  # as program.cu has it
+INSTRUCTION = np.dtype([("arguments", "V240"), ("code", "i4"), ("alone", "i4"), ("unused", "V8")])  # of a program
 
 _FILES = (
     *("types", "reductions", "activations", "philox", "batches"),
@@ -67,7 +67,8 @@ def operations(real: np.dtype) -> dict[str, Operation]:
         except KeyError:
             continue  # no struct of arguments
     found = enumerate(_OPERATION.findall(text))
-    return {name: Operation(name, code, *structs[struct]) for code, (name, struct) in found}
+    all_of_them = {name: Operation(name, code, *structs[struct]) for code, (name, struct) in found}
+    return all_of_them | {"cluster_program": all_of_them["program"]._replace(name="cluster_program")}
 
 
 def _text(name: str) -> str:
@@ -87,13 +88,18 @@ def _constants() -> str:
 
 
 def _dispatch(text: str) -> str:
-    """`run_instruction`, by which a program calls any operation."""
-    cases = [
-        f"    case {code}: return run(*reinterpret_cast<const {struct} *>(arguments), scratch);"
-        for code, (_, struct) in enumerate(_OPERATION.findall(text))
+    """`run_instruction`, by which a program calls any operation; not inlined, which would take long to compile."""
+    found = list(enumerate(_OPERATION.findall(text)))
+    functions = [
+        f"__device__ __noinline__ void call_{name}(const {struct} *a, Part part) {{ run_few(*a, part); }}"
+        for _, (name, struct) in found
     ]
-    head = "__device__ inline void run_instruction(int code, const void *arguments, real *scratch) {\n  switch (code) {"
-    return "\n".join(['#line 1 "dispatch"', head, *cases, "  }\n}\n"])
+    cases = [
+        f"    case {code}: return call_{name}(static_cast<const {struct} *>(arguments), part);"
+        for code, (name, struct) in found
+    ]
+    head = "__device__ inline void run_instruction(int code, const void *arguments, Part part) {\n  switch (code) {"
+    return "\n".join(['#line 1 "dispatch"', *functions, head, *cases, "  }\n}\n"])
 
 
 def _layout(body: str, structs: dict[str, tuple[np.dtype, tuple]]) -> tuple[np.dtype, tuple]:

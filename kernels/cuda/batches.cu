@@ -1,8 +1,5 @@
-// Walks through arrays by all threads of the grid; and what surrounds a step: batches of samples, their total weight,
+// Walks through arrays by all threads of a part; and what surrounds a step: batches of samples, their total weight,
 // the numbers that move on.
-
-__device__ inline int thread_of_grid() { return blockIdx.x * THREADS + threadIdx.x; }
-__device__ inline int threads_of_grid() { return gridDim.x * THREADS; }
 
 // Neighbouring numbers that move together.
 template <class T, int N = 4> struct alignas(N * sizeof(T)) Pack {
@@ -46,18 +43,18 @@ __device__ inline void each_of(int thread, int threads, long long n, F f, T *...
   for (long long i = end + thread; i < n; i += threads) f(x[i]...);
 }
 
-template <class F, class... T> __device__ inline void each(long long n, F f, T *...x) {
-  each_of(thread_of_grid(), threads_of_grid(), n, f, x...);
+template <class F, class... T> __device__ inline void each(const Part &part, long long n, F f, T *...x) {
+  each_of(part.thread(), part.threads(), n, f, x...);
 }
 
-// Where the thread is in a matrix as the grid walks through it, each thread `width` elements at a time, without a
+// Where the thread is in a matrix as the part walks through it, each thread `width` elements at a time, without a
 // division at every move.
 struct Place {
   int columns, row, column, down, across;
-  __device__ explicit Place(int columns, int width = 1)
+  __device__ Place(const Part &part, int columns, int width = 1)
       : columns(columns),
-        row(width * thread_of_grid() / columns), column(width * thread_of_grid() % columns),
-        down(width * threads_of_grid() / columns), across(width * threads_of_grid() % columns) {}
+        row(width * part.thread() / columns), column(width * part.thread() % columns),
+        down(width * part.threads() / columns), across(width * part.threads() % columns) {}
   __device__ void move() {
     row += down;
     column += across;
@@ -94,10 +91,10 @@ struct Gather {
   int n, inputs;
 };
 
-template <class T> __device__ inline void gather_from(const T *x, const Gather &a) {
+template <class T> __device__ inline void gather_from(const T *x, const Gather &a, const Part &part) {
   const long long *sample = numbers(a.rows);
   const int width = a.inputs % 4 == 0 && aligned(x) && aligned(a.out) ? 4 : 1;
-  for (Place at(a.inputs / width); at.row < a.n; at.move()) {
+  for (Place at(part, a.inputs / width); at.row < a.n; at.move()) {
     const T *from = x + sample[at.row] * a.inputs + at.column * width;
     real *to = a.out + (long long)at.row * a.inputs + at.column * width;
     if (width == 4) {
@@ -110,20 +107,20 @@ template <class T> __device__ inline void gather_from(const T *x, const Gather &
 }
 
 // out (n, inputs) = x[rows], converted
-__device__ void run(const Gather &a, real *) {
+__device__ void run(const Gather &a, const Part &part) {
   switch (a.kind) {
-    case KIND_F4: return gather_from(static_cast<const float *>(a.x), a);
-    case KIND_F8: return gather_from(static_cast<const double *>(a.x), a);
-    case KIND_F2: return gather_from(static_cast<const Half *>(a.x), a);
-    case KIND_I1: return gather_from(static_cast<const signed char *>(a.x), a);
+    case KIND_F4: return gather_from(static_cast<const float *>(a.x), a, part);
+    case KIND_F8: return gather_from(static_cast<const double *>(a.x), a, part);
+    case KIND_F2: return gather_from(static_cast<const Half *>(a.x), a, part);
+    case KIND_I1: return gather_from(static_cast<const signed char *>(a.x), a, part);
     case KIND_B1:
-    case KIND_U1: return gather_from(static_cast<const unsigned char *>(a.x), a);
-    case KIND_I2: return gather_from(static_cast<const short *>(a.x), a);
-    case KIND_U2: return gather_from(static_cast<const unsigned short *>(a.x), a);
-    case KIND_I4: return gather_from(static_cast<const int *>(a.x), a);
-    case KIND_U4: return gather_from(static_cast<const unsigned *>(a.x), a);
-    case KIND_I8: return gather_from(static_cast<const long long *>(a.x), a);
-    case KIND_U8: return gather_from(static_cast<const unsigned long long *>(a.x), a);
+    case KIND_U1: return gather_from(static_cast<const unsigned char *>(a.x), a, part);
+    case KIND_I2: return gather_from(static_cast<const short *>(a.x), a, part);
+    case KIND_U2: return gather_from(static_cast<const unsigned short *>(a.x), a, part);
+    case KIND_I4: return gather_from(static_cast<const int *>(a.x), a, part);
+    case KIND_U4: return gather_from(static_cast<const unsigned *>(a.x), a, part);
+    case KIND_I8: return gather_from(static_cast<const long long *>(a.x), a, part);
+    case KIND_U8: return gather_from(static_cast<const unsigned long long *>(a.x), a, part);
   }
 }
 OPERATION(gather, Gather)
@@ -136,11 +133,11 @@ struct MeanScale {
 };
 
 // *out = 1 / Σ weights[rows], or 0 if the sum is not positive
-__device__ void run(const MeanScale &a, real *scratch) {
+__device__ void run(const MeanScale &a, const Part &part) {
   const long long *sample = numbers(a.rows);
   double sum = 0;
-  for (int i = thread_of_grid(); i < a.n; i += threads_of_grid()) sum += a.weights[sample[i]];
-  if (over_grid<Sum>(sum, a.sum, scratch) && threadIdx.x == 0) *a.sum.out = *a.sum.out > 0 ? 1 / *a.sum.out : 0;
+  for (int i = part.thread(); i < a.n; i += part.threads()) sum += a.weights[sample[i]];
+  if (over_grid<Sum>(sum, a.sum, part) && threadIdx.x == 0) *a.sum.out = *a.sum.out > 0 ? 1 / *a.sum.out : 0;
 }
 OPERATION(mean_scale, MeanScale)
 
@@ -150,8 +147,8 @@ struct Copy {
   long long n;
 };
 
-__device__ void run(const Copy &a, real *) {
-  each(a.n, [](const real &x, real &out) { out = x; }, a.x, a.out);
+__device__ void run(const Copy &a, const Part &part) {
+  each(part, a.n, [](const real &x, real &out) { out = x; }, a.x, a.out);
 }
 OPERATION(copy, Copy)
 
@@ -160,8 +157,8 @@ struct StoreScalar {
   real *to;
 };
 
-__device__ void run(const StoreScalar &a, real *) {
-  if (thread_of_grid() == 0) *a.to = real(value(a.number));
+__device__ void run(const StoreScalar &a, const Part &part) {
+  if (part.thread() == 0) *a.to = real(value(a.number));
 }
 OPERATION(store_scalar, StoreScalar)
 
@@ -176,8 +173,8 @@ struct Advance {
 
 // The end of a step: its loss, Σ terms, is added; the next batch, step number and rates become the present ones. The
 // table has a row of three for each step and one more, which is read at the end.
-__device__ void run(const Advance &a, real *) {
-  if (thread_of_grid() != 0) return;
+__device__ void run(const Advance &a, const Part &part) {
+  if (part.thread() != 0) return;
   double loss = *a.loss;
 #pragma unroll 1
   for (int i = 0; i < a.n_terms; i++) loss += value(a.terms[i]);

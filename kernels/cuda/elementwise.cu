@@ -18,10 +18,10 @@ template <class Op, class T> __device__ inline T over_team(T v, const Team &team
 
 // body(team, row, columns) of every row by its team. Teams that are left without a row at the end get one of 0 columns,
 // so that all threads meet in the sums.
-template <class Body> __device__ inline void over_rows(int rows, int columns, Body body) {
+template <class Body> __device__ inline void over_rows(const Part &part, int rows, int columns, Body body) {
   const Team team(columns);
   const int teams = THREADS / team.size;
-  for (int turn = blockIdx.x; turn < (rows + teams - 1) / teams; turn += gridDim.x) {
+  for (int turn = part.block; turn < (rows + teams - 1) / teams; turn += part.blocks) {
     const int row = turn * teams + threadIdx.x / team.size;
     body(team, (long long)row, row < rows ? columns : 0);
   }
@@ -58,13 +58,13 @@ struct BiasActivation {
 };
 
 // a (rows, columns) = σ(a + b) in place; b may be null
-__device__ void run(const BiasActivation &o, real *scratch) {
+__device__ void run(const BiasActivation &o, const Part &part) {
   const real *b = o.b;
   if (o.activation == SOFTMAX) {
-    over_rows(o.rows, o.columns, [&](const Team &team, long long row, int columns) {
+    over_rows(part, o.rows, o.columns, [&](const Team &team, long long row, int columns) {
       real *a = o.a + row * o.columns;
       const auto z = [=](int j) { return b ? a[j] + b[j] : a[j]; };
-      const Exponentials of_row = exponentials(z, columns, team, scratch);
+      const Exponentials of_row = exponentials(z, columns, team, part.scratch);
       for (int j = team.member; j < columns; j += team.size) a[j] = of_row.softmax(z(j));
     });
     return;
@@ -74,8 +74,8 @@ __device__ void run(const BiasActivation &o, real *scratch) {
   if (code == IDENTITY && !b) return;
   const long long n = (long long)o.rows * o.columns;
   const long long end = aligned(o.a) && (!stores || aligned(o.slope)) ? n / 4 * 4 : 0;
-  Place at(o.columns, 4);
-  for (long long i = 4LL * thread_of_grid(); i < end; i += 4LL * threads_of_grid(), at.move()) {
+  Place at(part, o.columns, 4);
+  for (long long i = 4LL * part.thread(); i < end; i += 4LL * part.threads(), at.move()) {
     Pack<real> v = pack(o.a + i), slope{};
     int j = at.column;
     // one copy of the code of all activations serves four elements: what is at the front goes to the back
@@ -90,7 +90,7 @@ __device__ void run(const BiasActivation &o, real *scratch) {
     pack(o.a + i) = v;
     if (stores) pack(o.slope + i) = slope;
   }
-  for (long long i = end + thread_of_grid(); i < n; i += threads_of_grid()) {
+  for (long long i = end + part.thread(); i < n; i += part.threads()) {
     real s = 0;
     o.a[i] = activate(code, b ? o.a[i] + b[i % o.columns] : o.a[i], s);
     if (stores) o.slope[i] = s;
@@ -106,22 +106,22 @@ struct ActivationBackward {
 };
 
 // delta = ∂L/∂a becomes ∂L/∂z
-__device__ void run(const ActivationBackward &o, real *scratch) {
+__device__ void run(const ActivationBackward &o, const Part &part) {
   const int code = o.activation;
   if (code == SOFTMAX) {
     // ∂a_i/∂z_j = a_i (δ_ij - a_j), so ∂L/∂z = a (∂L/∂a - Σ_i a_i ∂L/∂a_i)
-    over_rows(o.rows, o.columns, [&](const Team &team, long long row, int columns) {
+    over_rows(part, o.rows, o.columns, [&](const Team &team, long long row, int columns) {
       const real *a = o.a + row * o.columns;
       real *delta = o.delta + row * o.columns;
       real sum = 0;
       for (int j = team.member; j < columns; j += team.size) sum += a[j] * delta[j];
-      sum = over_team<Sum>(sum, team, scratch);
+      sum = over_team<Sum>(sum, team, part.scratch);
       for (int j = team.member; j < columns; j += team.size) delta[j] = a[j] * (delta[j] - sum);
     });
   } else if (code != IDENTITY && code != THRESHOLD) {
     // one of a and slope is what the derivative is had from
     const auto rule = [=](const real &known, real &delta) { delta *= derivative(code, known, known); };
-    each((long long)o.rows * o.columns, rule, stores_slope(code) ? o.slope : o.a, o.delta);
+    each(part, (long long)o.rows * o.columns, rule, stores_slope(code) ? o.slope : o.a, o.delta);
   }
 }
 OPERATION(activation_backward, ActivationBackward)
@@ -134,25 +134,25 @@ struct BiasGradient {
 };
 
 // bias (columns,) = beta bias + alpha Σ_i delta[i]
-__device__ void run(const BiasGradient &a, real *scratch) {
+__device__ void run(const BiasGradient &a, const Part &part) {
   // A block has 8 columns, since memory moves no less than the 32 bytes that they are: the narrower, the more blocks
   // share the work. A warp reads 4 rows of them at a time.
-  constexpr int COLUMNS = 8, PARTS = THREADS / COLUMNS;
+  constexpr int COLUMNS = 8, SLICES = THREADS / COLUMNS;
   const real alpha = real(value(a.alpha)), beta = real(value(a.beta));
-  const int column = threadIdx.x % COLUMNS, part = threadIdx.x / COLUMNS, warp = threadIdx.x / 32;
-  for (int first = blockIdx.x * COLUMNS; first < a.columns; first += gridDim.x * COLUMNS) {
+  const int column = threadIdx.x % COLUMNS, slice = threadIdx.x / COLUMNS, warp = threadIdx.x / 32;
+  for (int first = part.block * COLUMNS; first < a.columns; first += part.blocks * COLUMNS) {
     const int j = first + column;
     real sum = 0;
     if (j < a.columns)
 #pragma unroll 4
-      for (int i = part; i < a.rows; i += PARTS) sum += a.delta[(long long)i * a.columns + j];
+      for (int i = slice; i < a.rows; i += SLICES) sum += a.delta[(long long)i * a.columns + j];
     for (int lanes = 16; lanes >= COLUMNS; lanes /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, lanes);
     __syncthreads();
-    if (threadIdx.x % 32 < COLUMNS) scratch[warp * COLUMNS + column] = sum;
+    if (threadIdx.x % 32 < COLUMNS) part.scratch[warp * COLUMNS + column] = sum;
     __syncthreads();
     if (threadIdx.x < COLUMNS && j < a.columns) {
-      sum = scratch[column];
-      for (int w = 1; w < THREADS / 32; w++) sum += scratch[w * COLUMNS + column];
+      sum = part.scratch[column];
+      for (int w = 1; w < THREADS / 32; w++) sum += part.scratch[w * COLUMNS + column];
       a.bias[j] = beta == 0 ? alpha * sum : beta * a.bias[j] + alpha * sum;
     }
   }
@@ -170,12 +170,12 @@ struct Dropout {
 
 // out (rows, columns) = x / keep where the mask keeps, else 0; out may be x. The four words of the counter (column / 4,
 // row, step, layer) decide on four neighbouring columns.
-__device__ void run(const Dropout &a, real *) {
+__device__ void run(const Dropout &a, const Part &part) {
   const unsigned long long limit = (unsigned long long)(a.keep * 0x1p32);
   const real factor = real(1 / a.keep);
   const unsigned step = unsigned((long long)value(a.step));
   const bool fours = a.columns % 4 == 0 && aligned(a.x) && aligned(a.out);
-  for (Place at((a.columns + 3) / 4); at.row < a.rows; at.move()) {
+  for (Place at(part, (a.columns + 3) / 4); at.row < a.rows; at.move()) {
     const Words word = philox({{unsigned(at.column), unsigned(a.first_row + at.row), step, unsigned(a.layer)}}, a.seed);
     const auto kept = [=](real x, unsigned w) { return w < limit ? x * factor : real(0); };
     const long long first = (long long)at.row * a.columns + at.column * 4;
@@ -200,8 +200,8 @@ struct Scale {
   long long n;
 };
 
-__device__ void run(const Scale &a, real *) {
+__device__ void run(const Scale &a, const Part &part) {
   const real factor = real(value(a.factor));
-  each(a.n, [=](real &w) { w *= factor; }, a.w);
+  each(part, a.n, [=](real &w) { w *= factor; }, a.w);
 }
 OPERATION(scale, Scale)

@@ -32,20 +32,20 @@ struct Truth {
 };
 
 // ℓ = -Σ y log softmax(z), with soft targets of any mass; or, as scikit-learn reports it, of clipped probabilities.
-__device__ inline double of_softmax(const LossGradient &a, real *scratch) {
+__device__ inline double of_softmax(const LossGradient &a, const Part &part) {
   const long long *sample = numbers(a.rows);
   const bool clipped = a.loss == CLIPPED_SOFTMAX_CROSS_ENTROPY, soft = !a.labels && !clipped;
   double sum = 0;
-  over_rows(a.n, a.outputs, [&](const Team &team, long long row, int columns) {
+  over_rows(part, a.n, a.outputs, [&](const Team &team, long long row, int columns) {
     const real *z = a.z + row * a.outputs;
     real *out = a.out + row * a.outputs;
-    const Exponentials of_row = exponentials([=](int j) { return z[j]; }, columns, team, scratch);
+    const Exponentials of_row = exponentials([=](int j) { return z[j]; }, columns, team, part.scratch);
     const Truth y(a, columns ? sample[row] : 0);
     real mass = 1;
     if (soft) {
       mass = 0;
       for (int j = team.member; j < columns; j += team.size) mass += y(j);
-      mass = over_team<Sum>(mass, team, scratch);
+      mass = over_team<Sum>(mass, team, part.scratch);
     }
     const double log_total = double(of_row.highest) + log(of_row.total);
     double loss = 0;
@@ -97,7 +97,7 @@ __device__ inline real of_output(int loss, const double *parameter, real z, real
   }
 }
 
-__device__ inline double of_outputs(const LossGradient &a) {
+__device__ inline double of_outputs(const LossGradient &a, const Part &part) {
   const long long *sample = numbers(a.rows);
   const int loss = a.loss;
   const real mean = real(1) / a.outputs;
@@ -108,7 +108,7 @@ __device__ inline double of_outputs(const LossGradient &a) {
   const real loss_factor = loss == HALF_MEAN_SQUARED_ERROR ? mean : factor;
   const bool several = a.parameters > 1;  // one for each output
   double sum = 0;
-  over_rows(a.n, a.outputs, [&](const Team &team, long long row, int columns) {
+  over_rows(part, a.n, a.outputs, [&](const Team &team, long long row, int columns) {
     const Truth y(a, columns ? sample[row] : 0);
     const real *z = a.z + row * a.outputs;
     real *out = a.out + row * a.outputs;
@@ -125,8 +125,8 @@ __device__ inline double of_outputs(const LossGradient &a) {
 
 // out (n, outputs) = s ∂ℓ/∂z, *sum.out = Σ s ℓ. Targets are targets[rows], or one-hot rows of labels[rows] if there are
 // labels; s is weights[rows], or 1 without weights.
-__device__ void run(const LossGradient &a, real *scratch) {
+__device__ void run(const LossGradient &a, const Part &part) {
   const bool softmax = a.loss == SOFTMAX_CROSS_ENTROPY || a.loss == CLIPPED_SOFTMAX_CROSS_ENTROPY;
-  over_grid<Sum>(softmax ? of_softmax(a, scratch) : of_outputs(a), a.sum, scratch);
+  over_grid<Sum>(softmax ? of_softmax(a, part) : of_outputs(a, part), a.sum, part);
 }
 OPERATION(loss_gradient, LossGradient)

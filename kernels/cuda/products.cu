@@ -29,13 +29,13 @@ __device__ inline void load_tile(const Operand &a, int i0, int k0, real *tile) {
 // store(i, j, Σ_k a(i, k) b(j, k)) for all i and j, each by one thread; then finish(j0), by all threads of the block,
 // for the tiles of the first rows.
 template <class Store, class Finish>
-__device__ inline void product(const Operand &a, const Operand &b, real *scratch, const Store &store,
+__device__ inline void product(const Operand &a, const Operand &b, const Part &part, const Store &store,
                                const Finish &finish) {
-  real *tile_a = scratch, *tile_b = scratch + DEPTH * PITCH;
+  real *tile_a = part.scratch, *tile_b = tile_a + DEPTH * PITCH;
   const int columns = (b.n + TILE - 1) / TILE;
   const int tiles = (a.n + TILE - 1) / TILE * columns;
   const int i = threadIdx.x / 16 * 4, j = threadIdx.x % 16 * 4;
-  for (int tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
+  for (int tile = part.block; tile < tiles; tile += part.blocks) {
     const int i0 = tile / columns * TILE, j0 = tile % columns * TILE;
     real sum[4][4] = {};
     for (int k0 = 0; k0 < a.depth; k0 += DEPTH) {
@@ -70,19 +70,19 @@ struct Linear {  // out (B, O) = σ(x w + b); x (B, I), w (I, O); slope (B, O) f
   int rows, inputs, outputs;
 };
 
-// A block has 8 columns of w, 32 bytes of a row, and a group of rows; it cuts the inputs in 32 interleaved parts.
-__device__ inline void linear_of_few(const Linear &a, real *scratch) {
-  constexpr int COLUMNS = 8, PARTS = THREADS / COLUMNS;
-  const int column = threadIdx.x % COLUMNS, part = threadIdx.x / COLUMNS;
+// A block has 8 columns of w, 32 bytes of a row, and a group of rows; it cuts the inputs in 32 interleaved slices.
+__device__ inline void run_few(const Linear &a, const Part &part) {
+  constexpr int COLUMNS = 8, SLICES = THREADS / COLUMNS;
+  const int column = threadIdx.x % COLUMNS, slice = threadIdx.x / COLUMNS;
   const int across = (a.outputs + COLUMNS - 1) / COLUMNS, items = across * ((a.rows + GROUP - 1) / GROUP);
-  for (int item = blockIdx.x; item < items; item += gridDim.x) {
+  for (int item = part.block; item < items; item += part.blocks) {
     const int o = item % across * COLUMNS + column, r0 = item / across * GROUP;
     const real *x = a.x + (long long)r0 * a.inputs;
     const int rows = a.rows - r0;
     real sum[GROUP] = {};
     if (o < a.outputs)
-#pragma unroll 4
-      for (int i = part; i < a.inputs; i += PARTS) {
+#pragma unroll(32 / sizeof(real))
+      for (int i = slice; i < a.inputs; i += SLICES) {
         const real w = a.w[(long long)i * a.outputs + o];
 #pragma unroll
         for (int r = 0; r < GROUP; r++)
@@ -90,20 +90,20 @@ __device__ inline void linear_of_few(const Linear &a, real *scratch) {
       }
     __syncthreads();
 #pragma unroll
-    for (int r = 0; r < GROUP; r++) scratch[(r * PARTS + part) * COLUMNS + column] = sum[r];
+    for (int r = 0; r < GROUP; r++) part.scratch[(r * SLICES + slice) * COLUMNS + column] = sum[r];
     __syncthreads();
-    if (part < GROUP && part < rows && o < a.outputs) {
+    if (slice < GROUP && slice < rows && o < a.outputs) {
       real z = a.b[o], slope;
-      for (int p = 0; p < PARTS; p++) z += scratch[(part * PARTS + p) * COLUMNS + column];
-      const long long at = (long long)(r0 + part) * a.outputs + o;
+      for (int p = 0; p < SLICES; p++) z += part.scratch[(slice * SLICES + p) * COLUMNS + column];
+      const long long at = (long long)(r0 + slice) * a.outputs + o;
       a.out[at] = activate(a.activation, z, slope);
       if (stores_slope(a.activation)) a.slope[at] = slope;
     }
   }
 }
 
-__device__ void run(const Linear &a, real *scratch) {
-  if (a.rows <= FEW) return linear_of_few(a, scratch);
+__device__ void run(const Linear &a, const Part &part) {
+  if (a.rows <= FEW) return run_few(a, part);
   const Operand x{a.x, a.inputs, 1, a.rows, a.inputs}, w{a.w, 1, a.outputs, a.outputs, a.inputs};
   auto store = [&](int i, int o, real sum) {
     real slope;
@@ -111,7 +111,7 @@ __device__ void run(const Linear &a, real *scratch) {
     a.out[at] = activate(a.activation, sum + a.b[o], slope);
     if (stores_slope(a.activation)) a.slope[at] = slope;
   };
-  product(x, w, scratch, store, [](int) {});
+  product(x, w, part, store, [](int) {});
 }
 OPERATION(linear, Linear)
 
@@ -130,10 +130,10 @@ struct BackwardData {  // out (B, I) = (delta wᵀ) ∘ σ'; delta (B, O), w (I,
 };
 
 // A warp has a row of w and a group of rows of delta.
-__device__ inline void backward_data_of_few(const BackwardData &a) {
+__device__ inline void run_few(const BackwardData &a, const Part &part) {
   constexpr int WARPS = THREADS / 32;
   const int lane = threadIdx.x % 32, items = a.inputs * ((a.rows + GROUP - 1) / GROUP);
-  for (int item = blockIdx.x * WARPS + threadIdx.x / 32; item < items; item += gridDim.x * WARPS) {
+  for (int item = part.block * WARPS + threadIdx.x / 32; item < items; item += part.blocks * WARPS) {
     const int i = item % a.inputs, r0 = item / a.inputs * GROUP, rows = a.rows - r0;
     const real *delta = a.delta + (long long)r0 * a.outputs;
     real sum[GROUP] = {};
@@ -152,14 +152,14 @@ __device__ inline void backward_data_of_few(const BackwardData &a) {
   }
 }
 
-__device__ void run(const BackwardData &a, real *scratch) {
-  if (a.rows <= FEW) return backward_data_of_few(a);
+__device__ void run(const BackwardData &a, const Part &part) {
+  if (a.rows <= FEW) return run_few(a, part);
   const Operand delta{a.delta, a.outputs, 1, a.rows, a.outputs}, w{a.w, a.outputs, 1, a.inputs, a.outputs};
   auto store = [&](int r, int i, real sum) {
     const long long at = (long long)r * a.inputs + i;
     a.out[at] = times_derivative(a.activation, a.a, a.slope, at, sum);
   };
-  product(delta, w, scratch, store, [](int) {});
+  product(delta, w, part, store, [](int) {});
 }
 OPERATION(backward_data, BackwardData)
 
@@ -172,10 +172,10 @@ struct Accumulate {  // out (I, O) = beta out + alpha xᵀ delta, bias (O,) = bi
 
 __device__ inline real added(real beta, const real &old, real term) { return beta == 0 ? term : beta * old + term; }
 
-__device__ inline void accumulate_of_few(const Accumulate &a) {
+__device__ inline void run_few(const Accumulate &a, const Part &part) {
   const real alpha = value(a.alpha), beta = value(a.beta), bias_beta = value(a.bias_beta);
-  const long long n = (long long)a.inputs * a.outputs, stride = (long long)gridDim.x * THREADS;
-  for (long long at = (long long)blockIdx.x * THREADS + threadIdx.x; at < n; at += stride) {
+  const long long n = (long long)a.inputs * a.outputs, stride = (long long)part.blocks * THREADS;
+  for (long long at = (long long)part.block * THREADS + threadIdx.x; at < n; at += stride) {
     const long long i = at / a.outputs, o = at % a.outputs;
     real sum = 0;
     bool zero = true;
@@ -187,15 +187,15 @@ __device__ inline void accumulate_of_few(const Accumulate &a) {
     }
     if (!zero || beta != 1) a.out[at] = added(beta, a.out[at], alpha * sum);  // most pixels of an image are zero
   }
-  for (long long o = (long long)blockIdx.x * THREADS + threadIdx.x; o < a.outputs; o += stride) {
+  for (long long o = (long long)part.block * THREADS + threadIdx.x; o < a.outputs; o += stride) {
     real sum = 0;
     for (int r = 0; r < a.rows; r++) sum += a.delta[(long long)r * a.outputs + o];
     a.bias[o] = added(bias_beta, a.bias[o], alpha * sum);
   }
 }
 
-__device__ void run(const Accumulate &a, real *scratch) {
-  if (a.rows <= FEW) return accumulate_of_few(a);
+__device__ void run(const Accumulate &a, const Part &part) {
+  if (a.rows <= FEW) return run_few(a, part);
   const real alpha = value(a.alpha), beta = value(a.beta), bias_beta = value(a.bias_beta);
   const Operand x{a.x, 1, a.inputs, a.inputs, a.rows}, delta{a.delta, 1, a.outputs, a.outputs, a.rows};
   auto store = [&](int i, int o, real sum) {
@@ -203,18 +203,18 @@ __device__ void run(const Accumulate &a, real *scratch) {
     out = added(beta, out, alpha * sum);
   };
   auto bias = [&](int o0) {  // four threads to a column
-    const int o = o0 + threadIdx.x % TILE, part = threadIdx.x / TILE;
+    const int o = o0 + threadIdx.x % TILE, slice = threadIdx.x / TILE;
     real sum = 0;
     if (o < a.outputs)
-      for (int r = part; r < a.rows; r += THREADS / TILE) sum += a.delta[(long long)r * a.outputs + o];
+      for (int r = slice; r < a.rows; r += THREADS / TILE) sum += a.delta[(long long)r * a.outputs + o];
     __syncthreads();
-    scratch[threadIdx.x] = sum;
+    part.scratch[threadIdx.x] = sum;
     __syncthreads();
-    if (part == 0 && o < a.outputs) {
-      for (int p = 1; p < THREADS / TILE; p++) sum += scratch[p * TILE + threadIdx.x];
+    if (slice == 0 && o < a.outputs) {
+      for (int p = 1; p < THREADS / TILE; p++) sum += part.scratch[p * TILE + threadIdx.x];
       a.bias[o] = added(bias_beta, a.bias[o], alpha * sum);
     }
   };
-  product(x, delta, scratch, store, bias);
+  product(x, delta, part, store, bias);
 }
 OPERATION(accumulate, Accumulate)

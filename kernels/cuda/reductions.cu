@@ -28,23 +28,23 @@ template <class Op, class T> __device__ inline T over_block(T v, real *scratch) 
   return over_warp<Op>(lane < THREADS / 32 ? of_warp[lane] : T(Op::nothing()));
 }
 
-// *to.out = the result over all threads of the grid, each giving v. The last block to arrive takes the blocks' results
+// *to.out = the result over all threads of the part, each giving v. The last block to arrive takes the blocks' results
 // together, in their order; it alone returns true, on all its threads.
-template <class Op> __device__ inline bool over_grid(double v, const Reduction &to, real *scratch) {
-  v = over_block<Op>(v, scratch);
+template <class Op> __device__ inline bool over_grid(double v, const Reduction &to, const Part &part) {
+  v = over_block<Op>(v, part.scratch);
   __syncthreads();
-  unsigned *arrived = reinterpret_cast<unsigned *>(scratch);
+  unsigned *arrived = reinterpret_cast<unsigned *>(part.scratch);
   if (threadIdx.x == 0) {
-    to.partial[blockIdx.x] = v;
+    to.partial[part.block] = v;
     *arrived = atom_add_acq_rel(to.ticket, 1);
   }
   __syncthreads();
-  const bool last = *arrived == gridDim.x - 1;
+  const bool last = *arrived == unsigned(part.blocks - 1);
   if (last) {
-    if (threadIdx.x == 0) atom_add_acq_rel(to.ticket, -gridDim.x);
+    if (threadIdx.x == 0) atom_add_acq_rel(to.ticket, -part.blocks);
     v = Op::nothing();
-    for (unsigned i = threadIdx.x; i < gridDim.x; i += THREADS) v = Op::of(v, __ldcg(to.partial + i));
-    v = over_block<Op>(v, scratch);
+    for (int i = threadIdx.x; i < part.blocks; i += THREADS) v = Op::of(v, __ldcg(to.partial + i));
+    v = over_block<Op>(v, part.scratch);
     if (threadIdx.x == 0) *to.out = v;
   }
   return last;

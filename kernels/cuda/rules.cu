@@ -8,10 +8,10 @@ struct Penalty {
 };
 
 // *sum.out = l1 Σ|w| + ½ l2 Σ w²
-__device__ void run(const Penalty &a, real *scratch) {
+__device__ void run(const Penalty &a, const Part &part) {
   double sizes = 0, squares = 0;
-  each(a.n, [&](const real &w) { sizes += fabs(w), squares += double(w) * w; }, a.w);
-  over_grid<Sum>(value(a.l1) * sizes + 0.5 * value(a.l2) * squares, a.sum, scratch);
+  each(part, a.n, [&](const real &w) { sizes += fabs(w), squares += double(w) * w; }, a.w);
+  over_grid<Sum>(value(a.l1) * sizes + 0.5 * value(a.l2) * squares, a.sum, part);
 }
 OPERATION(penalty, Penalty)
 
@@ -23,9 +23,9 @@ struct Regularize {
 };
 
 // out += l2 w + l1 sign(w)
-__device__ void run(const Regularize &a, real *) {
+__device__ void run(const Regularize &a, const Part &part) {
   const real l1 = real(value(a.l1)), l2 = real(value(a.l2));
-  each(a.n, [=](const real &w, real &out) { out += l2 * w + (w > 0 ? l1 : w < 0 ? -l1 : w); }, a.w, a.out);
+  each(part, a.n, [=](const real &w, real &out) { out += l2 * w + (w > 0 ? l1 : w < 0 ? -l1 : w); }, a.w, a.out);
 }
 OPERATION(regularize, Regularize)
 
@@ -39,10 +39,10 @@ struct Peak {
 };
 
 // *peak.out = max |g|, NaN if there is one
-__device__ void run(const Peak &a, real *scratch) {
+__device__ void run(const Peak &a, const Part &part) {
   real peak = 0;
-  each(a.n, [&](const real &g) { peak = Max::of(real(fabs(g)), peak); }, a.g);
-  over_grid<Max>(peak, a.peak, scratch);
+  each(part, a.n, [&](const real &g) { peak = Max::of(real(fabs(g)), peak); }, a.g);
+  over_grid<Max>(peak, a.peak, part);
 }
 OPERATION(peak, Peak)
 
@@ -54,11 +54,11 @@ struct GradientNorm {
 };
 
 // *norm.out = the Euclidean norm; the peak itself if that is infinity or NaN. (`norm` is a function of CUDA.)
-__device__ void run(const GradientNorm &a, real *scratch) {
+__device__ void run(const GradientNorm &a, const Part &part) {
   const double peak = *a.peak, unit = peak < 0x1p-1000 ? 0x1p-1000 : peak, inverse = 1 / unit;
   double sum = 0;
-  each(a.n, [&](const real &g) { sum += g * inverse * (g * inverse); }, a.g);
-  if (over_grid<Sum>(sum, a.norm, scratch) && threadIdx.x == 0)
+  each(part, a.n, [&](const real &g) { sum += g * inverse * (g * inverse); }, a.g);
+  if (over_grid<Sum>(sum, a.norm, part) && threadIdx.x == 0)
     *a.norm.out = peak < INFINITE ? unit * sqrt(*a.norm.out) : peak;
 }
 OPERATION(gradient_norm, GradientNorm)
@@ -70,10 +70,10 @@ struct Rescale {
   double max_norm;
 };
 
-__device__ void run(const Rescale &a, real *) {
+__device__ void run(const Rescale &a, const Part &part) {
   if (!(*a.norm > a.max_norm)) return;
   const real factor = real(a.max_norm / *a.norm);
-  each(a.n, [=](real &g) { g *= factor; }, a.g);
+  each(part, a.n, [=](real &g) { g *= factor; }, a.g);
 }
 OPERATION(rescale, Rescale)
 
@@ -88,15 +88,15 @@ struct Sgd {
 };
 
 // velocity null: no momentum
-__device__ void run(const Sgd &a, real *) {
+__device__ void run(const Sgd &a, const Part &part) {
   const real lr = real(value(a.lr)), momentum = a.momentum;
   const bool nesterov = a.nesterov;
-  if (!a.velocity) return each(a.n, [=](real &w, const real &g) { w -= lr * g; }, a.w, a.g);
+  if (!a.velocity) return each(part, a.n, [=](real &w, const real &g) { w -= lr * g; }, a.w, a.g);
   const auto rule = [=](real &w, const real &g, real &velocity) {
     velocity = momentum * velocity - lr * g;
     w += nesterov ? momentum * velocity - lr * g : velocity;
   };
-  each(a.n, rule, a.w, a.g, a.velocity);
+  each(part, a.n, rule, a.w, a.g, a.velocity);
 }
 OPERATION(sgd, Sgd)
 
@@ -111,7 +111,7 @@ struct Adam {
   long long n;
 };
 
-__device__ void run(const Adam &a, real *) {
+__device__ void run(const Adam &a, const Part &part) {
   const real step_size = real(value(a.step_size)), epsilon = real(value(a.epsilon));
   const real beta1 = real(a.beta1), beta2 = real(a.beta2), rest1 = real(1 - a.beta1), rest2 = real(1 - a.beta2);
   const auto rule = [=](real &w, const real &g, real &m, real &v) {
@@ -119,7 +119,7 @@ __device__ void run(const Adam &a, real *) {
     v = beta2 * v + rest2 * (g * g);
     w -= step_size * (m / (sqrt(v) + epsilon));
   };
-  each(a.n, rule, a.w, a.g, a.m, a.v);
+  each(part, a.n, rule, a.w, a.g, a.m, a.v);
 }
 OPERATION(adam, Adam)
 
@@ -132,12 +132,12 @@ struct Rmsprop {
   long long n;
 };
 
-__device__ void run(const Rmsprop &a, real *) {
+__device__ void run(const Rmsprop &a, const Part &part) {
   const real lr = real(value(a.lr)), epsilon = real(value(a.epsilon)), rho = real(a.rho), rest = real(1 - a.rho);
   const auto rule = [=](real &w, const real &g, real &v) {
     v = rho * v + rest * (g * g);
     w -= lr * (g / (sqrt(v) + epsilon));
   };
-  each(a.n, rule, a.w, a.g, a.v);
+  each(part, a.n, rule, a.w, a.g, a.v);
 }
 OPERATION(rmsprop, Rmsprop)

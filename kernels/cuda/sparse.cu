@@ -13,24 +13,24 @@ struct LinearSparse {
 };
 
 // out (n, outputs) = σ(x[rows] w + b)
-__device__ void run(const LinearSparse &a, real *) {
+__device__ void run(const LinearSparse &a, const Part &part) {
   // A warp takes up to 32 outputs of a row; if there are fewer its lanes share out the entries too.
   int width = 1;
   while (width < 32 && width < a.outputs) width *= 2;
-  const int lane = threadIdx.x % 32, column = lane % width, part = lane / width, parts = 32 / width;
+  const int lane = threadIdx.x % 32, column = lane % width, slice = lane / width, slices = 32 / width;
   const int tiles = (a.outputs + width - 1) / width;
   const long long *sample = numbers(a.rows);
-  for (long long at = thread_of_grid() / 32; at < (long long)a.n * tiles; at += threads_of_grid() / 32) {
+  for (long long at = part.thread() / 32; at < (long long)a.n * tiles; at += part.threads() / 32) {
     const long long row = at / tiles;
     const int o = int(at - row * tiles) * width + column;
     const long long begin = a.starts[sample[row]], end = a.starts[sample[row] + 1];
     real sum = 0;
     if (o < a.outputs)
 #pragma unroll 4
-      for (long long k = begin + part; k < end; k += parts)
+      for (long long k = begin + slice; k < end; k += slices)
         sum += a.values[k] * a.w[(long long)a.columns[k] * a.outputs + o];
     for (int lanes = 16; lanes >= width; lanes /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, lanes);
-    if (part == 0 && o < a.outputs) {
+    if (slice == 0 && o < a.outputs) {
       real slope = 0;
       a.out[row * a.outputs + o] = activate(a.activation, sum + a.b[o], slope);
       if (stores_slope(a.activation)) a.slope[row * a.outputs + o] = slope;
@@ -61,15 +61,15 @@ constexpr int ROOM = 64;  // entries that a warp collects at a time
 static_assert(WARPS * (ROOM * sizeof(Entry) + sizeof(int)) <= SCRATCH * sizeof(real), "a block's shared memory");
 
 // out (inputs, outputs) = beta out + alpha x[rows]ᵀ delta
-__device__ void run(const AccumulateSparse &a, real *scratch) {
+__device__ void run(const AccumulateSparse &a, const Part &part) {
   // Many samples add to one row of out. Each block owns some rows and looks through all entries of the batch for those
   // that belong there. Its warps collect them, sample by sample, each in a list of its own. When lists are full, or all
   // samples are through, the block goes over all lists, always the same thread over one element of out.
-  Entry *lists = reinterpret_cast<Entry *>(scratch);
+  Entry *lists = reinterpret_cast<Entry *>(part.scratch);
   int *lengths = reinterpret_cast<int *>(lists + WARPS * ROOM);
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, outputs = a.outputs, n = a.n;
-  const int first = (long long)a.inputs * blockIdx.x / gridDim.x;
-  const int last = (long long)a.inputs * (blockIdx.x + 1) / gridDim.x;
+  const int first = (long long)a.inputs * part.block / part.blocks;
+  const int last = (long long)a.inputs * (part.block + 1) / part.blocks;
   const real alpha = real(value(a.alpha)), beta = real(value(a.beta));
   const long long *sample = numbers(a.rows);
   real *own = a.out + (long long)first * outputs;

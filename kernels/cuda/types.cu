@@ -40,6 +40,18 @@ struct Reduction {
   double *out;
 };
 
+// What of a grid does an operation, and this block's place in it: the whole grid in a launch of its own; in a program
+// perhaps one block alone.
+struct Part {
+  int block, blocks;
+  real *scratch;  // SCRATCH numbers of the block's shared memory
+  __device__ int thread() const { return block * THREADS + threadIdx.x; }
+  __device__ int threads() const { return blocks * THREADS; }
+};
+
+// An operation on batches of a few rows, for those that have a way of their own for them (see products.cu).
+template <class Arguments> __device__ inline void run_few(const Arguments &a, const Part &part) { run(a, part); }
+
 #ifndef FASTMLP_EMULATION
 // __shared__ takes no type with brackets, such as real[32]
 template <class T> struct type_of { using type = T; };
@@ -59,9 +71,9 @@ __device__ inline unsigned atom_add_acq_rel(unsigned *p, unsigned v) {
 #endif
 
 // The kernel of an operation: one parameter, the struct of its arguments. The operation itself is the function `run` of
-// that struct, which the persistent kernel calls too.
+// that struct, or `run_few`, which the persistent kernel calls.
 #define OPERATION(name, Arguments)                                                       \
   extern "C" __global__ void __launch_bounds__(THREADS, 1) name(const Arguments arguments) { \
     SHARED(scratch, real[SCRATCH]);                                                      \
-    run(arguments, scratch);                                                             \
+    run(arguments, Part{int(blockIdx.x), int(gridDim.x), scratch});                      \
   }

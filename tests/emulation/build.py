@@ -63,9 +63,8 @@ SANITIZERS = {
     ),
 }
 _TEXT = re.compile(r"//[^\n]*|/\*.*?\*/|^[ \t]*#(?:[^\n]*\\\n)*[^\n]*", re.DOTALL | re.MULTILINE)  # no kernels in there
-_KERNEL = re.compile(
-    r'\bOPERATION\(\s*(\w+)\s*,|extern\s+"C"\s+__global__\s+void\s+(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\s*\('
-)
+_ATTRIBUTES = r"(?:CLUSTER\s+)?(?:__launch_bounds__\([^)]*\)\s*)?"
+_KERNEL = re.compile(rf'\bOPERATION\(\s*(\w+)\s*,|extern\s+"C"\s+__global__\s+void\s+{_ATTRIBUTES}(\w+)\s*\(')
 
 
 class CompilerMissingError(RuntimeError):

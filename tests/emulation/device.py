@@ -148,12 +148,14 @@ class EmulatedDevice:
         sanitizer: str | None = None,
         memory: int | None = None,
         multiprocessors: int = 2,
+        clusters: bool = True,
         prefers_products: bool = False,
         source: str | None = None,
         pointers: Pointers | None = None,
     ) -> None:
         if order < 0:
             raise ValueError(f"order={order} is no schedule: choose 0 (forward), 1 (backward), 2, 3, ... (random)")
+        self.clusters = clusters
         self.order, self.multiprocessors, self.prefers_products = order, multiprocessors, prefers_products
         self._sanitizer, self._memory, self._source, self._pointers = sanitizer, memory, source, pointers
         self._allocations: dict[int, Allocation] = {}
@@ -262,7 +264,7 @@ class EmulatedDevice:
         return partial(multiply, **spans)
 
     def _ready_launch(self, node: Launch, real: np.dtype) -> Callable[[], None]:
-        name, blocks, arguments, cooperative = node
+        name, blocks, arguments, cooperative, cluster, _ = node
         library = load(self._kernels(), real_name(real), self._sanitizer)
         if name not in library.argument_sizes:
             raise LaunchError(f"there is no kernel {name!r}, only {', '.join(library.argument_sizes)}")
@@ -272,6 +274,8 @@ class EmulatedDevice:
                 f" {arguments.dtype}"
             )
         most = self.multiprocessors * THREADS_OF_MULTIPROCESSOR // 256 if cooperative else MAX_BLOCKS
+        if cluster and blocks != 8:
+            raise LaunchError(f"{name} is a cluster of 8 blocks and was launched with {blocks}")
         if not 1 <= blocks <= most:
             raise LaunchError(f"{name} cannot run with {blocks} blocks: choose 1 to {most} of them")
         frozen = arguments.tobytes()

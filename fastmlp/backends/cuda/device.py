@@ -9,6 +9,7 @@ as NumPy's, all C-ordered; their contents are reached by `download` alone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
@@ -19,12 +20,18 @@ __all__ = ["Device", "Graph", "Launch", "Matmul", "Node", "Staging"]
 
 
 class Launch(NamedTuple):
-    """A kernel of ours with so many blocks, and the struct of its arguments."""
+    """A kernel of ours with so many blocks, and the struct of its arguments.
+
+    cooperative: all blocks must run at once; cluster: they do, since the kernel makes one cluster of them. work: about
+    how many multiply-adds, or as long as these take.
+    """
 
     name: str
     blocks: int
     arguments: np.ndarray  # 0-d, structured
     cooperative: bool = False
+    cluster: bool = False
+    work: float = math.inf
 
 
 class Matmul(NamedTuple):
@@ -70,6 +77,7 @@ class Staging(Protocol):
 
 class Device(Protocol):
     multiprocessors: int
+    clusters: bool  # whether eight blocks can be a cluster, which has a barrier of its own
 
     def free_memory(self) -> int:
         """Bytes that could still be had."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from statistics import median
@@ -54,10 +54,11 @@ class NvidiaDevice:
         self._process, self._mutex = os.getpid(), threading.RLock()
         self._gpu = cupy.cuda.Device()
         with self._gpu, _explained():
-            self._stream = cupy.cuda.Stream(non_blocking=True)
+            self._stream, self._copies = (cupy.cuda.Stream(non_blocking=True) for _ in range(2))
             self._pinned = cupy.cuda.alloc_pinned_memory(_STAGING)
         self._staging, self._staged = np.frombuffer(self._pinned, np.uint8, _STAGING), 0
         self.multiprocessors: int = self._gpu.attributes["MultiProcessorCount"]
+        self.clusters = int(self._gpu.compute_capability) >= 90
         self._modules: dict[np.dtype, Any] = {}
         self._kernels: dict[tuple[str, np.dtype], Any] = {}
         self._constants: dict[tuple[float, np.dtype], Any] = {}
@@ -85,6 +86,14 @@ class NvidiaDevice:
             yield
 
     # Memory
+
+    def free_memory(self) -> int:
+        with self.lock():
+            return runtime.memGetInfo()[0] + cupy.get_default_memory_pool().free_bytes()
+
+    def staging(self, n: int, dtype: np.dtype | type) -> _Staging:
+        with self.lock():
+            return _Staging(self.empty(n, dtype), self._stream, self._copies)
 
     def empty(self, n: int, dtype: np.dtype | type) -> Any:
         return self._new((n,), np.dtype(dtype))
@@ -199,10 +208,12 @@ class NvidiaDevice:
 
     def _launch(self, node: Launch, real: np.dtype) -> None:
         kernel, blocks = self._kernel(node.name, real), node.blocks
-        if node.cooperative:  # a block that finds no room would never come to the others' barrier
+        if node.cooperative and not node.cluster:  # a block that finds no room would never come to the others' barrier
             room = driver.occupancyMaxActiveBlocksPerMultiprocessor(kernel.ptr, THREADS, 0)
             blocks = min(blocks, room * self.multiprocessors)
-        kernel((blocks,), (THREADS,), (node.arguments,), 0, self._stream, node.cooperative)  # by value, as one element
+        # CuPy passes an array of one element by value; of a struct it would list the fields first, which takes longer
+        struct = node.arguments.view(f"V{node.arguments.nbytes}")
+        kernel((blocks,), (THREADS,), (struct,), 0, self._stream, node.cooperative and not node.cluster)
 
     def _kernel(self, name: str, real: np.dtype) -> Any:
         if (name, real) not in self._kernels:
@@ -219,7 +230,7 @@ class NvidiaDevice:
     def _product(self, node: Matmul) -> Product:
         arrays = node.a, node.b, node.out, node.vector
         aligned = tuple(alignment(0 if array is None else array.data.ptr) for array in arrays)
-        on_device = not all(isinstance(factor, (int, float)) for factor in (node.alpha, node.beta))
+        on_device = any(isinstance(factor, cupy.ndarray) for factor in (node.alpha, node.beta))
         shapes = node.a.shape, node.b.shape, node.out.shape
         return Product(node.out.dtype, *shapes, node.transpose_a, node.transpose_b, node.epilogue, on_device, aligned)
 
@@ -238,12 +249,38 @@ class NvidiaDevice:
 
     def _factor(self, factor: Any, dtype: np.dtype) -> int:
         """Address of alpha or beta: the library wants both in the same memory, so a number gets a place there."""
-        if not isinstance(factor, (int, float)):
+        if isinstance(factor, cupy.ndarray):
             return factor.data.ptr
         key = float(factor), dtype
         if key not in self._constants:
             self._constants[key] = self.upload(np.array([factor], dtype))
         return self._constants[key].data.ptr
+
+
+class _Staging:
+    """A buffer of the device and pinned memory from which it is filled. To be used with the device's lock held.
+
+    The copies have a stream of their own, so that they run beside the work on another buffer's contents.
+    """
+
+    def __init__(self, array: Any, work: Any, copies: Any) -> None:
+        self.array, self._work, self._copies = array, work, copies
+        self._pinned = cupy.cuda.alloc_pinned_memory(array.nbytes)
+        self._host = np.frombuffer(self._pinned, array.dtype, array.size)
+        self._loaded, self._released = (cupy.cuda.Event(disable_timing=True) for _ in range(2))
+        self.release()  # by those who had this memory before
+
+    def load(self, fill: Callable[[np.ndarray], None]) -> None:
+        self._loaded.synchronize()  # the host's memory has been read
+        fill(self._host)
+        self._copies.wait_event(self._released)
+        size, kind = self.array.nbytes, runtime.memcpyHostToDevice
+        runtime.memcpyAsync(self.array.data.ptr, self._pinned.ptr, size, kind, self._copies.ptr)
+        self._loaded.record(self._copies)
+        self._work.wait_event(self._loaded)
+
+    def release(self) -> None:
+        self._released.record(self._work)
 
 
 class _Graph:

@@ -54,13 +54,13 @@ class CudaOps:
         self._gathered: tuple = ()  # whose rows the batch buffer holds
         self._numbers: dict[Scalar, Any] = {}  # those that are stored where the library finds them
 
-    def launch(self, name: str, blocks: float, cooperative: bool = False, **values: Any) -> None:
-        """Note a launch of a kernel; `values` are all fields of its struct."""
+    def launch(self, name: str, blocks: float, work: float, **values: Any) -> None:
+        """Note a launch of a kernel; work as in `Launch`; `values` are all fields of its struct."""
         arguments = np.zeros((), self._operations[name].arguments)
         assert values.keys() == set(arguments.dtype.names), (name, values.keys(), arguments.dtype.names)
         for field, value in values.items():
             arguments[field] = self._argument(value)
-        self.tape.append(Launch(name, int(min(max(blocks, 1), MAX_BLOCKS)), arguments, cooperative))
+        self.tape.append(Launch(name, int(min(max(blocks, 1), MAX_BLOCKS)), arguments, work=work))
 
     def _argument(self, value: Any) -> Any:
         if isinstance(value, Samples):
@@ -87,14 +87,16 @@ class CudaOps:
         if not weights.size:
             return 1.0 / len(rows)
         reduction, result = self._workspace.reduction()
-        self.launch("mean_scale", len(rows) / THREADS, weights=weights, rows=rows, n=len(rows), sum=reduction)
+        self.launch(
+            "mean_scale", len(rows) / THREADS, 4 * len(rows), weights=weights, rows=rows, n=len(rows), sum=reduction
+        )
         return result
 
     def expect(self, x, labels, rows):
         pass
 
     def copy(self, x, out):
-        self.launch("copy", self._elements(x.size), x=x, out=out, n=x.size)
+        self.launch("copy", self._elements(x.size), x.size, x=x, out=out, n=x.size)
 
     def _batch(self, x, rows):
         """x[rows], gathered once for all operations on them."""
@@ -108,7 +110,17 @@ class CudaOps:
         batch = self._workspace.batch[: n * inputs].reshape(n, inputs)
         if self._gathered != key:
             kind = KINDS[x.dtype]
-            self.launch("gather", self._elements(n * inputs), x=x, kind=kind, rows=rows, out=batch, n=n, inputs=inputs)
+            self.launch(
+                "gather",
+                self._elements(n * inputs),
+                n * inputs,
+                x=x,
+                kind=kind,
+                rows=rows,
+                out=batch,
+                n=n,
+                inputs=inputs,
+            )
             self._gathered = key
         return batch
 
@@ -123,11 +135,13 @@ class CudaOps:
         def kernel():
             sizes = {"rows": rows, "inputs": inputs, "outputs": outputs}
             blocks = math.ceil(outputs / 8) * math.ceil(rows / GROUP) if rows <= FEW else _tiles(rows, outputs)
-            self.launch("linear", blocks, x=x, w=w, b=b, activation=own, slope=slope, out=out, **sizes)
+            self.launch(
+                "linear", blocks, rows * inputs * outputs, x=x, w=w, b=b, activation=own, slope=slope, out=out, **sizes
+            )
 
         def library():
             self.tape.append(Matmul(x, w, out))
-            self.launch("bias_activation", self._elements(out.size), a=out, b=b, slope=slope, **passes)
+            self.launch("bias_activation", self._elements(out.size), 8 * out.size, a=out, b=b, slope=slope, **passes)
 
         def fused():
             epilogue = "relu_bias" if own == codes.RELU else "bias"
@@ -148,20 +162,22 @@ class CudaOps:
         own = codes.IDENTITY if whole_rows else activation
         sizes = {"n": len(rows), "inputs": w.shape[0], "outputs": w.shape[1]}
         sparse = {"values": values, "columns": columns, "starts": starts, "rows": rows}
-        self.launch("linear_sparse", len(rows), **sparse, w=w, b=b, activation=own, slope=slope, out=out, **sizes)
+        self.launch(
+            "linear_sparse", len(rows), math.inf, **sparse, w=w, b=b, activation=own, slope=slope, out=out, **sizes
+        )
         if whole_rows:
             self._activate_rows(activation, slope, out)
 
     def _activate_rows(self, activation, slope, out):
         rows, columns = out.shape
         sizes = {"activation": activation, "rows": rows, "columns": columns}
-        self.launch("bias_activation", rows, a=out, b=None, slope=slope, **sizes)
+        self.launch("bias_activation", rows, 8 * out.size, a=out, b=None, slope=slope, **sizes)
 
     def dropout(self, x, keep, seed, step, layer, first_row, out):
         rows, columns = x.shape
         where = {"layer": layer, "first_row": first_row, "rows": rows, "columns": columns}
         key = {"keep": keep, "seed": int(seed) & 0xFFFF_FFFF_FFFF_FFFF, "step": scalar(step)}
-        self.launch("dropout", self._elements(x.size), x=x, out=out, **key, **where)
+        self.launch("dropout", self._elements(x.size), 16 * x.size, x=x, out=out, **key, **where)
 
     def loss_gradient(self, loss, parameter, z, labels, targets, weights, rows, out):
         reduction, result = self._workspace.reduction()
@@ -169,7 +185,18 @@ class CudaOps:
         constants = {"loss": loss, "parameter": self._workspace.loss_parameter, "parameters": len(parameter)}
         n, outputs = z.shape
         blocks = n if outputs >= 512 else n / 8
-        self.launch("loss_gradient", blocks, **constants, z=z, **truth, out=out, n=n, outputs=outputs, sum=reduction)
+        self.launch(
+            "loss_gradient",
+            blocks,
+            16 * z.size,
+            **constants,
+            z=z,
+            **truth,
+            out=out,
+            n=n,
+            outputs=outputs,
+            sum=reduction,
+        )
         return result
 
     def activation_backward(self, activation, a, slope, delta):
@@ -178,7 +205,9 @@ class CudaOps:
         rows, columns = delta.shape
         blocks = rows if activation == codes.SOFTMAX else self._elements(delta.size)
         sizes = {"rows": rows, "columns": columns}
-        self.launch("activation_backward", blocks, activation=activation, a=a, slope=slope, delta=delta, **sizes)
+        self.launch(
+            "activation_backward", blocks, 8 * delta.size, activation=activation, a=a, slope=slope, delta=delta, **sizes
+        )
 
     def backward_data(self, delta, w, activation, a, slope, out):
         (rows, outputs), inputs = delta.shape, w.shape[0]
@@ -188,7 +217,18 @@ class CudaOps:
         def kernel():
             sizes = {"rows": rows, "inputs": inputs, "outputs": outputs}
             items = inputs * math.ceil(rows / GROUP) / (THREADS // 32) if rows <= FEW else _tiles(rows, inputs)
-            self.launch("backward_data", items, delta=delta, w=w, activation=own, a=a, slope=slope, out=out, **sizes)
+            self.launch(
+                "backward_data",
+                items,
+                rows * inputs * outputs,
+                delta=delta,
+                w=w,
+                activation=own,
+                a=a,
+                slope=slope,
+                out=out,
+                **sizes,
+            )
 
         def library():
             self.tape.append(Matmul(delta, w, out, transpose_b=True))
@@ -206,7 +246,9 @@ class CudaOps:
             numbers = {"alpha": scalar(alpha), "beta": scalar(beta), "bias_beta": scalar(bias_beta)}
             sizes = {"rows": rows, "inputs": inputs, "outputs": outputs}
             blocks = self._elements(out.size) if rows <= FEW else _tiles(inputs, outputs)
-            self.launch("accumulate", blocks, x=a, delta=delta, **numbers, out=out, bias=bias, **sizes)
+            self.launch(
+                "accumulate", blocks, rows * inputs * outputs, x=a, delta=delta, **numbers, out=out, bias=bias, **sizes
+            )
 
         def library():
             factors = {"alpha": self._stored(alpha), "beta": self._stored(beta)}
@@ -224,14 +266,23 @@ class CudaOps:
         numbers = {"alpha": scalar(alpha), "beta": scalar(beta)}
         inputs, outputs = out.shape
         sizes = {"n": len(rows), "inputs": inputs, "outputs": outputs}
-        self.launch("accumulate_sparse", 2 * self._device.multiprocessors, **sparse, **numbers, out=out, **sizes)
+        self.launch(
+            "accumulate_sparse", 2 * self._device.multiprocessors, math.inf, **sparse, **numbers, out=out, **sizes
+        )
         self._bias_gradient(delta, alpha, bias_beta, bias)
 
     def _bias_gradient(self, delta, alpha, beta, bias):
         rows, columns = delta.shape
         numbers = {"alpha": scalar(alpha), "beta": scalar(beta)}
         self.launch(
-            "bias_gradient", math.ceil(columns / 8), delta=delta, **numbers, bias=bias, rows=rows, columns=columns
+            "bias_gradient",
+            math.ceil(columns / 8),
+            delta.size,
+            delta=delta,
+            **numbers,
+            bias=bias,
+            rows=rows,
+            columns=columns,
         )
 
     # Penalties and update rules
@@ -239,33 +290,33 @@ class CudaOps:
     def penalty(self, w, l1, l2):
         reduction, result = self._workspace.reduction()
         numbers = {"l1": scalar(l1), "l2": scalar(l2)}
-        self.launch("penalty", self._elements(w.size), w=w, **numbers, n=w.size, sum=reduction)
+        self.launch("penalty", self._elements(w.size), w.size, w=w, **numbers, n=w.size, sum=reduction)
         return result
 
     def regularize(self, w, l1, l2, out):
-        self.launch("regularize", self._elements(w.size), w=w, l1=scalar(l1), l2=scalar(l2), out=out, n=w.size)
+        self.launch("regularize", self._elements(w.size), w.size, w=w, l1=scalar(l1), l2=scalar(l2), out=out, n=w.size)
 
     def clip(self, g, max_norm):
         blocks, whole = self._elements(g.size), {"g": g, "n": g.size}
         peak, norm = self._workspace.reduction()[0], self._workspace.reduction()[0]
-        self.launch("peak", blocks, **whole, peak=peak)
-        self.launch("gradient_norm", blocks, **whole, peak=peak[2], norm=norm)
-        self.launch("rescale", blocks, **whole, norm=norm[2], max_norm=max_norm)
+        self.launch("peak", blocks, g.size, **whole, peak=peak)
+        self.launch("gradient_norm", blocks, g.size, **whole, peak=peak[2], norm=norm)
+        self.launch("rescale", blocks, g.size, **whole, norm=norm[2], max_norm=max_norm)
 
     def scale(self, w, factor):
-        self.launch("scale", self._elements(w.size), w=w, factor=scalar(factor), n=w.size)
+        self.launch("scale", self._elements(w.size), w.size, w=w, factor=scalar(factor), n=w.size)
 
     def sgd(self, w, g, velocity, lr, momentum, nesterov):
         rule = {"lr": scalar(lr), "momentum": momentum, "nesterov": nesterov}
-        self.launch("sgd", self._elements(w.size), w=w, g=g, velocity=velocity, **rule, n=w.size)
+        self.launch("sgd", self._elements(w.size), 2 * w.size, w=w, g=g, velocity=velocity, **rule, n=w.size)
 
     def adam(self, w, g, m, v, step_size, epsilon, beta1, beta2):
         rates = {"step_size": scalar(step_size), "epsilon": scalar(epsilon), "beta1": beta1, "beta2": beta2}
-        self.launch("adam", self._elements(w.size), w=w, g=g, m=m, v=v, **rates, n=w.size)
+        self.launch("adam", self._elements(w.size), 8 * w.size, w=w, g=g, m=m, v=v, **rates, n=w.size)
 
     def rmsprop(self, w, g, v, lr, epsilon, rho):
         rates = {"lr": scalar(lr), "epsilon": scalar(epsilon), "rho": rho}
-        self.launch("rmsprop", self._elements(w.size), w=w, g=g, v=v, **rates, n=w.size)
+        self.launch("rmsprop", self._elements(w.size), 8 * w.size, w=w, g=g, v=v, **rates, n=w.size)
 
     # Ways to do the same
 
@@ -290,7 +341,7 @@ class CudaOps:
         key = scalar(number)
         if key not in self._numbers:
             self._numbers[key] = self._workspace.stored()
-            self.launch("store_scalar", 1, number=key, to=self._numbers[key])
+            self.launch("store_scalar", 1, 0, number=key, to=self._numbers[key])
         return self._numbers[key]
 
 

@@ -26,7 +26,9 @@ from fastmlp.network import Data, Network, Update
 
 __all__ = ["Run"]
 
-_PROGRAM_BLOCKS = 32  # more make a barrier slower than they make an operation faster
+CLUSTER = 8  # blocks; 0: use none
+PROGRAM_BLOCKS = 32  # without clusters; more make a barrier slower than they make an operation faster
+ALONE = 20_000  # multiply-adds that one block does sooner than a barrier would let others help
 
 
 class _Rates:
@@ -78,7 +80,7 @@ class _Control:
         kept = self._device.upload(np.array(terms, _SCALAR))
         moved = {"rates": self._numbers, "loss": self.loss, "done": self.done, "position": self.position}
         fixed = {"terms": kept, "n_terms": len(terms), "table": self._table, "batch": rows}
-        ops.launch("advance", 1, **fixed, **moved, step=self.step)
+        ops.launch("advance", 1, 0, **fixed, **moved, step=self.step)
         return kept
 
     def total(self) -> float:
@@ -99,8 +101,9 @@ class _Segment(NamedTuple):
 class _Program(NamedTuple):
     """A recorded step for the persistent kernel."""
 
-    instructions: Any
+    instructions: Any  # on the device
     length: int
+    alone: bool  # whether all of it is for one block
 
 
 class _Graphs(NamedTuple):
@@ -190,7 +193,8 @@ class Run:
             ops, terms = self._record(OwnKernels() if small else self._choice, what, rows, slot)
             recorded: _Program | _Graphs
             if small and len(ops.tape) <= MAX_INSTRUCTIONS:
-                recorded = _Program(self._device.upload(_program(ops.tape, self._real)), len(ops.tape))
+                program = _program(ops.tape, self._real)
+                recorded = _Program(self._device.upload(program), len(program), bool(program["alone"].all()))
             else:
                 segments = _segments(ops.tape)
                 for _, nodes in segments:
@@ -228,8 +232,10 @@ class Run:
         self._device.fill(self._arrivals, 0)
         places = self._device.address(program.instructions), self._device.address(self._arrivals)
         arguments = np.array((places[0], program.length, steps, places[1]), operations(self._real)["program"].arguments)
-        blocks = min(_PROGRAM_BLOCKS, self._device.multiprocessors)
-        self._device.queue([Launch("program", blocks, arguments, cooperative=True)], self._real)
+        cluster = CLUSTER > 0 and self._device.clusters and not program.alone
+        name, blocks = ("cluster_program", CLUSTER) if cluster else ("program", self._device.multiprocessors)
+        blocks = 1 if program.alone else min(PROGRAM_BLOCKS, blocks)
+        self._device.queue([Launch(name, blocks, arguments, cooperative=True, cluster=cluster)], self._real)
 
 
 def _segments(tape: list[Node | Stage]) -> list[_Segment]:
@@ -248,6 +254,7 @@ def _program(tape: list[Node | Stage], real: np.dtype) -> np.ndarray:
     for instruction, node in zip(program, tape, strict=True):
         assert isinstance(node, Launch)
         instruction["code"] = operations(real)[node.name].code
+        instruction["alone"] = node.work <= ALONE
         room = INSTRUCTION["arguments"].itemsize
         instruction["arguments"] = node.arguments.tobytes().ljust(room, b"\0")
     return program

@@ -1,0 +1,179 @@
+"""The CUDA backend on a GPU: is it right, how fast is it beside its peers, and where does the time go.
+
+Run: FASTMLP_DATA=FOLDER python benchmarks/gpu.py --out FOLDER [--minutes M] [--only PART …] [--emulate]. Under ten
+minutes on one GPU. FOLDER of the data holds mnist/; without it samples are random, and no accuracy is asked for.
+Writes GPU.md, gpu.json (every number of every round) and gpu.log (all that the parts have printed).
+
+Each part runs in a process of its own and has a limit: one that fails, hangs or takes the GPU down is recorded as such,
+and the rest goes on. Time that a part leaves goes to those after it. The exit code is 1 if anything failed.
+
+--emulate runs the same code, tiny, on the emulated device of the tests: no peers, no tests, and nothing is measured.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+HERE = Path(__file__).parent
+REST = 15.0  # seconds that a part has, after the last it may begin something, before it is killed
+
+
+class Part(NamedTuple):
+    """Something to find out: a function of a module beside this one."""
+
+    name: str
+    function: str  # "module.function", of (sizes, deadline, keep)
+    share: float  # of the whole time
+    gpu_only: bool = False  # nothing of it can be tried on the emulation
+
+
+PARTS = [
+    Part("environment", "gpu_device.environment", 0.05),
+    Part("agreement", "gpu_checks.agreement", 0.09),
+    Part("repeats", "gpu_checks.digests", 0.03),
+    Part("repeats in another process", "gpu_checks.digests", 0.03),
+    Part("throughput", "gpu_speed.throughput", 0.34),
+    Part("large network", "gpu_speed.large", 0.12),
+    Part("products", "gpu_ways.products", 0.04),
+    Part("programs and graphs", "gpu_ways.programs", 0.04),
+    Part("launches", "gpu_ways.launches", 0.02),
+    Part("accuracy", "gpu_checks.accuracy", 0.04),
+    Part("tests", "gpu_checks.tests", 0.06, gpu_only=True),
+    Part("memcheck", "gpu_checks.memcheck", 0.06, gpu_only=True),
+    Part("racecheck", "gpu_checks.racecheck", 0.08, gpu_only=True),
+]
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="folder for the results; made if it is not there")
+    parser.add_argument("--minutes", type=float, default=9.5, help="for all parts together")
+    parser.add_argument("--only", nargs="+", choices=[part.name for part in PARTS], metavar="PART")
+    parser.add_argument("--emulate", action="store_true", help="on the emulated device: only whether all of it works")
+    parser.add_argument("--part", nargs=2, metavar=("PART", "SECONDS"), help=argparse.SUPPRESS)  # in its own process
+    return parser.parse_args()
+
+
+def run_part(options: argparse.Namespace) -> None:
+    """Do one part, and keep its result after every piece of it."""
+    import gpu_device
+
+    name, seconds = options.part
+    deadline = time.perf_counter() + float(seconds)
+    part = next(part for part in PARTS if part.name == name)
+    sizes = gpu_device.sizes(options.emulate)
+    module, function = part.function.split(".")
+    work: Callable[..., Any] = getattr(import_module(module), function)
+
+    def keep(result: Any) -> None:
+        unfinished = options.out.with_suffix(".unfinished")
+        unfinished.write_text(json.dumps(result))
+        unfinished.replace(options.out)
+
+    keep(work(sizes, deadline, keep))
+
+
+def outcome(part: Part, options: argparse.Namespace, seconds: float, log: Any, environment: dict) -> dict[str, Any]:
+    """What came of a part: status, its result as far as it got, the reason where it got no further."""
+    if options.emulate and part.gpu_only:
+        return {"status": "left out", "reason": "it needs a GPU"}
+    if seconds < REST:
+        return {"status": "out of time", "reason": "the parts before it left no time"}
+    begin = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "result.json"
+        command = [sys.executable, __file__, "--out", str(file), "--part", part.name, str(seconds - REST)]
+        if options.emulate:
+            command.append("--emulate")
+        log.write(f"\n=== {part.name}\n".encode())
+        log.flush()
+        start, status, reason = log.tell(), "done", ""
+        try:
+            code = subprocess.run(command, stdout=log, stderr=log, timeout=seconds, env=environment).returncode
+            if code:
+                status, reason = "failed", f"exit code {code}: {last_line(Path(log.name), start)}"
+        except subprocess.TimeoutExpired:
+            status, reason = "failed", f"it was ended after {seconds:.0f} s"
+        result = json.loads(file.read_text()) if file.exists() else None
+    if status == "done" and isinstance(result, dict) and result.get("left out"):
+        status, reason = "left out", result["left out"]
+    if status == "done" and isinstance(result, dict) and result.get("failures"):
+        status, reason = "failed", "; ".join(result["failures"])
+    return {"status": status, "reason": reason, "seconds": time.perf_counter() - begin, "result": result}
+
+
+def last_line(path: Path, start: int) -> str:
+    with path.open("rb") as file:
+        file.seek(start)
+        lines = file.read().decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it printed nothing"
+
+
+def run_all(options: argparse.Namespace) -> dict[str, Any]:
+    """All parts, one after the other; what is known is written after each."""
+    from gpu_tables import report
+
+    begin, allowed = time.perf_counter(), 0.0
+    record: dict[str, Any] = {
+        "measured": not options.emulate,
+        "command": f"python {' '.join(sys.argv)}",
+        "began": time.strftime("%Y-%m-%d %H:%M:%S %z"),
+        "parts": {},
+    }
+    with tempfile.TemporaryDirectory() as cache, (options.out / "gpu.log").open("wb") as log:
+        # the ways to each product are chosen anew, here and now
+        environment = os.environ | {"FASTMLP_CACHE_DIR": cache, "PYTHONUNBUFFERED": "1"}
+        for part in PARTS:
+            allowed += 60 * options.minutes * part.share
+            if options.only and part.name not in options.only:
+                continue
+            left = (60 * options.minutes if options.only else allowed) - (time.perf_counter() - begin)
+            try:
+                done = outcome(part, options, left, log, environment)
+            except Exception as error:
+                traceback.print_exc()
+                done = {"status": "failed", "reason": f"{type(error).__name__}: {error}"}
+            record["parts"][part.name] = done
+            record["seconds"] = time.perf_counter() - begin
+            print(f"{part.name}: {done['status']} {done.get('reason', '')}", file=sys.stderr)
+            write(options.out, record, report(record))
+    return record
+
+
+def write(folder: Path, record: dict[str, Any], lines: list[str]) -> None:
+    from fastmlp.files import atomic_write
+
+    for name, text in ("gpu.json", json.dumps(record, indent=1)), ("GPU.md", "\n".join(lines)):
+        with atomic_write(folder / name) as file:
+            file.write(f"{text}\n".encode())
+
+
+def main() -> int:
+    options = parse()
+    if options.part:
+        run_part(options)
+        return 0
+    if not options.emulate:
+        from fastmlp.backends.cuda_backend import CudaBackend
+
+        problem = CudaBackend.problem()
+        if problem:
+            print(f"There is no GPU to measure: {problem}\n--emulate tries this script without one.", file=sys.stderr)
+            return 2
+    options.out.mkdir(parents=True, exist_ok=True)
+    record = run_all(options)
+    print((options.out / "GPU.md").read_text())
+    return int(any(part["status"] in ("failed", "out of time") for part in record["parts"].values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,144 @@
+"""Where the time of a step goes: the ways to each product, programs and graphs, and what a launch costs."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+from contenders import Task, initial
+from fastmlp.kernels.cuda import operations
+from gpu_contenders import OnGpu
+from gpu_device import Sizes, device_of, measured_by, samples
+
+from fastmlp import MLP, SGD
+from fastmlp.backends.cuda import runs
+from fastmlp.backends.cuda.device import Device, Launch
+
+__all__ = ["launches", "products", "programs"]
+
+FEW_ROWS = ("1", "8", "32")
+BLOCKS = (1, 2, 4, 8, 16, 32, 64, 132)
+OTHER = {"64-32-10": [64, 32, 10]}  # a network smaller than those whose throughput is measured
+NODES = (1, 16, 64)  # of a graph
+PIECE = 20.0  # seconds that a piece of work may take; one that would not be done in time is left out
+
+Keep = Callable[[Any], None]
+
+
+def products(sizes: Sizes, deadline: float, keep: Keep) -> dict[str, Any]:
+    """Seconds of every way to each product of the networks' steps, and the ways that the fits here have taken."""
+    result: dict[str, Any] = {"times": {}, "chosen": {}, "failures": []}
+    cells = [
+        (layers, n if batch == "full" else int(batch), "float32")
+        for layers in sizes.networks.values()
+        for batch, n in sizes.batches.items()
+    ]
+    cells += [(sizes.large, sizes.large_batch, precision) for precision in ("float32", "tf32", "bf16")]
+    for layers, batch, precision in cells:
+        name = f"{'-'.join(map(str, layers))}, batch {batch}, {precision}"
+        if not sizes.emulated and deadline - time.perf_counter() < PIECE / 4:
+            result["failures"].append(f"no time was left for {name}")
+            continue
+        x, y = samples(layers[0], layers[-1], batch, sizes.emulated)
+        model = MLP(layers, loss="softmax_cross_entropy", backend="cuda", precision=precision, seed=0)
+        # no program: it has our kernels alone, and asks nobody
+        with measured_by(model, precision) as watch, patch.object(runs, "FEW", 0):
+            model.fit(x, y, epochs=1, batch_size=batch, optimizer=SGD(1e-4), progress=False)
+        result["times"][name] = watch.seconds
+        keep(result)
+    folder = Path(os.environ.get("FASTMLP_CACHE_DIR", os.devnull), "fastmlp", "cuda")
+    result["chosen"] = {file.stem: json.loads(file.read_text()) for file in sorted(folder.glob("*.json"))}
+    return result
+
+
+def programs(sizes: Sizes, deadline: float, keep: Keep) -> dict[str, Any]:
+    """Seconds of a step of a few rows: as a program on so many blocks, and as a graph."""
+    result: dict[str, Any] = {"steps": [], "failures": []}
+    device = device_of()
+    networks = sizes.networks | ({} if sizes.emulated else OTHER)
+    blocks = [n for n in BLOCKS if n <= device.multiprocessors]
+    ways: dict[str, dict[str, int]] = {f"program, grid of {n}": {"CLUSTER": 0, "PROGRAM_BLOCKS": n} for n in blocks}
+    if device.clusters:
+        cluster = {"CLUSTER": runs.CLUSTER}
+        ways |= {
+            f"program, cluster of {runs.CLUSTER}": cluster,
+            "the same, no operation alone": cluster | {"ALONE": -1},
+        }
+    ways |= {"graph of our kernels": {"MAX_INSTRUCTIONS": 0}, "graph of the chosen ways": {"FEW": 0}}
+    for name, layers in networks.items():
+        for rows in FEW_ROWS[: 1 if sizes.emulated else None]:
+            if not sizes.emulated and deadline - time.perf_counter() < PIECE / 4:
+                result["failures"].append(f"no time was left for {name}, batch {rows}")
+                continue
+            n = sizes.steps * int(rows)
+            x, y = samples(layers[0], layers[-1], min(n, 60_000), sizes.emulated)
+            task = Task(x, y, *initial(layers), int(rows), "sgd", 0.01, 1)
+            seconds = {}
+            for way, changes in ways.items():
+                try:
+                    seconds[way] = _of_a_step(task, changes, sizes.rounds)
+                except Exception as error:
+                    result["failures"].append(f"{name}, batch {rows}, {way}: {type(error).__name__}: {error}")
+            result["steps"].append({"network": name, "batch": rows, "seconds": seconds})
+            keep(result)
+    return result
+
+
+def _of_a_step(task: Task, changes: dict[str, int], rounds: int) -> list[float]:
+    """Seconds, a number per round."""
+    with patch.multiple(runs, **changes):
+        contender = OnGpu(task)
+        contender.train(1)
+        found = []
+        for _ in range(rounds):
+            contender.reset()
+            contender.train(1)
+            found.append(contender.in_steps / (len(task.x) // task.batch))
+    return found
+
+
+def launches(sizes: Sizes, deadline: float, keep: Keep) -> dict[str, Any]:
+    """What it costs to start work, in seconds: of the host for each launch, of the GPU for each kernel; and a copy."""
+    device, real = device_of(), np.dtype(np.float32)
+    small = _copy(device, 1)
+    result: dict[str, Any] = {"direct": {}, "graphs": {}, "failures": []}
+    with device.lock():
+        result["direct"] = _by_host(device, lambda: device.queue([small], real), sizes.steps)
+        for nodes in NODES:
+            graph = device.capture([small] * nodes, real)
+            result["graphs"][str(nodes)] = _by_host(device, graph.launch, sizes.steps)
+        n = 1000 if sizes.emulated else 1 << 28
+        seconds = device.seconds([_copy(device, n)], real)
+    return result | {"copy": {"bytes read and written": 8 * n, "seconds": seconds}}
+
+
+def _copy(device: Device, n: int) -> Launch:
+    """A launch of `copy` on n numbers. The arrays live as long as the launch."""
+    real = np.dtype(np.float32)
+    x, out = device.upload(np.random.default_rng(0).standard_normal(n, np.float32)), device.empty(n, real)
+    arguments = np.zeros((), operations(real)["copy"].arguments)
+    arguments["x"], arguments["out"], arguments["n"] = device.address(x), device.address(out), n
+    _kept.extend((x, out))
+    return Launch("copy", min(1024, -(-n // 1024)), arguments)
+
+
+_kept: list[Any] = []
+
+
+def _by_host(device: Device, start: Callable[[], None], times: int) -> dict[str, float]:
+    """Seconds until so many launches are queued, and until they are done, each per launch."""
+    wait = device.upload(np.zeros(1))
+    start()
+    device.download(wait)
+    begin = time.perf_counter()
+    for _ in range(times):
+        start()
+    queued = time.perf_counter() - begin
+    device.download(wait)
+    return {"queued": queued / times, "done": (time.perf_counter() - begin) / times}

@@ -1,0 +1,121 @@
+"""benchmarks/gpu.py on the emulated device: all of its own code runs, and it says that nothing was measured."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from emulation import build
+
+SCRIPT = Path(__file__).parent.parent / "benchmarks" / "gpu.py"
+GPU_ONLY = {"tests", "memcheck", "racecheck"}
+LEFT_OUT = GPU_ONLY | {"accuracy"}
+PEERS = {"PyTorch", "torch.compile", "PyTorch graph", "compiled graph", "JAX scan"}
+
+
+def run(folder, *arguments):
+    command = [sys.executable, str(SCRIPT), "--out", str(folder), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def emulated(tmp_path_factory):
+    """What an emulated run leaves: gpu.json as a dictionary, GPU.md."""
+    try:
+        build._compiler()
+    except build.CompilerMissingError as error:
+        pytest.skip(str(error))
+    folder = tmp_path_factory.mktemp("gpu") / "new" / "folder"
+    ran = run(folder, "--emulate")
+    assert ran.returncode == 0, ran.stderr + (folder / "gpu.log").read_text()
+    return json.loads((folder / "gpu.json").read_text()), (folder / "GPU.md").read_text()
+
+
+def result(emulated, part):
+    return emulated[0]["parts"][part]["result"]
+
+
+def test_every_part_is_recorded(emulated):
+    record, _ = emulated
+    for name, part in record["parts"].items():
+        assert part["status"] == ("left out" if name in LEFT_OUT else "done"), (name, part)
+        assert bool(part["reason"]) == (name in LEFT_OUT)
+    assert record["parts"].keys() > LEFT_OUT
+
+
+def test_it_says_that_nothing_was_measured(emulated):
+    record, text = emulated
+    assert record["measured"] is False
+    assert "**Run on the emulated device: nothing here is a measurement.**" in text
+    headings = [line for line in text.splitlines() if line.startswith("## ")]
+    assert len(headings) == len(record["parts"]) - len(LEFT_OUT) - 2  # of environment and the second repeats: no table
+    assert all(line.endswith("(emulated: not a measurement)") for line in headings)
+
+
+def test_the_tables_are_whole(emulated):
+    _, text = emulated
+    assert "could not be made" not in text
+    columns = 0
+    for line in text.splitlines():
+        here = line.count("|")
+        assert not columns or here in (0, columns), f"a row of another length: {line}"
+        columns = here
+
+
+def test_the_environment_has_device_versions_and_command(emulated):
+    record, text = emulated
+    found = result(emulated, "environment")
+    assert found["device"].startswith("CUDA emulated")
+    assert found["versions"]["numpy"] == np.__version__
+    assert "--emulate" in record["command"]
+    assert record["command"] in text
+
+
+def test_throughput_is_of_fastmlp_alone_and_names_the_peers(emulated):
+    for part in ("throughput", "large network"):
+        found = result(emulated, part)
+        assert set(found["missing"]) == PEERS
+        for cell in found["cells"]:
+            assert set(cell["samples per second"]) == {"fastmlp"}
+            assert len(cell["samples per second"]["fastmlp"]) == 2
+            assert np.isfinite(cell["seconds of a step"]).all()
+    assert [cell["precision"] for cell in result(emulated, "large network")["cells"]] == ["float32", "tf32", "bf16"]
+    assert {cell["batch"] for cell in result(emulated, "throughput")["cells"]} == {"1", "40", "full"}
+
+
+def test_products_and_programs_have_all_their_ways(emulated):
+    shapes = [shape for step in result(emulated, "products")["times"].values() for shape in step.items()]
+    for name, ways in shapes:
+        assert ways.keys() == {"kernel", "library"} | ({"fused library"} if name.startswith("linear") else set())
+    (step,) = result(emulated, "programs and graphs")["steps"]
+    graphs = {"graph of our kernels", "graph of the chosen ways"}
+    assert step["seconds"].keys() == graphs | {"program, grid of 1", "program, grid of 2"}
+
+
+def test_the_cpu_is_agreed_with_and_runs_repeat(emulated):
+    cases = result(emulated, "agreement")["cases"]
+    assert len(cases) == 12
+    assert all(case["relative difference"] <= case["allowed"] for case in cases)
+    assert result(emulated, "repeats")["digests"] == result(emulated, "repeats in another process")["digests"]
+
+
+def test_without_a_gpu_it_says_why(tmp_path):
+    from fastmlp import available_backends
+
+    if not available_backends()["cuda"].startswith("unavailable"):
+        pytest.skip("there is a GPU, or one is emulated")
+    ran = run(tmp_path / "none")
+    assert ran.returncode == 2
+    assert ran.stderr.startswith("There is no GPU to measure: ")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_part_that_fails_is_recorded_and_the_rest_goes_on(emulated, tmp_path):
+    """Without time nothing is done, and nothing is hidden."""
+    ran = run(tmp_path, "--emulate", "--minutes", "0.01")
+    assert ran.returncode == 1
+    parts = json.loads((tmp_path / "gpu.json").read_text())["parts"]
+    assert parts.keys() == emulated[0]["parts"].keys()
+    assert all(part["status"] == ("left out" if name in GPU_ONLY else "out of time") for name, part in parts.items())
