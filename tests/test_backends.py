@@ -48,7 +48,7 @@ def test_the_environment_decides_where_the_caller_does_not(monkeypatch):
 
 def test_auto_takes_the_fastest_and_says_so(monkeypatch, caplog):
     problems = available_backends()
-    usable = [name for name in ("cuda", "numba", "numpy") if not problems[name].startswith("unavailable")]
+    usable = [name for name in ("numba", "numpy") if not problems[name].startswith("unavailable")]
     for ask in (lambda: get_backend("auto"), get_backend):
         caplog.clear()
         with caplog.at_level(logging.INFO, "fastmlp"):

@@ -91,7 +91,8 @@ def test_products_and_programs_have_all_their_ways(emulated):
         assert ways.keys() == {"kernel", "library"} | ({"fused library"} if name.startswith("linear") else set())
     (step,) = result(emulated, "programs and graphs")["steps"]
     graphs = {"graph of our kernels", "graph of the chosen ways"}
-    assert step["seconds"].keys() == graphs | {"program, grid of 1", "program, grid of 2"}
+    clusters = {"program, cluster of 8", "the same, no operation alone"}
+    assert step["seconds"].keys() == graphs | clusters | {"program, grid of 1", "program, grid of 2"}
 
 
 def test_the_cpu_is_agreed_with_and_runs_repeat(emulated):

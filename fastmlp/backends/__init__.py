@@ -16,6 +16,8 @@ from fastmlp.errors import BackendUnavailableError, InputError
 __all__ = ["BACKENDS", "Backend", "available_backends", "get_backend", "revived_backend"]
 
 BACKENDS = ("numpy", "numba", "cuda")
+# What "auto" chooses from, the best first. Not "cuda": it has been proven on an emulated device, on no GPU so far.
+AUTOMATIC = ("numba", "numpy")
 _log = logging.getLogger("fastmlp")
 
 
@@ -37,7 +39,7 @@ def get_backend(name: str | None = None, precision: str = "float32") -> Backend:
     if not isinstance(name, str) or name not in (*BACKENDS, "auto"):
         raise InputError(f"{source}={name!r} is unknown. Choose 'numpy', 'numba', 'cuda' or 'auto'.")
     if name == "auto":
-        name = next(candidate for candidate in reversed(BACKENDS) if _problem(candidate) is None)
+        name = next(candidate for candidate in AUTOMATIC if _problem(candidate) is None)
         _log.info("backend='auto' chose %r", name)
     problem = _problem(name)
     if problem is not None:
