@@ -79,10 +79,11 @@ class History:
                 f"{', '.join(self._columns)}. Record the same ones every epoch, NaN where there is no value."
             )
         for name, value in row.items():
-            if _shape(value) != _shape(self._columns[name][0]):
+            first = self._columns[name][0]
+            if _entries(value) != _entries(first):
                 raise InputError(
                     f"Epoch {len(self) + 1} has {name}={value!r}, which is not shaped as in the first epoch: "
-                    f"{self._columns[name][0]!r}. Record the same number of values every epoch."
+                    f"{first!r}. Record the same number of values every epoch."
                 )
         for name, value in row.items():
             self._columns[name].append(value)
@@ -234,8 +235,8 @@ def _value(name: str, value: Any) -> Value:
     return tuple(array.tolist()) if array.ndim else float(array)
 
 
-def _shape(value: Value) -> int | None:
-    return len(value) if isinstance(value, tuple) else None
+def _entries(value: Value) -> int:
+    return 0 if type(value) is float else len(value)  # type: ignore[arg-type]
 
 
 def _finite_or_null(value: Any) -> Any:

@@ -68,6 +68,9 @@ class Training:
 
     def __post_init__(self) -> None:
         self.data = self.engine.placed(self.data)
+        net = self.session.net
+        work = float(np.dot(net.fan_in, net.fan_out)) * min(self.batch_size, len(self.samples))
+        self._span = max(1, int(self.engine.backend.span_work / work))  # steps
 
     def publish(self) -> np.ndarray:
         """Bring the trained parameters to the engine's (P,) on the host, which are returned."""
@@ -131,9 +134,7 @@ class Training:
     def _epoch(self, epoch: int, order: np.ndarray) -> dict[str, Any]:
         steps = -(-len(order) // self.batch_size)
         lr = self.schedule.rates(self.lr, epoch, self.epochs, steps, self._monitored)
-        net, operations, state = self.session
-        work = float(np.dot(net.fan_in, net.fan_out)) * min(self.batch_size, len(order))
-        span = max(1, int(self.engine.backend.span_work / work))
+        (_, operations, state), span = self.session, self._span
         rates = self.rates(state.step, lr)
         of = partial(self._arguments, order, rates)
         if epoch == 0:

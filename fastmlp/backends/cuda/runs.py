@@ -26,6 +26,7 @@ from fastmlp.network import Data, Network, Update
 
 __all__ = ["Run"]
 
+PROGRAM_WORK = 4e6  # multiply-adds of a forward pass; beyond, its few blocks cost more than launches would
 CLUSTER = 8  # blocks; 0: use none
 PROGRAM_BLOCKS = 32  # without clusters; more make a barrier slower than they make an operation faster
 ALONE = 20_000  # multiply-adds that one block does sooner than a barrier would let others help
@@ -189,7 +190,7 @@ class Run:
         """The step on the next `rows` samples, recorded; slot: of the first staging buffer it uses, if any."""
         key = (*map(id, what[:3]), what[3], rows, slot)
         if key not in self._recorded:
-            small = rows <= FEW and not isinstance(what[1].x, HostSamples)
+            small = self._is_small(what, rows)
             ops, terms = self._record(OwnKernels() if small else self._choice, what, rows, slot)
             recorded: _Program | _Graphs
             if small and len(ops.tape) <= MAX_INSTRUCTIONS:
@@ -202,6 +203,11 @@ class Run:
                 recorded = _Graphs([(stage, self._device.capture(nodes, self._real)) for stage, nodes in segments])
             self._recorded[key] = recorded, (terms, *what)
         return self._recorded[key][0]
+
+    def _is_small(self, what: tuple[Network, Data, Update, int], rows: int) -> bool:
+        """Whether the step is for a program."""
+        work = rows * float(np.dot(what[0].fan_in, what[0].fan_out))
+        return rows <= FEW and work <= PROGRAM_WORK and not isinstance(what[1].x, HostSamples)
 
     def _record(
         self, choice: Choice | OwnKernels, what: tuple[Network, Data, Update, int], rows: int, slot: int
