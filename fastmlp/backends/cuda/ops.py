@@ -45,10 +45,17 @@ class CudaOps:
     """Operations on one network's buffers. `tape` has what they have noted."""
 
     def __init__(
-        self, device: Device, workspace: Workspace, choice: Choice | OwnKernels, real: np.dtype, slot: int = 0
+        self,
+        device: Device,
+        workspace: Workspace,
+        choice: Choice | OwnKernels,
+        real: np.dtype,
+        slot: int = 0,
+        shows_nan: bool = True,
     ) -> None:
         self.tape: list[Node | Stage] = []
         self._slot = slot  # of the staging buffer that is filled next
+        self._shows_nan = shows_nan  # whether a NaN must pass ReLU, which it does not in the library's
         self._device, self._workspace, self._choice = device, workspace, choice
         self._operations = operations(real)
         self._gathered: tuple = ()  # whose rows the batch buffer holds
@@ -85,7 +92,7 @@ class CudaOps:
 
     def mean_scale(self, weights, rows):
         if not weights.size:
-            return 1.0 / len(rows)
+            return 1.0 / len(rows) if len(rows) else 0.0
         reduction, result = self._workspace.reduction()
         self.launch(
             "mean_scale", len(rows) / THREADS, 4 * len(rows), weights=weights, rows=rows, n=len(rows), sum=reduction
@@ -148,9 +155,10 @@ class CudaOps:
             self.tape.append(Matmul(x, w, out, epilogue=epilogue, vector=b))
 
         ways = {"kernel": kernel, "library": library}
-        if own in (codes.IDENTITY, codes.RELU):
+        hides_nan = own == codes.RELU and not self._shows_nan
+        if own == codes.IDENTITY or hides_nan:
             ways["fused library"] = fused
-        self._take(("linear", own, rows, inputs, outputs), ways, [out])
+        self._take(("linear", own, hides_nan, rows, inputs, outputs), ways, [out])
         if whole_rows:
             self._activate_rows(activation, slope, out)
 

@@ -164,9 +164,9 @@ class Run:
         for rows in {min(batch_size, len(order)), len(order) % batch_size} - {0}:
             self._step((net, data, update, seed), rows, 0)
 
-    def _ops(self, choice: Choice | OwnKernels, slot: int = 0) -> CudaOps:
+    def _ops(self, choice: Choice | OwnKernels, **options: Any) -> CudaOps:
         self._workspace.restart()
-        return CudaOps(self._device, self._workspace, choice, self._real, slot)
+        return CudaOps(self._device, self._workspace, choice, self._real, **options)
 
     def _queue(self, ops: CudaOps, order: np.ndarray) -> None:
         """What is on the tape, once, for the samples `order`."""
@@ -213,7 +213,8 @@ class Run:
         self, choice: Choice | OwnKernels, what: tuple[Network, Data, Update, int], rows: int, slot: int
     ) -> tuple[CudaOps, Any]:
         """The tape of one step, an epoch of which is the same step again and again; and what it needs to live."""
-        ops, control = self._ops(choice, slot), self._control
+        # A NaN may hide in a step, since the trainer looks at the parameters after each epoch
+        ops, control = self._ops(choice, slot=slot, shows_nan=False), self._control
         (net, data, update, seed), rates = what, _Rates(control.rates)
         samples, number = control.samples(rows, moving=True), Number.at(control.step)
         loss = step.train_epoch(ops, net, data, update, samples, rows, rates, seed, number)
