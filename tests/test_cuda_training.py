@@ -247,3 +247,17 @@ def test_programs_on_several_blocks(monkeypatch, clusters, order):
         assert_same(optimizer=RULES["adam"], batch_size=16, epochs=1, options={"l2": 0.1}, max_norm=0.5)
         weights.append(train("cuda", optimizer=RULES["adam"], batch_size=16, epochs=1)[0])
     np.testing.assert_allclose(weights[1:], np.stack([weights[0]] * 2), rtol=0, atol=1e-13)
+
+
+def test_fits_on_growing_data_reuse_nothing_that_has_gone(emulated):
+    """An estimator keeps its buffers from fit to fit; graphs have the addresses of the data they were made for."""
+    from fastmlp import MLPClassifier
+
+    probabilities = []
+    for backend in ("numpy", "cuda"):
+        e = MLPClassifier((7,), solver="sgd", batch_size=40, max_iter=2, random_state=0, backend=backend)
+        for n in (60, 90, 90, 50, 300):
+            x, y = samples(n)
+            e.partial_fit(x, y, classes=[0, 1, 2])
+        probabilities.append(e.predict_proba(samples()[0]))
+    np.testing.assert_allclose(probabilities[1], probabilities[0], rtol=1e-9)

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from operator import is_
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastmlp import step
 from fastmlp.backends.cuda.choice import Choice, OwnKernels
+from fastmlp.backends.cuda.control import Control, Rates
 from fastmlp.backends.cuda.device import Device, Graph, Launch, Node
-from fastmlp.backends.cuda.numbers import Number, scalar
-from fastmlp.backends.cuda.ops import FEW, CudaOps, Samples
+from fastmlp.backends.cuda.numbers import Number
+from fastmlp.backends.cuda.ops import FEW, CudaOps
 from fastmlp.backends.cuda.streaming import HostSamples, Stage
 from fastmlp.backends.cuda.workspace import Workspace
 from fastmlp.kernels.cuda import INSTRUCTION, MAX_INSTRUCTIONS, operations
@@ -30,66 +32,6 @@ PROGRAM_WORK = 4e6  # multiply-adds of a forward pass; beyond, its few blocks co
 CLUSTER = 8  # blocks; 0: use none
 PROGRAM_BLOCKS = 32  # without clusters; more make a barrier slower than they make an operation faster
 ALONE = 20_000  # multiply-adds that one block does sooner than a barrier would let others help
-
-
-class _Rates:
-    """The rates of the step at hand, as the first row of a table (1, 3)."""
-
-    def __init__(self, rates: tuple[Number, Number, Number]) -> None:
-        self._rates = rates
-
-    def __len__(self) -> int:
-        return 1
-
-    def __getitem__(self, at: Any) -> Any:
-        return self._rates[at[1]] if isinstance(at, tuple) else self._rates
-
-
-class _Control:
-    """What moves on from step to step, and what the host reads: in device memory."""
-
-    def __init__(self, device: Device) -> None:
-        self._device = device
-        self._numbers = device.upload(np.zeros(5))  # three rates, the sum of the losses, the number of the step
-        self._counters = device.upload(np.zeros(2, np.int64))  # steps done in this run, position in the order
-        self._order, self._table = device.upload(np.zeros(0, np.int64)), device.upload(np.zeros((0, 3)))
-        at, count = device.address(self._numbers), device.address(self._counters)
-        self.rates = Number.at(at), Number.at(at + 8), Number.at(at + 16)
-        self.loss, self.step = at + 24, at + 32
-        self.done, self.position = count, count + 8
-
-    def start(self, order: np.ndarray, rates: np.ndarray, first_step: int) -> bool:
-        """Set everything for a run; whether the order or the table have moved to other addresses."""
-        moved = len(order) > self._order.size or len(rates) + 1 > len(self._table)
-        if moved:
-            self._order = self._device.empty(len(order), np.int64)
-            self._table = self._device.empty(3 * (len(rates) + 1), np.float64).reshape(-1, 3)
-        first = rates[0] if len(rates) else np.zeros(3)
-        self._device.write(self._order[: len(order)], order)
-        self._device.write(self._table[: len(rates) + 1], np.concatenate([rates, np.zeros((1, 3))]))  # advance reads on
-        self._device.write(self._numbers, np.array([*first, 0.0, first_step]))
-        self._device.write(self._counters, np.zeros(2, np.int64))
-        return moved
-
-    def samples(self, rows: int, moving: bool) -> Samples:
-        """The next `rows` samples of the order; moving: from the position on, which `advance` moves."""
-        return Samples(self._device.address(self._order), self.position if moving else 0, rows)
-
-    def advance(self, ops: CudaOps, loss: Number | float, rows: int) -> Any:
-        """Note the end of a step with this loss; its terms, to be kept as long as the tape."""
-        terms = loss.scalars() if isinstance(loss, Number) else [scalar(loss)]
-        kept = self._device.upload(np.array(terms, _SCALAR))
-        moved = {"rates": self._numbers, "loss": self.loss, "done": self.done, "position": self.position}
-        fixed = {"terms": kept, "n_terms": len(terms), "table": self._table, "batch": rows}
-        ops.launch("advance", 1, 0, **fixed, **moved, step=self.step)
-        return kept
-
-    def total(self) -> float:
-        """The sum of the losses, when all is done."""
-        return float(self._device.download(self._numbers)[3])
-
-
-_SCALAR = np.dtype([("offset", "f8"), ("factor", "f8"), ("first", "u8"), ("second", "u8")])
 
 
 class _Segment(NamedTuple):
@@ -113,13 +55,19 @@ class _Graphs(NamedTuple):
     segments: list[tuple[Stage | None, Graph]]
 
 
+_What = tuple[Network, Data, Update, int]
+"""What is trained: network, data, update, seed of dropout."""
+
+
 class Run:
     """Runs on one network, for batches of up to `rows` rows."""
 
     def __init__(self, device: Device, net: Network, rows: int, choice: Choice) -> None:
         self._device, self._choice, self._real = device, choice, net.params.dtype
-        self._workspace, self._control = Workspace(device, net, rows), _Control(device)
-        self._recorded: dict[tuple, tuple[_Program | _Graphs, tuple]] = {}  # with what must live as long
+        self._workspace, self._control = Workspace(device, net, rows), Control(device)
+        self._what: _What | None = None  # of the last run
+        # of it, by rows and first staging buffer, with the terms of its loss, which must live as long
+        self._recorded: dict[tuple[int, int], tuple[_Program | _Graphs, Any]] = {}
         self._arrivals = device.upload(np.zeros(1, np.uint32))
 
     def predict(self, net: Network, data: Data, order: np.ndarray, depth: int, out: Any) -> float:
@@ -150,19 +98,27 @@ class Run:
         seed: int,
         first_step: int,
     ) -> float:
-        if self._control.start(order, rates, first_step):
-            self._recorded.clear()  # they have the old addresses
+        what = net, data, update, seed
+        self._start(what, order, rates, first_step)
         whole, rest = divmod(len(order), batch_size)
         for first, rows, steps in ((0, batch_size, whole), (whole * batch_size, rest, 1)):
             if rows and steps:
-                self._replay((net, data, update, seed), order[first : first + rows * steps], rows)
+                self._replay(what, order[first : first + rows * steps], rows)
         return self._control.total()
 
     def prepare(self, net, data, update, order, batch_size, rates, seed, first_step) -> None:
         """Record what `train_epoch` with these arguments would."""
-        self._control.start(order, rates, first_step)
+        what = net, data, update, seed
+        self._start(what, order, rates, first_step)
         for rows in {min(batch_size, len(order)), len(order) % batch_size} - {0}:
-            self._step((net, data, update, seed), rows, 0)
+            self._step(what, rows, 0)
+
+    def _start(self, what: _What, order: np.ndarray, rates: np.ndarray, first_step: int) -> None:
+        """Begin a run, with nothing recorded if its addresses or numbers are not those of the run before."""
+        same = self._what is not None and all(map(is_, what[:3], self._what)) and what[3] == self._what[3]
+        if self._control.start(order, rates, first_step) or not same:
+            self._recorded.clear()
+            self._what = what
 
     def _ops(self, choice: Choice | OwnKernels, **options: Any) -> CudaOps:
         self._workspace.restart()
@@ -186,10 +142,9 @@ class Run:
         yield
         buffer.release()
 
-    def _step(self, what: tuple[Network, Data, Update, int], rows: int, slot: int) -> _Program | _Graphs:
+    def _step(self, what: _What, rows: int, slot: int) -> _Program | _Graphs:
         """The step on the next `rows` samples, recorded; slot: of the first staging buffer it uses, if any."""
-        key = (*map(id, what[:3]), what[3], rows, slot)
-        if key not in self._recorded:
+        if (rows, slot) not in self._recorded:
             small = self._is_small(what, rows)
             ops, terms = self._record(OwnKernels() if small else self._choice, what, rows, slot)
             recorded: _Program | _Graphs
@@ -201,26 +156,24 @@ class Run:
                 for _, nodes in segments:
                     self._device.prepare(nodes, self._real)
                 recorded = _Graphs([(stage, self._device.capture(nodes, self._real)) for stage, nodes in segments])
-            self._recorded[key] = recorded, (terms, *what)
-        return self._recorded[key][0]
+            self._recorded[rows, slot] = recorded, terms
+        return self._recorded[rows, slot][0]
 
-    def _is_small(self, what: tuple[Network, Data, Update, int], rows: int) -> bool:
+    def _is_small(self, what: _What, rows: int) -> bool:
         """Whether the step is for a program."""
         work = rows * float(np.dot(what[0].fan_in, what[0].fan_out))
         return rows <= FEW and work <= PROGRAM_WORK and not isinstance(what[1].x, HostSamples)
 
-    def _record(
-        self, choice: Choice | OwnKernels, what: tuple[Network, Data, Update, int], rows: int, slot: int
-    ) -> tuple[CudaOps, Any]:
+    def _record(self, choice: Choice | OwnKernels, what: _What, rows: int, slot: int) -> tuple[CudaOps, Any]:
         """The tape of one step, an epoch of which is the same step again and again; and what it needs to live."""
         # A NaN may hide in a step, since the trainer looks at the parameters after each epoch
         ops, control = self._ops(choice, slot=slot, shows_nan=False), self._control
-        (net, data, update, seed), rates = what, _Rates(control.rates)
+        (net, data, update, seed), rates = what, Rates(control.rates)
         samples, number = control.samples(rows, moving=True), Number.at(control.step)
         loss = step.train_epoch(ops, net, data, update, samples, rows, rates, seed, number)
         return ops, control.advance(ops, loss, rows)
 
-    def _replay(self, what: tuple[Network, Data, Update, int], order: np.ndarray, rows: int) -> None:
+    def _replay(self, what: _What, order: np.ndarray, rows: int) -> None:
         """Steps of `rows` rows over the samples `order`."""
         recorded, steps, slot = self._step(what, rows, 0), len(order) // rows, 0
         if isinstance(recorded, _Program):
