@@ -1,10 +1,10 @@
-"""Every CUDA kernel but the products, emulated on a CPU, against the NumPy reference in float64.
+"""Every CUDA kernel against the NumPy reference in float64: emulated on a CPU, or with --require-gpu on a GPU.
 
-What a kernel is to overwrite is NaN before. Whatever it is not to write must stay as it is; the emulated device itself
-sees to the memory around its arrays. By any schedule of the threads the result must be the same to the last bit.
+What a kernel is to overwrite is NaN before. Whatever it is not to write must stay as it is, as must the memory on
+either side of each array. The result must be the same to the last bit by any schedule of the emulation's threads, or a
+second time on the GPU.
 """
 
-from functools import cache
 from itertools import product
 
 import numpy as np
@@ -16,6 +16,7 @@ from sampling import SAMPLES, picks, wide
 from scipy import sparse
 
 from fastmlp.activations import activate, multiply_by_derivative
+from fastmlp.backends import get_backend
 from fastmlp.backends.cuda.device import Launch
 from fastmlp.backends.numpy_ops import NumpyOps
 from fastmlp.dropout import drop
@@ -25,6 +26,7 @@ SCHEDULES = (0, 1, 2)
 BLOCKS = (1, 5)
 LENGTHS = (0, 1, 3, 4, 15, 16, 1000, 7003)
 SHIFTS = (0, 1)  # of arrays against the alignment that accesses of 16 bytes want
+MARGIN = 64  # elements on either side of an array
 ROWS = (0, 1, 33)
 COLUMNS = (1, 3, 8, 17, 32, 130, 600)  # a thread, lanes of a warp or a block to a row
 STORE_SLOPE = (codes.GELU, codes.GELU_TANH, codes.SILU)
@@ -33,9 +35,12 @@ EXACT = {"rtol": 0, "atol": 0}
 ops = NumpyOps()
 
 
-@cache
-def device(schedule):
-    return EmulatedDevice(schedule)
+@pytest.fixture(scope="module")
+def devices(request):
+    """Where each kernel runs, one after another: the emulation's schedules; or the GPU, twice."""
+    if request.config.getoption("--require-gpu"):
+        return [get_backend("cuda")._device] * 2
+    return [EmulatedDevice(schedule) for schedule in SCHEDULES]
 
 
 class Shifted:
@@ -54,9 +59,8 @@ def reduction():
     return np.full(MAX_BLOCKS, np.nan), np.zeros(1, np.uint32), np.full(1, np.nan)
 
 
-def run(name, dtype, blocks, schedule, arguments, written):
-    """Launch a kernel. Gives what is in the arrays `written` then; all others must be as before."""
-    here = device(schedule)
+def run(name, dtype, blocks, here, arguments, written):
+    """Launch a kernel on a device. Gives what is in the arrays `written` then; all others must be as before."""
     places = []  # host array, shift, device array
 
     def place(value):
@@ -67,7 +71,8 @@ def run(name, dtype, blocks, schedule, arguments, written):
             return 0
         if not isinstance(host, np.ndarray):
             return host
-        whole = here.empty(host.size + 2 * by, host.dtype)
+        whole, by = here.empty(host.size + 2 * (MARGIN + by), host.dtype), MARGIN + by
+        here.fill(whole, 0xFF)
         array = whole[by : by + host.size]
         here.write(array, host)
         places.append((host, by, whole))
@@ -93,19 +98,21 @@ def run(name, dtype, blocks, schedule, arguments, written):
 
 
 @pytest.fixture
-def check(dtype, tolerance):
-    """check(kernel, {result: expected, ...} as pairs, **arguments): by all schedules and numbers of blocks."""
+def check(devices, dtype, tolerance):
+    """check(kernel, {result: expected, ...} as pairs, **arguments): on all devices and by all numbers of blocks."""
 
     def check(name, expected, tolerance=tolerance, blocks=BLOCKS, **arguments):
         scratch = [part for value in arguments.values() if is_reduction(value) for part in value[:1]]
         written = [array for array, _ in expected]
         for n in blocks:
-            first, *others = (run(name, dtype, n, s, arguments, written + scratch) for s in SCHEDULES)
+            first, *others = (run(name, dtype, n, here, arguments, written + scratch) for here in devices)
             for result, (array, values) in zip(first, expected, strict=False):
                 assert result.dtype == array.dtype
                 np.testing.assert_allclose(result, values, err_msg=f"{name} by {n} blocks", **tolerance)
             for other in others:
-                assert [a.tobytes() for a in other] == [a.tobytes() for a in first], f"{name} depends on the schedule"
+                assert [a.tobytes() for a in other] == [a.tobytes() for a in first], (
+                    f"{name} gives this now and that then"
+                )
 
     return check
 
@@ -182,11 +189,11 @@ def test_store_scalar(check, nan, dtype):
         check("store_scalar", [(to, dtype_of(dtype, expected))], number=number, to=to)
 
 
-def test_advance(check):
+def test_advance(check, devices):
     table, rates, loss, step = np.arange(15.0).reshape(5, 3), np.zeros(3), np.array([0.5]), np.array([1e15])
     done, position, sums = np.array([2]), np.array([64]), np.array([2.0, 3.0])
     expected = [(rates, table[3]), (loss, 8.6), (step, 1e15 + 1), (done, 3), (position, 96)]
-    here = device(0)
+    here = devices[0]
     held = here.upload(sums)  # the terms' numbers, by address
     terms = np.array([(0.1, 0.0, 0, 0), (0.0, 4.0, here.address(held), 0)], "f8, f8, u8, u8").view(np.uint8)
     moved = {"rates": rates, "loss": loss, "step": step, "done": done, "position": position}
@@ -272,8 +279,8 @@ def test_dropout_has_the_masks_of_the_reference(check, draw, nan):
         check("dropout", [(out, expected)], EXACT, x=Shifted(x, shift), out=Shifted(out, shift), **given)
 
 
-def test_dropout_in_place(dtype, draw):
-    x, here = draw(9, 34), device(0)
+def test_dropout_in_place(devices, dtype, draw):
+    x, here = draw(9, 34), devices[0]
     expected, array = np.empty_like(x), here.upload(x)
     drop(x, 0.5, 1, 2, 3, 0, expected)
     arguments = np.zeros((), operations(np.dtype(dtype))["dropout"].arguments)
@@ -282,6 +289,54 @@ def test_dropout_in_place(dtype, draw):
         arguments[name] = value
     here.queue([Launch("dropout", 2, arguments)], np.dtype(dtype))
     np.testing.assert_array_equal(here.download(array), expected)
+
+
+# Products: few rows, and more, which go by tiles
+
+PRODUCTS = [*product((0, 1, 9, 32), (1, 33), (1, 9, 130)), *product((33, 130), (1, 65), (3, 64, 130))]
+
+
+@pytest.mark.parametrize("code", [codes.IDENTITY, codes.RELU, codes.SILU])
+def test_linear(check, draw, nan, code):
+    for rows, inputs, outputs in PRODUCTS:
+        x, w, b = draw(inputs, rows).T.copy(), draw(inputs, outputs), draw(outputs)
+        x64, w64, b64 = wide(x, w, b)
+        a, derivative = activated(code, x64 @ w64 + b64)
+        out, slope = nan(rows, outputs), nan(rows, outputs)
+        expected = [(out, a)] + ([(slope, derivative)] if code in STORE_SLOPE else [])
+        given = {"x": Shifted(x, 1), "w": w, "b": b, "activation": code, "slope": slope, "out": Shifted(out, 1)}
+        check("linear", expected, **given, rows=rows, inputs=inputs, outputs=outputs)
+
+
+@pytest.mark.parametrize("code", [codes.IDENTITY, codes.RELU, codes.SILU])
+def test_backward_data(check, draw, nan, dtype, code):
+    for rows, outputs, inputs in PRODUCTS:
+        delta, w = draw(outputs, rows).T.copy(), draw(outputs, inputs).T.copy()
+        a, slope = (x.astype(dtype) for x in activated(code, 3 * draw(rows, inputs)))
+        a, slope = (nan(rows, inputs), slope) if code in STORE_SLOPE else (a, nan(rows, inputs))
+        d64, w64, a64, slope64 = wide(delta, w, a, slope)
+        expected, out = d64 @ w64.T, nan(rows, inputs)
+        if rows:
+            multiply_by_derivative(code, a64, slope64, expected)
+        given = {"delta": Shifted(delta, 1), "w": w, "activation": code, "a": a, "slope": slope, "out": out}
+        check("backward_data", [(out, expected)], **given, rows=rows, inputs=inputs, outputs=outputs)
+
+
+@pytest.mark.parametrize(("alpha", "beta", "bias_beta"), [(1.0, 0.0, 0.0), (-0.3, 1.0, 0.9), (0.5, 0.9, 1.0)])
+def test_accumulate(check, draw, nan, alpha, beta, bias_beta):
+    for inputs, rows, outputs in [*PRODUCTS[6:], *((5, rows, 9) for rows in (0, 2, 32, 129))]:
+        x, delta = draw(rows, inputs), draw(rows, outputs)
+        x[:, ::3] = 0
+        out = draw(inputs, outputs) if beta else nan(inputs, outputs)
+        bias = draw(outputs) if bias_beta else nan(outputs)
+        x64, d64, out64, bias64 = wide(x, delta, out, bias)
+        expected = [
+            (out, alpha * x64.T @ d64 + (beta * out64 if beta else 0)),
+            (bias, alpha * d64.sum(axis=0) + (bias_beta * bias64 if bias_beta else 0)),
+        ]
+        factors = {"alpha": device_number(0, alpha, 0.5, 2.0), "beta": device_number(0, beta, 1.0)}
+        given = {"x": x, "delta": Shifted(delta, 1), **factors, "bias_beta": device_number(bias_beta, 0), "out": out}
+        check("accumulate", expected, **given, bias=bias, rows=rows, inputs=inputs, outputs=outputs)
 
 
 # Losses
@@ -353,13 +408,13 @@ def test_a_logit_of_minus_infinity_is_a_probability_of_zero(check, dtype):
 @pytest.mark.parametrize(
     ("loss", "logs"), [(codes.CLIPPED_SOFTMAX_CROSS_ENTROPY, 4), (codes.CLIPPED_BINARY_CROSS_ENTROPY, 12)]
 )
-def test_even_a_certain_answer_is_clipped(check, dtype, loss, logs):
+def test_even_a_certain_answer_is_clipped(check, devices, dtype, loss, logs):
     right = np.eye(3, dtype=dtype)[[0, 1, 2, 0]]
     z, eps = np.where(right, 1e4, -1e4).astype(dtype), np.finfo(dtype).eps
     given, out, total = of_targets(loss, z, right)
     check("loss_gradient", [(out, 0 * z), (total, -logs * np.log1p(-eps))], {"rtol": 1e-5, "atol": 0}, **given)
     given, out, total = of_targets(loss, -z, right)
-    value = run("loss_gradient", dtype, 1, 0, given, [out, total, given["sum"][0]])[1]
+    value = run("loss_gradient", dtype, 1, devices[0], given, [out, total, given["sum"][0]])[1]
     assert np.isfinite(value)
 
 
@@ -400,50 +455,52 @@ def test_penalties(check, draw, shift, l1, l2):
         check("regularize", [(out, expected)], w=Shifted(w, shift), out=Shifted(out, shift), n=n, **factors)
 
 
-def of_clip(dtype, g, max_norm, blocks):
+def of_clip(here, dtype, g, max_norm, blocks):
     """What the three kernels of `clip` make of g, and the norm."""
     n, peak, norm = g.size, reduction(), reduction()
-    (_, top) = run("peak", dtype, blocks, 0, {"g": g, "n": n, "peak": peak}, [peak[0], peak[2]])
+    (_, top) = run("peak", dtype, blocks, here, {"g": g, "n": n, "peak": peak}, [peak[0], peak[2]])
     given = {"g": g, "n": n, "peak": top, "norm": norm}
-    (_, length) = run("gradient_norm", dtype, blocks, 0, given, [norm[0], norm[2]])
-    (clipped,) = run("rescale", dtype, blocks, 0, {"g": g, "n": n, "norm": length, "max_norm": max_norm}, [g])
+    (_, length) = run("gradient_norm", dtype, blocks, here, given, [norm[0], norm[2]])
+    (clipped,) = run("rescale", dtype, blocks, here, {"g": g, "n": n, "norm": length, "max_norm": max_norm}, [g])
     return clipped, length[0]
 
 
-def test_clipping(dtype, draw, tolerance):
+def test_clipping(devices, dtype, draw, tolerance):
     for n, size, blocks in product((1, 3, 16, 1000), (1.0, 1e-30, 1e30, 0.0), BLOCKS):
         g = draw(n) * dtype_of(dtype, size)
         expected = np.linalg.norm(g.astype(np.float64) / (size or 1)) * size
-        clipped, norm = of_clip(dtype, g, 0.5 * size, blocks)
+        clipped, norm = of_clip(devices[0], dtype, g, 0.5 * size, blocks)
         np.testing.assert_allclose(norm, expected, rtol=tolerance["rtol"])
         reference = g.astype(np.float64)
         ops.clip(reference, 0.5 * size)
         np.testing.assert_allclose(clipped, reference, rtol=tolerance["rtol"])
 
 
-def test_clipping_of_the_largest_and_smallest_numbers(dtype, tolerance):
+def test_clipping_of_the_largest_and_smallest_numbers(devices, dtype, tolerance):
     limits = np.finfo(dtype)
-    for size in (limits.max / 2, limits.tiny, limits.smallest_subnormal):
-        _, norm = of_clip(dtype, np.array([size, 0, -size, 0, 0], dtype), 1.0, 1)
+    # on the GPU float32 numbers below the smallest normal one count as 0
+    flushed = dtype == "float32" and not isinstance(devices[0], EmulatedDevice)
+    for size in (limits.max / 2, limits.tiny) if flushed else (limits.max / 2, limits.tiny, limits.smallest_subnormal):
+        _, norm = of_clip(devices[0], dtype, np.array([size, 0, -size, 0, 0], dtype), 1.0, 1)
         exact = np.sqrt(2.0) * np.float64(size)
         np.testing.assert_allclose(norm, exact, rtol=tolerance["rtol"], atol=1e-323)
 
 
 @pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
-def test_clipping_leaves_what_is_not_finite_visible(dtype, draw, odd):
+def test_clipping_leaves_what_is_not_finite_visible(devices, dtype, draw, odd):
     g = draw(1000)
     g[3] = odd
     reference = g.copy()
     with np.errstate(invalid="ignore"):
         ops.clip(reference, 0.1)
     for blocks in BLOCKS:
-        clipped, norm = of_clip(dtype, g, 0.1, blocks)
+        clipped, norm = of_clip(devices[0], dtype, g, 0.1, blocks)
         np.testing.assert_array_equal(norm, abs(odd))
         np.testing.assert_array_equal(clipped, reference)
 
 
 @pytest.mark.parametrize("shift", SHIFTS)
-def test_clipping_does_not_depend_on_the_schedule(check, draw, shift):
+def test_clipping_is_the_same_every_time(check, draw, shift):
     for n in LENGTHS:
         g, peak, norm = draw(n), reduction(), reduction()
         top = np.abs(g).max(initial=0).astype(np.float64)

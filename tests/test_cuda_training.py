@@ -197,7 +197,7 @@ def test_a_diverging_run_is_reported_and_keeps_finite_weights(emulated):
 @pytest.mark.parametrize("batch", BATCHES)
 def test_samples_that_do_not_fit_stream(emulated, monkeypatch, batch, kind):
     """They stay on the host, and come batch by batch or chunk by chunk."""
-    monkeypatch.setattr(type(emulated), "chunk", 32)
+    monkeypatch.setattr(type(emulated), "chunk_of", lambda self, row_bytes: 32)
     monkeypatch.setattr(EmulatedDevice, "free_memory", lambda self: 0)
     x = (np.abs(samples()[0]) * 3).astype(kind)
     assert_same(x=x, optimizer=SGD(0.001), batch_size=BATCHES[batch], options={"l2": 0.1})
@@ -213,7 +213,7 @@ def test_a_file_larger_than_the_device_memory(monkeypatch):
 def test_predictions_of_samples_that_do_not_fit(emulated, monkeypatch):
     x = samples(300)[0]
     one, other = (MLP([6, 9, 3], "tanh", dtype="float64", backend=name, seed=3) for name in ("numpy", "cuda"))
-    monkeypatch.setattr(type(emulated), "chunk", 64)
+    monkeypatch.setattr(type(emulated), "chunk_of", lambda self, row_bytes: 64)
     monkeypatch.setattr(EmulatedDevice, "free_memory", lambda self: 0)
     np.testing.assert_allclose(other.predict_raw(x), one.predict_raw(x), rtol=0, atol=1e-13)
 

@@ -12,6 +12,7 @@ from fastmlp.kernels import codes
 from sampling import SAMPLES, picks, wide
 from scipy import special
 
+from fastmlp import MLP
 from fastmlp.backends.numpy_ops import NumpyOps
 from fastmlp.dropout import philox
 
@@ -280,6 +281,48 @@ def test_products_of_the_widest_layers(check, draw, nan, accumulation, inputs, o
         check("backward_data", {"out": d64 @ w64.T}, **below, a=unused, slope=unused, out=nan(rows, inputs))
         expected, given = accumulation(a, delta, *FACTORS[0])
         check("accumulate", expected, a=a, **given)
+
+
+LARGE = 1100, 1003  # inputs and outputs of a layer whose products are formed in blocks, whole ones and parts
+
+
+@pytest.mark.parametrize("code", [codes.IDENTITY, codes.RELU])
+def test_products_of_a_large_layer(check, draw, nan, dtype, accumulation, code):
+    inputs, outputs = LARGE
+    w, b = draw(*LARGE), draw(outputs)
+    for rows, source, factors in ((3, dtype, FACTORS[0]), (67, dtype, FACTORS[2]), (67, "uint8", FACTORS[1])):
+        x, order = draw_source(source, inputs, 1), picks(SAMPLES, rows)
+        a, delta = x[order].astype(dtype), draw(outputs, rows).T.copy()
+        a64, w64, b64, d64 = wide(a, w, b, delta)
+        slope, out = nan(rows, outputs), nan(rows, outputs)
+        layer = {"w": w, "b": b, "activation": code, "slope": slope, "out": out}
+        expected = {"out": sigma(code, a64 @ w64 + b64)[0]}
+        check("linear", expected, ("slope",), x=a, **layer)
+        check("linear_rows", expected, ("slope",), x=x, rows=order, **layer)
+        below = {
+            "delta": delta,
+            "w": w,
+            "activation": code,
+            "a": a,
+            "slope": nan(rows, inputs),
+            "out": nan(rows, inputs),
+        }
+        check("backward_data", {"out": d64 @ w64.T * ((a > 0) if code == codes.RELU else 1)}, ("slope",), **below)
+        expected, given = accumulation(a, delta, *factors)
+        check("accumulate", expected, a=a, **given)
+        check("accumulate_rows", expected, x=x, rows=order, **given)
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_large_layers_do_not_depend_on_the_number_of_threads(dtype, activation):
+    random, found = np.random.RandomState(0), []
+    x, y = random.standard_normal((150, 20)), random.randint(0, 3, 150)
+    for n_threads in (1, 2, 3):
+        model = MLP([20, *LARGE, 3], activation, dtype=dtype, backend="numba", n_threads=n_threads, seed=0)
+        history = model.fit(x, y, epochs=1, batch_size=140, optimizer="sgd")  # one batch of many rows and one of few
+        found.append(np.concatenate([array.ravel() for array in model.weights] + [history["loss"]]))
+    for other in found[1:]:
+        np.testing.assert_array_equal(other, found[0])
 
 
 @pytest.mark.parametrize("source", SOURCES)

@@ -56,7 +56,11 @@ class CallTable:
 
     def __init__(self, options: dict[str, Any]) -> None:
         self.dispatchers = {operation.__name__: cached(operation, options) for operation in cpu.OPERATIONS}
-        self.of_sample = {operation.__name__: cached(operation, options) for operation in cpu.SAMPLE_OPERATIONS}
+        self.special = {
+            (kind, operation.__name__): cached(operation, options)
+            for kind, operations in cpu.SPECIAL_OPERATIONS.items()
+            for operation in operations
+        }
         self._index = {operation.__name__: i for i, operation in enumerate(cpu.OPERATIONS)}
         self._tables: dict[tuple, np.ndarray] = {}
         self._options = options
@@ -74,30 +78,30 @@ class CallTable:
                 return None
 
     def addresses(
-        self, names: Iterable[str], team: cpu.Team, samples: np.ndarray, single: bool, custom: Functions | None = None
+        self, names: Iterable[str], team: cpu.Team, samples: np.ndarray, special: str, custom: Functions | None = None
     ) -> np.ndarray:
         """The table for the dtypes of the team's scratch and of the samples, with at least the named operations.
 
-        single: for batches of one sample.
+        special: of which kind the network is, of `cpu.SPECIAL_OPERATIONS`; "" is none of them.
 
         There is one such table in a process: what has been compiled or loaded once is never looked for again. A custom
         loss has a table of its own.
         """
-        kind = team.scratch.dtype, numba.typeof(samples), single, custom
+        kind = team.scratch.dtype, numba.typeof(samples), special, custom
         table = self._tables.setdefault(kind, np.zeros(len(cpu.OPERATIONS), np.int64))
         for name in self._index.keys() & names:
             index = self._index[name]
             if not table[index]:
                 _, parameters = cpu.numba_signature(cpu.OPERATIONS[index], numba.typeof(team), kind[1])
-                dispatcher = self._dispatcher(name, single, custom)
+                dispatcher = self._dispatcher(name, special, custom)
                 dispatcher.compile(parameters)
                 code, function = attrgetter("library", "fndesc")(dispatcher.overloads[parameters])
                 table[index] = code.get_pointer_to_function(function.llvm_func_name)
         return table
 
-    def _dispatcher(self, name: str, single: bool, custom: Functions | None) -> Any:
+    def _dispatcher(self, name: str, special: str, custom: Functions | None) -> Any:
         if name != "loss_gradient" or custom is None:
-            return (self.of_sample if single else {}).get(name) or self.dispatchers[name]
+            return self.special.get((special, name)) or self.dispatchers[name]
         if custom not in self._custom:
             self._custom[custom] = numba.njit(**self._options)(custom_loss_gradient(custom.value, custom.gradient))
         return self._custom[custom]

@@ -63,9 +63,11 @@ class _Crew:
         self.n_threads = n_threads
         self.custom = Functions(loss.value, loss.gradient) if loss and loss.value and loss.gradient else None
         self._rows, self._products = min(rows, net.chunk), int(products.sum())
+        self._real = net.params.dtype
         # of a thread: for a transposed weight matrix, or a few converted samples
         self._room = int(max(products[1:].max(initial=0), cpu.ROWS * max(net.fan_in[0], net.chunk)))
-        self._real = net.params.dtype
+        if _special(net) == "large":
+            self._room = cpu.ROOM_BYTES // self._real.itemsize
         self._last: tuple[tuple, np.ndarray] = (), np.zeros(0, np.int64)  # arguments of the last run, and its table
         self._teams: dict[tuple[int, int], list[cpu.Team]] = {}
 
@@ -155,16 +157,22 @@ class NumbaBackend(Backend):
     @staticmethod
     def compilations() -> int:
         """How many functions this process has compiled rather than found in the disk cache."""
-        dispatchers = [*TABLE.dispatchers.values(), *TABLE.of_sample.values(), *_ENTRIES.values()]
+        dispatchers = [*TABLE.dispatchers.values(), *TABLE.special.values(), *_ENTRIES.values()]
         return sum(sum(dispatcher.stats.cache_misses.values()) for dispatcher in dispatchers)
+
+
+def _special(net: Network) -> str:
+    """Of which kind the network is, of those that have operations of their own."""
+    layers = zip(net.fan_in.tolist(), net.fan_out.tolist(), strict=True)
+    return "sample" if net.chunk == 1 else "large" if cpu.is_large(layers, net.params.itemsize) else ""
 
 
 def _table(entry: str, call: dict[str, Any], custom: Functions | None) -> np.ndarray:
     """Addresses of the operations that the run needs. Compiles or loads what this process has not had before."""
     net, x = call["net"], call["data"].x
-    single = net.chunk == 1
+    special = _special(net)
     kind = (
-        *(custom, single),
+        *(custom, special),
         *(entry, net.params.dtype, x.dtype, x.flags.num),  # the types of the arguments
         # and the numbers on which the step chooses its operations
         *(net.activation.tobytes(), net.keep.tobytes(), call["data"].sparse, len(call["order"]) > 0, call.get("depth")),
@@ -174,7 +182,7 @@ def _table(entry: str, call: dict[str, Any], custom: Functions | None) -> np.nda
         with _COMPILING:
             recorder, team = _Recorder(), cpu.make_teams(1, np.zeros(0, net.params.dtype), 0)[0]
             getattr(step, entry)(recorder, **_shortened(call, 1))  # one sample passes the same branches as all of them
-            table = TABLE.addresses(recorder.names, team, x, single, custom)
+            table = TABLE.addresses(recorder.names, team, x, special, custom)
             # With nothing to do: Numba compiles or loads the entry, and knows these arguments from now on
             _ENTRIES[entry](team._replace(table=table), *_shortened(call, 0).values())
             _TABLES[kind] = table

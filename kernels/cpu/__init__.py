@@ -5,8 +5,9 @@ Numba backend attaches them to the type `Team` as methods. Views are emitted in 
 on its own, once per dtype, and called through the team's table of addresses.
 """
 
-from fastmlp.kernels.cpu import sample
+from fastmlp.kernels.cpu import large, sample
 from fastmlp.kernels.cpu.batches import copy, expect, mean_scale
+from fastmlp.kernels.cpu.blocking import ROOM_BYTES, is_large
 from fastmlp.kernels.cpu.dropout import dropout
 from fastmlp.kernels.cpu.elementwise import activation_backward
 from fastmlp.kernels.cpu.losses import loss_gradient
@@ -26,18 +27,23 @@ OPERATIONS = (
     *(penalty, regularize, clip, scale, sgd, adam, rmsprop),
 )
 
-# Those that are done otherwise where all batches are of one sample
-SAMPLE_OPERATIONS = tuple(getattr(sample, name) for name in sample.__all__)
+# Those that are done otherwise where all batches are of one sample, or where a layer is large
+SPECIAL_OPERATIONS = {
+    kind: tuple(getattr(module, name) for name in module.__all__)
+    for kind, module in (("sample", sample), ("large", large))
+}
 
 __all__ = [
     "OPERATIONS",
+    "ROOM_BYTES",
     "ROWS",
-    "SAMPLE_OPERATIONS",
+    "SPECIAL_OPERATIONS",
     "VECTOR_BYTES",
     "VIEWS",
     "Team",
     "View",
     "as_windows",
+    "is_large",
     "make_teams",
     "numba_signature",
 ]

@@ -5,7 +5,7 @@
 A is read through two strides, so the same kernel serves x W (strides I, 1) and aᵀ δ (strides 1, I); its rows, or the
 steps through its depth, may be picked by a list of numbers, so that a batch is read where its samples are. B and C have
 unit column stride. The tile's accumulators live in registers for the whole loop, hence bias, ReLU, ReLU's derivative or
-beta C + alpha AB cost nothing. Nothing is packed: B's columns of one tile stay in the L2 cache while A streams past.
+beta C + alpha AB cost nothing. B's columns of one tile stay in the L2 cache while A streams past.
 
 Tile sizes follow the vector width of the CPU that Numba compiles for (AVX-512, AVX, else 128 bit).
 """

@@ -1,9 +1,9 @@
 """The three matrix products of a layer: x W + b forward, δ Wᵀ backward, aᵀ δ for the gradient.
 
-Each is cut into tiles for the microkernel and shared out over the team. Small batches go by columns of the output: a
-core then meets the same columns of W in the forward product and in the update, in its own L2 cache. Large ones go by
-rows: there the products outweigh the way of W from core to core, and threads that write to the same rows would contend
-for the cache lines in which their columns meet.
+Each is cut into tiles and shared out over the team. Small batches go by columns of the output: a core then meets the
+same columns of W in the forward product and in the update, in its own L2 cache. Large ones go by rows: there the
+products outweigh the way of W from core to core, and threads that write to the same rows would contend for the cache
+lines in which their columns meet.
 
 The samples of a batch are read where they are. Those of another dtype are converted a few at a time, in scratch memory
 that stays in the L1 cache.
@@ -25,46 +25,18 @@ from fastmlp.kernels.cpu.microkernel import (
 from fastmlp.kernels.cpu.signatures import Indices, Matrix, Samples, Vector
 from fastmlp.kernels.cpu.simd import VECTOR_BYTES
 from fastmlp.kernels.cpu.team import barrier, share
+from fastmlp.kernels.cpu.tiling import INDEX_BYTES, tiled
 from fastmlp.kernels.cpu.transposition import transpose
 from fastmlp.kernels.cpu.views import address, span
 from numba.extending import overload, register_jitable
 
 __all__ = [
     *("ROWS", "accumulate", "accumulate_rows", "backward_data", "linear", "linear_rows"),
-    *("add_bias_gradient", "share_output"),
+    *("add_bias_gradient", "share_gradient", "share_output"),
 ]
 
 COLUMNS = 16  # threads split columns at multiples of a cache line of float32
 MANY_ROWS = 64  # of the batch, for each thread: then by rows
-_INDEX = 8  # bytes
-
-
-def _tiled(epilogue, way=IN_ORDER):
-    """Product of whole matrices: C (rows, columns) = epilogue(A (rows, k) B (k, columns)), in tiles."""
-    full, edge = tile(epilogue, way, ROWS, 2, False), tile(epilogue, way, ROWS, 1, True)
-    # by how much a row of C moves on in A, in the list of picks, and, in rows of C, in what stands aside
-    rows_of_a, rows_of_picks = (0, _INDEX) if way == PICKED_ROWS else (1, 0)
-    rows_aside = int(epilogue == RELU_MASK)
-
-    @register_jitable
-    def product(a, a_row, a_k, picks, b, b_k, c, c_row, rows, columns, k, aside, alpha, beta, itemsize):
-        lanes, j = VECTOR_BYTES // itemsize, 0
-        while j < columns:
-            left, bj = columns - j, b + j * itemsize
-            n = min(left, 2 * lanes)
-            for i in range(0, rows, ROWS):
-                m = min(ROWS, rows - i)
-                ai, picksi = a + rows_of_a * i * a_row * itemsize, picks + rows_of_picks * i
-                ci, asidei = c + (i * c_row + j) * itemsize, aside + (rows_aside * i * c_row + j) * itemsize
-                if m == ROWS and n == 2 * lanes:
-                    full(ai, a_row, a_k, picksi, bj, b_k, ci, c_row, k, m, n, asidei, alpha, beta)
-                    continue
-                for half in range(0, n, lanes):
-                    at = half * itemsize
-                    edge(ai, a_row, a_k, picksi, bj + at, b_k, ci + at, c_row, k, m, n - half, asidei + at, alpha, beta)
-            j += n
-
-    return product
 
 
 @register_jitable
@@ -86,7 +58,7 @@ def _share_layer(team, out, activation):
 
 
 def _layer(way):
-    biased = _tiled(BIAS, way)
+    biased = tiled(BIAS, way)
 
     @register_jitable
     def layer(a, picks, w, b, activation, slope, out, r0, r1, c0, c1):
@@ -128,7 +100,7 @@ def _linear_rows(x, rows, w, b, activation, slope, out, r0, r1, c0, c1, scratch)
 @overload(_linear_rows)
 def _linear_rows_of(x, rows, w, b, activation, slope, out, r0, r1, c0, c1, scratch):
     def in_place(x, rows, w, b, activation, slope, out, r0, r1, c0, c1, scratch):
-        _layer_of_rows(address(x), address(rows) + r0 * _INDEX, w, b, activation, slope, out, r0, r1, c0, c1)
+        _layer_of_rows(address(x), address(rows) + r0 * INDEX_BYTES, w, b, activation, slope, out, r0, r1, c0, c1)
 
     def converted(x, rows, w, b, activation, slope, out, r0, r1, c0, c1, scratch):
         for first in range(r0, r1, ROWS):
@@ -149,7 +121,7 @@ def _convert(x, rows, r0, r1, c0, c1, out):
             target[j] = source[j]
 
 
-_product, _masked_product = _tiled(PLAIN), _tiled(RELU_MASK)
+_product, _masked_product = tiled(PLAIN), tiled(RELU_MASK)
 
 
 def backward_data(ops, delta: Matrix, w: Matrix, activation: int, a: Matrix, slope: Matrix, out: Matrix):
@@ -157,7 +129,7 @@ def backward_data(ops, delta: Matrix, w: Matrix, activation: int, a: Matrix, slo
     inputs, outputs, size, real = w.shape[0], w.shape[1], out.itemsize, out.dtype.type
     if r1 > r0 and c1 > c0:
         columns, wt = c1 - c0, address(ops.scratch)
-        transpose(address(w) + c0 * outputs * size, columns, outputs, wt, real(0), size)
+        transpose(address(w) + c0 * outputs * size, outputs, columns, outputs, wt, columns, real(0), size)
         source, c = address(delta) + r0 * outputs * size, (r0 * inputs + c0) * size
         place = source, outputs, 1, 0, wt, columns, address(out) + c, inputs, r1 - r0, columns, outputs
         if activation == codes.RELU:
@@ -169,7 +141,7 @@ def backward_data(ops, delta: Matrix, w: Matrix, activation: int, a: Matrix, slo
 
 
 def _gradient(way):
-    updated = _tiled(UPDATE, way)
+    updated = tiled(UPDATE, way)
 
     @register_jitable
     def gradient(a, a_k, picks, delta, alpha, beta, out, r0, r1, c0, c1):
@@ -186,7 +158,7 @@ _gradient_in_order, _gradient_of_rows = _gradient(IN_ORDER), _gradient(PICKED_DE
 
 
 @register_jitable
-def _share_gradient(team, samples, beta, out):
+def share_gradient(team, samples, beta, out):
     # a fresh gradient is for an update rule, whose threads share out the flat buffer: in other words, the rows
     by_rows = (samples >= MANY_ROWS * team.size or beta == 0.0) and out.shape[0] >= ROWS * team.size
     return share_output(team, out.shape[0], out.shape[1], by_rows)
@@ -213,7 +185,7 @@ def add_bias_gradient(team, delta, alpha, beta, bias):
 
 
 def accumulate(ops, a: Matrix, delta: Matrix, alpha: float, beta: float, out: Matrix, bias_beta: float, bias: Vector):
-    r0, r1, c0, c1 = _share_gradient(ops, delta.shape[0], beta, out)
+    r0, r1, c0, c1 = share_gradient(ops, delta.shape[0], beta, out)
     if r1 > r0 and c1 > c0:
         source = address(a) + r0 * a.itemsize
         _gradient_in_order(source, out.shape[0], 0, delta, alpha, beta, out, r0, r1, c0, c1)
@@ -225,7 +197,7 @@ def accumulate_rows(
     ops, x: Samples, rows: Indices, delta: Matrix,
     alpha: float, beta: float, out: Matrix, bias_beta: float, bias: Vector,
 ):  # fmt: skip
-    r0, r1, c0, c1 = _share_gradient(ops, delta.shape[0], beta, out)
+    r0, r1, c0, c1 = share_gradient(ops, delta.shape[0], beta, out)
     if r1 > r0 and c1 > c0:
         _gradient_rows(x, rows, delta, alpha, beta, out, r0, r1, c0, c1, ops.scratch)
     add_bias_gradient(ops, delta, alpha, bias_beta, bias)

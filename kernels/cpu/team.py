@@ -33,7 +33,7 @@ class Team(NamedTuple):
     size: int
     sync: np.ndarray  # (LINE * (size + 1),) int64: arrivals at the barrier, then each thread's count and core
     partial: np.ndarray  # (PARTS,) float64: partial sums
-    scratch: np.ndarray  # real, the thread's own: room for a transposed weight matrix, or some converted samples
+    scratch: np.ndarray  # real, the thread's own: a transposed weight matrix, converted samples, packed parts of either
     table: np.ndarray  # (operations,) int64: addresses of the compiled operations
 
 

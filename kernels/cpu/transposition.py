@@ -45,10 +45,10 @@ def _interleaved(v, rows):
 
 
 @register_jitable
-def transpose(source, rows, columns, target, like, itemsize):
+def transpose(source, source_row, rows, columns, target, target_row, like, itemsize):
     """Memory at target (columns, rows) = transpose of that at source (rows, columns); `like` carries the type."""
     lanes = VECTOR_BYTES // itemsize
     for i in range(0, rows, lanes):
         for j in range(0, columns, lanes):
-            block, place = source + (i * columns + j) * itemsize, target + (j * rows + i) * itemsize
-            _block(block, columns, place, rows, min(lanes, rows - i), min(lanes, columns - j), like)
+            block, place = source + (i * source_row + j) * itemsize, target + (j * target_row + i) * itemsize
+            _block(block, source_row, place, target_row, min(lanes, rows - i), min(lanes, columns - j), like)

@@ -48,13 +48,11 @@ __device__ inline double of_softmax(const LossGradient &a, const Part &part) {
       mass = over_team<Sum>(mass, team, part.scratch);
     }
     const double log_total = double(of_row.highest) + log(of_row.total);
-    double loss = 0;
     for (int j = team.member; j < columns; j += team.size) {
       const real p = of_row.softmax(z[j]), target = y(j);
-      if (target != 0) loss += target * (clipped ? double(-clipped_log(p)) : log_total - z[j]);
+      if (target != 0) sum += double(y.weight) * target * (clipped ? double(-clipped_log(p)) : log_total - z[j]);
       out[j] = y.weight * (mass * p - target);
     }
-    if (columns) sum += y.weight * loss;
   });
   return sum;
 }
@@ -112,15 +110,13 @@ __device__ inline double of_outputs(const LossGradient &a, const Part &part) {
     const Truth y(a, columns ? sample[row] : 0);
     const real *z = a.z + row * a.outputs;
     real *out = a.out + row * a.outputs;
-    double of_row = 0;
     for (int j = team.member; j < columns; j += team.size) {
       real gradient;
-      of_row += of_output(loss, a.parameter + (several ? j : 0), z[j], y(j), gradient);
+      sum += double(y.weight) * of_output(loss, a.parameter + (several ? j : 0), z[j], y(j), gradient);
       out[j] = y.weight * (factor * gradient);
     }
-    if (columns) sum += y.weight * (loss_factor * of_row);
   });
-  return sum;
+  return loss_factor * sum;
 }
 
 // out (n, outputs) = s ∂ℓ/∂z, *sum.out = Σ s ℓ. Targets are targets[rows], or one-hot rows of labels[rows] if there are

@@ -1,0 +1,38 @@
+"""A product of matrices cut into tiles for the microkernel."""
+
+from fastmlp.kernels.cpu.microkernel import IN_ORDER, PICKED_ROWS, RELU_MASK, ROWS, tile
+from fastmlp.kernels.cpu.simd import VECTOR_BYTES
+from numba.extending import register_jitable
+
+__all__ = ["INDEX_BYTES", "PANEL_BYTES", "tiled"]
+
+PANEL_BYTES = 2 * VECTOR_BYTES  # of a row of the columns of B that a full tile takes
+INDEX_BYTES = 8
+
+
+def tiled(epilogue: int, way: int = IN_ORDER):
+    """Product of whole matrices: C (rows, columns) = epilogue(A (rows, k) B (k, columns)), in tiles."""
+    full, edge = tile(epilogue, way, ROWS, 2, False), tile(epilogue, way, ROWS, 1, True)
+    # by how much a row of C moves on in A, in the list of picks, and, in rows of C, in what stands aside
+    rows_of_a, rows_of_picks = (0, INDEX_BYTES) if way == PICKED_ROWS else (1, 0)
+    rows_aside = int(epilogue == RELU_MASK)
+
+    @register_jitable
+    def product(a, a_row, a_k, picks, b, b_k, c, c_row, rows, columns, k, aside, alpha, beta, itemsize):
+        lanes, j = VECTOR_BYTES // itemsize, 0
+        while j < columns:
+            left, bj = columns - j, b + j * itemsize
+            n = min(left, 2 * lanes)
+            for i in range(0, rows, ROWS):
+                m = min(ROWS, rows - i)
+                ai, picksi = a + rows_of_a * i * a_row * itemsize, picks + rows_of_picks * i
+                ci, asidei = c + (i * c_row + j) * itemsize, aside + (rows_aside * i * c_row + j) * itemsize
+                if m == ROWS and n == 2 * lanes:
+                    full(ai, a_row, a_k, picksi, bj, b_k, ci, c_row, k, m, n, asidei, alpha, beta)
+                    continue
+                for half in range(0, n, lanes):
+                    at = half * itemsize
+                    edge(ai, a_row, a_k, picksi, bj + at, b_k, ci + at, c_row, k, m, n - half, asidei + at, alpha, beta)
+            j += n
+
+    return product

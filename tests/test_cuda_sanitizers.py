@@ -1,0 +1,243 @@
+"""Every CUDA kernel, and short training runs, on the emulated device under the compiler's sanitizers: no races between
+threads, no reads past an array. A fault that is planted in the kernels is found.
+
+Run as a script with the name of a sanitizer, a dtype and perhaps a fault, this file is what the tests start.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from itertools import product
+
+import numpy as np
+import pytest
+from conftest import CudaBench
+from emulation import build
+from emulation.device import EmulatedDevice
+from fastmlp.kernels import codes
+from fastmlp.kernels.cuda import operations, source
+from scipy import sparse
+
+from fastmlp import MLP, SGD, Adam, RMSprop
+from fastmlp.backends.cuda import runs
+from fastmlp.backends.cuda.device import Launch
+from fastmlp.backends.cuda_backend import CudaBackend
+
+DTYPES = {"thread": "float64", "address": "float32", "undefined": "float32"}
+REPORTS = {
+    "thread": r"WARNING: ThreadSanitizer: data race.*?{file}.cu:\d+",
+    "address": r"ERROR: AddressSanitizer: .*?{file}.cu:\d+",
+    "undefined": r"{file}.cu:\d+.*? runtime error: .* misaligned address",
+}
+# Of each the sanitizer that finds it, the file, a text in it, and by what that is replaced; and the operation that is
+# compiled alone, if one is enough
+FAULTS = {
+    "no barrier after scratch is written": (
+        *("thread", "reductions", "  if (lane == 0) of_warp[warp] = v;\n  __syncthreads();\n"),
+        *("  if (lane == 0) of_warp[warp] = v;\n", "penalty"),
+    ),
+    "a ticket that orders nothing": (
+        *("thread", "reductions", "atom_add_acq_rel(to.ticket, 1)", "atomicAdd(to.ticket, 1u)", "penalty"),
+    ),
+    "a tile that is written while it is read": (
+        *("thread", "products", "k0 += DEPTH) {\n      __syncthreads();", "k0 += DEPTH) {", "linear"),
+    ),
+    "a barrier of the grid that orders nothing": (
+        *("thread", "program", "atom_add_acq_rel(arrivals, 1)", "atomicAdd(arrivals, 1u)", None),
+    ),
+    "a row past the end of the weights": (
+        *("address", "products", "for (int i = slice; i < a.inputs;", "for (int i = slice; i <= a.inputs;", "linear"),
+    ),
+    "16 bytes at once of what is not aligned": (
+        *("undefined", "batches", "% sizeof(Pack<T, N>) == 0", "% sizeof(T) == 0", "scale"),
+    ),
+}
+
+
+def run(sanitizer, *arguments):
+    """Exit code of this file run under a sanitizer, and what it says."""
+    try:
+        words, variables = build.under_sanitizer(sanitizer)
+    except build.CompilerMissingError as error:
+        pytest.skip(str(error))
+    variables[build.SANITIZERS[sanitizer].variable] += ":halt_on_error=1"
+    command = [*words, sys.executable, __file__, sanitizer, DTYPES[sanitizer], *arguments]
+    ran = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, timeout=600)
+    return ran.returncode, ran.stderr
+
+
+@pytest.mark.parametrize("sanitizer", DTYPES)
+def test_there_is_nothing_to_report(sanitizer):
+    code, said = run(sanitizer)
+    assert code == 0, said
+    assert "Sanitizer: " not in said, said
+    assert "runtime error" not in said, said
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_is_found(fault):
+    sanitizer, file, *_ = FAULTS[fault]
+    code, said = run(sanitizer, fault)
+    assert code == 66, said
+    assert re.search(REPORTS[sanitizer].format(file=file), said, re.DOTALL), said
+
+
+# Within the process that has the sanitizer
+
+
+launched = set()  # names of kernels
+
+
+class SeveralBlocks(EmulatedDevice):
+    """Runs every kernel on three blocks, a program on as many as it takes."""
+
+    def _ready_launch(self, node, real):
+        launched.add(node.name)
+        return super()._ready_launch(node if node.cooperative else node._replace(blocks=3), real)
+
+
+def planted(fault):
+    """Kernels with a fault, of one operation if that is enough, which is compiled sooner."""
+    _, _, right, wrong, name = FAULTS[fault]
+    text = source()
+    assert text.count(right) == 1
+    text = text.replace(right, wrong)
+    if name is None:
+        return text
+    text = text[: text.index('#line 1 "dispatch"')]
+    return re.sub(rf"^OPERATION\((?!{name},).*", "", text, flags=re.MULTILINE)
+
+
+def call_operations(device, dtype, margin, only=None):
+    """Every operation, products by our kernels and by the library; arrays are aligned if there is no margin."""
+    for name, arguments in (*of_layers(dtype), *of_buffers(dtype)):
+        if only in (None, name):
+            CudaBench(device, "kernel", margin, True).call(name, arguments)
+            if name in ("linear", "backward_data", "accumulate"):
+                CudaBench(device, "library", margin, False).call(name, arguments)
+
+
+# Rows, inputs, outputs, activations and losses. A thread, some lanes of a warp or a block has a row of outputs
+LAYERS = [
+    ((1, 5, 3), [codes.RELU], [codes.HUBER]),
+    ((9, 17, 34), [codes.SILU, codes.SOFTMAX], range(codes.CUSTOM)),
+    ((40, 70, 9), [codes.RELU, codes.SOFTMAX], [codes.SOFTMAX_CROSS_ENTROPY, codes.SQUARED_ERROR]),
+    ((4, 2, 600), [codes.SOFTMAX], [codes.SOFTMAX_CROSS_ENTROPY, codes.POISSON]),
+]
+SAMPLES = 50
+
+
+def of_layers(dtype):
+    """Names and arguments of operations on batches."""
+    random = np.random.RandomState(0)
+
+    def draw(*shape):
+        return random.standard_normal(shape).astype(dtype)
+
+    for (rows, inputs, outputs), activations, losses in LAYERS:
+        x, w, b, below = draw(rows, inputs), draw(inputs, outputs), draw(outputs), draw(rows, inputs)
+        z, delta, a, slope = (draw(rows, outputs) for _ in range(4))
+        order, numbers = random.randint(0, SAMPLES, rows), random.randint(0, 9, (SAMPLES, inputs)).astype(np.uint8)
+        matrix = sparse.random(SAMPLES, inputs, 0.3, "csr", dtype, random)
+        compressed = {"values": matrix.data, "columns": matrix.indices, "starts": matrix.indptr.astype(np.int64)}
+        picked, compressed = {"x": numbers, "rows": order}, compressed | {"rows": order}
+        for code in activations:
+            layer = {"w": w, "b": b, "activation": code, "slope": slope, "out": a}
+            yield "linear", {"x": x} | layer
+            yield "linear_rows", picked | layer
+            yield "linear_sparse", compressed | layer
+            known = {"activation": code, "a": a, "slope": slope}
+            yield "activation_backward", known | {"delta": delta}
+            known = {"activation": code, "a": below, "slope": below}
+            yield "backward_data", {"delta": delta, "w": w} | known | {"out": draw(rows, inputs)}
+        factors = {"delta": delta, "alpha": 0.5, "beta": 0.9, "out": w, "bias_beta": 0.3, "bias": b}
+        yield "accumulate", {"a": x} | factors
+        yield "accumulate_rows", picked | factors
+        yield "accumulate_sparse", compressed | factors
+        hard = {"labels": random.randint(0, outputs, SAMPLES), "targets": draw(0, outputs), "weights": draw(SAMPLES)}
+        soft = {"labels": np.zeros(0, np.int64), "targets": abs(draw(SAMPLES, outputs)), "weights": draw(0)}
+        for loss, truth in product(losses, (hard, soft)):
+            of_batch = {"parameter": np.array([0.7]), "z": z, "rows": order, "out": delta}
+            yield "loss_gradient", {"loss": loss} | of_batch | truth
+        place = {"keep": 0.7, "seed": 5, "step": 3, "layer": 1, "first_row": 2}
+        yield "dropout", {"x": a} | place | {"out": delta}
+        yield "mean_scale", {"weights": abs(draw(SAMPLES)), "rows": order}
+        yield "copy", {"x": a, "out": delta}
+
+
+def of_buffers(dtype):
+    """Names and arguments of operations on flat buffers."""
+    for n in (1, 1003, 4096):
+        w, g, m, v = np.abs(np.random.RandomState(0).standard_normal((4, n))).astype(dtype)
+        yield "penalty", {"w": w, "l1": 0.1, "l2": 0.2}
+        yield "regularize", {"w": w, "l1": 0.1, "l2": 0.2, "out": g}
+        yield "clip", {"g": g, "max_norm": 0.5}
+        yield "scale", {"w": w, "factor": 0.5}
+        for momentum, nesterov in (0.0, False), (0.9, True):
+            velocity = m if momentum else m[:0]
+            rule = {"velocity": velocity, "lr": 0.1, "momentum": momentum, "nesterov": nesterov}
+            yield "sgd", {"w": w, "g": g} | rule
+        yield "adam", {"w": w, "g": g, "m": m, "v": v, "step_size": 0.1, "epsilon": 1e-3, "beta1": 0.9, "beta2": 0.99}
+        yield "rmsprop", {"w": w, "g": g, "v": v, "lr": 0.1, "epsilon": 1e-3, "rho": 0.9}
+
+
+def train(device, dtype, x, batch, optimizer, max_norm=None, chunk=16384, **options):
+    model = MLP([x.shape[1], 9, 7, 3], "tanh", dtype=dtype, backend="numpy", seed=3, **options)
+    model._backend = CudaBackend(device=device)
+    model._backend.chunk_of = lambda row_bytes: chunk
+    y, weights = np.arange(x.shape[0]) % 3, np.linspace(0.5, 2, x.shape[0])
+    model.fit(x, y, epochs=1, batch_size=batch, optimizer=optimizer, max_norm=max_norm, sample_weight=weights)
+    model.predict(x[:5])
+
+
+def train_everything(sanitizer, dtype):
+    """Programs on clusters and on grids, graphs; by two schedules."""
+    x = np.random.RandomState(0).standard_normal((90, 6))
+    compressed = sparse.csr_matrix(np.where(np.abs(x) < 0.5, 0, x))
+    extras = {"dropout": 0.3, "l1": 1e-3, "l2": 1e-2}
+    for order, clusters, alone in (0, True, 0), (2, False, 500):
+        device = SeveralBlocks(order, sanitizer, clusters=clusters, prefers_products=not clusters)
+        runs.ALONE = alone  # a barrier of the grid after every operation of a program, or after some
+        train(device, dtype, x[:16], 8, Adam(0.01), 0.1, **extras)
+        train(device, dtype, x[:82], 41, Adam(0.01), 0.1, **extras)
+        train(device, dtype, x[:64], "full", SGD(0.01, momentum=0.9), chunk=32)
+        train(device, dtype, x[:2], 1, SGD(0.01), l2=0.1)
+        train(device, dtype, compressed[:40], 40, RMSprop(0.01))
+        train(device, dtype, compressed[:9], 8, SGD(0.01))
+        device.free_memory = lambda: 0  # samples stream from the host
+        train(device, dtype, x[:48], 48, SGD(0.01), chunk=24)
+
+
+class OneKernel(SeveralBlocks):
+    """Has one kernel, and does nothing else that is queued."""
+
+    def __init__(self, name, *given, **named):
+        super().__init__(*given, **named)
+        self._name = name
+
+    def queue(self, nodes, real):
+        super().queue([node for node in nodes if isinstance(node, Launch) and node.name == self._name], real)
+
+
+def main(sanitizer, dtype, fault=None):
+    margin = 1 if sanitizer == "undefined" else 0  # of AddressSanitizer the memory beside an array is to be guarded
+    if fault is None:
+        call_operations(SeveralBlocks(2, sanitizer), dtype, margin)
+        train_everything(sanitizer, dtype)
+        kernels = set(operations(np.dtype(dtype)))
+        assert launched == kernels, kernels - launched
+        return
+    name = FAULTS[fault][4]
+    pointers = {key: operation.pointers for key, operation in operations(np.dtype(dtype)).items()}
+    faulty = {"source": planted(fault), "pointers": pointers, "clusters": False}
+    if name is None:
+        runs.ALONE = 0
+        device = SeveralBlocks(2, sanitizer, **faulty)
+        train(device, dtype, np.random.RandomState(0).standard_normal((8, 6)), 8, SGD(0.1))
+    else:
+        call_operations(OneKernel(name, 2, sanitizer, **faulty), dtype, margin, name)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
