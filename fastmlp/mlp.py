@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastmlp.activations import output_activations
-from fastmlp.backends import get_backend
+from fastmlp.backends import PRECISIONS, get_backend
 from fastmlp.checks import (
     check_choice,
     check_class_weight,
@@ -123,6 +123,7 @@ class MLP:
         self.l1, self.l2 = check_real("l1", l1), check_real("l2", l2)
         self.reduction = check_choice("reduction", reduction, ("mean", "sum"))
         self.dtype = check_dtype(dtype)
+        check_choice("precision", precision, PRECISIONS)
         if precision != "float32" and self.dtype != np.float32:
             raise InputError(f"precision={precision!r} is for dtype='float32'; this network has dtype='{self.dtype}'.")
         self._backend = get_backend(backend, precision)

@@ -13,11 +13,12 @@ from functools import cache
 from fastmlp.backends.base import Backend
 from fastmlp.errors import BackendUnavailableError, InputError
 
-__all__ = ["BACKENDS", "Backend", "available_backends", "get_backend", "revived_backend"]
+__all__ = ["BACKENDS", "PRECISIONS", "Backend", "available_backends", "get_backend", "revived_backend"]
 
 BACKENDS = ("numpy", "numba", "cuda")
 # What "auto" chooses from, the best first. Not "cuda": it has been proven on an emulated device, on no GPU so far.
 AUTOMATIC = ("numba", "numpy")
+PRECISIONS = ("float32", "tf32", "bf16")
 _log = logging.getLogger("fastmlp")
 
 
@@ -45,7 +46,7 @@ def get_backend(name: str | None = None, precision: str = "float32") -> Backend:
     if problem is not None:
         raise BackendUnavailableError(f"backend={name!r} is not available: {problem}")
     offered = _backend_class(name).precisions
-    if precision not in offered:
+    if not isinstance(precision, str) or precision not in offered:
         choices = " or ".join(map(repr, offered))
         raise InputError(f"precision={precision!r} is not offered by backend={name!r}. Choose {choices}.")
     return _load(name, precision)

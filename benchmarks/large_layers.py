@@ -1,0 +1,107 @@
+"""Products of large layers, ours beside NumPy's BLAS, in turns.
+
+Run: python benchmarks/large_layers.py [--rounds N] [--output FILE]. Writes LARGE_LAYERS.md: GFLOP/s of the forward
+product with its bias, of δ Wᵀ and of the gradient with its bias, each the best of the rounds, since on a shared machine
+that is the least disturbed one. The networks are those whose operations are packed (kernels/cpu/blocking.py).
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numba
+import numpy as np
+from fastmlp.kernels import codes, cpu
+from report import machine
+from threadpoolctl import threadpool_limits
+
+from fastmlp.backends.compile_cache import cached
+from fastmlp.backends.numba_backend import OPTIONS
+from fastmlp.files import atomic_write
+from fastmlp.network import aligned_zeros
+
+WIDTHS, BATCHES = (1024, 2048, 4096), (32, 128, 512)
+KINDS = {True: "packed", False: "in place"}
+
+
+def drawn(*shape: int, dtype: np.dtype) -> np.ndarray:
+    array = aligned_zeros(int(np.prod(shape)), dtype).reshape(shape)
+    array[...] = np.random.default_rng(0).standard_normal(shape, dtype)
+    return array
+
+
+def ours(name: str, large: bool, threads: int, pool: ThreadPoolExecutor, *arguments) -> Callable[[], object]:
+    """A call of the operation by a team."""
+    operations = cpu.SPECIAL_OPERATIONS["large"] if large else cpu.OPERATIONS
+    compiled = cached(next(operation for operation in operations if operation.__name__ == name), OPTIONS)
+    arrays = [array for array in arguments if isinstance(array, np.ndarray)]
+    room = max(cpu.ROOM_BYTES // arrays[-1].itemsize, max(array.size for array in arrays))
+    teams = cpu.make_teams(threads, aligned_zeros(threads * room, arrays[-1].dtype), 0)
+    compiled.compile(tuple(map(numba.typeof, (teams[0], *arguments))))
+
+    def call() -> None:
+        teams[0].sync[:] = 0
+        list(pool.map(lambda team: compiled(team, *arguments), teams))
+
+    return call
+
+
+def rates(width: int, batch: int, dtype: np.dtype, threads: int, rounds: int, pool: ThreadPoolExecutor) -> list[str]:
+    """GFLOP/s of ours and of the BLAS, an entry per operation."""
+    x, delta, out = (drawn(batch, width, dtype=dtype) for _ in range(3))
+    slope, w, gradient = np.empty_like(out), drawn(width, width, dtype=dtype), drawn(width, width, dtype=dtype)
+    b, bias = drawn(width, dtype=dtype), drawn(width, dtype=dtype)
+    large = cpu.is_large([(width, width)], dtype.itemsize)
+    calls = {
+        "forward": (
+            ours("linear", large, threads, pool, x, w, b, codes.IDENTITY, slope, out),
+            lambda: np.add(np.matmul(x, w, out=out), b, out=out),
+        ),
+        "δ Wᵀ": (
+            ours("backward_data", large, threads, pool, delta, w, codes.IDENTITY, x, slope, out),
+            lambda: np.matmul(delta, w.T, out=out),
+        ),
+        "gradient": (
+            ours("accumulate", large, threads, pool, x, delta, 1.0, 0.0, gradient, 0.0, bias),
+            lambda: (np.matmul(x.T, delta, out=gradient), delta.sum(axis=0, out=bias)),
+        ),
+    }
+    entries = []
+    for pair in calls.values():
+        best = [np.inf, np.inf]
+        for _ in range(rounds + 1):
+            for i, call in enumerate(pair):
+                begin = time.perf_counter()
+                call()
+                best[i] = min(best[i], time.perf_counter() - begin)
+        own, blas = (2e-9 * batch * width * width / seconds for seconds in best)
+        entries.append(f"{own:.0f} / {blas:.0f}")
+    return [f"{width} x {width}", str(batch), str(dtype), str(threads), KINDS[large], *entries]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--output", type=Path, default=Path(__file__).with_name("LARGE_LAYERS.md"))
+    arguments = parser.parse_args()
+    lines = ["# Products of large layers", "", *machine()[:-1], f"- command: `python {' '.join(sys.argv)}`", ""]
+    lines += ["GFLOP/s, fastmlp / NumPy's BLAS", ""]
+    lines += ["| layer | batch | dtype | threads | ours is | forward | δ Wᵀ | gradient |", "|---" * 8 + "|"]
+    with ThreadPoolExecutor(2) as pool:
+        for dtype in (np.dtype(np.float32), np.dtype(np.float64)):
+            for width in WIDTHS:
+                for batch in BATCHES:
+                    for threads in (1, 2):
+                        with threadpool_limits(threads):
+                            row = rates(width, batch, dtype, threads, arguments.rounds, pool)
+                        lines.append(f"| {' | '.join(row)} |")
+                        print(lines[-1], flush=True)
+    with atomic_write(arguments.output) as file:
+        file.write("\n".join([*lines, ""]).encode())
+
+
+if __name__ == "__main__":
+    main()
