@@ -24,7 +24,9 @@ OFFSET = "#define OFFSET(Struct, field) __INTADDR__(&((Struct *)0)->field)\n"  #
 # all operations in it, and needs one block.
 MOST_REGISTERS = {
     **dict.fromkeys(("program", "cluster_program"), 255),
-    **{"linear": 168, "backward_data": 128, "accumulate": 168},
+    "linear": 168,
+    "backward_data": 128,
+    "accumulate": 168,
     "loss_gradient": 72,  # exp, log and log1p of doubles side by side: 62 by NVRTC 13.0 for sm_100, 69 by 13.5
 }
 MANY_REGISTERS = 64
