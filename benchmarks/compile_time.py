@@ -22,6 +22,7 @@ CASES = {
     "784-128-10, SGD, batch size 32": ([784, 128, 10], "relu", {"optimizer": "sgd", "batch_size": 32}),
     "784-128-10, SGD, batch size 1": ([784, 128, 10], "relu", {"optimizer": "sgd", "batch_size": 1}),
     "784-512-256-10, Adam, batch size 32": ([784, 512, 256, 10], "relu", {"optimizer": "adam", "batch_size": 32}),
+    "784-2048-2048-10, SGD, packed products": ([784, 2048, 2048, 10], "relu", {"optimizer": "sgd", "batch_size": 64}),
     "20-64-64-3, GELU, RMSprop, L2, dropout": ([20, 64, 64, 3], "gelu", {"optimizer": "rmsprop", "batch_size": 32}),
 }
 _PROGRAM = """
