@@ -9,7 +9,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numba
@@ -33,23 +33,18 @@ def drawn(*shape: int, dtype: np.dtype) -> np.ndarray:
     return array
 
 
-def ours(name: str, large: bool, threads: int, pool: ThreadPoolExecutor, *arguments) -> Callable[[], object]:
-    """A call of the operation by a team."""
+def ours(name: str, large: bool, *arguments) -> Callable[[], object]:
+    """A call of the operation by one thread."""
     operations = cpu.SPECIAL_OPERATIONS["large"] if large else cpu.OPERATIONS
     compiled = cached(next(operation for operation in operations if operation.__name__ == name), OPTIONS)
     arrays = [array for array in arguments if isinstance(array, np.ndarray)]
     room = max(cpu.ROOM_BYTES // arrays[-1].itemsize, max(array.size for array in arrays))
-    teams = cpu.make_teams(threads, aligned_zeros(threads * room, arrays[-1].dtype), 0)
-    compiled.compile(tuple(map(numba.typeof, (teams[0], *arguments))))
-
-    def call() -> None:
-        teams[0].sync[:] = 0
-        list(pool.map(lambda team: compiled(team, *arguments), teams))
-
-    return call
+    (team,) = cpu.make_teams(1, aligned_zeros(room, arrays[-1].dtype), 0)
+    compiled.compile(tuple(map(numba.typeof, (team, *arguments))))
+    return partial(compiled, team, *arguments)
 
 
-def rates(width: int, batch: int, dtype: np.dtype, threads: int, rounds: int, pool: ThreadPoolExecutor) -> list[str]:
+def rates(width: int, batch: int, dtype: np.dtype, rounds: int) -> list[str]:
     """GFLOP/s of ours and of the BLAS, an entry per operation."""
     x, delta, out = (drawn(batch, width, dtype=dtype) for _ in range(3))
     slope, w, gradient = np.empty_like(out), drawn(width, width, dtype=dtype), drawn(width, width, dtype=dtype)
@@ -57,15 +52,15 @@ def rates(width: int, batch: int, dtype: np.dtype, threads: int, rounds: int, po
     large = cpu.is_large([(width, width)], dtype.itemsize)
     calls = {
         "forward": (
-            ours("linear", large, threads, pool, x, w, b, codes.IDENTITY, slope, out),
+            ours("linear", large, x, w, b, codes.IDENTITY, slope, out),
             lambda: np.add(np.matmul(x, w, out=out), b, out=out),
         ),
         "δ Wᵀ": (
-            ours("backward_data", large, threads, pool, delta, w, codes.IDENTITY, x, slope, out),
+            ours("backward_data", large, delta, w, codes.IDENTITY, x, slope, out),
             lambda: np.matmul(delta, w.T, out=out),
         ),
         "gradient": (
-            ours("accumulate", large, threads, pool, x, delta, 1.0, 0.0, gradient, 0.0, bias),
+            ours("accumulate", large, x, delta, 1.0, 0.0, gradient, 0.0, bias),
             lambda: (np.matmul(x.T, delta, out=gradient), delta.sum(axis=0, out=bias)),
         ),
     }
@@ -79,7 +74,7 @@ def rates(width: int, batch: int, dtype: np.dtype, threads: int, rounds: int, po
                 best[i] = min(best[i], time.perf_counter() - begin)
         own, blas = (2e-9 * batch * width * width / seconds for seconds in best)
         entries.append(f"{own:.0f} / {blas:.0f}")
-    return [f"{width} x {width}", str(batch), str(dtype), str(threads), KINDS[large], *entries]
+    return [f"{width} x {width}", str(batch), str(dtype), KINDS[large], *entries]
 
 
 def main() -> None:
@@ -88,17 +83,14 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path(__file__).with_name("LARGE_LAYERS.md"))
     arguments = parser.parse_args()
     lines = ["# Products of large layers", "", *machine()[:-1], f"- command: `python {' '.join(sys.argv)}`", ""]
-    lines += ["GFLOP/s, fastmlp / NumPy's BLAS", ""]
-    lines += ["| layer | batch | dtype | threads | ours is | forward | δ Wᵀ | gradient |", "|---" * 8 + "|"]
-    with ThreadPoolExecutor(2) as pool:
+    lines += ["GFLOP/s of one thread, fastmlp / NumPy's BLAS", ""]
+    lines += ["| layer | batch | dtype | ours is | forward | δ Wᵀ | gradient |", "|---" * 7 + "|"]
+    with threadpool_limits(1):
         for dtype in (np.dtype(np.float32), np.dtype(np.float64)):
             for width in WIDTHS:
                 for batch in BATCHES:
-                    for threads in (1, 2):
-                        with threadpool_limits(threads):
-                            row = rates(width, batch, dtype, threads, arguments.rounds, pool)
-                        lines.append(f"| {' | '.join(row)} |")
-                        print(lines[-1], flush=True)
+                    lines.append(f"| {' | '.join(rates(width, batch, dtype, arguments.rounds))} |")
+                    print(lines[-1], flush=True)
     with atomic_write(arguments.output) as file:
         file.write("\n".join([*lines, ""]).encode())
 
