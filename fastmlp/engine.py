@@ -56,6 +56,7 @@ class Engine:
     l2: float = 0.0
     penalty_shared: bool = False
     sessions: dict[str, tuple[Any, Any]] = field(default_factory=dict, repr=False)  # kept for the next call
+    _placed: tuple[Data | None, Data | None] = field(default=(None, None), init=False, repr=False)  # the last ones
 
     def session(
         self,
@@ -165,10 +166,18 @@ class Engine:
         )
 
     def placed(self, data: Data) -> Data:
-        """The samples in the backend's memory; the same object if they are there, by which a run is known again."""
+        """The samples in the backend's memory; the same object if they are there, by which a run is known again.
+
+        Those of the last call are remembered, since validation asks for the same after every epoch.
+        """
+        last, there = self._placed
+        if data is last and there is not None:
+            return there
         x, *rest = data
         arrays = [self.backend.samples(x), *map(self.backend.asarray, rest)]
-        return data if all(map(is_, arrays, data)) else Data(*arrays)
+        there = data if all(map(is_, arrays, data)) else Data(*arrays)
+        self._placed = data, there
+        return there
 
     def _objective(self) -> dict[str, Any]:
         return {"mean": self.mean, "l1": self.l1, "l2": self.l2, "penalty_shared": self.penalty_shared}

@@ -10,7 +10,13 @@ from typing import BinaryIO
 
 from fastmlp.errors import InputError
 
-__all__ = ["atomic_write"]
+__all__ = ["atomic_write", "cache_roots"]
+
+
+def cache_roots() -> list[Path]:
+    """Folders for what can be made again, the first choice first: FASTMLP_CACHE_DIR, else the user's cache folder."""
+    named = [os.environ.get("FASTMLP_CACHE_DIR"), os.environ.get("XDG_CACHE_HOME"), "~/.cache"]
+    return [Path(os.path.expanduser(name)) / "fastmlp" for name in named if name]
 
 
 @contextmanager

@@ -154,6 +154,25 @@ def test_a_deep_network_is_no_program(emulated):
     np.testing.assert_allclose(weights[1], weights[0], rtol=0, atol=DRIFT["float64"])
 
 
+def test_many_layers_of_many_shapes(emulated):
+    """For each shape all ways are tried, with the same few numbers in the library's memory."""
+    x, y = samples()
+    weights = []
+    for backend in ("numpy", "cuda"):
+        model = MLP([6, *range(5, 45), 3], "tanh", dtype="float64", backend=backend, l2=0.1, seed=3)
+        model.fit(x, y, optimizer=SGD(0.01), epochs=1, batch_size=BATCHES["many"])
+        weights.append(model.weights[0])
+    np.testing.assert_allclose(weights[1], weights[0], rtol=0, atol=DRIFT["float64"])
+
+
+def test_validation_data_cross_once(emulated, monkeypatch):
+    crossed, samples_of = [], type(emulated).samples
+    monkeypatch.setattr(type(emulated), "samples", lambda self, x: crossed.append(len(x)) or samples_of(self, x))
+    x, y = samples()
+    train("cuda", optimizer=SGD(0.01), batch_size=16, epochs=4, validation_data=(x[:20], y[:20]))
+    assert crossed == [90, 20]
+
+
 def test_predictions_gradients_and_later_fits(emulated):
     x, y = samples()
     models = [MLP([6, 9, 3], "tanh", dtype="float64", backend=name, seed=3) for name in ("numpy", "cuda")]

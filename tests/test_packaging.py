@@ -8,7 +8,7 @@ ROOT = Path(__file__).parent.parent
 PROGRAM = """
 import pathlib, sys
 import numpy as np
-import fastmlp, fastmlp.kernels.cpu
+import fastmlp, fastmlp.kernels.cpu, fastmlp.kernels.cuda
 here = pathlib.Path.cwd()
 assert here in pathlib.Path(fastmlp.__file__).parents, fastmlp.__file__
 assert here in pathlib.Path(fastmlp.kernels.cpu.__file__).parents, fastmlp.kernels.cpu.__file__
@@ -17,6 +17,7 @@ losses = [
     fastmlp.MLP([5, 8, 3], seed=0, backend=backend).fit(x, y, epochs=2)["loss"] for backend in ("numpy", "numba")
 ]
 np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
+assert "adam" in fastmlp.kernels.cuda.operations(np.dtype("f4"))
 print("trained from the wheel")
 """
 

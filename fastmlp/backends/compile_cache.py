@@ -7,7 +7,6 @@ upgraded package could run stale machine code. Here each state of the sources ha
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -16,6 +15,7 @@ import numba
 from numba import config
 
 from fastmlp import kernels, network, step
+from fastmlp.files import cache_roots
 
 __all__ = ["cache_folder", "cached"]
 
@@ -29,9 +29,8 @@ def cache_folder() -> Path:
     digest = hashlib.sha256()
     for path in files:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    candidates = [os.environ.get("FASTMLP_CACHE_DIR"), os.environ.get("XDG_CACHE_HOME"), Path.home() / ".cache"]
-    for root in (Path(c) for c in candidates if c):
-        folder = root / "fastmlp" / digest.hexdigest()[:16]
+    for root in cache_roots():
+        folder = root / digest.hexdigest()[:16]
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=folder):

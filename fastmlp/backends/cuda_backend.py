@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from fastmlp.backends.cuda.device import Device
 from fastmlp.backends.cuda.runs import Run
 from fastmlp.backends.cuda.streaming import HostSamples
 from fastmlp.errors import InputError
+from fastmlp.files import cache_roots
 from fastmlp.kernels import codes
 from fastmlp.losses import Loss
 from fastmlp.network import Network
@@ -44,7 +44,7 @@ class CudaBackend(Backend):
     def __init__(self, precision: str = "float32", device: Device | None = None, choices: Path | None = None) -> None:
         super().__init__(precision)
         if device is None:
-            device, choices = _gpu(precision), choices or _cache_folder()
+            device, choices = _gpu(precision), choices or cache_roots()[0] / "cuda"
         gpu = self._device = device
         self._choice = cache(lambda real: Choice(gpu, real, choices))
 
@@ -101,8 +101,3 @@ def _gpu(precision: str) -> Device:
     from fastmlp.backends.cuda.nvidia import NvidiaDevice
 
     return NvidiaDevice(precision)
-
-
-def _cache_folder() -> Path:
-    roots = [os.environ.get("FASTMLP_CACHE_DIR"), os.environ.get("XDG_CACHE_HOME"), "~/.cache"]
-    return Path(next(filter(None, roots))).expanduser() / "fastmlp" / "cuda"

@@ -14,10 +14,11 @@ from typing import NamedTuple
 import numpy as np
 from fastmlp.kernels import codes, philox
 
-__all__ = ["INSTRUCTION", "KINDS", "MAX_BLOCKS", "MAX_INSTRUCTIONS", "THREADS", "Operation", "operations", "source"]
+__all__ = [
+    *("FEW", "GROUP", "INSTRUCTION", "KINDS", "MAX_BLOCKS", "MAX_INSTRUCTIONS", "THREADS", "TILE"),
+    *("Operation", "operations", "source"),
+]
 
-THREADS, MAX_BLOCKS = 256, 1024  # of a block; of a grid: as types.cu has them
-MAX_INSTRUCTIONS = 48  # of a program
 INSTRUCTION = np.dtype([("arguments", "V240"), ("code", "i4"), ("alone", "i4"), ("unused", "V8")])  # of a program
 
 _FILES = (
@@ -72,6 +73,7 @@ def operations(real: np.dtype) -> dict[str, Operation]:
 
 
 def _text(name: str) -> str:
+    """Of a file."""
     return Path(__file__).with_name(f"{name}.cu").read_text(encoding="utf-8")
 
 
@@ -121,3 +123,9 @@ def _layout(body: str, structs: dict[str, tuple[np.dtype, tuple]]) -> tuple[np.d
     layout = np.dtype({"names": names, "formats": formats}, align=True)
     pointers = [(layout.fields[n][1] + at, size) for n, within in zip(names, inner, strict=True) for at, size in within]
     return layout, tuple(pointers)
+
+
+_NUMBERS = dict(re.findall(r"^constexpr int (\w+) = (\d+);", "".join(map(_text, _FILES)), re.MULTILINE))
+THREADS, MAX_BLOCKS = int(_NUMBERS["THREADS"]), int(_NUMBERS["MAX_BLOCKS"])  # of a block; of a grid
+FEW, GROUP, TILE = int(_NUMBERS["FEW"]), int(_NUMBERS["GROUP"]), int(_NUMBERS["TILE"])  # rows: see products.cu
+MAX_INSTRUCTIONS = int(_NUMBERS["MAX_INSTRUCTIONS"])  # of a program

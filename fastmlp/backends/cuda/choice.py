@@ -7,8 +7,6 @@ must take the same ways to come to the same weights.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from fastmlp.backends.cuda.device import Device, Node
+from fastmlp.errors import InputError
+from fastmlp.files import atomic_write
 
 __all__ = ["Choice", "OwnKernels"]
 
@@ -59,7 +59,8 @@ class Choice:
             chosen = json.loads(self._file.read_text()) if self._file else {}
         except (OSError, ValueError):
             return {}
-        return chosen if isinstance(chosen, dict) else {}
+        whole = isinstance(chosen, dict) and all(isinstance(way, str) for way in chosen.values())
+        return chosen if whole else {}
 
     def _save(self) -> None:
         if self._file is None:
@@ -68,9 +69,7 @@ class Choice:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             # what other processes have chosen meanwhile stays
             self._chosen = self._read() | self._chosen
-            descriptor, name = tempfile.mkstemp(dir=self._file.parent)
-            with os.fdopen(descriptor, "w") as file:
-                json.dump(self._chosen, file, indent=1, sort_keys=True)
-            os.replace(name, self._file)
-        except OSError:
+            with atomic_write(self._file) as file:
+                file.write(json.dumps(self._chosen, indent=1, sort_keys=True).encode())
+        except (OSError, InputError):
             self._file = None  # this process remembers, later ones measure again

@@ -119,7 +119,7 @@ class Device(Protocol):
         ...
 
     def queue(self, nodes: list[Node], real: np.dtype) -> None:
-        """Queue a kernel or product after the other; within `capture` only record them."""
+        """Queue a kernel or product after the other."""
         ...
 
     def prepare(self, nodes: list[Node], real: np.dtype) -> None:
@@ -127,7 +127,7 @@ class Device(Protocol):
         ...
 
     def seconds(self, nodes: list[Node], real: np.dtype) -> float:
-        """How long these take, run again and again when all is warm; what they write is written."""
+        """How long these take when all is warm; infinity if the library cannot do one. What they write is written."""
         ...
 
     def capture(self, nodes: list[Node], real: np.dtype) -> Graph:

@@ -19,11 +19,9 @@ from fastmlp.backends.cuda.numbers import Number, Scalar, scalar
 from fastmlp.backends.cuda.streaming import HostSamples, Stage
 from fastmlp.backends.cuda.workspace import Workspace
 from fastmlp.kernels import codes
-from fastmlp.kernels.cuda import KINDS, MAX_BLOCKS, THREADS, operations
+from fastmlp.kernels.cuda import FEW, GROUP, KINDS, MAX_BLOCKS, THREADS, TILE, operations
 
 __all__ = ["CudaOps", "Samples"]
-
-FEW, GROUP, TILE = 32, 8, 64  # rows: as products.cu has them
 
 
 class Samples:
@@ -59,7 +57,7 @@ class CudaOps:
         self._device, self._workspace, self._choice = device, workspace, choice
         self._operations = operations(real)
         self._gathered: tuple = ()  # whose rows the batch buffer holds
-        self._numbers: dict[Scalar, Any] = {}  # those that are stored where the library finds them
+        self._numbers: set[Scalar] = set()  # those that are stored where the library finds them
 
     def launch(self, name: str, blocks: float, work: float, **values: Any) -> None:
         """Note a launch of a kernel; work as in `Launch`; `values` are all fields of its struct."""
@@ -134,9 +132,7 @@ class CudaOps:
     # Forward and backward
 
     def linear(self, x, w, b, activation, slope, out):
-        (rows, inputs), outputs = x.shape, w.shape[1]
-        whole_rows = activation == codes.SOFTMAX
-        own = codes.IDENTITY if whole_rows else activation
+        (rows, inputs), outputs, own = x.shape, w.shape[1], _of_elements(activation)
         passes = {"activation": own, "rows": rows, "columns": outputs}
 
         def kernel():
@@ -159,24 +155,23 @@ class CudaOps:
         if own == codes.IDENTITY or hides_nan:
             ways["fused library"] = fused
         self._take(("linear", own, hides_nan, rows, inputs, outputs), ways, [out])
-        if whole_rows:
-            self._activate_rows(activation, slope, out)
+        self._activate_rows(activation, slope, out)
 
     def linear_rows(self, x, rows, w, b, activation, slope, out):
         self.linear(self._batch(x, rows), w, b, activation, slope, out)
 
     def linear_sparse(self, values, columns, starts, rows, w, b, activation, slope, out):
-        whole_rows = activation == codes.SOFTMAX
-        own = codes.IDENTITY if whole_rows else activation
+        own = _of_elements(activation)
         sizes = {"n": len(rows), "inputs": w.shape[0], "outputs": w.shape[1]}
         sparse = {"values": values, "columns": columns, "starts": starts, "rows": rows}
         self.launch(
             "linear_sparse", len(rows), math.inf, **sparse, w=w, b=b, activation=own, slope=slope, out=out, **sizes
         )
-        if whole_rows:
-            self._activate_rows(activation, slope, out)
+        self._activate_rows(activation, slope, out)
 
     def _activate_rows(self, activation, slope, out):
+        if activation != codes.SOFTMAX:
+            return
         rows, columns = out.shape
         sizes = {"activation": activation, "rows": rows, "columns": columns}
         self.launch("bias_activation", rows, 8 * out.size, a=out, b=None, slope=slope, **sizes)
@@ -218,9 +213,7 @@ class CudaOps:
         )
 
     def backward_data(self, delta, w, activation, a, slope, out):
-        (rows, outputs), inputs = delta.shape, w.shape[0]
-        whole_rows = activation == codes.SOFTMAX
-        own = codes.IDENTITY if whole_rows else activation
+        (rows, outputs), inputs, own = delta.shape, w.shape[0], _of_elements(activation)
 
         def kernel():
             sizes = {"rows": rows, "inputs": inputs, "outputs": outputs}
@@ -244,7 +237,7 @@ class CudaOps:
 
         ways = {"kernel": kernel, "library": library}
         self._take(("backward_data", own, rows, inputs, outputs), ways, [out])
-        if whole_rows:
+        if own != activation:
             self.activation_backward(activation, a, slope, out)
 
     def accumulate(self, a, delta, alpha, beta, out, bias_beta, bias):
@@ -332,7 +325,7 @@ class CudaOps:
         """Note the fastest way. To find it, each way is tried on the buffers as they are, and `written` is restored."""
 
         def trial(way: Callable[[], None]) -> list[Node]:
-            tape, numbers = self.tape, dict(self._numbers)
+            tape, numbers = self.tape, set(self._numbers)
             noted: list[Any] = []
             self.tape = noted
             way()
@@ -347,10 +340,16 @@ class CudaOps:
         if not isinstance(number, Number):
             return number
         key = scalar(number)
+        place = self._workspace.stored(key)
         if key not in self._numbers:
-            self._numbers[key] = self._workspace.stored()
-            self.launch("store_scalar", 1, 0, number=key, to=self._numbers[key])
-        return self._numbers[key]
+            self._numbers.add(key)
+            self.launch("store_scalar", 1, 0, number=key, to=place)
+        return place
+
+
+def _of_elements(activation: int) -> int:
+    """What a product can do to its elements as it writes them: softmax needs whole rows, in a kernel that follows."""
+    return codes.IDENTITY if activation == codes.SOFTMAX else activation
 
 
 def _tiles(rows: int, columns: int) -> int:

@@ -20,10 +20,10 @@ from fastmlp.backends.cuda.choice import Choice, OwnKernels
 from fastmlp.backends.cuda.control import Control, Rates
 from fastmlp.backends.cuda.device import Device, Graph, Launch, Node
 from fastmlp.backends.cuda.numbers import Number
-from fastmlp.backends.cuda.ops import FEW, CudaOps
+from fastmlp.backends.cuda.ops import CudaOps
 from fastmlp.backends.cuda.streaming import HostSamples, Stage
 from fastmlp.backends.cuda.workspace import Workspace
-from fastmlp.kernels.cuda import INSTRUCTION, MAX_INSTRUCTIONS, operations
+from fastmlp.kernels.cuda import FEW, INSTRUCTION, MAX_INSTRUCTIONS, operations
 from fastmlp.network import Data, Network, Update
 
 __all__ = ["Run"]
@@ -178,6 +178,11 @@ class Run:
         recorded, steps, slot = self._step(what, rows, 0), len(order) // rows, 0
         if isinstance(recorded, _Program):
             self._run_program(recorded, steps)
+            return
+        if not isinstance(what[1].x, HostSamples):
+            ((_, graph),) = recorded.segments
+            for _ in range(steps):
+                graph.launch()
             return
         for first in range(0, len(order), rows):
             graphs = self._step(what, rows, slot)

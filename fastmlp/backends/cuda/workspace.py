@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from fastmlp.backends.cuda.device import Device, Staging
-from fastmlp.backends.cuda.numbers import Number
+from fastmlp.backends.cuda.numbers import Number, Scalar
 from fastmlp.kernels.cuda import MAX_BLOCKS
 from fastmlp.network import Network
 
 __all__ = ["Workspace"]
 
-_STORED = 64
+_STORED = 8  # numbers: factors of the gradient and of the old weights
 
 
 class Workspace:
@@ -30,11 +30,12 @@ class Workspace:
         self._ticket = device.upload(np.zeros(1, np.uint32))
         self._numbers = device.empty(_STORED, self._real)
         self.loss_parameter = device.upload(net.loss_parameter)
+        self._places: dict[Scalar, int] = {}
         self.restart()
 
     def restart(self) -> None:
         """Give all places out anew: another step is to be recorded."""
-        self._n_sums = self._n_stored = 0
+        self._n_sums, self._places = 0, {}
 
     def reduction(self) -> tuple[tuple[int, int, int], Number]:
         """Struct `Reduction` for one sum of the step, and the sum."""
@@ -42,11 +43,10 @@ class Workspace:
         self._n_sums += 1
         return (self._device.address(self._partial), self._device.address(self._ticket), place), Number.at(place)
 
-    def stored(self) -> Any:
-        """Room (1,) for a number in the step's dtype."""
-        place = self._numbers[self._n_stored : self._n_stored + 1]
-        self._n_stored += 1
-        return place
+    def stored(self, number: Scalar) -> Any:
+        """Room (1,) for a number in the step's dtype, always the same within a step."""
+        at = self._places.setdefault(number, len(self._places))
+        return self._numbers[at : at + 1]
 
     @cached_property
     def staging(self) -> list[Staging]:
