@@ -1,22 +1,15 @@
 """What the tests share: backends with the reason where one is missing, dtypes, and a bench for single operations."""
 
 import inspect
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from emulation.device import EmulatedDevice
 from hypothesis import settings
+from operation_calls import CALLS, READ_ONLY, READS_SAMPLES, Guarded
 
 from fastmlp import backends
 from fastmlp.backends import BACKENDS, get_backend
-from fastmlp.backends.cuda.cublaslt import NoAlgorithmError
-from fastmlp.backends.cuda.device import Matmul
-from fastmlp.backends.cuda.numbers import Number
-from fastmlp.backends.cuda.ops import CudaOps, Samples
-from fastmlp.backends.cuda.workspace import Workspace
 from fastmlp.backends.cuda_backend import CudaBackend
 from fastmlp.backends.numpy_ops import NumpyOps
 from fastmlp.errors import BackendUnavailableError
@@ -95,205 +88,6 @@ def nan(dtype):
     return lambda *shape: np.full(shape, np.nan, dtype)
 
 
-GUARD = 67  # elements of poison on either side: odd, so that nothing between them is aligned
-READ_ONLY = {"labels", "targets", "weights", "values", "columns", "starts"}
-READS_SAMPLES = {"linear_rows", "accumulate_rows", "expect"}  # whose x is read-only too
-
-
-class Guarded:
-    """A copy of some values amid poison: all bits set, so NaN or -1."""
-
-    def __init__(self, values, writeable=True):
-        self.bytes = np.full((values.size + 2 * GUARD) * values.itemsize, 0xFF, np.uint8)
-        inside = self.bytes.view(values.dtype)[GUARD : GUARD + values.size]
-        self.array = inside.reshape(values.shape)
-        self.array[...] = values
-        self.array.flags.writeable = writeable
-        self.margin = GUARD * values.itemsize
-        self.before = inside.tobytes()
-
-    def guards_intact(self):
-        return (self.bytes[: self.margin] == 0xFF).all() and (self.bytes[-self.margin :] == 0xFF).all()
-
-    def intact(self):
-        return self.array.tobytes() == self.before
-
-
-def numpy_calls(name, custom):
-    """Ways to call an operation, as functions of its arguments; each gives what every thread returned."""
-    return [lambda arguments: [getattr(NumpyOps(custom), name)(*arguments)]]
-
-
-_threads = ThreadPoolExecutor(2)
-
-
-def room_of_a_thread(name, first, second, *_):
-    """Elements of scratch memory that an operation needs, from its first two arguments."""
-    from fastmlp.kernels import cpu
-
-    needs = {
-        "backward_data": lambda: second.size,  # the weights transposed
-        "linear_rows": lambda: cpu.ROWS * first.shape[1],  # some samples converted
-        "accumulate_rows": lambda: max(cpu.ROWS * len(second), first.shape[1]),  # some columns of all samples
-    }
-    return max(needs.get(name, int)(), 1)
-
-
-def numba_calls(name, custom):
-    import numba
-    from fastmlp.kernels import cpu
-    from fastmlp.kernels.cpu.losses import custom_loss_gradient
-
-    from fastmlp.backends.compile_cache import cached
-    from fastmlp.backends.numba_backend import OPTIONS
-
-    if custom is None:
-        compiled = cached(getattr(cpu, name), OPTIONS)
-    else:
-        compiled = numba.njit(**OPTIONS)(custom_loss_gradient(custom.value, custom.gradient))
-    special = [
-        (cached(operation, OPTIONS), kind)
-        for kind, operations in cpu.SPECIAL_OPERATIONS.items()
-        for operation in operations
-        if operation.__name__ == name
-    ]
-
-    def by_team_of(size, compiled, kind):
-        def call(arguments):
-            if kind == "sample" and len(arguments[name.endswith("_rows")]) != 1:
-                return None  # it is for batches of one sample
-            if kind == "large" and name.endswith("_rows") and arguments[0].dtype not in (np.uint8, arguments[-1].dtype):
-                return None  # one dtype to be converted is enough
-            arrays = [value for value in arguments if isinstance(value, np.ndarray)]
-            # the data that operations read may be of other dtypes; what they write comes last
-            itemsize = arrays[-1].itemsize
-            room = cpu.ROOM_BYTES // itemsize if kind == "large" else room_of_a_thread(name, *arguments)
-            poison = np.full(size * (room + GUARD) * itemsize, 0xFF, np.uint8)
-            scratch = Guarded(poison.view(arrays[-1].dtype))
-            teams = cpu.make_teams(size, scratch.array, len(cpu.OPERATIONS))
-            # an error while it compiles would leave the other thread waiting at the barrier
-            compiled.compile(tuple(map(numba.typeof, (teams[0], *arguments))))
-            results = list(_threads.map(lambda team: compiled(team, *arguments), teams))
-            beyond = [team.scratch[room:].view(np.uint8) for team in teams]
-            assert scratch.guards_intact() and (np.array(beyond) == 0xFF).all(), "the scratch memory is too small"
-            return results
-
-        return call
-
-    return [by_team_of(size, *way) for way in ((compiled, ""), *special) for size in (1, 2)]
-
-
-class Way:
-    """A choice that has been made: a product is done this way, where there is such a way."""
-
-    def __init__(self, name):
-        self.name, self.taken = name, False
-
-    def of(self, key, ways, written):
-        self.taken |= self.name in ways
-        return self.name if self.name in ways else "library"
-
-
-class OnDevice:
-    """A copy of a host array in device memory, amid poison."""
-
-    def __init__(self, device, host, margin):
-        self._device, self._host, self._margin = device, host, margin
-        self._whole = device.empty(host.size + 2 * margin, host.dtype)
-        device.fill(self._whole, 0xFF)
-        inside = self._whole[margin : margin + host.size]
-        device.write(inside, host)
-        self.array = inside.reshape(host.shape)
-
-    def bring_back(self, name):
-        """The host's array becomes what this is now."""
-        after, end = self._device.download(self._whole), self._margin + self._host.size
-        margins = np.concatenate([after[: self._margin], after[end:]])
-        assert (margins.view(np.uint8) == 0xFF).all(), f"{name} wrote outside an array of {self._host.shape}"
-        inside = after[self._margin : end].reshape(self._host.shape)
-        if self._host.flags.writeable:
-            self._host[...] = inside
-        else:
-            assert inside.tobytes() == self._host.tobytes(), f"{name} wrote to what it is to read"
-
-
-MOVING = ("alpha", "beta", "bias_beta", "l1", "l2", "lr", "factor", "step_size", "epsilon", "step")
-
-
-class CudaBench:
-    """Calls operations of the CUDA backend on copies of host arrays.
-
-    margin: elements of poison around each array. moving: numbers that may change from step to step, and where the
-    batch begins in the order, are in device memory.
-    """
-
-    def __init__(self, device, way, margin, moving):
-        self._device, self._way, self._margin, self._moving = device, way, margin, moving
-
-    def call(self, name, given):
-        """What an operation returns; None if there is no such way to do it. The host's arrays are as it left them."""
-        device, arrays = self._device, {key: value for key, value in given.items() if isinstance(value, np.ndarray)}
-        real = [value.dtype for value in arrays.values() if value.dtype in (np.float32, np.float64)][-1:]
-        real = real[0] if real else np.dtype(np.float32)
-        held = {key: OnDevice(device, value, self._margin) for key, value in arrays.items() if key != "rows"}
-        values = given | {key: kept.array for key, kept in held.items()}
-        alive = []
-        if "rows" in given:
-            values["rows"] = self._samples(given["rows"], alive)
-        if self._moving:
-            values |= {key: self._number(given[key], alive) for key in MOVING if given.get(key)}
-        rows, inputs = len(given.get("rows", ())), given["x"].shape[-1] if "x" in given else 1
-        parameter = given.get("parameter", np.zeros(0))
-        net = SimpleNamespace(chunk=max(rows, 1), fan_in=[inputs], params=np.zeros(0, real), loss_parameter=parameter)
-        way = Way(self._way)
-        has_nan = any(
-            value.dtype.kind == "f" and np.isnan(value).any() for key, value in arrays.items() if key in "xwb"
-        )
-        ops = CudaOps(device, Workspace(device, net, rows), way, real, shows_nan=has_nan)
-        returned = getattr(ops, name)(**values)
-        if self._way == "fused library" and not way.taken:
-            return None
-        products = [node for node in ops.tape if isinstance(node, Matmul)]
-        if not all(node.a.size and node.b.size for node in products):
-            return None  # the library is not asked for products of nothing: a step has samples
-        terms = returned.scalars() if isinstance(returned, Number) else []
-        sums = device.upload(np.zeros(len(terms), real))
-        for i, term in enumerate(terms):
-            ops.launch("store_scalar", 1, 0, number=term, to=sums[i : i + 1])
-        try:
-            device.queue(ops.tape, real)
-        except NoAlgorithmError:  # of the library, for these shapes: then it is not chosen
-            return None
-        for kept in held.values():
-            kept.bring_back(name)
-        return [float(device.download(sums).sum(dtype=np.float64)) if terms else returned]
-
-    def _samples(self, rows, alive):
-        before = 2 if self._moving else 0
-        order = self._device.upload(np.concatenate([np.full(before, -1), rows]))
-        position = self._device.upload(np.array([before]))
-        alive += [order, position]
-        return Samples(self._device.address(order), self._device.address(position) if self._moving else 0, len(rows))
-
-    def _number(self, number, alive):
-        place = self._device.upload(np.array([2.0 * number]))
-        alive.append(place)
-        return Number.at(self._device.address(place)) * 0.5
-
-
-def cuda_calls(name, custom):
-    if custom is not None:
-        pytest.skip("a custom loss is a pair of Python functions, which have no CUDA kernel")
-    device, parameters = get_backend("cuda")._device, list(inspect.signature(getattr(NumpyOps, name)).parameters)[1:]
-
-    def call(bench, arguments):
-        return bench.call(name, dict(zip(parameters, arguments, strict=True)))
-
-    # 64 elements leave the arrays aligned, GUARD do not
-    ways = ("kernel", 64, False), ("library", GUARD, True), ("fused library", 64, False)
-    return [partial(call, CudaBench(device, *way)) for way in ways]
-
-
 @pytest.fixture
 def check(backend, tolerance):
     """check(name, expected, **arguments): call an operation on copies and compare all that it may have written.
@@ -302,7 +96,7 @@ def check(backend, tolerance):
     "whole" to what each returns. Arrays not in it must not change, unless they are named as scratch. custom is the
     Loss whose functions `loss_gradient` is to call.
     """
-    calls = {"numpy": numpy_calls, "numba": numba_calls, "cuda": cuda_calls}[backend]
+    calls = CALLS[backend]
     known = {}
 
     def check(name, expected, scratch=(), tolerance=tolerance, custom=None, **arguments):
