@@ -12,7 +12,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from conftest import CudaBench
+from operation_calls import CudaBench
 from emulation import build
 from emulation.device import EmulatedDevice
 from fastmlp.kernels import codes
