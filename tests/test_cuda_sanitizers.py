@@ -12,11 +12,11 @@ from itertools import product
 
 import numpy as np
 import pytest
-from operation_calls import CudaBench
 from emulation import build
 from emulation.device import EmulatedDevice
 from fastmlp.kernels import codes
 from fastmlp.kernels.cuda import operations, source
+from operation_calls import CudaBench
 from scipy import sparse
 
 from fastmlp import MLP, SGD, Adam, RMSprop
