@@ -53,7 +53,9 @@ def room_of_a_thread(name, first, second, *_):
     from fastmlp.kernels import cpu
 
     needs = {
-        "backward_data": lambda: second.size,  # the weights transposed
+        "linear": lambda: second.size,  # the weights transposed
+        "backward_data": lambda: second.size,
+        "accumulate": lambda: first.shape[1] * second.shape[1],  # the gradient transposed
         "linear_rows": lambda: cpu.ROWS * first.shape[1],  # some samples converted
         "accumulate_rows": lambda: max(cpu.ROWS * len(second), first.shape[1]),  # some columns of all samples
     }

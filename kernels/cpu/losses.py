@@ -8,7 +8,7 @@ import numpy as np
 from fastmlp.kernels import codes
 from fastmlp.kernels.cpu.elementwise import sigmoid, softplus
 from fastmlp.kernels.cpu.exponential import exp
-from fastmlp.kernels.cpu.rows import row_scale, softmax_row
+from fastmlp.kernels.cpu.rows import fits_a_vector, row_scale, softmax_minus_label, softmax_row
 from fastmlp.kernels.cpu.signatures import Indices, Labels, Matrix, Parameters, Targets, Weights
 from fastmlp.kernels.cpu.team import barrier, part_length, share, sum_of_parts
 from fastmlp.kernels.cpu.views import row_address
@@ -19,6 +19,8 @@ from fastmlp.errors import InputError
 
 __all__ = ["custom_loss_gradient", "loss_gradient"]
 
+BLOCK = 16  # rows in a part of the sum, or more
+
 
 @register_jitable
 def _clipped_log(p, eps, one):
@@ -26,13 +28,6 @@ def _clipped_log(p, eps, one):
     if p < eps:
         return math.log(eps)
     return math.log(one - eps if p > one - eps else p)
-
-
-@register_jitable
-def _add(team, row, length, value):
-    """Add a row's value to the sum of its part; the first row of a part begins it."""
-    part = row // length
-    team.partial[part] = value if row == part * length else team.partial[part] + value
 
 
 @register_jitable
@@ -46,14 +41,46 @@ def _target(targets, row, label, j, one):
     return (one if j == label else one - one) if label >= 0 else targets[row, j]
 
 
-# The loops over rows are inside of what is chosen by the loss, since a call with arrays costs as much as a short row.
+# Each sums s ℓ over the rows begin … end. The loops over rows are inside of what is chosen by the loss, since a call
+# with arrays costs as much as a short row.
 
 
 @register_jitable
-def _softmax_cross_entropy(team, z, labels, targets, weights, rows, out, r0, r1, length):
+def _labelled_softmax(clipped, z, labels, weights, rows, out, begin, end):
+    """The two losses of softmax below for labels, of outputs that fit a vector.
+
+    -log p = (largest z - z_label) + log Σ exp(z - largest), and the logarithms of several sums are that of their
+    product. scikit-learn's loss clips p, which needs a logarithm of its own where p may be next to 0 or 1.
+    """
+    outputs, size, one, eps = out.shape[1], out.itemsize, out.dtype.type(1), np.finfo(out.dtype).eps
+    least, most = -math.log(np.float64(one - eps)), -math.log(np.float64(eps))
+    value, product = 0.0, 1.0
+    for i in range(begin, end):
+        row = rows[i]
+        label = labels[row]
+        weight = weights[row] if weights.shape[0] > 0 else one
+        place = row_address(z, i), row_address(out, i), outputs, label, weight, size
+        highest, total = softmax_minus_label(*place)
+        below, total = np.float64(highest) - np.float64(z[i, label]), np.float64(total)
+        if weights.shape[0] > 0 or (clipped and (below > 12.0 or total < 1.0 + 1e-6)):
+            loss = below + math.log(total)
+            if clipped:  # by comparisons that NaN fails
+                loss = least if loss < least else most if loss > most else loss
+            value += weight * loss
+        else:
+            value += below
+            product *= total
+            if product > 1e200:
+                value += math.log(product)
+                product = 1.0
+    return value + math.log(product)
+
+
+@register_jitable
+def _softmax_cross_entropy(z, labels, targets, weights, rows, out, begin, end):
     """ℓ = -Σ y (z - log Σ exp z), with soft targets of any mass; out = s (mass softmax(z) - y)."""
-    outputs, one = out.shape[1], out.dtype.type(1)
-    for i in range(r0, r1):
+    outputs, one, loss = out.shape[1], out.dtype.type(1), 0.0
+    for i in range(begin, end):
         row, value, mass = rows[i], 0.0, one - one
         highest, total = softmax_row(row_address(z, i), row_address(out, i), outputs, one, out.itemsize)
         log_total = float(highest) + math.log(float(total))
@@ -68,17 +95,18 @@ def _softmax_cross_entropy(team, z, labels, targets, weights, rows, out, r0, r1,
                 if y != 0:
                     value += y * (log_total - z[i, j])
                 out[i, j] = mass * out[i, j] - y
-        _add(team, i, length, _weighted(weights, row, row_address(out, i), outputs, value))
+        loss += _weighted(weights, row, row_address(out, i), outputs, value)
+    return loss
 
 
 @register_jitable
-def _clipped_cross_entropy(team, softmax, z, labels, targets, weights, rows, out, r0, r1, length):
+def _clipped_cross_entropy(softmax, z, labels, targets, weights, rows, out, begin, end):
     """scikit-learn's losses: logarithms of clipped probabilities; out = s (p - y), the gradient of what is not clipped.
 
     Softmax over the outputs, or each output on its own.
     """
-    outputs, eps, one = out.shape[1], np.finfo(out.dtype).eps, out.dtype.type(1)
-    for i in range(r0, r1):
+    outputs, eps, one, loss = out.shape[1], np.finfo(out.dtype).eps, out.dtype.type(1), 0.0
+    for i in range(begin, end):
         row, value = rows[i], 0.0
         label = _label(labels, row)
         if softmax:
@@ -92,15 +120,16 @@ def _clipped_cross_entropy(team, softmax, z, labels, targets, weights, rows, out
             if y != one and not softmax:
                 value -= (one - y) * _clipped_log(one - p, eps, one)
             out[i, j] = p - y
-        _add(team, i, length, _weighted(weights, row, row_address(out, i), outputs, value))
+        loss += _weighted(weights, row, row_address(out, i), outputs, value)
+    return loss
 
 
 @register_jitable
-def _by_output(team, loss, parameter, z, labels, targets, weights, rows, out, r0, r1, length):
+def _by_output(loss, parameter, z, labels, targets, weights, rows, out, begin, end):
     """The losses that are sums or means over the outputs."""
     outputs, real = out.shape[1], out.dtype.type
-    zero, one = real(0), real(1)
-    for i in range(r0, r1):
+    zero, one, total = real(0), real(1), 0.0
+    for i in range(begin, end):
         row, value = rows[i], 0.0
         label = _label(labels, row)
         for j in range(outputs):
@@ -140,24 +169,33 @@ def _by_output(team, loss, parameter, z, labels, targets, weights, rows, out, r0
             else:
                 value += r * r / outputs
                 out[i, j] = 2 * r / outputs
-        _add(team, i, length, _weighted(weights, row, row_address(out, i), outputs, value))
+        total += _weighted(weights, row, row_address(out, i), outputs, value)
+    return total
 
 
 def loss_gradient(
     ops, loss: int, parameter: Parameters, z: Matrix,
     labels: Labels, targets: Targets, weights: Weights, rows: Indices, out: Matrix,
 ) -> float:  # fmt: skip
-    length = part_length(out.shape[0], 1)
-    r0, r1 = share(ops, out.shape[0], length)
-    place = z, labels, targets, weights, rows, out, r0, r1, length
-    if loss == codes.SOFTMAX_CROSS_ENTROPY:
-        _softmax_cross_entropy(ops, *place)
-    elif loss == codes.CLIPPED_SOFTMAX_CROSS_ENTROPY or loss == codes.CLIPPED_BINARY_CROSS_ENTROPY:
-        _clipped_cross_entropy(ops, loss == codes.CLIPPED_SOFTMAX_CROSS_ENTROPY, *place)
-    else:
-        _by_output(ops, loss, parameter, *place)
+    n, outputs = out.shape
+    length = part_length(n, BLOCK)
+    r0, r1 = share(ops, n, length)
+    softmax, clipped_softmax = loss == codes.SOFTMAX_CROSS_ENTROPY, loss == codes.CLIPPED_SOFTMAX_CROSS_ENTROPY
+    labelled = (softmax or clipped_softmax) and labels.shape[0] > 0 and fits_a_vector(outputs, out.itemsize)
+    for begin in range(r0, r1, length):
+        end = min(begin + length, r1)
+        place = z, labels, targets, weights, rows, out, begin, end
+        if labelled:
+            total = _labelled_softmax(clipped_softmax, z, labels, weights, rows, out, begin, end)
+        elif softmax:
+            total = _softmax_cross_entropy(*place)
+        elif clipped_softmax or loss == codes.CLIPPED_BINARY_CROSS_ENTROPY:
+            total = _clipped_cross_entropy(clipped_softmax, *place)
+        else:
+            total = _by_output(loss, parameter, *place)
+        ops.partial[begin // length] = total
     barrier(ops)
-    return sum_of_parts(ops, out.shape[0], length)
+    return sum_of_parts(ops, n, length)
 
 
 @register_jitable
@@ -177,22 +215,26 @@ def custom_loss_gradient(value: Callable, gradient: Callable) -> Callable:
         ops, loss: int, parameter: Parameters, z: Matrix,
         labels: Labels, targets: Targets, weights: Weights, rows: Indices, out: Matrix,
     ) -> float:  # fmt: skip
-        one, length = out.dtype.type(1), part_length(out.shape[0], 1)
-        r0, r1 = share(ops, out.shape[0], length)
+        n, outputs, one = out.shape[0], out.shape[1], out.dtype.type(1)
+        length = part_length(n, BLOCK)
+        r0, r1 = share(ops, n, length)
         try:
-            for i in range(r0, r1):
-                row, total = rows[i], 0.0
-                label = _label(labels, row)
-                for j in range(out.shape[1]):
-                    y = _target(targets, row, label, j, one)
-                    total += float(value_of(z[i, j], y))
-                    out[i, j] = gradient_of(z[i, j], y)
-                _add(ops, i, length, _weighted(weights, row, row_address(out, i), out.shape[1], total))
+            for begin in range(r0, r1, length):
+                loss_of_part = 0.0
+                for i in range(begin, min(begin + length, r1)):
+                    row, total = rows[i], 0.0
+                    label = _label(labels, row)
+                    for j in range(outputs):
+                        y = _target(targets, row, label, j, one)
+                        total += float(value_of(z[i, j], y))
+                        out[i, j] = gradient_of(z[i, j], y)
+                    loss_of_part += _weighted(weights, row, row_address(out, i), outputs, total)
+                ops.partial[begin // length] = loss_of_part
         except Exception:
             # a thread that left here would have the others wait at the barrier for ever
             ops.partial[r0 // length] = np.nan
         barrier(ops)
-        return sum_of_parts(ops, out.shape[0], length)
+        return sum_of_parts(ops, n, length)
 
     return kernel
 

@@ -22,6 +22,7 @@ from fastmlp.kernels.cpu.microkernel import (
     UPDATE,
     tile,
 )
+from fastmlp.kernels.cpu.narrow import is_narrow, is_worth_transposing, narrow_gradient, narrow_product
 from fastmlp.kernels.cpu.signatures import Indices, Matrix, Samples, Vector
 from fastmlp.kernels.cpu.simd import VECTOR_BYTES
 from fastmlp.kernels.cpu.team import barrier, share
@@ -79,7 +80,10 @@ _layer_in_order, _layer_of_rows = _layer(IN_ORDER), _layer(PICKED_ROWS)
 
 def linear(ops, x: Matrix, w: Matrix, b: Vector, activation: int, slope: Matrix, out: Matrix):
     r0, r1, c0, c1 = _share_layer(ops, out, activation)
-    if r1 > r0 and c1 > c0:
+    if is_narrow(w.shape[0], w.shape[1], out.itemsize):
+        narrow_product(x, w, b, out, r0, r1, ops.scratch)
+        activate(activation, out, slope, r0, r1, 0, out.shape[1])
+    elif r1 > r0 and c1 > c0:
         a = address(x) + r0 * w.shape[0] * x.itemsize
         _layer_in_order(a, 0, w, b, activation, slope, out, r0, r1, c0, c1)
     barrier(ops)
@@ -185,10 +189,14 @@ def add_bias_gradient(team, delta, alpha, beta, bias):
 
 
 def accumulate(ops, a: Matrix, delta: Matrix, alpha: float, beta: float, out: Matrix, bias_beta: float, bias: Vector):
-    r0, r1, c0, c1 = share_gradient(ops, delta.shape[0], beta, out)
-    if r1 > r0 and c1 > c0:
-        source = address(a) + r0 * a.itemsize
-        _gradient_in_order(source, out.shape[0], 0, delta, alpha, beta, out, r0, r1, c0, c1)
+    if is_worth_transposing(delta.shape[0], out.shape[0], out.shape[1], out.itemsize):
+        r0, r1, _, _ = share_output(ops, out.shape[0], out.shape[1], True)
+        narrow_gradient(a, delta, alpha, beta, out, r0, r1, ops.scratch)
+    else:
+        r0, r1, c0, c1 = share_gradient(ops, delta.shape[0], beta, out)
+        if r1 > r0 and c1 > c0:
+            source = address(a) + r0 * a.itemsize
+            _gradient_in_order(source, out.shape[0], 0, delta, alpha, beta, out, r0, r1, c0, c1)
     add_bias_gradient(ops, delta, alpha, bias_beta, bias)
     barrier(ops)
 

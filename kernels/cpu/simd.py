@@ -72,8 +72,14 @@ class Vectors:
         return self.call(name, self.scalar, zero, vector, fastmath=("reassoc",))
 
     def max(self, vector):
-        """The largest element."""
-        return self.call(f"llvm.vector.reduce.fmax.{self.suffix}", self.scalar, vector)
+        """The largest element, or any if one is NaN: LLVM's own reduction sees to NaN at thrice the price."""
+        lanes, half = self.lanes, self.lanes // 2
+        while half:
+            order = [(i + half) % lanes for i in range(lanes)]
+            other = self.builder.shuffle_vector(vector, vector, ir.Constant(ir.VectorType(_I32, lanes), order))
+            vector = self.builder.select(self.builder.fcmp_ordered(">", vector, other), vector, other)
+            half //= 2
+        return self.builder.extract_element(vector, ir.Constant(_I32, 0))
 
     def bits(self, mask):
         """The mask as a number, its lowest bit for the first lane."""
@@ -84,6 +90,11 @@ class Vectors:
         """Where first, first + 1, … are below n."""
         lanes = ir.Constant(ir.VectorType(_I64, self.lanes), [first + i for i in range(self.lanes)])
         return self.builder.icmp_signed("<", lanes, self.splat(n))
+
+    def lane(self, number):
+        """Where the lane has this number."""
+        lanes = ir.Constant(ir.VectorType(_I64, self.lanes), list(range(self.lanes)))
+        return self.builder.icmp_signed("==", lanes, self.splat(number))
 
     def load(self, base, offset, mask=None):
         """The vector at an offset from a pointer, 0 where the mask is not."""
