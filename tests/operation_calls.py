@@ -19,6 +19,16 @@ from fastmlp.backends.numpy_ops import NumpyOps
 GUARD = 67  # elements of poison on either side: odd, so that nothing between them is aligned
 READ_ONLY = {"labels", "targets", "weights", "values", "columns", "starts"}
 READS_SAMPLES = {"linear_rows", "accumulate_rows", "expect"}  # whose x is read-only too
+BY_COLUMNS = {  # what lies by columns in memory in a tiny network
+    "linear": ("x", "slope", "out"),
+    "linear_rows": ("slope", "out"),
+    "loss_gradient": ("z", "out"),
+    "activation_backward": ("a", "slope", "delta"),
+    "backward_data": ("delta", "a", "slope", "out"),
+    "accumulate": ("a", "delta"),
+    "accumulate_rows": ("delta",),
+    "copy": ("x",),
+}
 
 
 class Guarded:
@@ -48,9 +58,15 @@ def numpy_calls(name, custom):
 _threads = ThreadPoolExecutor(2)
 
 
-def room_of_a_thread(name, first, second, *_):
-    """Elements of scratch memory that an operation needs, from its first two arguments."""
+def room_of_a_thread(kind, name, itemsize, first, second, *rest):
+    """Elements of scratch memory that an operation needs in a network of this kind, from its arguments."""
     from fastmlp.kernels import cpu
+
+    if kind == "large":
+        return cpu.ROOM_BYTES // itemsize
+    if kind == "tiny":
+        matrices = [value for value in (first, second, *rest) if isinstance(value, np.ndarray) and value.ndim == 2]
+        return cpu.tiny_room([value.shape[1] for value in matrices], max(map(len, matrices)))
 
     needs = {
         "linear": lambda: second.size,  # the weights transposed
@@ -74,11 +90,12 @@ def numba_calls(name, custom):
         compiled = cached(getattr(cpu, name), OPTIONS)
     else:
         compiled = numba.njit(**OPTIONS)(custom_loss_gradient(custom.value, custom.gradient))
+    order = list(inspect.signature(getattr(NumpyOps, name)).parameters)[1:]
     special = [
         (cached(operation, OPTIONS), kind)
         for kind, operations in cpu.SPECIAL_OPERATIONS.items()
         for operation in operations
-        if operation.__name__ == name
+        if operation.__name__ == name and custom is None
     ]
 
     def by_team_of(size, compiled, kind):
@@ -87,16 +104,25 @@ def numba_calls(name, custom):
                 return None  # it is for batches of one sample
             if kind == "large" and name.endswith("_rows") and arguments[0].dtype not in (np.uint8, arguments[-1].dtype):
                 return None  # one dtype to be converted is enough
+            turned = [value for key, value in zip(order, arguments, strict=True) if key in BY_COLUMNS.get(name, ())]
+            if kind != "tiny":
+                turned = []
+            elif max(max(value.shape) for value in turned) > 2 * cpu.lanes.BLOCK:
+                return None  # not tiny
             arrays = [value for value in arguments if isinstance(value, np.ndarray)]
             # the data that operations read may be of other dtypes; what they write comes last
             itemsize = arrays[-1].itemsize
-            room = cpu.ROOM_BYTES // itemsize if kind == "large" else room_of_a_thread(name, *arguments)
+            room = room_of_a_thread(kind, name, itemsize, *arguments)
             poison = np.full(size * (room + GUARD) * itemsize, 0xFF, np.uint8)
             scratch = Guarded(poison.view(arrays[-1].dtype))
             teams = cpu.make_teams(size, scratch.array, len(cpu.OPERATIONS))
             # an error while it compiles would leave the other thread waiting at the barrier
             compiled.compile(tuple(map(numba.typeof, (teams[0], *arguments))))
+            for value in turned:
+                value.reshape(-1)[:] = value.T.ravel()
             results = list(_threads.map(lambda team: compiled(team, *arguments), teams))
+            for value in turned:
+                value[...] = value.reshape(value.shape[::-1]).T.copy()
             beyond = [team.scratch[room:].view(np.uint8) for team in teams]
             assert scratch.guards_intact() and (np.array(beyond) == 0xFF).all(), "the scratch memory is too small"
             return results

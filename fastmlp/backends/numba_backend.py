@@ -6,6 +6,7 @@ import inspect
 import os
 from functools import partial
 from importlib.metadata import version
+from itertools import pairwise
 from operator import is_
 from threading import RLock
 from typing import Any
@@ -18,7 +19,7 @@ from fastmlp.backends.base import Backend
 from fastmlp.backends.call_table import CallTable, Functions
 from fastmlp.backends.compile_cache import cached
 from fastmlp.backends.teams import TEAMS, Task
-from fastmlp.backends.threads import WORK_PER_ROW, available_threads, worth_threads
+from fastmlp.backends.threads import WORK_PER_ROW, WORK_PER_TINY_ROW, available_threads, worth_threads
 from fastmlp.kernels import codes, cpu
 from fastmlp.losses import Loss
 from fastmlp.network import Network, Update, aligned_zeros
@@ -43,7 +44,7 @@ if hasattr(os, "register_at_fork"):
 def _compile_entries() -> dict:
     for _, function in inspect.getmembers(step, inspect.isfunction):
         if function.__module__ == step.__name__:
-            numba.extending.register_jitable(**_STEP_OPTIONS)(function)
+            numba.extending.register_jitable(forceinline=True, **_STEP_OPTIONS)(function)
     return {name: cached(getattr(step, name), _STEP_OPTIONS) for name in step.__all__}
 
 
@@ -66,8 +67,12 @@ class _Crew:
         self._real = net.params.dtype
         # of a thread: for a transposed weight matrix, or a few converted samples
         self._room = int(max(products[1:].max(initial=0), cpu.ROWS * max(net.fan_in[0], net.chunk)))
-        if _special(net) == "large":
+        special = _special(net)
+        if special == "large":
             self._room = cpu.ROOM_BYTES // self._real.itemsize
+        elif special == "tiny":
+            self._room = max(self._room, cpu.tiny_room(_widths(net), net.chunk))
+        self._work_per_row = {"sample": 0, "tiny": WORK_PER_TINY_ROW}.get(special, WORK_PER_ROW)
         self._last: tuple[tuple, np.ndarray] = (), np.zeros(0, np.int64)  # arguments of the last run, and its table
         self._teams: dict[tuple[int, int], list[cpu.Team]] = {}
 
@@ -81,8 +86,8 @@ class _Crew:
     def worth(self, samples: int, update: Update | None) -> int:
         """Threads that a run over so many samples is worth."""
         moved = UPDATE_WORK[update.rule] * update.into.size if update else 0
-        per_row = self._products + WORK_PER_ROW if self._rows > 1 else self._products
-        return worth_threads(self._rows, per_row * self._rows, moved, samples / self._rows)
+        work = (self._products + self._work_per_row) * self._rows
+        return worth_threads(self._rows, work, moved, samples / self._rows)
 
     def team(self, size: int, table: np.ndarray) -> list[cpu.Team]:
         """A team of this size, at the start line."""
@@ -161,16 +166,26 @@ class NumbaBackend(Backend):
         return sum(sum(dispatcher.stats.cache_misses.values()) for dispatcher in dispatchers)
 
 
+def _widths(net: Network) -> list[int]:
+    return [int(net.fan_in[0]), *net.fan_out.tolist()]
+
+
 def _special(net: Network) -> str:
     """Of which kind the network is, of those that have operations of their own."""
-    layers = zip(net.fan_in.tolist(), net.fan_out.tolist(), strict=True)
-    return "sample" if net.chunk == 1 else "large" if cpu.is_large(layers, net.params.itemsize) else ""
+    widths = _widths(net)
+    if net.chunk == 1:
+        return "sample"
+    if cpu.is_large(pairwise(widths), net.params.itemsize):
+        return "large"
+    return "tiny" if cpu.is_tiny(widths, net.n_weights, net.chunk) and (net.keep == 1.0).all() else ""
 
 
 def _table(entry: str, call: dict[str, Any], custom: Functions | None) -> np.ndarray:
     """Addresses of the operations that the run needs. Compiles or loads what this process has not had before."""
     net, x = call["net"], call["data"].x
     special = _special(net)
+    if special == "tiny" and (entry == "gradient" or call["data"].sparse or custom):
+        special = ""  # whose values by columns would be seen, or for which it has no operations
     kind = (
         *(custom, special),
         *(entry, net.params.dtype, x.dtype, x.flags.num),  # the types of the arguments

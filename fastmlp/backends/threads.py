@@ -20,10 +20,11 @@ from typing import Any
 
 from fastmlp.errors import InputError
 
-__all__ = ["WORK_PER_ROW", "available_threads", "blas_limited", "free_of_limits", "worth_threads"]
+__all__ = ["WORK_PER_ROW", "WORK_PER_TINY_ROW", "available_threads", "blas_limited", "free_of_limits", "worth_threads"]
 
 WORK_PER_THREAD = 65_000  # multiply-adds a step: about 1 µs, some twenty barriers
 WORK_PER_ROW = 2_000  # what a row takes besides its products: the loss, the edges of tiles
+WORK_PER_TINY_ROW = 100  # the same in a tiny network
 WORK_PER_RUN = 1_000_000  # and a run: about 100 µs, in which a thread is woken
 WORK_PER_HALF = 50_000  # weights of one sample: below, a half takes no longer than the barriers of its step
 ROWS_PER_THREAD = 4  # below, threads would share the cache lines of too few rows

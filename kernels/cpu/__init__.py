@@ -5,11 +5,12 @@ Numba backend attaches them to the type `Team` as methods. Views are emitted in 
 on its own, once per dtype, and called through the team's table of addresses.
 """
 
-from fastmlp.kernels.cpu import large, sample
+from fastmlp.kernels.cpu import lanes, large, sample
 from fastmlp.kernels.cpu.batches import copy, expect, mean_scale
 from fastmlp.kernels.cpu.blocking import ROOM_BYTES, is_large
 from fastmlp.kernels.cpu.dropout import dropout
 from fastmlp.kernels.cpu.elementwise import activation_backward
+from fastmlp.kernels.cpu.lanes import is_tiny, tiny_room
 from fastmlp.kernels.cpu.losses import loss_gradient
 from fastmlp.kernels.cpu.products import ROWS, accumulate, accumulate_rows, backward_data, linear, linear_rows
 from fastmlp.kernels.cpu.rules import adam, clip, penalty, regularize, rmsprop, scale, sgd
@@ -27,10 +28,10 @@ OPERATIONS = (
     *(penalty, regularize, clip, scale, sgd, adam, rmsprop),
 )
 
-# Those that are done otherwise where all batches are of one sample, or where a layer is large
+# Those that are done otherwise where all batches are of one sample, where a layer is large, or all layers are tiny
 SPECIAL_OPERATIONS = {
     kind: tuple(getattr(module, name) for name in module.__all__)
-    for kind, module in (("sample", sample), ("large", large))
+    for kind, module in (("sample", sample), ("large", large), ("tiny", lanes))
 }
 
 __all__ = [
@@ -44,6 +45,8 @@ __all__ = [
     "View",
     "as_windows",
     "is_large",
+    "is_tiny",
     "make_teams",
     "numba_signature",
+    "tiny_room",
 ]

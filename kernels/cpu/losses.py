@@ -11,15 +11,17 @@ from fastmlp.kernels.cpu.exponential import exp
 from fastmlp.kernels.cpu.rows import fits_a_vector, row_scale, softmax_minus_label, softmax_row
 from fastmlp.kernels.cpu.signatures import Indices, Labels, Matrix, Parameters, Targets, Weights
 from fastmlp.kernels.cpu.team import barrier, part_length, share, sum_of_parts
-from fastmlp.kernels.cpu.views import row_address
+from fastmlp.kernels.cpu.views import element, row_address
 from numba import types
 from numba.extending import register_jitable
 
 from fastmlp.errors import InputError
 
-__all__ = ["custom_loss_gradient", "loss_gradient"]
+__all__ = ["add_log_loss", "custom_loss_gradient", "loss_gradient", "loss_of_rows"]
 
 BLOCK = 16  # rows in a part of the sum, or more
+# p may be below eps where z is that far below the largest, and above 1 - eps where Σ exp(z - largest) is that low
+_FAR, _NEAR = 12.0, 1.0 + 1e-6
 
 
 @register_jitable
@@ -46,33 +48,35 @@ def _target(targets, row, label, j, one):
 
 
 @register_jitable
-def _labelled_softmax(clipped, z, labels, weights, rows, out, begin, end):
-    """The two losses of softmax below for labels, of outputs that fit a vector.
+def add_log_loss(value, product, weight, weighted, clipped, below, total, eps):
+    """(value, product) with -log p of a sample's label added to value - log(product), p = exp(-below) / total.
 
-    -log p = (largest z - z_label) + log Σ exp(z - largest), and the logarithms of several sums are that of their
-    product. scikit-learn's loss clips p, which needs a logarithm of its own where p may be next to 0 or 1.
+    -log p = below + log total, and the logarithms of several totals are that of their product. scikit-learn's loss
+    clips p to eps … 1 - eps, which takes a logarithm of its own where p may be outside.
     """
-    outputs, size, one, eps = out.shape[1], out.itemsize, out.dtype.type(1), np.finfo(out.dtype).eps
-    least, most = -math.log(np.float64(one - eps)), -math.log(np.float64(eps))
-    value, product = 0.0, 1.0
+    if weighted or (clipped and (below > _FAR or total < _NEAR)):
+        loss = below + math.log(total)
+        if clipped:  # by comparisons that NaN fails
+            least, most = -math.log(1.0 - eps), -math.log(eps)
+            loss = least if loss < least else most if loss > most else loss
+        return value + weight * loss, product
+    if product > 1e200:
+        return value + math.log(product) + below, total
+    return value + below, product * total
+
+
+@register_jitable
+def _labelled_softmax(clipped, z, labels, weights, rows, out, begin, end):
+    """The two losses of softmax below for labels, of outputs that fit a vector."""
+    outputs, size, one, eps = out.shape[1], out.itemsize, out.dtype.type(1), np.float64(np.finfo(out.dtype).eps)
+    value, product, weighted = 0.0, 1.0, weights.shape[0] > 0
     for i in range(begin, end):
-        row = rows[i]
-        label = labels[row]
-        weight = weights[row] if weights.shape[0] > 0 else one
+        row = element(rows, i)
+        label, weight = element(labels, row), element(weights, row) if weighted else one
         place = row_address(z, i), row_address(out, i), outputs, label, weight, size
         highest, total = softmax_minus_label(*place)
-        below, total = np.float64(highest) - np.float64(z[i, label]), np.float64(total)
-        if weights.shape[0] > 0 or (clipped and (below > 12.0 or total < 1.0 + 1e-6)):
-            loss = below + math.log(total)
-            if clipped:  # by comparisons that NaN fails
-                loss = least if loss < least else most if loss > most else loss
-            value += weight * loss
-        else:
-            value += below
-            product *= total
-            if product > 1e200:
-                value += math.log(product)
-                product = 1.0
+        below = np.float64(highest) - np.float64(element(z, i * outputs + label))
+        value, product = add_log_loss(value, product, weight, weighted, clipped, below, np.float64(total), eps)
     return value + math.log(product)
 
 
@@ -173,29 +177,31 @@ def _by_output(loss, parameter, z, labels, targets, weights, rows, out, begin, e
     return total
 
 
+@register_jitable
+def loss_of_rows(loss, parameter, z, labels, targets, weights, rows, out, begin, end):
+    """Σ s ℓ of the rows begin … end of z (B, O), whose samples are `rows` (B,); their gradients in out (B, O)."""
+    softmax, clipped_softmax = loss == codes.SOFTMAX_CROSS_ENTROPY, loss == codes.CLIPPED_SOFTMAX_CROSS_ENTROPY
+    if (softmax or clipped_softmax) and labels.shape[0] > 0 and fits_a_vector(out.shape[1], out.itemsize):
+        return _labelled_softmax(clipped_softmax, z, labels, weights, rows, out, begin, end)
+    if softmax:
+        return _softmax_cross_entropy(z, labels, targets, weights, rows, out, begin, end)
+    if clipped_softmax or loss == codes.CLIPPED_BINARY_CROSS_ENTROPY:
+        return _clipped_cross_entropy(clipped_softmax, z, labels, targets, weights, rows, out, begin, end)
+    return _by_output(loss, parameter, z, labels, targets, weights, rows, out, begin, end)
+
+
 def loss_gradient(
     ops, loss: int, parameter: Parameters, z: Matrix,
     labels: Labels, targets: Targets, weights: Weights, rows: Indices, out: Matrix,
 ) -> float:  # fmt: skip
-    n, outputs = out.shape
-    length = part_length(n, BLOCK)
-    r0, r1 = share(ops, n, length)
-    softmax, clipped_softmax = loss == codes.SOFTMAX_CROSS_ENTROPY, loss == codes.CLIPPED_SOFTMAX_CROSS_ENTROPY
-    labelled = (softmax or clipped_softmax) and labels.shape[0] > 0 and fits_a_vector(outputs, out.itemsize)
+    length = part_length(out.shape[0], BLOCK)
+    r0, r1 = share(ops, out.shape[0], length)
     for begin in range(r0, r1, length):
         end = min(begin + length, r1)
-        place = z, labels, targets, weights, rows, out, begin, end
-        if labelled:
-            total = _labelled_softmax(clipped_softmax, z, labels, weights, rows, out, begin, end)
-        elif softmax:
-            total = _softmax_cross_entropy(*place)
-        elif clipped_softmax or loss == codes.CLIPPED_BINARY_CROSS_ENTROPY:
-            total = _clipped_cross_entropy(clipped_softmax, *place)
-        else:
-            total = _by_output(loss, parameter, *place)
+        total = loss_of_rows(loss, parameter, z, labels, targets, weights, rows, out, begin, end)
         ops.partial[begin // length] = total
     barrier(ops)
-    return sum_of_parts(ops, n, length)
+    return sum_of_parts(ops, out.shape[0], length)
 
 
 @register_jitable

@@ -4,19 +4,18 @@ Forward, vectors go along the inputs: each output of a sample is a dot product. 
 (δᵀ a)ᵀ, with vectors over the inputs.
 """
 
+from fastmlp.kernels.cpu.dots import DOTS, dots
 from fastmlp.kernels.cpu.microkernel import UPDATE
-from fastmlp.kernels.cpu.simd import VECTOR_BYTES, Vectors, blocks, constant, loop
+from fastmlp.kernels.cpu.simd import VECTOR_BYTES
 from fastmlp.kernels.cpu.tiling import tiled
 from fastmlp.kernels.cpu.transposition import transpose
 from fastmlp.kernels.cpu.views import address, span
-from numba import types
-from numba.extending import intrinsic, register_jitable
+from numba.extending import register_jitable
 
 __all__ = ["is_narrow", "is_worth_transposing", "narrow_gradient", "narrow_product"]
 
 OUTPUTS = 4  # with more, adding up the lanes takes longer than the idle ones
 SAMPLES = 64  # with fewer, a gradient is formed before its transposition has paid
-ROWS = 4  # dot products at once: as many as a sum takes cycles
 
 
 @register_jitable
@@ -32,46 +31,16 @@ def is_worth_transposing(samples, inputs, outputs, itemsize):
     return samples >= SAMPLES and 5 * tall <= 4 * wide
 
 
-@intrinsic
-def _dots(typingctx, a, a_row, rows, w, n, z, z_row, start):
-    """z[i] = start + Σ_j a[i, j] w[j] for as many as ROWS rows of A; n elements each."""
-
-    def codegen(context, builder, signature, args):
-        v = Vectors(builder, start)
-        a, a_row, rows, w, n, z, z_row, start_value = args
-        a, w, z = map(v.pointer, (a, w, z))
-        last = builder.sub(rows, constant(1))
-        present = [builder.icmp_signed("<", constant(i), rows) for i in range(ROWS)]
-        row = [builder.select(there, constant(i), last) for i, there in enumerate(present)]
-        row = [builder.gep(a, [builder.mul(i, a_row)]) for i in row]
-
-        def step(inside):
-            offset, *sums = inside
-            mask = v.mask(builder.sub(n, offset))
-            weights = v.load(w, offset, mask)
-            sums = [v.fma(v.load(ai, offset, mask), weights, total) for ai, total in zip(row, sums, strict=True)]
-            return [builder.add(offset, constant(v.lanes)), *sums]
-
-        _, *sums = loop(builder, blocks(builder, n, v.lanes), [constant(0), *[v.zero] * ROWS], step)
-        for i, total in enumerate(sums):
-            value = builder.fadd(v.sum(total), start_value)
-            with builder.if_then(present[i]):
-                builder.store(value, builder.gep(z, [builder.mul(constant(i), z_row)]), align=v.itemsize)
-        return context.get_dummy_value()
-
-    return types.void(*([types.intp] * 7), start), codegen
-
-
 @register_jitable
 def narrow_product(x, w, b, out, r0, r1, scratch):
     """out[r0:r1] = x W + b."""
     inputs, outputs, size = w.shape[0], w.shape[1], out.itemsize
     transpose(address(w), outputs, inputs, outputs, address(scratch), inputs, out.dtype.type(0), size)
-    for i in range(r0, r1, ROWS):
-        rows, source, target = min(ROWS, r1 - i), address(x) + i * inputs * size, address(out) + i * outputs * size
+    for i in range(r0, r1, DOTS):
+        rows, source, target = min(DOTS, r1 - i), address(x) + i * inputs * size, address(out) + i * outputs * size
         for j in range(outputs):
             weights = address(scratch) + j * inputs * size
-            _dots(source, inputs, rows, weights, inputs, target + j * size, outputs, b[j])
+            dots(source, inputs, rows, weights, inputs, target + j * size, outputs, b[j])
 
 
 _updated = tiled(UPDATE)

@@ -1,4 +1,4 @@
-"""Views of arrays as code emitted in place: `NumpyOps.matrix` and `NumpyOps.vector` for the step, `span` for kernels.
+"""Views of arrays as code emitted in place: `NumpyOps.matrix` and `vector` for the step, `span` and `grid` for kernels.
 
 Unlike a slice and a reshape they are a few instructions, and take no reference to the memory, which the caller keeps.
 """
@@ -7,7 +7,7 @@ from numba import types
 from numba.extending import intrinsic, register_jitable
 from numba.np.arrayobj import populate_array
 
-__all__ = ["VIEWS", "address", "row_address", "span"]
+__all__ = ["VIEWS", "address", "element", "grid", "row_address", "span"]
 
 
 class View:
@@ -55,6 +55,18 @@ def span(typingctx, array, offset, length):
 
 
 @intrinsic
+def grid(typingctx, array, offset, rows, columns):
+    """Elements from `offset` on of a C-ordered array as a matrix (rows, columns)."""
+    view_type = types.Array(array.dtype, 2, "C", readonly=not array.mutable)
+
+    def codegen(context, builder, signature, values):
+        source, offset, *shape = values
+        return _emit(context, builder, array, source, offset, view_type, shape)
+
+    return view_type(array, types.intp, types.intp, types.intp), codegen
+
+
+@intrinsic
 def address(typingctx, array):
     """Where the array begins."""
 
@@ -63,6 +75,12 @@ def address(typingctx, array):
         return builder.ptrtoint(data, context.get_value_type(types.intp))
 
     return types.intp(array), codegen
+
+
+@register_jitable
+def element(array, i):
+    """Element i of a C-ordered array, for i that cannot be negative, which Numba's own index would look at."""
+    return span(array, i, 1)[0]
 
 
 @register_jitable
