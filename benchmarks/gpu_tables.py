@@ -184,8 +184,9 @@ def _large(result: dict[str, Any], record: dict[str, Any]) -> list[str]:
 def _products(result: dict[str, Any], record: dict[str, Any]) -> list[str]:
     lines = [
         "Microseconds of each way to a product, with what follows it. A fit takes the fastest, but for batches of up",
-        "to 32 rows, which are programs of our kernels alone. A product is named as in `ops.py`: operation,",
-        "activation's code, rows, inputs, outputs.",
+        "to 32 rows, which are programs of our kernels alone. A product is named as in `products.py`: operation,",
+        "activation's code, rows, inputs, outputs; after-n: together with the product of n inputs before, which can",
+        "leave a mask; summed: the rows of delta have been summed.",
         "",
         "| step | product | kernel | library | fused library | fastest |",
         "|---" * 6 + "|",

@@ -7,12 +7,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from fastmlp.kernels import codes
 
 from fastmlp.backends import get_backend
 from fastmlp.backends.cuda.cublaslt import NoAlgorithmError
 from fastmlp.backends.cuda.device import Matmul
 from fastmlp.backends.cuda.numbers import Number
-from fastmlp.backends.cuda.ops import CudaOps, Samples
+from fastmlp.backends.cuda.ops import CudaOps
+from fastmlp.backends.cuda.tape import Samples
 from fastmlp.backends.cuda.workspace import Workspace
 from fastmlp.backends.numpy_ops import NumpyOps
 
@@ -199,6 +201,11 @@ class CudaBench:
             value.dtype.kind == "f" and np.isnan(value).any() for key, value in arrays.items() if key in "xwb"
         )
         ops = CudaOps(device, Workspace(device, net, rows), way, real, shows_nan=has_nan)
+        if self._way == "fused library" and name == "backward_data" and given["activation"] == codes.RELU:
+            if (given["a"] < 0).any():
+                return None  # of ReLU there is no such output
+            self._make_mask(ops, values, alive)
+            way.taken = False
         returned = getattr(ops, name)(**values)
         if self._way == "fused library" and not way.taken:
             return None
@@ -216,6 +223,14 @@ class CudaBench:
         for kept in held.values():
             kept.bring_back(name)
         return [float(device.download(sums).sum(dtype=np.float64)) if terms else returned]
+
+    def _make_mask(self, ops, values, alive):
+        """`a` is what a product gives, I being its weights: the derivative is from the mask that this leaves."""
+        a, columns = values["a"], values["a"].shape[1]
+        hosts = self._device.download(a), np.eye(columns, dtype=a.dtype), np.zeros(columns, a.dtype)
+        x, w, b = arrays = [self._device.upload(host) for host in hosts]
+        alive += arrays
+        ops.linear(x, w, b, codes.RELU, values["slope"], a)
 
     def _samples(self, rows, alive):
         before = 2 if self._moving else 0

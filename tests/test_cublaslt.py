@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from fastmlp.backends.cuda.cublaslt import CublasLt, CublasLtError, NoAlgorithmError, Product, _Algorithm, alignment
+from fastmlp.backends.cuda.device import mask_width
 from fastmlp.errors import InputError, OutOfDeviceMemoryError
 
-POINTER_MODE, TRANSA, TRANSB, EPILOGUE, BIAS_POINTER = 2, 3, 4, 7, 8
-SIZES = {POINTER_MODE: 4, TRANSA: 4, TRANSB: 4, EPILOGUE: 4, BIAS_POINTER: 8}
+POINTER_MODE, TRANSA, TRANSB, EPILOGUE, BIAS_POINTER, AUX_POINTER, AUX_LD = 2, 3, 4, 7, 8, 11, 12
+SIZES = {POINTER_MODE: 4, TRANSA: 4, TRANSB: 4, EPILOGUE: 4, BIAS_POINTER: 8, AUX_POINTER: 8, AUX_LD: 8}
+BIAS, RELU, DRELU, BGRAD, AUX, BGRADA = 4, 2, 8, 16, 128, 256  # bits of an epilogue
 PREFERENCES = {1: 8, 3: 4, 5: 4, 6: 4, 7: 4, 8: 4}
 TYPES = {0: np.float32, 1: np.float64}
 COMPUTE = {0: (68, 75, 77), 1: (70,)}
@@ -120,12 +122,29 @@ class Library:
         result = alpha * (left @ right)
         if beta:
             result += beta * out
-        if attributes[EPILOGUE] & 4:
+        epilogue = attributes[EPILOGUE]
+        if epilogue & (BIAS | BGRAD | BGRADA):
             address = attributes[BIAS_POINTER]
             bias = np.frombuffer((ctypes.c_char * (len(out) * kind().itemsize)).from_address(address), kind)
+        if epilogue & BIAS:
             result += bias[:, None]
-        if attributes[EPILOGUE] & 2:
+        if epilogue & AUX:  # a bit for each element, column by column
+            leading = attributes[AUX_LD]
+            assert leading % 128 == 0 and leading >= len(out)
+            size = leading // 8 * out.shape[1]
+            mask = np.frombuffer((ctypes.c_char * size).from_address(attributes[AUX_POINTER]), np.uint8)
+            bits = np.unpackbits(mask.reshape(out.shape[1], -1), axis=1, bitorder="little")
+            if epilogue & RELU:
+                bits[:, : len(out)] = result.T > 0
+                mask[...] = np.packbits(bits, bitorder="little")
+            if epilogue & DRELU:
+                result *= bits[:, : len(out)].T
+        if epilogue & RELU:
             np.fmax(result, 0, out=result)
+        if epilogue & BGRAD:
+            bias[...] = result.sum(axis=1)
+        if epilogue & BGRADA:
+            bias[...] = left.sum(axis=1)
         out[...] = result
 
 
@@ -143,18 +162,18 @@ def draw(*shapes, dtype=np.float64, seed=3):
     return [rng.standard_normal(shape).astype(dtype) for shape in shapes]
 
 
-def product_of(a, b, out, transpose_a=False, transpose_b=False, epilogue=None, on_device=False, alignments=(16,) * 4):
+def product_of(a, b, out, transpose_a=False, transpose_b=False, epilogue=None, on_device=False, alignments=(16,) * 5):
     return Product(
         out.dtype, a.shape, b.shape, out.shape, transpose_a, transpose_b, epilogue, on_device, tuple(alignments)
     )
 
 
-def multiply(lt, a, b, out, transpose_a=False, transpose_b=False, alpha=1.0, beta=0.0, epilogue=None, vector=None):
+def multiply(lt, a, b, out, transpose_a=False, transpose_b=False, alpha=1.0, beta=0.0, epilogue=None, **beside):
     on_device = isinstance(alpha, np.ndarray)
-    given = 0 if vector is None else address(vector)
-    plan = lt.plan(product_of(a, b, out, transpose_a, transpose_b, epilogue, on_device), given)
+    given = [0 if beside.get(key) is None else address(beside[key]) for key in ("vector", "mask")]
+    plan = lt.plan(product_of(a, b, out, transpose_a, transpose_b, epilogue, on_device), *given)
     factors = [address(factor) if on_device else factor for factor in (alpha, beta)]
-    lt.multiply(plan, factors[0], address(a), address(b), factors[1], address(out), given, ADDRESS, STREAM)
+    lt.multiply(plan, factors[0], address(a), address(b), factors[1], address(out), *given, ADDRESS, STREAM)
 
 
 M, N, K = 3, 5, 4
@@ -175,9 +194,33 @@ def test_products_are_those_of_numpy(library, dtype, tolerance, transpose_a, tra
     if epilogue == "relu_bias":
         expected = np.maximum(expected, 0)
     lt = CublasLt("float32", WORKSPACE, library)
-    multiply(lt, a, b, out, transpose_a, transpose_b, 0.5, -2.0, epilogue, vector if epilogue else None)
+    multiply(lt, a, b, out, transpose_a, transpose_b, 0.5, -2.0, epilogue, vector=vector if epilogue else None)
     np.testing.assert_allclose(out, expected, **tolerance)
     assert library.on_device == 0
+
+
+@pytest.mark.parametrize("columns", [5, 128, 130])
+def test_a_mask_goes_from_a_product_to_the_next(library, dtype, tolerance, columns):
+    x, w, b, delta, above = draw((M, K), (K, columns), (columns,), (M, 2), (columns, 2), dtype=dtype)
+    a, below, sums = np.empty((M, columns), dtype), np.empty((M, columns), dtype), np.empty(columns, dtype)
+    mask = np.zeros((M, mask_width(columns)), np.uint8)
+    lt = CublasLt("float32", WORKSPACE, library)
+    multiply(lt, x, w, a, epilogue="relu_aux_bias", vector=b, mask=mask)
+    multiply(lt, delta, above, below, transpose_b=True, epilogue="drelu_bgrad", vector=sums, mask=mask)
+    z = x @ w + b
+    np.testing.assert_allclose(a, np.maximum(z, 0), **tolerance)
+    np.testing.assert_allclose(below, delta @ above.T * (z > 0), **tolerance)
+    np.testing.assert_allclose(sums, (delta @ above.T * (z > 0)).sum(axis=0), **tolerance)
+
+
+@pytest.mark.parametrize("alpha", [1.0, 0.5])
+def test_sums_over_a_batch_along_with_a_gradient(library, dtype, tolerance, alpha):
+    x, delta, out, sums = draw((K, M), (K, N), (M, N), (N,), dtype=dtype)
+    expected = alpha * x.T @ delta - 2 * out
+    lt = CublasLt("float32", WORKSPACE, library)
+    multiply(lt, x, delta, out, True, False, alpha, -2.0, "bgrad", vector=sums)
+    np.testing.assert_allclose(out, expected, **tolerance)
+    np.testing.assert_allclose(sums, delta.sum(axis=0), **tolerance)
 
 
 @CASES
@@ -205,6 +248,18 @@ def test_the_vector_is_known_before_an_algorithm_is_chosen(library):
     assert (library.asked[BIAS_POINTER], library.asked[EPILOGUE]) == (address(vector), 6)
 
 
+@pytest.mark.parametrize(("epilogue", "code"), [("relu_aux_bias", 134), ("drelu_bgrad", 152)])
+def test_so_is_the_mask(library, epilogue, code):
+    a, b, out, vector = draw((M, K), (K, 130), (M, 130), (130,))
+    CublasLt("float32", WORKSPACE, library).plan(product_of(a, b, out, epilogue=epilogue), address(vector), 0x7000)
+    assert {key: library.asked[key] for key in (EPILOGUE, BIAS_POINTER, AUX_POINTER, AUX_LD)} == {
+        EPILOGUE: code,
+        BIAS_POINTER: address(vector),
+        AUX_POINTER: 0x7000,
+        AUX_LD: 256,
+    }
+
+
 def test_a_plan_serves_other_arrays(library):
     lt = CublasLt("float32", WORKSPACE, library)
     for seed in (1, 2):
@@ -212,14 +267,14 @@ def test_a_plan_serves_other_arrays(library):
         multiply(lt, a, b, out, epilogue="bias", vector=vector)
         np.testing.assert_allclose(out, a @ b + vector)
     assert library.calls.count("cublasLtMatmulAlgoGetHeuristic") == library.calls.count("cublasLtCreate") == 1
-    other = product_of(a, b, out, epilogue="bias", alignments=(16, 16, 16, 4))
+    other = product_of(a, b, out, epilogue="bias", alignments=(16, 16, 16, 4, 256))
     assert lt.plan(other, address(vector)) is lt.plan(other, address(vector))
     assert library.calls.count("cublasLtMatmulAlgoGetHeuristic") == 2
 
 
 def test_algorithms_fit_the_arrays_and_always_add_in_one_order(library):
     a, b, out, _ = operands(False, False, np.float32)
-    CublasLt("float32", WORKSPACE, library).plan(product_of(a, b, out, alignments=(4, 32, 64, 256)))
+    CublasLt("float32", WORKSPACE, library).plan(product_of(a, b, out, alignments=(4, 32, 64, 256, 256)))
     # A is our b; both C and D are out; only reductions in a step of their own, in the type of the sums
     assert library.preference["attributes"] == {1: WORKSPACE, 3: 2, 5: 32, 6: 4, 7: 64, 8: 64}
     assert library.preference["destroyed"]
@@ -331,9 +386,10 @@ def test_the_real_descriptors_hold_what_was_set(real):
     library = Mixed(real)
     a, b, out, vector = draw((M, K), (N, K), (M, N), (N,))
     lt = CublasLt("float32", WORKSPACE, library)
-    product = product_of(a, b, out, False, True, "relu_bias", True, alignments=(8, 16, 32, 64))
-    lt.plan(product, address(vector))
-    expected = {POINTER_MODE: 1, TRANSA: 1, TRANSB: 0, EPILOGUE: 6, BIAS_POINTER: address(vector)}
+    product = product_of(a, b, out, False, True, "drelu_bgrad", True, alignments=(8, 16, 32, 64, 256))
+    lt.plan(product, address(vector), 0x7000)
+    expected = {POINTER_MODE: 1, TRANSA: 1, TRANSB: 0, EPILOGUE: 152, BIAS_POINTER: address(vector)}
+    expected |= {AUX_POINTER: 0x7000, AUX_LD: 128}
     assert library.asked == expected | {"compute": 70, "scale": 1}
     assert library.preference == {1: WORKSPACE, 3: 2, 5: 16, 6: 8, 7: 32, 8: 32}
     assert library.layouts == [[1, K, N, K], [1, K, M, K], [1, N, M, N]]

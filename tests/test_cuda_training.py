@@ -1,16 +1,19 @@
 """Training by the CUDA backend on an emulated device: what NumPy does, for every rule, loss and regime."""
 
+from types import SimpleNamespace
+
+import emulation.device
 import numpy as np
 import pytest
-from conftest import emulate_gpu
+from conftest import emulate_gpu, emulated_device
 from emulation.device import EmulatedDevice
-from fastmlp.kernels.cuda import MAX_INSTRUCTIONS
+from fastmlp.kernels.cuda import FEW, MAX_INSTRUCTIONS
 from scipy import sparse
 
 from fastmlp import MLP, SGD, Adam, AdamW, InputError, RMSprop
 from fastmlp.backends.cuda import runs
-from fastmlp.backends.cuda.ops import FEW
 from fastmlp.backends.cuda.runs import Run
+from fastmlp.backends.cuda_backend import CudaBackend
 from fastmlp.errors import OutOfDeviceMemoryError
 from fastmlp.losses import custom_loss
 
@@ -126,6 +129,43 @@ def test_a_batch_of_several_chunks(emulated, monkeypatch):
     monkeypatch.setattr(type(emulated), "chunk", 32)
     for rule in ("sgd", "adam"):
         assert_same(optimizer=RULES[rule], batch_size="full", options={"dropout": 0.3, "l1": 1e-3})
+
+
+@pytest.fixture
+def products(monkeypatch):
+    """The epilogues that the library has computed; spoil = epilogue and field that are wrong from then on."""
+    emulate_gpu(monkeypatch, emulated_device("library"))
+    products, right = SimpleNamespace(epilogues=set(), spoil=(None, "")), emulation.device.multiply
+
+    def multiply(**node):
+        right(**node)
+        products.epilogues.add(node["epilogue"])
+        epilogue, field = products.spoil
+        if epilogue and epilogue == node["epilogue"]:
+            memory = node[field].memory()
+            memory[...] = ~memory if field == "mask" else memory + 1
+
+    monkeypatch.setattr(emulation.device, "multiply", multiply)
+    return products
+
+
+WITH_MASKS = {"activation": "relu", "optimizer": SGD(0.05), "batch_size": "full", "options": {"l2": 0.1}}
+
+
+@pytest.mark.parametrize("free", [1 << 30, 0], ids=["resident", "streaming"])
+@pytest.mark.parametrize("chunk", [32, 90])
+def test_derivatives_and_sums_by_the_library(products, monkeypatch, dtype, chunk, free):
+    monkeypatch.setattr(CudaBackend, "chunk_of", lambda self, row_bytes: chunk)
+    monkeypatch.setattr(EmulatedDevice, "free_memory", lambda self: free)
+    assert_same(dtype, **WITH_MASKS)
+    assert products.epilogues >= {"bias", "relu_aux_bias", "drelu_bgrad", "bgrad"}
+
+
+@pytest.mark.parametrize("wrong", [("relu_aux_bias", "mask"), ("drelu_bgrad", "vector"), ("bgrad", "vector")], ids=str)
+def test_a_wrong_mask_or_sum_is_seen(products, wrong):
+    products.spoil = wrong
+    with pytest.raises(AssertionError, match="Not equal to tolerance"):
+        assert_same(**WITH_MASKS)
 
 
 def test_an_epoch_in_several_calls_is_the_epoch_in_one(emulated, monkeypatch):

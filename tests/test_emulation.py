@@ -13,7 +13,7 @@ import pytest
 from emulation import build
 from emulation.device import EmulatedDevice, GraphError, KernelFault, LaunchError
 
-from fastmlp.backends.cuda.device import Launch, Matmul
+from fastmlp.backends.cuda.device import Launch, Matmul, mask_width
 from fastmlp.errors import OutOfDeviceMemoryError
 
 SOURCE = """\
@@ -466,13 +466,41 @@ def test_epilogues(product, draw, nan, tolerance):
     assert not product(a=a, b=b, out=nan(3, 5), **relu)[:, 1].any()
 
 
+@pytest.mark.parametrize("columns", [5, 128, 130])
+def test_epilogues_of_the_backward_pass(draw, tolerance, dtype, columns):
+    device = EmulatedDevice()
+    x, w, b, delta, above = draw(3, 4), draw(4, columns), draw(columns), draw(3, 2), draw(columns, 2)
+    on_device = [device.upload(array) for array in (x, w, b, delta, above)]
+    a, below, gradient = (device.upload(np.full(s, np.nan, dtype)) for s in ((3, columns), (3, columns), (4, columns)))
+    sums, again = (device.empty(columns, dtype) for _ in range(2))
+    mask = device.empty(3 * mask_width(columns), np.uint8).reshape(3, -1)
+    forward = Matmul(*on_device[:2], a, epilogue="relu_aux_bias", vector=on_device[2], mask=mask)
+    backward = Matmul(*on_device[3:], below, transpose_b=True, epilogue="drelu_bgrad", vector=sums, mask=mask)
+    weights = Matmul(on_device[0], below, gradient, transpose_a=True, alpha=0.5, epilogue="bgrad", vector=again)
+    device.queue([forward, backward, weights], np.dtype(dtype))
+    z = x @ w + b
+    expected = delta @ above.T * (z > 0)
+    for array, wanted in (
+        (a, np.maximum(z, 0)),
+        (below, expected),
+        (gradient, x.T @ expected / 2),
+        *((sum_, expected.sum(axis=0)) for sum_ in (sums, again)),
+    ):
+        np.testing.assert_allclose(device.download(array), wanted, **tolerance)
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
         ({"a": np.zeros((3, 5))}, "cannot be multiplied"),
         ({"out": np.zeros((5, 3))}, r"out is \(5, 3\) .*; it must be \(3, 5\)"),
-        ({"vector": np.zeros(5)}, "epilogue=None with vector=.*choose one of"),
-        ({"epilogue": "bias"}, "epilogue='bias' with vector=None"),
+        ({"vector": np.zeros(5)}, r"epilogue=None with \('vector',\): choose one, .*'bgrad'"),
+        ({"epilogue": "bias"}, r"epilogue='bias' with \(\)"),
+        ({"epilogue": "drelu_bgrad", "vector": np.zeros(5)}, r"epilogue='drelu_bgrad' with \('vector',\)"),
+        (
+            {"epilogue": "relu_aux_bias", "vector": np.zeros(5), "mask": np.zeros((3, 1))},
+            r"mask is \(3, 1\) float.*; it must be \(3, 16\) uint8",
+        ),
         ({"epilogue": "bias", "vector": np.zeros(3)}, r"vector is \(3,\) .*; it must be \(5,\)"),
         ({"alpha": np.zeros(2)}, r"alpha is \(2,\)"),
     ],

@@ -42,6 +42,7 @@ class Operation(NamedTuple):
     code: int  # its number in a program
     arguments: np.dtype  # laid out as C lays out the struct; pointers are addresses
     pointers: tuple[tuple[int, int], ...]  # of each pointer its offset, and the bytes of what it points to (0: void)
+    written: tuple[str, ...]  # fields that point to what it may write
 
 
 @cache
@@ -60,8 +61,9 @@ def source() -> str:
 def operations(real: np.dtype) -> dict[str, Operation]:
     """All operations by name, for numbers of dtype `real`."""
     text = source()
-    scalars = {name: (np.dtype(code), ()) for name, code in _TYPES.items()} | {"real": (np.dtype(real), ())}
-    structs: dict[str, tuple[np.dtype, tuple]] = dict(scalars)
+    structs: dict[str, tuple[np.dtype, tuple, tuple]] = {
+        name: (np.dtype(code), (), ()) for name, code in (_TYPES | {"real": real}).items()
+    }
     for name, body in _STRUCT.findall(re.sub(r"//.*", "", text)):
         try:
             structs[name] = _layout(body, structs)
@@ -104,11 +106,12 @@ def _dispatch(text: str) -> str:
     return "\n".join(['#line 1 "dispatch"', *functions, head, *cases, "  }\n}\n"])
 
 
-def _layout(body: str, structs: dict[str, tuple[np.dtype, tuple]]) -> tuple[np.dtype, tuple]:
-    """dtype and pointers of a struct from its fields."""
+def _layout(body: str, structs: dict[str, tuple[np.dtype, tuple, tuple]]) -> tuple[np.dtype, tuple, tuple]:
+    """dtype, pointers and written fields of a struct from its declarations."""
     names: list[str] = []
     formats: list[np.dtype] = []
     inner: list[tuple] = []
+    written: list[str] = []
     for statement in filter(None, map(str.strip, body.split(";"))):
         matched = _FIELD.fullmatch(statement)
         if matched is None:
@@ -116,13 +119,15 @@ def _layout(body: str, structs: dict[str, tuple[np.dtype, tuple]]) -> tuple[np.d
         kind, declared = matched.groups()
         for declarator in declared.split(","):
             stars = declarator.count("*")
-            dtype, pointers = structs[kind] if kind != "void" else (np.dtype("V0"), ())
+            dtype, pointers, _ = structs[kind] if kind != "void" else (np.dtype("V0"), (), ())
             names.append(declarator.replace("*", "").strip())
+            if stars and not statement.startswith("const "):
+                written.append(names[-1])
             formats.append(np.dtype(np.uint64) if stars else dtype)
             inner.append(((0, dtype.itemsize),) if stars else pointers)
     layout = np.dtype({"names": names, "formats": formats}, align=True)
     pointers = [(layout.fields[n][1] + at, size) for n, within in zip(names, inner, strict=True) for at, size in within]
-    return layout, tuple(pointers)
+    return layout, tuple(pointers), tuple(written)
 
 
 _NUMBERS = dict(re.findall(r"^constexpr int (\w+) = (\d+);", "".join(map(_text, _FILES)), re.MULTILINE))

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from emulation.build import load, real_name
-from fastmlp.backends.cuda.device import Launch, Node
+from fastmlp.backends.cuda.device import Launch, Node, mask_width
 from fastmlp.errors import OutOfDeviceMemoryError
 
 __all__ = ["DeviceArray", "EmulatedDevice", "GraphError", "KernelFault", "LaunchError"]
@@ -140,7 +140,7 @@ class EmulatedDevice:
     order: the schedule of the threads (0: warps in turn, 1: backward, 2 and more: threads at random).
     sanitizer: "thread", "address" or "undefined", for a process that `build.under_sanitizer` has prepared.
     memory: bytes of memory, or None for no limit.
-    prefers_products: `seconds` pretends that work with products is faster than other work, or slower.
+    prefers_products: `seconds` pretends that the more products work has the faster it is, or the slower.
     source, pointers: kernels other than fastmlp's, and the pointers that they take.
     """
 
@@ -252,10 +252,12 @@ class EmulatedDevice:
         return EmulatedGraph([self._ready(node, real) for node in nodes])
 
     def seconds(self, nodes: list[Node], real: np.dtype) -> float:
-        """No time was taken, but tests want the same choice every time."""
+        """No time was taken, but tests want the same choice every time: few nodes, and little work in them."""
         self.queue(nodes, real)
-        has_products = not all(isinstance(node, Launch) for node in nodes)
-        return len(nodes) + (0.0 if has_products == self.prefers_products else 1000.0)
+        launches = [node for node in nodes if isinstance(node, Launch)]
+        products = len(nodes) - len(launches)
+        work = sum(launch.work for launch in launches)
+        return len(nodes) + 1e-12 * work + 1000.0 * (-products if self.prefers_products else products)
 
     def _ready(self, node: Node, real: np.dtype) -> Callable[[], None]:
         """A function that does the work, with arguments as they are now."""
@@ -358,18 +360,24 @@ class EmulatedGraph:
             step()
 
 
-EPILOGUES = (None, "bias", "relu_bias")
+EPILOGUES = {  # what each has
+    None: (),
+    "bias": ("vector",),
+    "relu_bias": ("vector",),
+    "relu_aux_bias": ("vector", "mask"),
+    "drelu_bgrad": ("vector", "mask"),
+    "bgrad": ("vector",),
+}
 
 
-def _check_product(a, b, out, transpose_a, transpose_b, alpha, beta, epilogue, vector) -> None:
+def _check_product(a, b, out, transpose_a, transpose_b, alpha, beta, epilogue, vector, mask) -> None:
     """Raise ValueError unless all of a `Matmul` fits together; arrays are spans."""
     (m, k), (k_too, n) = a.shape[:: -1 if transpose_a else 1], b.shape[:: -1 if transpose_b else 1]
     arrays = {"a": (a, a.shape), "b": (b, b.shape), "out": (out, (m, n))}
     arrays |= {key: (v, (1,)) for key, v in (("alpha", alpha), ("beta", beta)) if isinstance(v, Span)}
-    if epilogue not in EPILOGUES or (vector is None) != (epilogue is None):
-        raise ValueError(
-            f"epilogue={epilogue!r} with vector={vector}: choose one of {EPILOGUES}; all but None take a vector"
-        )
+    has = tuple(key for key, array in (("vector", vector), ("mask", mask)) if array is not None)
+    if EPILOGUES.get(epilogue) != has:
+        raise ValueError(f"epilogue={epilogue!r} with {has}: choose one, with what it has, of {EPILOGUES}")
     if vector is not None:
         arrays["vector"] = vector, (n,)
     if k != k_too:
@@ -379,26 +387,42 @@ def _check_product(a, b, out, transpose_a, transpose_b, alpha, beta, epilogue, v
             raise ValueError(f"{key} is {array.shape} {array.dtype}; it must be {shape} {a.dtype}")
     if a.dtype not in (np.float32, np.float64):
         raise ValueError(f"products are of float32 or float64 numbers, not of {a.dtype}")
+    if mask is not None:
+        if (mask.shape, mask.dtype) != ((m, mask_width(n)), np.uint8):
+            raise ValueError(f"mask is {mask.shape} {mask.dtype}; it must be {m, mask_width(n)} uint8")
+        if (mask.allocation.address + mask.offset) % 16:
+            raise ValueError("the mask is not aligned to 16 bytes")
+        arrays["mask"] = mask, mask.shape
     memory = out.memory()
     for key, (array, _) in arrays.items():
         if key != "out" and np.may_share_memory(memory, array.memory()):
             raise ValueError(f"out overlaps {key}")
 
 
-def multiply(a, b, out, transpose_a, transpose_b, alpha, beta, epilogue, vector) -> None:
+def multiply(a, b, out, transpose_a, transpose_b, alpha, beta, epilogue, vector, mask) -> None:
     """`Matmul` by NumPy, in the arrays' own precision; arrays are spans.
 
     As in cublasLt out is not read with beta = 0, and the positive part of NaN is 0.
     """
     alpha, beta = (x.memory()[0] if isinstance(x, Span) else x for x in (alpha, beta))
     left, right, result = a.memory(), b.memory(), out.memory()
+    left, right = (left.T if transpose_a else left), (right.T if transpose_b else right)
     with np.errstate(all="ignore"):
-        product = (left.T if transpose_a else left) @ (right.T if transpose_b else right)
+        product = left @ right
         product *= product.dtype.type(alpha)
         if beta != 0:
             product += product.dtype.type(beta) * result
-        if vector is not None:
+        if epilogue in ("bias", "relu_bias", "relu_aux_bias"):
             product += vector.memory()
-        if epilogue == "relu_bias":
+        if epilogue == "relu_aux_bias":
+            bits = np.packbits(product > 0, axis=1, bitorder="little")
+            mask.memory()[:, : bits.shape[1]] = bits
+        if epilogue in ("relu_bias", "relu_aux_bias"):
             np.fmax(product, 0, out=product)
+        if epilogue == "drelu_bgrad":
+            passed = np.unpackbits(mask.memory(), axis=1, count=product.shape[1], bitorder="little")
+            product[passed == 0] = 0
+            vector.memory()[...] = product.sum(axis=0)
+        if epilogue == "bgrad":
+            vector.memory()[...] = right.sum(axis=0)
         result[...] = product

@@ -8,7 +8,8 @@ import numpy as np
 
 from fastmlp.backends.cuda.device import Device
 from fastmlp.backends.cuda.numbers import Number, scalar
-from fastmlp.backends.cuda.ops import CudaOps, Samples
+from fastmlp.backends.cuda.ops import CudaOps
+from fastmlp.backends.cuda.tape import Samples
 
 __all__ = ["Control", "Rates"]
 

@@ -4,7 +4,8 @@ CuPy binds none of it, and refuses its own products while a graph is captured.
 
 cublasLt stores matrices by columns, so a C-ordered (R, C) array is to it a (C, R) matrix whose leading dimension is C.
 Therefore outᵀ = op(b)ᵀ op(a)ᵀ is asked for: its A is our b, its B our a, with the flags of transposition exchanged, and
-what its epilogues add to every column of outᵀ is a vector along our rows.
+what its epilogues add to every column of outᵀ is a vector along our rows. They sum over the columns of outᵀ or of its
+A, which are our rows too.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastmlp.backends.cuda.device import mask_width
 from fastmlp.errors import InputError, OutOfDeviceMemoryError
 
 __all__ = ["PRECISIONS", "CublasLt", "CublasLtError", "NoAlgorithmError", "Plan", "Product", "alignment"]
@@ -21,9 +23,10 @@ __all__ = ["PRECISIONS", "CublasLt", "CublasLtError", "NoAlgorithmError", "Plan"
 PRECISIONS = {"float32": 68, "tf32": 77, "bf16": 75}  # of products of float32 numbers: CUBLAS_COMPUTE_32F, …_FAST_…
 _COMPUTE_64F = 70
 _REAL_32F, _REAL_64F = 0, 1  # cudaDataType
-_POINTER_MODE, _TRANSA, _TRANSB, _EPILOGUE, _BIAS_POINTER = 2, 3, 4, 7, 8  # CUBLASLT_MATMUL_DESC_…
+_POINTER_MODE, _TRANSA, _TRANSB, _EPILOGUE, _BIAS_POINTER, _AUX_POINTER, _AUX_LD = 2, 3, 4, 7, 8, 11, 12  # …_DESC_…
 _MAX_WORKSPACE, _REDUCTION_SCHEMES, _ALIGNMENTS = 1, 3, (5, 6, 7, 8)  # CUBLASLT_MATMUL_PREF_…
-_EPILOGUES = {None: 1, "bias": 4, "relu_bias": 6}
+_EPILOGUES = {None: 1, "bias": 4, "relu_bias": 6, "relu_aux_bias": 134, "drelu_bgrad": 152, "bgrad": 256}
+_MASKED = ("relu_aux_bias", "drelu_bgrad")
 _ALLOC_FAILED, _NOT_SUPPORTED = 3, 15  # cublasStatus_t
 
 # A long sum may be split among blocks. The order in which the parts come together must not depend on which block ends
@@ -64,7 +67,7 @@ class Product(NamedTuple):
     transpose_b: bool
     epilogue: str | None
     on_device: bool  # alpha and beta are addresses in device memory
-    alignments: tuple[int, ...]  # in bytes: of a, b, out, vector
+    alignments: tuple[int, ...]  # in bytes: of a, b, out, vector, mask
 
 
 class Plan(NamedTuple):
@@ -78,6 +81,7 @@ class Plan(NamedTuple):
     number: type  # of alpha and beta on the host
     on_device: bool
     has_vector: bool
+    has_mask: bool
 
 
 class _Algorithm(ctypes.Structure):
@@ -136,8 +140,8 @@ class CublasLt:
         number = self._library.cublasLtGetVersion()
         return f"{number // 10000}.{number // 100 % 100}.{number % 100}"
 
-    def plan(self, product: Product, vector: int = 0) -> Plan:
-        """How to compute a product; `vector` is the address of one that its epilogue could add.
+    def plan(self, product: Product, vector: int = 0, mask: int = 0) -> Plan:
+        """How to compute a product; addresses of a vector and a mask that its epilogue could have.
 
         Not to be called for a new product while a stream is captured.
 
@@ -147,7 +151,7 @@ class CublasLt:
             cublasLt has no way to compute it.
         """
         if product not in self._plans:
-            self._plans[product] = self._new_plan(product, vector)
+            self._plans[product] = self._new_plan(product, vector, mask)
         return self._plans[product]
 
     def multiply(
@@ -159,6 +163,7 @@ class CublasLt:
         beta: float,
         out: int,
         vector: int,
+        mask: int,
         workspace: int,
         stream: int,
     ) -> None:
@@ -169,13 +174,15 @@ class CublasLt:
             factors = [ctypes.byref(plan.number(factor)) for factor in (alpha, beta)]
         if plan.has_vector:
             self._set_descriptor(plan.descriptor, _BIAS_POINTER, _P(vector))
+        if plan.has_mask:
+            self._set_descriptor(plan.descriptor, _AUX_POINTER, _P(mask))
         operands = factors[0], b, plan.b, a, plan.a, factors[1], out, plan.out, out, plan.out
         algorithm = ctypes.byref(plan.algorithm)
         self._call(
             "cublasLtMatmul", self._handle, plan.descriptor, *operands, algorithm, workspace, self._workspace, stream
         )
 
-    def _new_plan(self, product: Product, vector: int) -> Plan:
+    def _new_plan(self, product: Product, vector: int, mask: int) -> Plan:
         # Descriptors are never destroyed: a process meets few shapes, and plans live as long as it does.
         double = product.dtype == np.float64
         kind, number = (_REAL_64F, ctypes.c_double) if double else (_REAL_32F, ctypes.c_float)
@@ -187,21 +194,26 @@ class CublasLt:
         self._set_descriptor(descriptor, _TRANSA, ctypes.c_int32(product.transpose_b))
         self._set_descriptor(descriptor, _TRANSB, ctypes.c_int32(product.transpose_a))
         self._set_descriptor(descriptor, _EPILOGUE, ctypes.c_uint32(_EPILOGUES[product.epilogue]))
-        if product.epilogue:  # before an algorithm is chosen, which may depend on its alignment
+        masked = product.epilogue in _MASKED
+        # what an epilogue has is set before an algorithm is chosen, which may depend on its alignment
+        if product.epilogue:
             self._set_descriptor(descriptor, _BIAS_POINTER, _P(vector))
+        if masked:
+            self._set_descriptor(descriptor, _AUX_POINTER, _P(mask))
+            self._set_descriptor(descriptor, _AUX_LD, ctypes.c_int64(8 * mask_width(product.out[1])))
         a, b, out = (
             self._new("cublasLtMatrixLayoutCreate", kind, columns, rows, columns)
             for rows, columns in (product.a, product.b, product.out)
         )
         algorithm = self._choose(product, descriptor, a, b, out)
-        return Plan(descriptor, a, b, out, algorithm, number, product.on_device, product.epilogue is not None)
+        return Plan(descriptor, a, b, out, algorithm, number, product.on_device, product.epilogue is not None, masked)
 
     def _choose(self, product: Product, descriptor: int, a: int, b: int, out: int) -> _Algorithm:
         """The algorithm that cublasLt takes for the fastest."""
         preference = self._new("cublasLtMatmulPreferenceCreate")
         self._set_preference(preference, _MAX_WORKSPACE, ctypes.c_uint64(self._workspace))
         self._set_preference(preference, _REDUCTION_SCHEMES, ctypes.c_uint32(_DETERMINISTIC))
-        of_a, of_b, of_out, _ = product.alignments
+        of_a, of_b, of_out, *_ = product.alignments
         for attribute, multiple in zip(_ALIGNMENTS, (of_b, of_a, of_out, of_out), strict=True):
             self._set_preference(preference, attribute, ctypes.c_uint32(multiple))
         found, count = _Algorithm(), ctypes.c_int()

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-__all__ = ["Device", "Graph", "Launch", "Matmul", "Node", "Staging"]
+__all__ = ["Device", "Graph", "Launch", "Matmul", "Node", "Staging", "mask_width"]
 
 
 class Launch(NamedTuple):
@@ -37,8 +37,12 @@ class Launch(NamedTuple):
 class Matmul(NamedTuple):
     """out (M, N) = epilogue(alpha op(a) op(b) + beta out) by the device's library; op transposes or does nothing.
 
-    alpha and beta are numbers, or arrays (1,) on the device. With beta = 0.0 out is not read. Epilogues: None,
-    "bias" (+ vector (N,)), "relu_bias" (its positive part, a NaN becoming 0).
+    alpha and beta are numbers, or arrays (1,) on the device. With beta = 0.0 out is not read. Epilogues are None and
+
+    - "bias": + vector (N,); "relu_bias": its positive part, a NaN becoming 0; "relu_aux_bias": the same, and `mask`
+      becomes what says where that is positive, for
+    - "drelu_bgrad": 0 where the mask says that a product before was not positive; vector becomes the sum of out's rows;
+    - "bgrad": vector becomes the sum of the rows of op(b), whatever alpha is.
     """
 
     a: Any
@@ -50,9 +54,15 @@ class Matmul(NamedTuple):
     beta: Any = 0.0
     epilogue: str | None = None
     vector: Any = None
+    mask: Any = None  # (M, mask_width(N)) bytes
 
 
 Node = Launch | Matmul
+
+
+def mask_width(columns: int) -> int:
+    """Bytes of a mask's row for so many elements: a bit each, in whole units of the library's 128."""
+    return -(-columns // 128) * 16
 
 
 class Graph(Protocol):

@@ -169,7 +169,8 @@ class NvidiaDevice:
                 if isinstance(node, Launch):
                     self._kernel(node.name, real)
                 elif self._product(node) not in self._warm:
-                    # cublasLt loads a kernel when it first runs, which is not for a capture: it runs once, to nowhere
+                    # cublasLt loads a kernel when it first runs, which is not for a capture: it runs once, to nowhere.
+                    # A vector or mask that it writes belongs to the workspace, where nobody needs it yet.
                     self._multiply(node, self.empty(node.out.size, node.out.dtype))
 
     def capture(self, nodes: list[Node], real: np.dtype) -> _Graph:
@@ -228,7 +229,7 @@ class NvidiaDevice:
     # The library's products
 
     def _product(self, node: Matmul) -> Product:
-        arrays = node.a, node.b, node.out, node.vector
+        arrays = node.a, node.b, node.out, node.vector, node.mask
         aligned = tuple(alignment(0 if array is None else array.data.ptr) for array in arrays)
         on_device = any(isinstance(factor, cupy.ndarray) for factor in (node.alpha, node.beta))
         shapes = node.a.shape, node.b.shape, node.out.shape
@@ -239,11 +240,11 @@ class NvidiaDevice:
         product = self._product(node)
         if self._workspace is None:
             self._workspace = self.empty(_WORKSPACE, np.uint8)
-        vector = 0 if node.vector is None else node.vector.data.ptr
-        plan = self._library.plan(product, vector)
+        vector, mask = (0 if array is None else array.data.ptr for array in (node.vector, node.mask))
+        plan = self._library.plan(product, vector, mask)
         place = partial(self._factor, dtype=product.dtype) if product.on_device else float
         alpha, beta = place(node.alpha), place(node.beta)
-        operands = alpha, node.a.data.ptr, node.b.data.ptr, beta, out.data.ptr, vector
+        operands = alpha, node.a.data.ptr, node.b.data.ptr, beta, out.data.ptr, vector, mask
         self._library.multiply(plan, *operands, self._workspace.data.ptr, self._stream.ptr)
         self._warm.add(product)
 

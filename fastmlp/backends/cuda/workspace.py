@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastmlp.backends.cuda.device import Device, Staging
+from fastmlp.backends.cuda.device import Device, Staging, mask_width
 from fastmlp.backends.cuda.numbers import Number, Scalar
 from fastmlp.kernels.cuda import MAX_BLOCKS
 from fastmlp.network import Network
@@ -31,6 +31,7 @@ class Workspace:
         self._numbers = device.empty(_STORED, self._real)
         self.loss_parameter = device.upload(net.loss_parameter)
         self._places: dict[Scalar, int] = {}
+        self._beside: dict[tuple[str, int, int], Any] = {}
         self.restart()
 
     def restart(self) -> None:
@@ -47,6 +48,18 @@ class Workspace:
         """Room (1,) for a number in the step's dtype, always the same within a step."""
         at = self._places.setdefault(number, len(self._places))
         return self._numbers[at : at + 1]
+
+    def beside(self, what: str, array: Any, n: int, dtype: np.dtype | type) -> Any:
+        """(n,) elements that go with an array, always the same."""
+        key = what, self._device.address(array), n
+        if key not in self._beside:
+            self._beside[key] = self._device.empty(n, dtype)
+        return self._beside[key]
+
+    def mask(self, out: Any) -> Any:
+        """Room for the mask of a product's result."""
+        rows, width = out.shape[0], mask_width(out.shape[1])
+        return self.beside("mask", out, rows * width, np.uint8).reshape(rows, width)
 
     @cached_property
     def staging(self) -> list[Staging]:

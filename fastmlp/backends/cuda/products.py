@@ -1,0 +1,194 @@
+"""The matrix products of a layer, each in several ways: which one is the fastest is found by timing.
+
+"kernel" is ours, which does all that follows a product as it writes; "library" is the device's, with our kernels around
+it; "fused library" leaves these out, as the library adds biases, takes positive parts and sums rows by itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from fastmlp.backends.cuda.choice import Choice, OwnKernels
+from fastmlp.backends.cuda.device import Device, Node
+from fastmlp.backends.cuda.numbers import scalar
+from fastmlp.backends.cuda.tape import Tape
+from fastmlp.backends.cuda.workspace import Workspace
+from fastmlp.kernels import codes
+from fastmlp.kernels.cuda import FEW, GROUP, THREADS, TILE
+
+__all__ = ["Products", "of_elements"]
+
+
+class Products(Tape):
+    """Forward, backward and gradient of a dense layer, and what is done to their elements."""
+
+    def __init__(
+        self,
+        device: Device,
+        workspace: Workspace,
+        choice: Choice | OwnKernels,
+        real: np.dtype,
+        shows_nan: bool,
+    ) -> None:
+        super().__init__(device, workspace, real)
+        self._choice = choice
+        self._shows_nan = shows_nan  # whether a NaN must pass ReLU, which it does not in the library's
+
+    def _elements(self, n: int) -> int:
+        """Blocks for a pass over n numbers, four to a thread; no more than the device runs at once."""
+        return min(math.ceil(n / (4 * THREADS)), 8 * self._device.multiprocessors)
+
+    def linear(self, x, w, b, activation, slope, out):
+        (rows, inputs), outputs, own = x.shape, w.shape[1], of_elements(activation)
+
+        def kernel():
+            sizes = {"rows": rows, "inputs": inputs, "outputs": outputs}
+            blocks = math.ceil(outputs / 8) * math.ceil(rows / GROUP) if rows <= FEW else _tiles(rows, outputs)
+            self.launch(
+                "linear", blocks, rows * inputs * outputs, x=x, w=w, b=b, activation=own, slope=slope, out=out, **sizes
+            )
+
+        def library():
+            self.multiply(x, w, out)
+            passes = {"activation": own, "rows": rows, "columns": outputs}
+            self.launch("bias_activation", self._elements(out.size), 8 * out.size, a=out, b=b, slope=slope, **passes)
+
+        def fused():
+            self.multiply(x, w, out, epilogue="relu_bias" if own == codes.RELU else "bias", vector=b)
+            self._know("product", out, len(self.tape) - 1)
+
+        ways = {"kernel": kernel, "library": library}
+        hides_nan = own == codes.RELU and not self._shows_nan
+        if own == codes.IDENTITY or hides_nan:
+            ways["fused library"] = fused
+        self._take(("linear", own, hides_nan, rows, inputs, outputs), ways, [out])
+        self._activate_rows(activation, slope, out)
+
+    def backward_data(self, delta, w, activation, a, slope, out):
+        (rows, outputs), inputs, own = delta.shape, w.shape[0], of_elements(activation)
+
+        def kernel():
+            sizes = {"rows": rows, "inputs": inputs, "outputs": outputs}
+            blocks = inputs * math.ceil(rows / GROUP) / (THREADS // 32) if rows <= FEW else _tiles(rows, inputs)
+            given = {"delta": delta, "w": w, "activation": own, "a": a, "slope": slope, "out": out}
+            self.launch("backward_data", blocks, rows * inputs * outputs, **given, **sizes)
+
+        def library():
+            self.multiply(delta, w, out, transpose_b=True)
+            self.activation_backward(own, a, slope, out)
+
+        def fused():
+            sums = self._workspace.beside("sums", out, inputs, out.dtype)
+            self.multiply(delta, w, out, transpose_b=True, epilogue="drelu_bgrad", vector=sums, mask=mask)
+            self._know("sums", out, sums)
+
+        ways = {"kernel": kernel, "library": library}
+        forward = self._known("product", a) if own == codes.RELU else None
+        if forward is None:
+            self._take(("backward_data", own, rows, inputs, outputs), ways, [out])
+        else:
+            # The library takes ReLU's derivative from a mask that its product for `a` has to leave. Whether that pays
+            # is a question about the pair, so the product for `a` is part of every trial; it leaves a mask if need be.
+            plain = self.tape[forward]
+            mask = self._workspace.mask(a)
+            masked = plain._replace(epilogue="relu_aux_bias", mask=mask)
+            ways["fused library"] = fused
+            before = {way: masked if way == "fused library" else plain for way in ways}
+            key = "backward_data", own, rows, inputs, outputs, "after", *plain.a.shape[1:]
+            if self._take(key, ways, [a, out], before) == "fused library":
+                self.tape[forward] = masked
+        if own != activation:
+            self.activation_backward(activation, a, slope, out)
+
+    def accumulate(self, a, delta, alpha, beta, out, bias_beta, bias):
+        (rows, inputs), outputs = a.shape, delta.shape[1]
+
+        def kernel():
+            numbers = {"alpha": scalar(alpha), "beta": scalar(beta), "bias_beta": scalar(bias_beta)}
+            sizes = {"rows": rows, "inputs": inputs, "outputs": outputs}
+            blocks = self._elements(out.size) if rows <= FEW else _tiles(inputs, outputs)
+            self.launch(
+                "accumulate", blocks, rows * inputs * outputs, x=a, delta=delta, **numbers, out=out, bias=bias, **sizes
+            )
+
+        def library(**epilogue):
+            factors = {"alpha": self._stored(alpha), "beta": self._stored(beta)}
+            self.multiply(a, delta, out, transpose_a=True, **factors, **epilogue)
+            self._bias_gradient(delta, alpha, bias_beta, bias)
+
+        def fused():
+            sums = self._workspace.beside("sums", delta, outputs, delta.dtype)
+            self._know("sums", delta, sums)
+            library(epilogue="bgrad", vector=sums)
+
+        ways = {"kernel": kernel, "library": library}
+        key = "accumulate", rows, inputs, outputs
+        if self._known("sums", delta) is None:
+            ways["fused library"] = fused
+        else:
+            key = *key, "summed"
+        self._take(key, ways, [out, bias])
+
+    def _bias_gradient(self, delta, alpha, beta, bias):
+        sums = self._known("sums", delta)
+        if sums is not None:  # a batch of one row
+            delta = sums.reshape(1, -1)
+        rows, columns = delta.shape
+        given = {"delta": delta, "alpha": scalar(alpha), "beta": scalar(beta), "bias": bias}
+        self.launch("bias_gradient", math.ceil(columns / 8), delta.size, **given, rows=rows, columns=columns)
+
+    def activation_backward(self, activation, a, slope, delta):
+        if activation in (codes.IDENTITY, codes.THRESHOLD):
+            return
+        rows, columns = delta.shape
+        blocks = rows if activation == codes.SOFTMAX else self._elements(delta.size)
+        sizes = {"rows": rows, "columns": columns}
+        self.launch(
+            "activation_backward", blocks, 8 * delta.size, activation=activation, a=a, slope=slope, delta=delta, **sizes
+        )
+
+    def _activate_rows(self, activation, slope, out):
+        if activation != codes.SOFTMAX:
+            return
+        rows, columns = out.shape
+        sizes = {"activation": activation, "rows": rows, "columns": columns}
+        self.launch("bias_activation", rows, 8 * out.size, a=out, b=None, slope=slope, **sizes)
+
+    def _take(
+        self,
+        key: tuple,
+        ways: Mapping[str, Callable[[], None]],
+        written: list[Any],
+        before: Mapping[str, Node] | None = None,
+    ) -> str:
+        """Note the fastest way; its name.
+
+        To find it, each way is tried on the buffers as they are, after the node `before` that it asks for, and
+        `written` is restored.
+        """
+
+        def trial(name: str, way: Callable[[], None]) -> list[Node]:
+            tape, numbers, facts = self.tape, set(self._numbers), dict(self._facts)
+            noted: list[Any] = [before[name]] if before else []
+            self.tape = noted
+            way()
+            self.tape, self._numbers, self._facts = tape, numbers, facts
+            return noted
+
+        chosen = self._choice.of(key, {name: partial(trial, name, way) for name, way in ways.items()}, written)
+        ways[chosen]()
+        return chosen
+
+
+def of_elements(activation: int) -> int:
+    """What a product can do to its elements as it writes them: softmax needs whole rows, in a kernel that follows."""
+    return codes.IDENTITY if activation == codes.SOFTMAX else activation
+
+
+def _tiles(rows: int, columns: int) -> int:
+    return math.ceil(rows / TILE) * math.ceil(columns / TILE)

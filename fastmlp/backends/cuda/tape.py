@@ -1,0 +1,98 @@
+"""What operations note: kernels and products to queue, in which order; and what is known of arrays on the way.
+
+A fact about an array, such as the sum of its rows, holds from the node that makes it so to the next one that writes to
+the array. Nothing runs while a tape is noted, so facts are as good as the order of the nodes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastmlp.backends.cuda.device import Device, Launch, Matmul, Node
+from fastmlp.backends.cuda.numbers import Number, Scalar, scalar
+from fastmlp.backends.cuda.streaming import Stage
+from fastmlp.backends.cuda.workspace import Workspace
+from fastmlp.kernels.cuda import MAX_BLOCKS, operations
+
+__all__ = ["Samples", "Tape"]
+
+
+class Samples:
+    """Numbers of `length` samples in device memory, order[position + first], …; slices as an array's."""
+
+    def __init__(self, address: int, position: int, length: int, first: int = 0) -> None:
+        self.picks, self.first, self._length = (address + 8 * first, position), first, length
+        self._order = address
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, part: slice) -> Samples:
+        start, stop, _ = part.indices(self._length)
+        return Samples(self._order, self.picks[1], max(stop - start, 0), self.first + start)
+
+
+class Tape:
+    """`tape` has what has been noted."""
+
+    def __init__(self, device: Device, workspace: Workspace, real: np.dtype) -> None:
+        self.tape: list[Node | Stage] = []
+        self._device, self._workspace, self._real = device, workspace, real
+        self._operations = operations(real)
+        self._numbers: set[Scalar] = set()  # those that are stored where the library finds them
+        self._facts: dict[tuple[str, int], tuple[int, Any]] = {}  # by name and first address: last address, fact
+
+    def launch(self, name: str, blocks: float, work: float, **values: Any) -> None:
+        """Note a launch of a kernel; work as in `Launch`; `values` are all fields of its struct."""
+        operation = self._operations[name]
+        arguments = np.zeros((), operation.arguments)
+        assert values.keys() == set(arguments.dtype.names), (name, values.keys(), arguments.dtype.names)
+        for field, value in values.items():
+            arguments[field] = self._argument(value)
+        self.tape.append(Launch(name, int(min(max(blocks, 1), MAX_BLOCKS)), arguments, work=work))
+        for field in operation.written:
+            self._forget(values[field])
+
+    def multiply(self, a: Any, b: Any, out: Any, **how: Any) -> None:
+        """Note a product by the library; `how` as the fields of `Matmul`."""
+        self.tape.append(Matmul(a, b, out, **how))
+        self._forget(out)
+
+    def _argument(self, value: Any) -> Any:
+        if isinstance(value, Samples):
+            return value.picks
+        if isinstance(value, (bool, int, float, tuple, np.generic)):
+            return value
+        return self._device.address(value) if value is not None and value.size else 0
+
+    def _stored(self, number: Number | float) -> Any:
+        """A number as the library takes it: itself, or where on the device it is stored in the step's dtype."""
+        if not isinstance(number, Number):
+            return number
+        key = scalar(number)
+        place = self._workspace.stored(key)
+        if key not in self._numbers:
+            self._numbers.add(key)
+            self.launch("store_scalar", 1, 0, number=key, to=place)
+        return place
+
+    # Facts
+
+    def _know(self, what: str, array: Any, fact: Any) -> None:
+        """From here on, until something writes to the array."""
+        first = self._device.address(array)
+        self._facts[what, first] = first + array.nbytes, fact
+
+    def _known(self, what: str, array: Any) -> Any:
+        """The fact of this name about an array; None: there is none."""
+        _, fact = self._facts.get((what, self._device.address(array)), (0, None))
+        return fact
+
+    def _forget(self, written: Any) -> None:
+        if written is None or isinstance(written, int) or not self._facts:
+            return
+        start = self._device.address(written)
+        end = start + written.nbytes
+        self._facts = {key: kept for key, kept in self._facts.items() if kept[0] <= start or end <= key[1]}
