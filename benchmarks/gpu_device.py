@@ -18,6 +18,7 @@ import numpy as np
 from fastmlp import MLP, backends
 from fastmlp.backends import get_backend
 from fastmlp.backends.cuda.device import Device
+from fastmlp.backends.cuda.products import TRIED
 from fastmlp.backends.cuda_backend import CudaBackend
 from fastmlp.datasets import load
 
@@ -88,7 +89,7 @@ def sizes(emulated: bool) -> Sizes:
     def load_backend(name: str, precision: str) -> Any:
         if name != "cuda":
             return load_other(name, precision)
-        return there.setdefault(precision, CudaBackend(precision, EmulatedDevice()))
+        return there.setdefault(precision, CudaBackend(precision, EmulatedDevice(precision=precision)))
 
     backends._load = load_backend  # type: ignore[assignment]
     CudaBackend.problem = classmethod(lambda cls: None)  # type: ignore[method-assign,assignment]
@@ -112,7 +113,7 @@ class Stopwatch:
         name = "-".join(map(str, key))
         if name not in self.seconds:
             before = [self._device.download(array) for array in written]
-            self.seconds[name] = {way: self._device.seconds(nodes(), self._real) for way, nodes in ways.items()}
+            self.seconds[name] = {way: self._device.seconds(nodes(), self._real) / TRIED for way, nodes in ways.items()}
             for array, contents in zip(written, before, strict=True):
                 self._device.write(array, contents)
         return min(self.seconds[name], key=self.seconds[name].__getitem__)

@@ -11,6 +11,7 @@ from contenders import OURS
 __all__ = ["report"]
 
 SHORT = 100e-6  # seconds: steps for which twice the best peer's speed is asked
+WAYS = ("kernel", "library", "fused library", "bf16 library", "fused bf16 library")
 ASKED_SHORT, ASKED_ONE, ASKED_PRODUCTS, ASKED_SECONDS = 2.0, 20.0, 0.9, 0.2
 NOT_MEASURED = "**Run on the emulated device: nothing here is a measurement.** All numbers are of a CPU that plays GPU."
 
@@ -188,12 +189,12 @@ def _products(result: dict[str, Any], record: dict[str, Any]) -> list[str]:
         "activation's code, rows, inputs, outputs; after-n: together with the product of n inputs before, which can",
         "leave a mask; summed: the rows of delta have been summed.",
         "",
-        "| step | product | kernel | library | fused library | fastest |",
-        "|---" * 6 + "|",
+        f"| step | product | {' | '.join(WAYS)} | fastest |",
+        "|---" * (3 + len(WAYS)) + "|",
     ]
     for step, shapes in result["times"].items():
         for name, ways in shapes.items():
-            times = [f"{1e6 * ways[way]:.1f}" if way in ways else "–" for way in ("kernel", "library", "fused library")]
+            times = [f"{1e6 * ways[way]:.1f}" if way in ways else "–" for way in WAYS]
             lines.append(f"| {step} | {name} | {' | '.join(times)} | {min(ways, key=ways.__getitem__)} |")
     for device, ways in result["chosen"].items():
         kinds = {way: sum(chosen == way for chosen in ways.values()) for way in sorted(set(ways.values()))}

@@ -6,6 +6,7 @@ from itertools import product as pairs
 
 import numpy as np
 import pytest
+from emulation.device import wide
 
 from fastmlp.backends.cuda.cublaslt import CublasLt, CublasLtError, NoAlgorithmError, Product, _Algorithm, alignment
 from fastmlp.backends.cuda.device import mask_width
@@ -15,7 +16,7 @@ POINTER_MODE, TRANSA, TRANSB, EPILOGUE, BIAS_POINTER, AUX_POINTER, AUX_LD = 2, 3
 SIZES = {POINTER_MODE: 4, TRANSA: 4, TRANSB: 4, EPILOGUE: 4, BIAS_POINTER: 8, AUX_POINTER: 8, AUX_LD: 8}
 BIAS, RELU, DRELU, BGRAD, AUX, BGRADA = 4, 2, 8, 16, 128, 256  # bits of an epilogue
 PREFERENCES = {1: 8, 3: 4, 5: 4, 6: 4, 7: 4, 8: 4}
-TYPES = {0: np.float32, 1: np.float64}
+TYPES = {0: np.float32, 1: np.float64, 14: np.uint16}
 COMPUTE = {0: (68, 75, 77), 1: (70,)}
 ALGORITHM = bytes(range(64))
 WORKSPACE, ADDRESS, STREAM = 1 << 20, 0x7000, 0x8000
@@ -117,7 +118,8 @@ class Library:
         attributes, kind = whole["attributes"], TYPES[whole["scale"]]
         self.on_device = attributes[POINTER_MODE]
         alpha, beta = (np.frombuffer((ctypes.c_char * kind().itemsize).from_address(p), kind)[0] for p in (alpha, beta))
-        left, right, out = self._matrix(a, a_layout), self._matrix(b, b_layout), self._matrix(d, d_layout)
+        left, right, out = wide(self._matrix(a, a_layout)), wide(self._matrix(b, b_layout)), self._matrix(d, d_layout)
+        assert left.dtype == right.dtype == out.dtype
         left, right = (left.T if attributes[TRANSA] else left), (right.T if attributes[TRANSB] else right)
         result = alpha * (left @ right)
         if beta:
@@ -163,9 +165,8 @@ def draw(*shapes, dtype=np.float64, seed=3):
 
 
 def product_of(a, b, out, transpose_a=False, transpose_b=False, epilogue=None, on_device=False, alignments=(16,) * 5):
-    return Product(
-        out.dtype, a.shape, b.shape, out.shape, transpose_a, transpose_b, epilogue, on_device, tuple(alignments)
-    )
+    how = transpose_a, transpose_b, epilogue, on_device, tuple(alignments)
+    return Product(out.dtype, a.dtype, a.shape, b.shape, out.shape, *how)
 
 
 def multiply(lt, a, b, out, transpose_a=False, transpose_b=False, alpha=1.0, beta=0.0, epilogue=None, **beside):
@@ -286,6 +287,17 @@ def test_precisions(library, dtype, precision, code):
     CublasLt(precision, WORKSPACE, library).plan(product_of(a, b, out))
     (descriptor,) = (thing for thing in library.objects.values() if "compute" in thing)
     assert descriptor["compute"] == (code if dtype == "float32" else 70)
+
+
+def test_factors_in_bfloat16(library):
+    """Whatever the precision of float32 products is, these are computed from what is there."""
+    a, b = (np.random.default_rng(0).integers(0, 1 << 15, shape).astype(np.uint16) for shape in ((M, K), (K, N)))
+    a, b = a & 0xBFFF, b & 0xBFFF  # below 2
+    out = np.empty((M, N), np.float32)
+    multiply(CublasLt("bf16", WORKSPACE, library), a, b, out)
+    np.testing.assert_allclose(out, wide(a) @ wide(b), rtol=1e-6)
+    (descriptor,) = (thing for thing in library.objects.values() if "compute" in thing)
+    assert (descriptor["compute"], [layout["kind"] for layout in library.layouts]) == (68, [14, 14, 0])
 
 
 def test_an_unknown_precision_is_refused(library):

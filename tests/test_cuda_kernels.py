@@ -78,8 +78,12 @@ def run(name, dtype, blocks, here, arguments, written):
         places.append((host, by, whole))
         return here.address(array)
 
-    struct = operations(np.dtype(dtype))[name].arguments
+    operation = operations(np.dtype(dtype))[name]
+    struct = operation.arguments
     assert arguments.keys() == set(struct.names)
+    for field, value in arguments.items():
+        host = value.array if isinstance(value, Shifted) else value
+        assert field in operation.written or not any(host is array for array in written), f"{name} writes {field}"
     packed = np.zeros((), struct)
     for field, value in arguments.items():
         packed[field] = place(value)
@@ -173,6 +177,36 @@ def test_copy_and_scale(check, draw, nan, dtype, shift):
         x, out = draw(n), nan(n)
         check("copy", [(out, x)], EXACT, x=x, out=Shifted(out, shift), n=n)
         check("scale", [(x, x * dtype_of(dtype, 0.7))], w=Shifted(x, shift), factor=device_number(1, -0.1, 3.0), n=n)
+
+
+@pytest.mark.parametrize("shift", SHIFTS)
+def test_rounding_to_bfloat16(check, dtype, shift):
+    ties = np.array([0x3F808000, 0x3F818000, 0x3F808001, 0x3F817FFF, 0x7F7FFFFF, 0xFF800000, 0x80000001], np.uint32)
+    expected = [0x3F80, 0x3F82, 0x3F81, 0x3F81, 0x7F80, 0xFF80, 0x8000]
+    x = np.concatenate([ties.view(np.float32), np.random.RandomState(0).standard_normal(7003).astype(np.float32)])
+    for n in (0, 7, 7010):
+        out = np.zeros(n, np.uint16)
+        nearest = nearest_bfloat16(x[:n])
+        assert nearest[:7].tolist() == expected[: min(n, 7)]
+        check(
+            "round_to_bf16",
+            [(out, nearest)],
+            EXACT,
+            x=Shifted(x[:n].astype(dtype), shift),
+            out=Shifted(out, shift),
+            n=n,
+        )
+    nans, out = np.array([0x7F800001, 0xFFFFFFFF, 0x7FC00000], np.uint32).view(np.float32), np.zeros(3, np.uint16)
+    with np.errstate(invalid="ignore"):
+        x = nans.astype(dtype)
+    check("round_to_bf16", [(out, np.full(3, 0x7FFF))], EXACT, x=x, out=out, n=3)
+
+
+def nearest_bfloat16(x):
+    """Bits of the nearer of the two neighbours of each number, the even one if both are as near."""
+    below = x.view(np.uint32) >> 16
+    rest = x.view(np.uint32) & 0xFFFF
+    return (below + ((rest > 0x8000) | ((rest == 0x8000) & (below & 1 == 1)))).astype(np.uint16)
 
 
 def dtype_of(dtype, number):

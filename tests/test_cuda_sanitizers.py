@@ -116,6 +116,18 @@ def call_operations(device, dtype, margin, only=None):
             CudaBench(device, "kernel", margin, True).call(name, arguments)
             if name in ("linear", "backward_data", "accumulate"):
                 CudaBench(device, "library", margin, False).call(name, arguments)
+    if only is None:
+        round_to_bf16(device, dtype, margin)
+
+
+def round_to_bf16(device, dtype, margin):
+    """No operation of the contract: what a product's factors go through."""
+    for n in (1, 1003):
+        x, out = device.upload(np.ones(n + margin, dtype)), device.empty(n + margin, np.uint16)
+        arguments = np.zeros((), operations(np.dtype(dtype))["round_to_bf16"].arguments)
+        arguments["x"], arguments["out"] = device.address(x[margin:]), device.address(out[margin:])
+        arguments["n"] = n
+        device.queue([Launch("round_to_bf16", 1, arguments)], np.dtype(dtype))
 
 
 # Rows, inputs, outputs, activations and losses. A thread, some lanes of a warp or a block has a row of outputs

@@ -510,6 +510,19 @@ def test_products_that_do_not_fit(product, fields, message):
         product(**{"a": np.zeros((3, 4)), "b": np.zeros((4, 5)), "out": np.zeros((3, 5))} | fields)
 
 
+def test_products_of_bfloat16_numbers():
+    device = EmulatedDevice()
+    a, b = (
+        device.upload(np.array([[0x3F80, 0x4040]], np.uint16)),
+        device.upload(np.array([[0xBF00], [0x3F81]], np.uint16)),
+    )
+    out = device.empty(1, np.float32).reshape(1, 1)
+    device.queue([Matmul(a, b, out)], np.dtype(np.float32))
+    assert device.download(out) == -0.5 + 3 * (1 + 2**-7)
+    with pytest.raises(ValueError, match="there is no product of float32 and uint16 in float32"):
+        device.queue([Matmul(a, a, out, transpose_b=True), Matmul(out, b[:1], out)], np.dtype(np.float32))
+
+
 def test_a_product_onto_its_own_operand():
     device = EmulatedDevice()
     a = device.upload(np.eye(2))

@@ -32,7 +32,15 @@ KINDS = {np.dtype(name): i for i, name in enumerate(_KINDS)}
 _STRUCT = re.compile(r"struct (?:alignas\([^{]*\) )?(\w+) \{(.*?)\n?\};", re.DOTALL)
 _FIELD = re.compile(r"(?:const )?((?:unsigned )?(?:long long|\w+)) (.*)", re.DOTALL)
 _OPERATION = re.compile(r"^OPERATION\((\w+), (\w+)\)$", re.MULTILINE)
-_TYPES = {"int": "i4", "unsigned": "u4", "long long": "i8", "unsigned long long": "u8", "double": "f8", "float": "f4"}
+_TYPES = {
+    "int": "i4",
+    "unsigned": "u4",
+    "long long": "i8",
+    "unsigned long long": "u8",
+    "unsigned short": "u2",
+    "double": "f8",
+    "float": "f4",
+}
 
 
 class Operation(NamedTuple):

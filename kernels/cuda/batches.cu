@@ -152,6 +152,29 @@ __device__ void run(const Copy &a, const Part &part) {
 }
 OPERATION(copy, Copy)
 
+struct RoundToBf16 {
+  const real *x;
+  unsigned short *out;
+  long long n;
+};
+
+// The upper half of the bits of a float32 number, rounded to nearest, ties to even; a NaN stays one.
+__device__ inline unsigned short bf16(real x) {
+  const unsigned bits = __float_as_uint(float(x));
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return 0x7fffu;
+  return (unsigned short)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
+
+__device__ void run(const RoundToBf16 &a, const Part &part) {
+  const long long end = aligned(a.x) && aligned(a.out) ? a.n / 4 * 4 : 0;
+  for (long long i = 4LL * part.thread(); i < end; i += 4LL * part.threads()) {
+    const Pack<real> v = pack(a.x + i);
+    pack(a.out + i) = {bf16(v.of[0]), bf16(v.of[1]), bf16(v.of[2]), bf16(v.of[3])};
+  }
+  for (long long i = end + part.thread(); i < a.n; i += part.threads()) a.out[i] = bf16(a.x[i]);
+}
+OPERATION(round_to_bf16, RoundToBf16)
+
 struct StoreScalar {
   Scalar number;
   real *to;

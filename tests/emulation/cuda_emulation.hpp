@@ -572,6 +572,11 @@ inline double __longlong_as_double(long long bits) {
   memcpy(&value, &bits, sizeof value);
   return value;
 }
+inline unsigned __float_as_uint(float value) {
+  unsigned bits;
+  memcpy(&bits, &value, sizeof bits);
+  return bits;
+}
 inline int __popc(unsigned bits) { return __builtin_popcount(bits); }
 inline float rsqrt(float x) { return 1 / sqrt(x); }
 inline double rsqrt(double x) { return 1 / sqrt(x); }

@@ -140,7 +140,9 @@ class EmulatedDevice:
     order: the schedule of the threads (0: warps in turn, 1: backward, 2 and more: threads at random).
     sanitizer: "thread", "address" or "undefined", for a process that `build.under_sanitizer` has prepared.
     memory: bytes of memory, or None for no limit.
-    prefers_products: `seconds` pretends that the more products work has the faster it is, or the slower.
+    prefers_products: `seconds` pretends that the more products work has, those of bfloat16 numbers above all, the
+        faster it is, or the slower.
+    precision: "bf16" lets the backend have products of bfloat16 numbers.
     source, pointers: kernels other than fastmlp's, and the pointers that they take.
     """
 
@@ -154,10 +156,11 @@ class EmulatedDevice:
         prefers_products: bool = False,
         source: str | None = None,
         pointers: Pointers | None = None,
+        precision: str = "float32",
     ) -> None:
         if order < 0:
             raise ValueError(f"order={order} is no schedule: choose 0 (forward), 1 (backward), 2, 3, ... (random)")
-        self.clusters = clusters
+        self.clusters, self.precision = clusters, precision
         self.order, self.multiprocessors, self.prefers_products = order, multiprocessors, prefers_products
         self._sanitizer, self._memory, self._source, self._pointers = sanitizer, memory, source, pointers
         self._allocations: dict[int, Allocation] = {}
@@ -255,9 +258,10 @@ class EmulatedDevice:
         """No time was taken, but tests want the same choice every time: few nodes, and little work in them."""
         self.queue(nodes, real)
         launches = [node for node in nodes if isinstance(node, Launch)]
-        products = len(nodes) - len(launches)
+        products = [node for node in nodes if not isinstance(node, Launch)]
         work = sum(launch.work for launch in launches)
-        return len(nodes) + 1e-12 * work + 1000.0 * (-products if self.prefers_products else products)
+        score = sum(1000.0 + 100.0 * (node.a.dtype == np.uint16) for node in products)
+        return len(nodes) + 1e-12 * work + (-score if self.prefers_products else score)
 
     def _ready(self, node: Node, real: np.dtype) -> Callable[[], None]:
         """A function that does the work, with arguments as they are now."""
@@ -360,6 +364,7 @@ class EmulatedGraph:
             step()
 
 
+PRODUCTS = [("float32",) * 3, ("float64",) * 3, ("uint16", "uint16", "float32")]  # dtypes of a, b and out
 EPILOGUES = {  # what each has
     None: (),
     "bias": ("vector",),
@@ -373,7 +378,7 @@ EPILOGUES = {  # what each has
 def _check_product(a, b, out, transpose_a, transpose_b, alpha, beta, epilogue, vector, mask) -> None:
     """Raise ValueError unless all of a `Matmul` fits together; arrays are spans."""
     (m, k), (k_too, n) = a.shape[:: -1 if transpose_a else 1], b.shape[:: -1 if transpose_b else 1]
-    arrays = {"a": (a, a.shape), "b": (b, b.shape), "out": (out, (m, n))}
+    arrays = {"out": (out, (m, n))}
     arrays |= {key: (v, (1,)) for key, v in (("alpha", alpha), ("beta", beta)) if isinstance(v, Span)}
     has = tuple(key for key, array in (("vector", vector), ("mask", mask)) if array is not None)
     if EPILOGUES.get(epilogue) != has:
@@ -383,10 +388,11 @@ def _check_product(a, b, out, transpose_a, transpose_b, alpha, beta, epilogue, v
     if k != k_too:
         raise ValueError(f"op(a) {m, k} and op(b) {k_too, n} cannot be multiplied")
     for key, (array, shape) in arrays.items():
-        if array.shape != shape or array.dtype != a.dtype:
-            raise ValueError(f"{key} is {array.shape} {array.dtype}; it must be {shape} {a.dtype}")
-    if a.dtype not in (np.float32, np.float64):
-        raise ValueError(f"products are of float32 or float64 numbers, not of {a.dtype}")
+        if array.shape != shape or array.dtype != out.dtype:
+            raise ValueError(f"{key} is {array.shape} {array.dtype}; it must be {shape} {out.dtype}")
+    if (a.dtype.name, b.dtype.name, out.dtype.name) not in PRODUCTS:
+        raise ValueError(f"there is no product of {a.dtype} and {b.dtype} in {out.dtype}, only {PRODUCTS}")
+    arrays |= {"a": (a, a.shape), "b": (b, b.shape)}
     if mask is not None:
         if (mask.shape, mask.dtype) != ((m, mask_width(n)), np.uint8):
             raise ValueError(f"mask is {mask.shape} {mask.dtype}; it must be {m, mask_width(n)} uint8")
@@ -400,12 +406,12 @@ def _check_product(a, b, out, transpose_a, transpose_b, alpha, beta, epilogue, v
 
 
 def multiply(a, b, out, transpose_a, transpose_b, alpha, beta, epilogue, vector, mask) -> None:
-    """`Matmul` by NumPy, in the arrays' own precision; arrays are spans.
+    """`Matmul` by NumPy, in the precision of out; arrays are spans.
 
     As in cublasLt out is not read with beta = 0, and the positive part of NaN is 0.
     """
     alpha, beta = (x.memory()[0] if isinstance(x, Span) else x for x in (alpha, beta))
-    left, right, result = a.memory(), b.memory(), out.memory()
+    left, right, result = wide(a.memory()), wide(b.memory()), out.memory()
     left, right = (left.T if transpose_a else left), (right.T if transpose_b else right)
     with np.errstate(all="ignore"):
         product = left @ right
@@ -426,3 +432,8 @@ def multiply(a, b, out, transpose_a, transpose_b, alpha, beta, epilogue, vector,
         if epilogue == "bgrad":
             vector.memory()[...] = right.sum(axis=0)
         result[...] = product
+
+
+def wide(factor: np.ndarray) -> np.ndarray:
+    """float32 numbers from the bits of bfloat16 numbers, which are the upper half of theirs; others as they are."""
+    return (factor.astype(np.uint32) << 16).view(np.float32) if factor.dtype == np.uint16 else factor

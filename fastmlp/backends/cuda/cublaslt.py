@@ -22,7 +22,7 @@ __all__ = ["PRECISIONS", "CublasLt", "CublasLtError", "NoAlgorithmError", "Plan"
 
 PRECISIONS = {"float32": 68, "tf32": 77, "bf16": 75}  # of products of float32 numbers: CUBLAS_COMPUTE_32F, …_FAST_…
 _COMPUTE_64F = 70
-_REAL_32F, _REAL_64F = 0, 1  # cudaDataType
+_REAL_32F, _REAL_64F, _REAL_16BF = 0, 1, 14  # cudaDataType
 _POINTER_MODE, _TRANSA, _TRANSB, _EPILOGUE, _BIAS_POINTER, _AUX_POINTER, _AUX_LD = 2, 3, 4, 7, 8, 11, 12  # …_DESC_…
 _MAX_WORKSPACE, _REDUCTION_SCHEMES, _ALIGNMENTS = 1, 3, (5, 6, 7, 8)  # CUBLASLT_MATMUL_PREF_…
 _EPILOGUES = {None: 1, "bias": 4, "relu_bias": 6, "relu_aux_bias": 134, "drelu_bgrad": 152, "bgrad": 256}
@@ -60,6 +60,7 @@ class Product(NamedTuple):
     """What a plan depends on: out = epilogue(alpha op(a) op(b) + beta out), as `Matmul`."""
 
     dtype: np.dtype
+    factors: np.dtype  # of a and b: uint16 are the bits of bfloat16 numbers
     a: tuple[int, int]
     b: tuple[int, int]
     out: tuple[int, int]
@@ -108,7 +109,8 @@ class CublasLt:
     ----------
     precision : {"float32", "tf32", "bf16"}
         In which products of float32 numbers are computed; sums always are in float32. "tf32" rounds the factors to 10
-        bits behind the point, "bf16" to 7. Products of float64 numbers are computed in float64.
+        bits behind the point, "bf16" to 7. Products of float64 numbers are computed in float64, and of bfloat16
+        numbers exactly.
     workspace : int
         Bytes of device memory that a product may use.
     library : ctypes.CDLL, optional
@@ -188,7 +190,8 @@ class CublasLt:
         kind, number = (_REAL_64F, ctypes.c_double) if double else (_REAL_32F, ctypes.c_float)
         if not self._handle:
             self._handle = self._new("cublasLtCreate")
-        compute = _COMPUTE_64F if double else PRECISIONS[self._precision]
+        short = product.factors == np.uint16
+        compute = _COMPUTE_64F if double else PRECISIONS["float32" if short else self._precision]
         descriptor = self._new("cublasLtMatmulDescCreate", compute, kind)
         self._set_descriptor(descriptor, _POINTER_MODE, ctypes.c_int32(product.on_device))
         self._set_descriptor(descriptor, _TRANSA, ctypes.c_int32(product.transpose_b))
@@ -201,9 +204,10 @@ class CublasLt:
         if masked:
             self._set_descriptor(descriptor, _AUX_POINTER, _P(mask))
             self._set_descriptor(descriptor, _AUX_LD, ctypes.c_int64(8 * mask_width(product.out[1])))
+        factors = _REAL_16BF if short else kind
         a, b, out = (
-            self._new("cublasLtMatrixLayoutCreate", kind, columns, rows, columns)
-            for rows, columns in (product.a, product.b, product.out)
+            self._new("cublasLtMatrixLayoutCreate", of, columns, rows, columns)
+            for of, (rows, columns) in ((factors, product.a), (factors, product.b), (kind, product.out))
         )
         algorithm = self._choose(product, descriptor, a, b, out)
         return Plan(descriptor, a, b, out, algorithm, number, product.on_device, product.epilogue is not None, masked)

@@ -37,6 +37,8 @@ class Launch(NamedTuple):
 class Matmul(NamedTuple):
     """out (M, N) = epilogue(alpha op(a) op(b) + beta out) by the device's library; op transposes or does nothing.
 
+    a and b are of out's dtype; or of uint16, the bits of bfloat16 numbers, with all else in float32.
+
     alpha and beta are numbers, or arrays (1,) on the device. With beta = 0.0 out is not read. Epilogues are None and
 
     - "bias": + vector (N,); "relu_bias": its positive part, a NaN becoming 0; "relu_aux_bias": the same, and `mask`
@@ -86,6 +88,7 @@ class Staging(Protocol):
 
 
 class Device(Protocol):
+    precision: str  # of the library's products of float32 numbers: "float32", "tf32" or "bf16"
     multiprocessors: int
     clusters: bool  # whether eight blocks can be a cluster, which has a barrier of its own
 

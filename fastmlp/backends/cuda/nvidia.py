@@ -50,7 +50,7 @@ class NvidiaDevice:
     """
 
     def __init__(self, precision: str = "float32") -> None:
-        self._library, self._precision = CublasLt(precision, _WORKSPACE), precision
+        self._library, self.precision = CublasLt(precision, _WORKSPACE), precision
         self._process, self._mutex = os.getpid(), threading.RLock()
         self._gpu = cupy.cuda.Device()
         with self._gpu, _explained():
@@ -68,7 +68,7 @@ class NvidiaDevice:
     def describe(self) -> str:
         properties = runtime.getDeviceProperties(self._gpu.id)
         version = runtime.driverGetVersion()
-        products = "" if self._precision == "float32" else f", products in {self._precision}"
+        products = "" if self.precision == "float32" else f", products in {self.precision}"
         return (
             f"{properties['name'].decode()} ({properties['totalGlobalMem'] / 2**30:.0f} GiB), CuPy {cupy.__version__}, "
             f"driver for CUDA {version // 1000}.{version // 10 % 100}, cublasLt {self._library.version()}{products}"
@@ -232,8 +232,8 @@ class NvidiaDevice:
         arrays = node.a, node.b, node.out, node.vector, node.mask
         aligned = tuple(alignment(0 if array is None else array.data.ptr) for array in arrays)
         on_device = any(isinstance(factor, cupy.ndarray) for factor in (node.alpha, node.beta))
-        shapes = node.a.shape, node.b.shape, node.out.shape
-        return Product(node.out.dtype, *shapes, node.transpose_a, node.transpose_b, node.epilogue, on_device, aligned)
+        what = node.out.dtype, node.a.dtype, node.a.shape, node.b.shape, node.out.shape
+        return Product(*what, node.transpose_a, node.transpose_b, node.epilogue, on_device, aligned)
 
     def _multiply(self, node: Matmul, out: Any) -> None:
         """The node's product, to `out` in place of its own."""

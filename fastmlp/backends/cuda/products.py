@@ -1,7 +1,8 @@
 """The matrix products of a layer, each in several ways: which one is the fastest is found by timing.
 
 "kernel" is ours, which does all that follows a product as it writes; "library" is the device's, with our kernels around
-it; "fused library" leaves these out, as the library adds biases, takes positive parts and sums rows by itself.
+it; "fused library" leaves these out, as the library adds biases, takes positive parts and sums rows by itself. With
+precision="bf16" the library's ways are there once more, of copies of the factors in bfloat16.
 """
 
 from __future__ import annotations
@@ -21,7 +22,12 @@ from fastmlp.backends.cuda.workspace import Workspace
 from fastmlp.kernels import codes
 from fastmlp.kernels.cuda import FEW, GROUP, THREADS, TILE
 
-__all__ = ["Products", "of_elements"]
+__all__ = ["TRIED", "Products", "of_elements"]
+
+TRIED = 2  # times that a way is done in a trial: what is copied for one product is there for a second
+
+Read = Callable[[Any], Any]
+"""A factor of a product as the library is to read it."""
 
 
 class Products(Tape):
@@ -38,6 +44,22 @@ class Products(Tape):
         super().__init__(device, workspace, real)
         self._choice = choice
         self._shows_nan = shows_nan  # whether a NaN must pass ReLU, which it does not in the library's
+        self._reads: dict[str, Read] = {"library": lambda x: x}
+        if device.precision == "bf16":
+            self._reads["bf16 library"] = self._in_bf16
+
+    def _by_library(self, prefix: str, way: Callable[[Read], None]) -> dict[str, Callable[[], None]]:
+        """A way to a product by the library, for each way to read its factors."""
+        return {prefix + name: partial(way, read) for name, read in self._reads.items()}
+
+    def _in_bf16(self, x):
+        """A copy of x, made once for all products that read it."""
+        copy = self._known("bf16", x)
+        if copy is None:
+            copy = self._workspace.beside("bf16", x, x.size, np.uint16).reshape(x.shape)
+            self.launch("round_to_bf16", self._elements(x.size), x.size, x=x, out=copy, n=x.size)
+            self._know("bf16", x, copy)
+        return copy
 
     def _elements(self, n: int) -> int:
         """Blocks for a pass over n numbers, four to a thread; no more than the device runs at once."""
@@ -53,19 +75,20 @@ class Products(Tape):
                 "linear", blocks, rows * inputs * outputs, x=x, w=w, b=b, activation=own, slope=slope, out=out, **sizes
             )
 
-        def library():
-            self.multiply(x, w, out)
+        def library(read):
+            self.multiply(read(x), read(w), out)
             passes = {"activation": own, "rows": rows, "columns": outputs}
             self.launch("bias_activation", self._elements(out.size), 8 * out.size, a=out, b=b, slope=slope, **passes)
 
-        def fused():
-            self.multiply(x, w, out, epilogue="relu_bias" if own == codes.RELU else "bias", vector=b)
+        def fused(read):
+            epilogue = "relu_bias" if own == codes.RELU else "bias"
+            self.multiply(read(x), read(w), out, epilogue=epilogue, vector=b)
             self._know("product", out, len(self.tape) - 1)
 
-        ways = {"kernel": kernel, "library": library}
+        ways = {"kernel": kernel} | self._by_library("", library)
         hides_nan = own == codes.RELU and not self._shows_nan
         if own == codes.IDENTITY or hides_nan:
-            ways["fused library"] = fused
+            ways |= self._by_library("fused ", fused)
         self._take(("linear", own, hides_nan, rows, inputs, outputs), ways, [out])
         self._activate_rows(activation, slope, out)
 
@@ -78,16 +101,17 @@ class Products(Tape):
             given = {"delta": delta, "w": w, "activation": own, "a": a, "slope": slope, "out": out}
             self.launch("backward_data", blocks, rows * inputs * outputs, **given, **sizes)
 
-        def library():
-            self.multiply(delta, w, out, transpose_b=True)
+        def library(read):
+            self.multiply(read(delta), read(w), out, transpose_b=True)
             self.activation_backward(own, a, slope, out)
 
-        def fused():
+        def fused(read):
             sums = self._workspace.beside("sums", out, inputs, out.dtype)
-            self.multiply(delta, w, out, transpose_b=True, epilogue="drelu_bgrad", vector=sums, mask=mask)
+            epilogue = {"epilogue": "drelu_bgrad", "vector": sums, "mask": mask}
+            self.multiply(read(delta), read(w), out, transpose_b=True, **epilogue)
             self._know("sums", out, sums)
 
-        ways = {"kernel": kernel, "library": library}
+        ways = {"kernel": kernel} | self._by_library("", library)
         forward = self._known("product", a) if own == codes.RELU else None
         if forward is None:
             self._take(("backward_data", own, rows, inputs, outputs), ways, [out])
@@ -97,10 +121,11 @@ class Products(Tape):
             plain = self.tape[forward]
             mask = self._workspace.mask(a)
             masked = plain._replace(epilogue="relu_aux_bias", mask=mask)
-            ways["fused library"] = fused
-            before = {way: masked if way == "fused library" else plain for way in ways}
+            before = dict.fromkeys(ways, plain)
+            by_mask = self._by_library("fused ", fused)
+            ways, before = ways | by_mask, before | dict.fromkeys(by_mask, masked)
             key = "backward_data", own, rows, inputs, outputs, "after", *plain.a.shape[1:]
-            if self._take(key, ways, [a, out], before) == "fused library":
+            if self._take(key, ways, [a, out], before) in by_mask:
                 self.tape[forward] = masked
         if own != activation:
             self.activation_backward(activation, a, slope, out)
@@ -116,17 +141,17 @@ class Products(Tape):
                 "accumulate", blocks, rows * inputs * outputs, x=a, delta=delta, **numbers, out=out, bias=bias, **sizes
             )
 
-        def library(**epilogue):
+        def library(read, **epilogue):
             factors = {"alpha": self._stored(alpha), "beta": self._stored(beta)}
-            self.multiply(a, delta, out, transpose_a=True, **factors, **epilogue)
+            self.multiply(read(a), read(delta), out, transpose_a=True, **factors, **epilogue)
             self._bias_gradient(delta, alpha, bias_beta, bias)
 
         def fused():
             sums = self._workspace.beside("sums", delta, outputs, delta.dtype)
             self._know("sums", delta, sums)
-            library(epilogue="bgrad", vector=sums)
+            library(lambda x: x, epilogue="bgrad", vector=sums)
 
-        ways = {"kernel": kernel, "library": library}
+        ways = {"kernel": kernel} | self._by_library("", library)
         key = "accumulate", rows, inputs, outputs
         if self._known("sums", delta) is None:
             ways["fused library"] = fused
@@ -174,9 +199,12 @@ class Products(Tape):
 
         def trial(name: str, way: Callable[[], None]) -> list[Node]:
             tape, numbers, facts = self.tape, set(self._numbers), dict(self._facts)
-            noted: list[Any] = [before[name]] if before else []
+            noted: list[Any] = []
             self.tape = noted
-            way()
+            for _ in range(TRIED):
+                if before:
+                    noted.append(before[name])
+                way()
             self.tape, self._numbers, self._facts = tape, numbers, facts
             return noted
 
