@@ -12,6 +12,7 @@ import numpy as np
 
 from fastmlp.activations import activation_code
 from fastmlp.backends.base import Backend
+from fastmlp.errors import OutOfDeviceMemoryError
 from fastmlp.kernels import codes
 from fastmlp.losses import Loss, apply_link, loss_and_gradient
 from fastmlp.metrics import get_metric
@@ -69,13 +70,51 @@ class Engine:
 
         keep is the probability of each layer's outputs to survive dropout; None: no dropout.
         """
-        backend, params = self.backend, self.backend.asarray(self.params)
-        net = self._network(params, rows, keep)
+        backend, free = self.backend, self.backend.free_memory()
         # Gradients may go straight into the weights where nothing else is to be done with them.
         plain = isinstance(rule, SGD) and not rule.momentum and not self.l1 and max_norm == np.inf
-        direct = plain and rows <= net.chunk
-        state = rule.init(params, backend.zeros, direct=direct, max_norm=max_norm, **self._objective())
-        return Session(net, backend.operations(net, rows, self.n_threads, self.loss), state)
+        try:
+            params = backend.asarray(self.params)
+            net = self._network(params, rows, keep)
+            direct = plain and rows <= net.chunk
+            state = rule.init(params, backend.zeros, direct=direct, max_norm=max_norm, **self._objective())
+            return Session(net, backend.operations(net, rows, self.n_threads, self.loss), state)
+        except OutOfDeviceMemoryError as error:
+            taken = self.params.nbytes + self._state_bytes(rule, plain)
+            what = f"Parameters, gradients and the optimizer's state take {taken:,} bytes. "
+            raise self._with_batch_size(error, what, free - taken) from error
+
+    @contextmanager
+    def explaining(self, net: Network) -> Iterator[None]:
+        """Within, a lack of memory beside a session on this network is reported with the batch size that would fit."""
+        try:
+            yield
+        except OutOfDeviceMemoryError as error:
+            if not error.asked:
+                raise
+            raise self._with_batch_size(error, "", error.free - error.asked + net.chunk * self._row_bytes) from error
+
+    def _state_bytes(self, rule: Optimizer, direct: bool) -> int:
+        """Of gradients and the rule's moments."""
+        sizes = []
+
+        def count(n: int, dtype: np.dtype) -> np.ndarray:
+            sizes.append(n * dtype.itemsize)
+            return np.empty(0, dtype)
+
+        rule.init(self.params, count, direct=direct)
+        return sum(sizes)
+
+    def _with_batch_size(self, error: OutOfDeviceMemoryError, what: str, room: int) -> OutOfDeviceMemoryError:
+        """The error with advice, where so many bytes are for the rows of a batch."""
+        rows = max(room // 2 // self._row_bytes, 0)  # half of it is for what goes along with them
+        advice = f"batch_size={rows} would fit, if the samples do" if rows else "no batch size would fit"
+        message = f"{error} {what}Each row of a batch takes {self._row_bytes:,} bytes: {advice}."
+        return OutOfDeviceMemoryError(message, error.asked, error.free)
+
+    @property
+    def _row_bytes(self) -> int:
+        return 4 * sum(self.layout.sizes) * self.params.dtype.itemsize
 
     def raw(self, data: Data, depth: int | None = None, samples: np.ndarray | None = None) -> np.ndarray:
         """Outputs (N, O) of layer `depth`, counted from 1; by default of the last, before the loss's link.
@@ -161,7 +200,7 @@ class Engine:
             self.loss.code if self.loss else codes.MEAN_SQUARED_ERROR,
             self.loss.parameter if self.loss else (),
             params,
-            min(rows, self.backend.chunk_of(4 * sum(self.layout.sizes) * params.dtype.itemsize)),
+            min(rows, self.backend.chunk_of(self._row_bytes)),
             self.backend.zeros,
         )
 

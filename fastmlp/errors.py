@@ -31,4 +31,11 @@ class DivergenceError(FastmlpError, ArithmeticError):
 
 
 class OutOfDeviceMemoryError(FastmlpError, MemoryError):
-    """The GPU's memory does not suffice; the model keeps its weights."""
+    """The GPU's memory does not suffice; the model keeps its weights.
+
+    asked and free are bytes, 0 where they are not known.
+    """
+
+    def __init__(self, message: str, asked: int = 0, free: int = 0) -> None:
+        super().__init__(message)
+        self.asked, self.free = asked, free

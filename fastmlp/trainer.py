@@ -67,8 +67,9 @@ class Training:
     _monitored: list[float] = field(default_factory=list)  # the losses that a schedule may look at
 
     def __post_init__(self) -> None:
-        self.data = self.engine.placed(self.data)
         net = self.session.net
+        with self.engine.explaining(net):
+            self.data = self.engine.placed(self.data)
         work = float(np.dot(net.fan_in, net.fan_out)) * min(self.batch_size, len(self.samples))
         self._span = max(1, int(self.engine.backend.span_work / work))  # steps
 
@@ -96,7 +97,8 @@ class Training:
                 if self.shuffle is not None:
                     # the running order is permuted, not a fresh one: scikit-learn's batches from the same seed
                     order = order[self.shuffle.permutation(len(order))]
-                row = self._epoch(epoch, order)
+                with self.engine.explaining(self.session.net):
+                    row = self._epoch(epoch, order)
                 params = self.publish()
                 if not (np.isfinite(params).all() and (np.isfinite(row["loss"]) or self.overflow)):
                     params[...] = last_finite

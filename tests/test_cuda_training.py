@@ -1,5 +1,7 @@
 """Training by the CUDA backend on an emulated device: what NumPy does, for every rule, loss and regime."""
 
+import gc
+import re
 from types import SimpleNamespace
 
 import emulation.device
@@ -285,14 +287,39 @@ def test_a_batch_too_large_for_the_memory_goes_in_smaller_chunks(monkeypatch):
     assert_same(x=x, y=y, optimizer=SGD(0.05), batch_size="full", epochs=2)
 
 
+LARGE = [6, 100, 100, 3]  # 11,103 parameters, padded to 11,152; each row of a batch: 4 (6 + 100 + 100 + 3) numbers
+NEED = 4 * 4 * 11152  # bytes of float32 parameters, gradients and Adam's two moments
+
+
+def fit_large(**fit):
+    """What the fit raises on the device of this moment; whether the weights are what they were, if it does."""
+    model = MLP(LARGE, backend="cuda", seed=3)
+    before = [w.copy() for w in model.weights]
+    try:
+        model.fit(*samples(600), **{"optimizer": "adam", "epochs": 1} | fit)
+    except OutOfDeviceMemoryError as error:
+        for w, old in zip(model.weights, before, strict=True):
+            np.testing.assert_array_equal(w, old)
+        return error
+
+
 def test_a_network_too_large_for_the_memory_is_refused_and_keeps_its_weights(monkeypatch):
     emulate_gpu(monkeypatch, EmulatedDevice(memory=1 << 16))
-    model = MLP([6, 100, 100, 3], backend="cuda", seed=3)
-    before = [w.copy() for w in model.weights]
-    with pytest.raises(OutOfDeviceMemoryError, match=r"no room for \d+ bytes: \d+ of its 65536 are free"):
-        model.fit(*samples(), optimizer="adam")
-    for w, old in zip(model.weights, before, strict=True):
-        np.testing.assert_array_equal(w, old)
+    error = fit_large()
+    assert re.search(r"no room for \d+ bytes: \d+ of its 65536 are free\.", str(error))
+    assert f"Parameters, gradients and the optimizer's state take {NEED:,} bytes." in str(error)
+    assert str(error).endswith("Each row of a batch takes 3,344 bytes: no batch size would fit.")
+    assert error.asked > error.free > 0
+
+
+@pytest.mark.parametrize("beyond", [33_000, 36_000, 40_000])
+def test_a_batch_too_large_beside_the_network_is_reported_with_one_that_fits(monkeypatch, beyond):
+    emulate_gpu(monkeypatch, EmulatedDevice(memory=NEED + beyond))
+    error = fit_large(batch_size=512)
+    rows = int(re.search(r"batch_size=(\d+) would fit, if the samples do\.$", str(error)).group(1))
+    del error  # and with it what its traceback holds
+    gc.collect()
+    assert fit_large(batch_size=rows) is None
 
 
 @pytest.mark.parametrize("clusters", [True, False])

@@ -34,6 +34,10 @@ class Backend(ABC):
         """Rows that go through the network at once where each takes so many bytes of workspace."""
         return self.chunk
 
+    def free_memory(self) -> int:
+        """Bytes that could still be had of memory that is the backend's own; 0 if it has none."""
+        return 0
+
     def __reduce__(self) -> tuple:
         from fastmlp.backends import revived_backend
 

@@ -57,8 +57,11 @@ class CudaBackend(Backend):
     def describe(self) -> str:
         return self._device.describe()
 
+    def free_memory(self) -> int:
+        return self._device.free_memory()
+
     def chunk_of(self, row_bytes: int) -> int:
-        rows = self._device.free_memory() // 4 // row_bytes
+        rows = self.free_memory() // 4 // row_bytes
         return min(self.chunk, 1 << max(rows.bit_length() - 1, 0))
 
     def zeros(self, n: int, dtype: np.dtype | type) -> Any:
@@ -70,7 +73,7 @@ class CudaBackend(Backend):
         return self._device.upload(np.ascontiguousarray(host))
 
     def samples(self, x: np.ndarray) -> Any:
-        return HostSamples(x) if x.nbytes > self._device.free_memory() // 2 else self.asarray(x)
+        return HostSamples(x) if x.nbytes > self.free_memory() // 2 else self.asarray(x)
 
     def to_host(self, array: Any) -> np.ndarray:
         return self._device.download(array)

@@ -182,7 +182,8 @@ class EmulatedDevice:
         nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
         if self._memory is not None and nbytes > (free := self._memory - self.used):
             raise OutOfDeviceMemoryError(
-                f"{self.describe()} has no room for {nbytes} bytes: {free} of its {self._memory} are free"
+                f"{self.describe()} has no room for {nbytes} bytes: {free} of its {self._memory} are free.",
+                *(nbytes, free),
             )
         room = np.full(ALIGNMENT + GUARD + nbytes + GUARD, POISON, np.uint8)
         first = room.__array_interface__["data"][0]

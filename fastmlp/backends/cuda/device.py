@@ -107,7 +107,7 @@ class Device(Protocol):
     def empty(self, n: int, dtype: np.dtype | type) -> Any:
         """(n,) elements, whatever is in them, from a 256-byte boundary on.
 
-        Raises OutOfDeviceMemoryError with the bytes asked for and those free.
+        Raises OutOfDeviceMemoryError, whose `asked` and `free` are bytes.
         """
         ...
 

@@ -103,10 +103,10 @@ class NvidiaDevice:
             try:
                 return cupy.empty(shape, dtype)
             except cupy.cuda.memory.OutOfMemoryError as error:
-                free, total = runtime.memGetInfo()
+                asked, free, (_, total) = math.prod(shape) * dtype.itemsize, self.free_memory(), runtime.memGetInfo()
                 raise OutOfDeviceMemoryError(
-                    f"{math.prod(shape) * dtype.itemsize:,} bytes of GPU memory were asked for; {free:,} of {total:,} "
-                    f"are free. {_MORE_MEMORY}"
+                    f"{asked:,} bytes of GPU memory were asked for; {free:,} of {total:,} are free. {_MORE_MEMORY}",
+                    *(asked, free),
                 ) from error
 
     def upload(self, host: np.ndarray) -> Any:
