@@ -1,13 +1,16 @@
 """precision="bf16": products of copies in bfloat16, each made once for all products that read it."""
 
+import warnings
+
 import numpy as np
 import pytest
 from conftest import emulate_gpu
 from emulation.device import EmulatedDevice
 from fastmlp.kernels import codes
 from operation_calls import CudaBench
+from sklearn.exceptions import ConvergenceWarning
 
-from fastmlp import MLP, SGD
+from fastmlp import MLP, SGD, MLPClassifier, MLPRegressor
 from fastmlp.backends import get_backend
 from fastmlp.backends.cuda.device import Launch, Matmul
 from fastmlp.backends.cuda.runs import Run
@@ -115,6 +118,33 @@ def test_every_factor_is_copied_once(device, tapes, monkeypatch, chunk, optimize
     multiplied = [node for node in tape if isinstance(node, Matmul)]
     assert len(multiplied) == 8 * chunks
     assert all(node.a.dtype == node.b.dtype == np.uint16 for node in multiplied)
+
+
+@pytest.mark.parametrize("estimator", [MLPClassifier, MLPRegressor])
+def test_precision_of_an_estimator(device, tapes, estimator):
+    random = np.random.RandomState(0)
+    x = random.standard_normal((90, 6)).astype(np.float32)
+    y = (x[:, 0] > 0) + 1.0 * (x[:, 1] > 0)
+    settings = {"hidden_layer_sizes": (9,), "max_iter": 40, "batch_size": 45, "random_state": 0, "tol": 0.0}
+    settings |= {"learning_rate_init": 0.01, "n_iter_no_change": np.inf}
+    exact, rounded = (estimator(**settings, backend="numpy"), estimator(**settings, backend="cuda", precision="bf16"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        exact.fit(x, y)
+        rounded.fit(x, y)
+    assert all(node.a.dtype == np.uint16 for tape in tapes for node in tape if isinstance(node, Matmul))
+    assert rounded.loss_ == pytest.approx(exact.loss_, rel=0.02) and rounded.loss_ != exact.loss_
+    for kind in (np.float32, np.float64):  # the latter has products in float64, whatever the precision is
+        assert rounded.score(x.astype(kind), y) == pytest.approx(exact.score(x, y), abs=0.05)
+
+
+@pytest.mark.parametrize("settings", [{}, {"dtype": "float64"}, {"solver": "lbfgs", "dtype": "float32"}])
+def test_precision_of_an_estimator_that_trains_in_float64(device, settings):
+    model = MLPClassifier(backend="cuda", precision="bf16", **settings)
+    with pytest.raises(
+        ValueError, match=r"precision='bf16' is for training in float32; .* trains in float64\. Give dtype"
+    ):
+        model.fit(np.zeros((9, 2)), np.arange(9) % 2)
 
 
 def test_a_copy_that_is_out_of_date_is_seen(device, monkeypatch):

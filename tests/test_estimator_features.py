@@ -593,6 +593,8 @@ WRONG = [
     ({"loss": "softmax_cross_entropy"}, VALUES, "'loss' parameter of MLPRegressor must be .*absolute_error"),
     ({"loss": "poisson"}, VALUES, "loss='poisson' takes counts, y >= 0, but y has the value -"),
     ({"max_norm": 0}, LABELS, "'max_norm' parameter of MLPClassifier must be"),
+    ({"precision": "fp16"}, LABELS, "'precision' parameter of MLPClassifier must be .*'bf16'"),
+    ({"precision": "bf16", "backend": "numpy"}, LABELS, "precision='bf16' is not offered by backend='numpy'"),
     ({"n_threads": 0}, LABELS, "'n_threads' parameter of MLPClassifier must be"),
     ({"loss": "quantile", "quantile": 1.5}, VALUES, "'quantile' parameter of MLPRegressor must be"),
     ({"loss": "quantile", "quantile": [0.5, 1.5]}, VALUES, "between 0 and 1"),

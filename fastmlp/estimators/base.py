@@ -56,6 +56,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
     backend: str | None
     l1: float
     n_threads: int | None
+    precision: str
     coefs_: list[np.ndarray]
     intercepts_: list[np.ndarray]
     n_outputs_: int
@@ -234,7 +235,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
             activations=[*hidden_activations(self, len(self.coefs_) - 1), None],
             loss=self._loss(),
             params=running.params,
-            backend=get_backend(self.backend),
+            backend=get_backend(self.backend, self.precision),
             n_threads=self.n_threads,
             l1=float(self.l1),
             l2=float(self.alpha),

@@ -98,6 +98,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         max_fun=15000,
         backend=None,
         dtype="auto",
+        precision="float32",
         n_threads=None,
         class_weight=None,
         dropout=0.0,

@@ -126,7 +126,7 @@ def _begin(
 ) -> tuple[Samples, Engine, Plan | None]:
     """Check everything, and set up weights: those of the call before, or new ones if `fresh`. No plan for L-BFGS."""
     hidden = hidden_sizes(e)
-    get_backend(e.backend)
+    get_backend(e.backend, e.precision)
     check_metric(e)
     if not all(map(callable, e.callbacks or ())):
         raise ValueError(f"callbacks={e.callbacks!r} must be a list of functions.")
@@ -139,6 +139,11 @@ def _begin(
     # L-BFGS computes in float64 whatever X is: line searches need the digits
     wanted = X.dtype if e.dtype == "auto" else np.dtype(e.dtype)
     dtype = np.dtype(np.float64) if e.solver == "lbfgs" else wanted if fresh else e.coefs_[0].dtype
+    if e.precision != "float32" and dtype != np.float32:
+        raise ValueError(
+            f"precision={e.precision!r} is for training in float32; solver={e.solver!r} with dtype={e.dtype!r} and "
+            f"X of {X.dtype} trains in {dtype}. Give dtype='float32' and a solver other than 'lbfgs'."
+        )
     samples = bring_in(X, y, sample_weight, targets, dtype)
     given_validation = _given_validation(e, validation, samples, dtype)
     e.n_outputs_ = targets.n_outputs

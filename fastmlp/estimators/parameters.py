@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 
 from fastmlp.activations import ACTIVATIONS
-from fastmlp.backends import BACKENDS
+from fastmlp.backends import BACKENDS, PRECISIONS
 from fastmlp.kernels import codes
 from fastmlp.losses import LOSSES, Loss, get_loss, huber, quantile
 from fastmlp.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
@@ -60,6 +60,7 @@ CONSTRAINTS: dict[str, list] = {
     # ours
     "backend": [StrOptions({*BACKENDS, "auto"}), None],
     "dtype": [StrOptions({"auto", "float32", "float64"})],
+    "precision": [StrOptions({*PRECISIONS})],
     "n_threads": [Interval(Integral, 1, None, closed="left"), None],
     "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
     "l1": [Interval(Real, 0, None, closed="left")],

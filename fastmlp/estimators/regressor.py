@@ -94,6 +94,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         max_fun=15000,
         backend=None,
         dtype="auto",
+        precision="float32",
         n_threads=None,
         dropout=0.0,
         l1=0.0,

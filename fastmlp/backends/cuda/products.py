@@ -45,7 +45,7 @@ class Products(Tape):
         self._choice = choice
         self._shows_nan = shows_nan  # whether a NaN must pass ReLU, which it does not in the library's
         self._reads: dict[str, Read] = {"library": lambda x: x}
-        if device.precision == "bf16":
+        if device.precision == "bf16" and real == np.float32:
             self._reads["bf16 library"] = self._in_bf16
 
     def _by_library(self, prefix: str, way: Callable[[Read], None]) -> dict[str, Callable[[], None]]:
