@@ -149,20 +149,26 @@ def _measure(there: dict[str, Maker], task: Task, sizes: Sizes, failures: list[s
 
 
 def _bare_products(device: Device, layers: list[int], batch: int) -> list[dict[str, Any]]:
-    """Seconds of each product of a training step, by the library alone, on random numbers."""
+    """Seconds of each product of a training step, by the library alone, on random numbers: in bfloat16, if such."""
     real, random, found = np.dtype(np.float32), np.random.default_rng(0), []
 
     def new(rows: int, columns: int) -> Any:
-        return device.upload(random.standard_normal((rows, columns), np.float32))
+        numbers = random.standard_normal((rows, columns), np.float32)
+        if device.precision == "bf16":
+            return device.upload((numbers.view(np.uint32) >> 16).astype(np.uint16))
+        return device.upload(numbers)
+
+    def room(rows: int, columns: int) -> Any:
+        return device.empty(rows * columns, real).reshape(rows, columns)
 
     for l, (inputs, outputs) in enumerate(pairwise(layers)):
         x, w, delta = new(batch, inputs), new(inputs, outputs), new(batch, outputs)
         products = {
-            "forward": Matmul(x, w, new(batch, outputs)),
-            "gradient": Matmul(x, delta, new(inputs, outputs), transpose_a=True),
+            "forward": Matmul(x, w, room(batch, outputs)),
+            "gradient": Matmul(x, delta, room(inputs, outputs), transpose_a=True),
         }
         if l > 0:
-            products["backward"] = Matmul(delta, w, new(batch, inputs), transpose_b=True)
+            products["backward"] = Matmul(delta, w, room(batch, inputs), transpose_b=True)
         for what, product in products.items():
             seconds = device.seconds([product], real)
             shape = f"{batch} x {inputs} x {outputs}"

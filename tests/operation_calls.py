@@ -225,9 +225,13 @@ class CudaBench:
         return [float(device.download(sums).sum(dtype=np.float64)) if terms else returned]
 
     def _make_mask(self, ops, values, alive):
-        """`a` is what a product gives, I being its weights: the derivative is from the mask that this leaves."""
+        """`a` is what a product gives, I being its weights: the derivative is from the mask that this leaves.
+
+        Where it is 0, ReLU's input was negative: at 0 the library's derivative need not be ours.
+        """
         a, columns = values["a"], values["a"].shape[1]
-        hosts = self._device.download(a), np.eye(columns, dtype=a.dtype), np.zeros(columns, a.dtype)
+        host = self._device.download(a)
+        hosts = np.where(host > 0, host, -1).astype(a.dtype), np.eye(columns, dtype=a.dtype), np.zeros(columns, a.dtype)
         x, w, b = arrays = [self._device.upload(host) for host in hosts]
         alive += arrays
         ops.linear(x, w, b, codes.RELU, values["slope"], a)

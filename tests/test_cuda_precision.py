@@ -21,12 +21,19 @@ WAYS = ("bf16 library", "fused bf16 library")
 
 
 @pytest.fixture
-def device(request, monkeypatch):
-    if request.config.getoption("--require-gpu"):
-        return get_backend("cuda", "bf16")._device
+def device(monkeypatch):
+    """The emulated one, which takes the ways in bfloat16 wherever there are such."""
     device = EmulatedDevice(prefers_products=True, precision="bf16")
     emulate_gpu(monkeypatch, device)
     return device
+
+
+@pytest.fixture
+def any_device(request):
+    """That, or with --require-gpu the GPU."""
+    if request.config.getoption("--require-gpu"):
+        return get_backend("cuda", "bf16")._device
+    return request.getfixturevalue("device")
 
 
 def representable(*shape):
@@ -56,22 +63,23 @@ def products(draw):
 
 @pytest.mark.parametrize("margin", [64, 67])
 @pytest.mark.parametrize("way", WAYS)
-def test_what_bfloat16_has_is_multiplied_exactly(device, way, margin):
+def test_what_bfloat16_has_is_multiplied_exactly(any_device, way, margin):
     done = 0
     for name, given, expected in products(representable):
         written = {key: np.full(value.shape, np.nan, np.float32) for key, value in expected.items()}
-        if CudaBench(device, way, margin, False).call(name, given | written) is not None:
+        if CudaBench(any_device, way, margin, False).call(name, given | written) is not None:
             done += 1
             for key, value in expected.items():
                 np.testing.assert_allclose(written[key], value, rtol=1e-5, atol=1e-5, err_msg=f"{name} {key}")
-    assert done == {"bf16 library": 6, "fused bf16 library": 3}[way]
+    if isinstance(any_device, EmulatedDevice):  # a GPU's library may have no algorithm
+        assert done == {"bf16 library": 6, "fused bf16 library": 3}[way]
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_other_numbers_lose_what_is_documented(device, way):
+def test_other_numbers_lose_what_is_documented(any_device, way):
     for name, given, expected in products(drawn):
         written = {key: np.full(value.shape, np.nan, np.float32) for key, value in expected.items()}
-        if CudaBench(device, way, 64, False).call(name, given | written) is not None:
+        if CudaBench(any_device, way, 64, False).call(name, given | written) is not None:
             error = np.abs(written["out"] - expected["out"])
             terms = {"linear": INPUTS, "backward_data": OUTPUTS, "accumulate": ROWS}[name]
             assert 1e-4 < error.max() < 2 * 2**-8 * 9 * terms**0.5, name

@@ -12,7 +12,7 @@ from emulation.device import EmulatedDevice
 from fastmlp.kernels.cuda import FEW, MAX_INSTRUCTIONS
 from scipy import sparse
 
-from fastmlp import MLP, SGD, Adam, AdamW, InputError, RMSprop
+from fastmlp import MLP, SGD, Adam, AdamW, InputError, RMSprop, backends
 from fastmlp.backends.cuda import runs
 from fastmlp.backends.cuda.runs import Run
 from fastmlp.backends.cuda_backend import CudaBackend
@@ -161,6 +161,20 @@ def test_derivatives_and_sums_by_the_library(products, monkeypatch, dtype, chunk
     monkeypatch.setattr(EmulatedDevice, "free_memory", lambda self: free)
     assert_same(dtype, **WITH_MASKS)
     assert products.epilogues >= {"bias", "relu_aux_bias", "drelu_bgrad", "bgrad"}
+
+
+def test_later_processes_take_the_same_ways(products, monkeypatch, tmp_path):
+    """Of a pair of products too: what was measured is in a file, and another measurement would choose otherwise."""
+    weights, epilogues = [], []
+    for prefers_products in (True, False):
+        device = EmulatedDevice(prefers_products=prefers_products)
+        backend = CudaBackend(device=device, choices=tmp_path)
+        monkeypatch.setattr(backends, "_load", lambda name, precision, backend=backend: backend)
+        weights.append(train("cuda", **WITH_MASKS)[0])
+        epilogues.append(set(products.epilogues))
+        products.epilogues.clear()
+    np.testing.assert_array_equal(*weights)
+    assert epilogues[0] >= epilogues[1] >= {"bias", "relu_aux_bias", "drelu_bgrad", "bgrad"}
 
 
 @pytest.mark.parametrize("wrong", [("relu_aux_bias", "mask"), ("drelu_bgrad", "vector"), ("bgrad", "vector")], ids=str)
