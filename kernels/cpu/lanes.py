@@ -30,7 +30,7 @@ __all__ = [
 WIDTH = 16  # inputs or outputs of a layer at most
 BLOCK = 64  # samples of which threads take whole blocks, and which the losses look at together
 
-_added, _product, _masked_product = tiled(UPDATE), tiled(PLAIN), tiled(RELU_MASK)
+_added, _product, _masked_product = (tiled(epilogue, flat=True) for epilogue in (UPDATE, PLAIN, RELU_MASK))
 
 
 def is_tiny(widths: Sequence[int], weights: int, rows: int) -> bool:

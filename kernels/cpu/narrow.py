@@ -8,8 +8,7 @@ from fastmlp.kernels.cpu.dots import DOTS, dots
 from fastmlp.kernels.cpu.microkernel import UPDATE
 from fastmlp.kernels.cpu.simd import VECTOR_BYTES
 from fastmlp.kernels.cpu.tiling import tiled
-from fastmlp.kernels.cpu.transposition import transpose
-from fastmlp.kernels.cpu.views import address, span
+from fastmlp.kernels.cpu.views import address, element, span
 from numba.extending import register_jitable
 
 __all__ = ["is_narrow", "is_worth_transposing", "narrow_gradient", "narrow_product"]
@@ -35,7 +34,10 @@ def is_worth_transposing(samples, inputs, outputs, itemsize):
 def narrow_product(x, w, b, out, r0, r1, scratch):
     """out[r0:r1] = x W + b."""
     inputs, outputs, size = w.shape[0], w.shape[1], out.itemsize
-    transpose(address(w), outputs, inputs, outputs, address(scratch), inputs, out.dtype.type(0), size)
+    for j in range(outputs):
+        column = span(scratch, j * inputs, inputs)
+        for i in range(inputs):
+            column[i] = element(w, i * outputs + j)
     for i in range(r0, r1, DOTS):
         rows, source, target = min(DOTS, r1 - i), address(x) + i * inputs * size, address(out) + i * outputs * size
         for j in range(outputs):
@@ -43,7 +45,7 @@ def narrow_product(x, w, b, out, r0, r1, scratch):
             dots(source, inputs, rows, weights, inputs, target + j * size, outputs, b[j])
 
 
-_updated = tiled(UPDATE)
+_updated = tiled(UPDATE, flat=True)
 
 
 @register_jitable

@@ -145,7 +145,7 @@ def backward_data(ops, delta: Matrix, w: Matrix, activation: int, a: Matrix, slo
 
 
 def _gradient(way):
-    updated = tiled(UPDATE, way)
+    updated = tiled(UPDATE, way, flat=True)
 
     @register_jitable
     def gradient(a, a_k, picks, delta, alpha, beta, out, r0, r1, c0, c1):

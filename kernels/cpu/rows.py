@@ -93,17 +93,15 @@ def _labelled(fraction):
     return kernel
 
 
-_in_a_vector, _in_half, _in_a_quarter = map(_labelled, (1, 2, 4))
+_in_a_vector, _in_half = map(_labelled, (1, 2))
 
 
 @register_jitable
 def softmax_minus_label(source, target, n, label, scale, itemsize):
     """scale (softmax - 1 at the label) of n numbers that fit a vector; returns the largest and the sum of exp(z - it).
 
-    Short vectors are worth three ways of it: half of the work is to find the largest and the sum of the lanes.
+    Shorter vectors are worth a way of their own: half of the work is to find the largest and the sum of the lanes.
     """
-    if 4 * n * itemsize <= VECTOR_BYTES:
-        return _in_a_quarter(source, target, n, label, scale)
     if 2 * n * itemsize <= VECTOR_BYTES:
         return _in_half(source, target, n, label, scale)
     return _in_a_vector(source, target, n, label, scale)

@@ -1,5 +1,7 @@
 """A product of matrices cut into tiles for the microkernel."""
 
+from functools import cache
+
 from fastmlp.kernels.cpu.microkernel import IN_ORDER, PICKED_ROWS, RELU_MASK, ROWS, tile
 from fastmlp.kernels.cpu.simd import VECTOR_BYTES
 from numba.extending import register_jitable
@@ -11,13 +13,15 @@ INDEX_BYTES = 8
 FEW = 2  # rows of a flat tile, which has as many sums as it takes to keep the units of the core busy
 
 
-def tiled(epilogue: int, way: int = IN_ORDER):
+@cache
+def tiled(epilogue: int, way: int = IN_ORDER, flat: bool = False):
     """Product of whole matrices: C (rows, columns) = epilogue(A (rows, k) B (k, columns)), in tiles.
 
-    An edge of a few rows is cut into flat tiles: a tile computes all its rows, whether there are so many or not.
+    A tile computes all its rows, whether there are so many or not. With `flat`, an edge of a few rows is cut into
+    tiles of their own, for products whose C may have no more than a few.
     """
     full, edge = tile(epilogue, way, ROWS, 2, False), tile(epilogue, way, ROWS, 1, True)
-    flat = tile(epilogue, way, FEW, 4, True)
+    flat_tile = tile(epilogue, way, FEW, 4, True)
     # by how much a row of C moves on in A, in the list of picks, and, in rows of C, in what stands aside
     rows_of_a, rows_of_picks = (0, INDEX_BYTES) if way == PICKED_ROWS else (1, 0)
     rows_aside = int(epilogue == RELU_MASK)
@@ -25,7 +29,7 @@ def tiled(epilogue: int, way: int = IN_ORDER):
     @register_jitable
     def product(a, a_row, a_k, picks, b, b_k, c, c_row, rows, columns, k, aside, alpha, beta, itemsize):
         lanes, over = VECTOR_BYTES // itemsize, rows % ROWS
-        tall = rows - over if over <= ROWS // 2 and columns > 2 * lanes else rows
+        tall = rows - over if flat and over <= ROWS // 2 and columns > 2 * lanes else rows
         for j in range(0, columns, 2 * lanes):
             n, bj = min(2 * lanes, columns - j), b + j * itemsize
             for i in range(0, tall, ROWS):
@@ -38,12 +42,14 @@ def tiled(epilogue: int, way: int = IN_ORDER):
                 for half in range(0, n, lanes):
                     at = half * itemsize
                     edge(ai, a_row, a_k, picksi, bj + at, b_k, ci + at, c_row, k, m, n - half, asidei + at, alpha, beta)
+        if not flat:
+            return
         for j in range(0, columns, 4 * lanes):
             n, bj = columns - j, b + j * itemsize
             for i in range(tall, rows, FEW):
                 m = min(FEW, rows - i)
                 ai, picksi = a + rows_of_a * i * a_row * itemsize, picks + rows_of_picks * i
                 ci, asidei = c + (i * c_row + j) * itemsize, aside + (rows_aside * i * c_row + j) * itemsize
-                flat(ai, a_row, a_k, picksi, bj, b_k, ci, c_row, k, m, n, asidei, alpha, beta)
+                flat_tile(ai, a_row, a_k, picksi, bj, b_k, ci, c_row, k, m, n, asidei, alpha, beta)
 
     return product
