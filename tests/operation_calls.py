@@ -86,7 +86,7 @@ def numba_calls(name, custom):
     from fastmlp.kernels.cpu.losses import custom_loss_gradient
 
     from fastmlp.backends.compile_cache import cached
-    from fastmlp.backends.numba_backend import OPTIONS
+    from fastmlp.backends.numba_backend import OPTIONS, TABLE
 
     if custom is None:
         compiled = cached(getattr(cpu, name), OPTIONS)
@@ -118,6 +118,10 @@ def numba_calls(name, custom):
             poison = np.full(size * (room + GUARD) * itemsize, 0xFF, np.uint8)
             scratch = Guarded(poison.view(arrays[-1].dtype))
             teams = cpu.make_teams(size, scratch.array, len(cpu.OPERATIONS))
+            if scratch.array.dtype.kind == "f":  # else it is of an operation that calls no other
+                inner = [operation.__name__ for operation in cpu.INNER_OPERATIONS]
+                table = TABLE.addresses(inner, teams[0], np.zeros((0, 0), scratch.array.dtype), "")
+                teams = [team._replace(table=table) for team in teams]
             # an error while it compiles would leave the other thread waiting at the barrier
             compiled.compile(tuple(map(numba.typeof, (teams[0], *arguments))))
             for value in turned:

@@ -55,18 +55,19 @@ class CallTable:
     """The operations of `fastmlp.kernels.cpu` as methods of the compiled type of `Team`."""
 
     def __init__(self, options: dict[str, Any]) -> None:
-        self.dispatchers = {operation.__name__: cached(operation, options) for operation in cpu.OPERATIONS}
+        self._operations = *cpu.OPERATIONS, *cpu.INNER_OPERATIONS
+        self.dispatchers = {operation.__name__: cached(operation, options) for operation in self._operations}
         self.special = {
             (kind, operation.__name__): cached(operation, options)
             for kind, operations in cpu.SPECIAL_OPERATIONS.items()
             for operation in operations
         }
-        self._index = {operation.__name__: i for i, operation in enumerate(cpu.OPERATIONS)}
+        self._index = {operation.__name__: i for i, operation in enumerate(self._operations)}
         self._tables: dict[tuple, np.ndarray] = {}
         self._options = options
         self._custom: dict[Functions, Any] = {}  # `loss_gradient` by the functions of a custom loss
         methods = {view.__name__: _inlined(view) for view in cpu.VIEWS}
-        methods |= {operation.__name__: _called(i, operation) for i, operation in enumerate(cpu.OPERATIONS)}
+        methods |= {operation.__name__: _called(i, operation) for i, operation in enumerate(self._operations)}
 
         @infer_getattr
         class TeamMethods(AttributeTemplate):
@@ -88,11 +89,11 @@ class CallTable:
         loss has a table of its own.
         """
         kind = team.scratch.dtype, numba.typeof(samples), special, custom
-        table = self._tables.setdefault(kind, np.zeros(len(cpu.OPERATIONS), np.int64))
+        table = self._tables.setdefault(kind, np.zeros(len(self._operations), np.int64))
         for name in self._index.keys() & names:
             index = self._index[name]
             if not table[index]:
-                _, parameters = cpu.numba_signature(cpu.OPERATIONS[index], numba.typeof(team), kind[1])
+                _, parameters = cpu.numba_signature(self._operations[index], numba.typeof(team), kind[1])
                 dispatcher = self._dispatcher(name, special, custom)
                 dispatcher.compile(parameters)
                 code, function = attrgetter("library", "fndesc")(dispatcher.overloads[parameters])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+from collections.abc import Collection, Iterator
 from functools import partial
 from importlib.metadata import version
 from itertools import pairwise
@@ -22,7 +23,7 @@ from fastmlp.backends.teams import TEAMS, Task
 from fastmlp.backends.threads import WORK_PER_ROW, WORK_PER_TINY_ROW, available_threads, worth_threads
 from fastmlp.kernels import codes, cpu
 from fastmlp.losses import Loss
-from fastmlp.network import Network, Update, aligned_zeros
+from fastmlp.network import Data, Network, Update, aligned_zeros
 
 __all__ = ["UPDATE_WORK", "NumbaBackend"]
 
@@ -190,18 +191,30 @@ def _table(entry: str, call: dict[str, Any], custom: Functions | None) -> np.nda
         *(custom, special),
         *(entry, net.params.dtype, x.dtype, x.flags.num),  # the types of the arguments
         # and the numbers on which the step chooses its operations
-        *(net.activation.tobytes(), net.keep.tobytes(), call["data"].sparse, len(call["order"]) > 0, call.get("depth")),
+        *(net.activation.tobytes(), net.loss, call["data"].labels.size > 0),
+        *(net.keep.tobytes(), call["data"].sparse, len(call["order"]) > 0, call.get("depth")),
         *(value for value in call.get("update", ()) if not isinstance(value, np.ndarray)),
     )
     if kind not in _TABLES:
         with _COMPILING:
             recorder, team = _Recorder(), cpu.make_teams(1, np.zeros(0, net.params.dtype), 0)[0]
             getattr(step, entry)(recorder, **_shortened(call, 1))  # one sample passes the same branches as all of them
-            table = TABLE.addresses(recorder.names, team, x, special, custom)
+            names = {*recorder.names, *_inner_operations(recorder.names, net, call["data"], custom)}
+            table = TABLE.addresses(names, team, x, special, custom)
             # With nothing to do: Numba compiles or loads the entry, and knows these arguments from now on
             _ENTRIES[entry](team._replace(table=table), *_shortened(call, 0).values())
             _TABLES[kind] = table
     return _TABLES[kind]
+
+
+def _inner_operations(names: Collection[str], net: Network, data: Data, custom: Functions | None) -> Iterator[str]:
+    """What these operations call."""
+    if not np.isin(net.activation, (codes.IDENTITY, codes.RELU)).all():
+        yield "activate_block"
+        if "backward_data" in names or "activation_backward" in names:
+            yield "differentiate_block"
+    if "loss_gradient" in names and not custom and not cpu.is_labelled_softmax(net.loss, data.labels.size):
+        yield "loss_of_rows"
 
 
 def _shortened(call: dict[str, Any], length: int) -> dict[str, Any]:

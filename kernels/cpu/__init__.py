@@ -9,9 +9,9 @@ from fastmlp.kernels.cpu import lanes, large, sample
 from fastmlp.kernels.cpu.batches import copy, expect, mean_scale
 from fastmlp.kernels.cpu.blocking import ROOM_BYTES, is_large
 from fastmlp.kernels.cpu.dropout import dropout
-from fastmlp.kernels.cpu.elementwise import activation_backward
+from fastmlp.kernels.cpu.elementwise import activate_block, activation_backward, differentiate_block
 from fastmlp.kernels.cpu.lanes import is_tiny, tiny_room
-from fastmlp.kernels.cpu.losses import loss_gradient
+from fastmlp.kernels.cpu.losses import is_labelled_softmax, loss_gradient, loss_of_rows
 from fastmlp.kernels.cpu.products import ROWS, accumulate, accumulate_rows, backward_data, linear, linear_rows
 from fastmlp.kernels.cpu.rules import adam, clip, penalty, regularize, rmsprop, scale, sgd
 from fastmlp.kernels.cpu.signatures import numba_signature
@@ -28,6 +28,9 @@ OPERATIONS = (
     *(penalty, regularize, clip, scale, sgd, adam, rmsprop),
 )
 
+# Called by operations, where a network has such activations or such a loss
+INNER_OPERATIONS = activate_block, differentiate_block, loss_of_rows
+
 # Those that are done otherwise where all batches are of one sample, where a layer is large, or all layers are tiny
 SPECIAL_OPERATIONS = {
     kind: tuple(getattr(module, name) for name in module.__all__)
@@ -35,6 +38,7 @@ SPECIAL_OPERATIONS = {
 }
 
 __all__ = [
+    "INNER_OPERATIONS",
     "OPERATIONS",
     "ROOM_BYTES",
     "ROWS",
@@ -44,6 +48,7 @@ __all__ = [
     "Team",
     "View",
     "as_windows",
+    "is_labelled_softmax",
     "is_large",
     "is_tiny",
     "make_teams",

@@ -1,4 +1,8 @@
-"""Activations and their derivatives over a block of rows and columns, in place (twins of `fastmlp.activations`)."""
+"""Activations and their derivatives over a block of rows and columns, in place (twins of `fastmlp.activations`).
+
+ReLU is part of whoever asks for it. The others are operations that operations call: a network without them does not
+have them compiled.
+"""
 
 import math
 
@@ -10,7 +14,7 @@ from fastmlp.kernels.cpu.team import barrier, share
 from fastmlp.kernels.cpu.views import row_address, span
 from numba.extending import register_jitable
 
-__all__ = ["activate", "activation_backward", "multiply_by_derivative"]
+__all__ = ["activate", "activate_block", "activation_backward", "differentiate_block", "multiply_by_derivative"]
 
 _SQRT_HALF = math.sqrt(0.5)
 _DENSITY = 1 / math.sqrt(2 * math.pi)
@@ -19,12 +23,22 @@ _TANH_CUBE = 0.044715
 
 
 @register_jitable
-def activate(code, z, slope, r0, r1, c0, c1):
+def activate(ops, code, z, slope, r0, r1, c0, c1):
     """z[r0:r1, c0:c1] = σ(z); for the GELUs and SiLU slope = σ'(z). Softmax needs whole rows."""
+    if code == codes.RELU:
+        zero = z.dtype.type(0)
+        spans, width = _spans(z, r0, r1, c0, c1)
+        for i in range(spans):
+            row = span(z, (r0 + i) * z.shape[1] + c0, width)
+            for j in range(row.shape[0]):
+                row[j] = zero if row[j] < zero else row[j]
+    elif code != codes.IDENTITY:
+        ops.activate_block(code, z, slope, r0, r1, c0, c1)
+
+
+def activate_block(ops, code: int, z: Matrix, slope: Matrix, r0: int, r1: int, c0: int, c1: int):
     real = z.dtype.type
     zero, one, half = real(0), real(1), real(0.5)
-    if code == codes.IDENTITY:
-        return
     if code == codes.SOFTMAX:
         for i in range(r0, r1):
             softmax_row(row_address(z, i), row_address(z, i), z.shape[1], one, z.itemsize)
@@ -33,10 +47,7 @@ def activate(code, z, slope, r0, r1, c0, c1):
     for i in range(spans):
         at = (r0 + i) * z.shape[1] + c0
         row, slopes = span(z, at, width), span(slope, at, width)
-        if code == codes.RELU:
-            for j in range(row.shape[0]):
-                row[j] = zero if row[j] < zero else row[j]
-        elif code == codes.LEAKY_RELU:
+        if code == codes.LEAKY_RELU:
             for j in range(row.shape[0]):
                 row[j] = real(codes.LEAK) * row[j] if row[j] < zero else row[j]
         elif code == codes.ELU:
@@ -77,12 +88,23 @@ def activate(code, z, slope, r0, r1, c0, c1):
 
 
 @register_jitable
-def multiply_by_derivative(code, a, slope, delta, r0, r1, c0, c1):
+def multiply_by_derivative(ops, code, a, slope, delta, r0, r1, c0, c1):
     """delta[r0:r1, c0:c1] *= σ'(z), from a = σ(z) or the stored slope. Softmax needs whole rows."""
+    if code == codes.RELU:
+        zero = delta.dtype.type(0)
+        spans, width = _spans(delta, r0, r1, c0, c1)
+        for i in range(spans):
+            at = (r0 + i) * delta.shape[1] + c0
+            row, out = span(delta, at, width), span(a, at, width)
+            for j in range(row.shape[0]):
+                row[j] = row[j] if out[j] > zero else zero
+    elif code != codes.IDENTITY and code != codes.THRESHOLD:
+        ops.differentiate_block(code, a, slope, delta, r0, r1, c0, c1)
+
+
+def differentiate_block(ops, code: int, a: Matrix, slope: Matrix, delta: Matrix, r0: int, r1: int, c0: int, c1: int):
     real = delta.dtype.type
     zero, one = real(0), real(1)
-    if code == codes.IDENTITY or code == codes.THRESHOLD:
-        return
     if code == codes.SOFTMAX:
         for i in range(r0, r1):
             at, outputs = i * delta.shape[1], delta.shape[1]
@@ -96,10 +118,7 @@ def multiply_by_derivative(code, a, slope, delta, r0, r1, c0, c1):
     for i in range(spans):
         at = (r0 + i) * delta.shape[1] + c0
         row, out, slopes = span(delta, at, width), span(a, at, width), span(slope, at, width)
-        if code == codes.RELU:
-            for j in range(row.shape[0]):
-                row[j] = row[j] if out[j] > zero else zero
-        elif code == codes.LEAKY_RELU:
+        if code == codes.LEAKY_RELU:
             for j in range(row.shape[0]):
                 row[j] = row[j] if out[j] > zero else real(codes.LEAK) * row[j]
         elif code == codes.ELU:
@@ -121,7 +140,7 @@ def multiply_by_derivative(code, a, slope, delta, r0, r1, c0, c1):
 
 def activation_backward(ops, activation: int, a: Matrix, slope: Matrix, delta: Matrix):
     r0, r1 = share(ops, delta.shape[0], 1)
-    multiply_by_derivative(activation, a, slope, delta, r0, r1, 0, delta.shape[1])
+    multiply_by_derivative(ops, activation, a, slope, delta, r0, r1, 0, delta.shape[1])
     barrier(ops)
 
 

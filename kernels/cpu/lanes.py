@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from fastmlp.kernels import codes
-from fastmlp.kernels.cpu import losses
 from fastmlp.kernels.cpu.dots import DOTS, dots
 from fastmlp.kernels.cpu.elementwise import activate, multiply_by_derivative
 from fastmlp.kernels.cpu.exponential import exp
+from fastmlp.kernels.cpu.losses import add_log_loss, is_labelled_softmax
 from fastmlp.kernels.cpu.microkernel import PLAIN, RELU_MASK, UPDATE
 from fastmlp.kernels.cpu.signatures import Indices, Labels, Matrix, Parameters, Samples, Targets, Vector, Weights
 from fastmlp.kernels.cpu.team import barrier, part_length, share, sum_of_parts
@@ -64,7 +64,7 @@ def _gather(x, rows, r0, r1, c0, c1, out):
 
 
 @register_jitable
-def _layer(x, x_row, w, b, activation, slope, out, r0, r1, scratch):
+def _layer(team, x, x_row, w, b, activation, slope, out, r0, r1, scratch):
     """out[r0:r1] of inputs (I, r1-r0) from address x on, x_row elements from row to row."""
     z, n = _turned(out), r1 - r0
     (outputs, rows), size, one = z.shape, out.itemsize, out.dtype.type(1)
@@ -80,13 +80,13 @@ def _layer(x, x_row, w, b, activation, slope, out, r0, r1, scratch):
             _, total = _exponentials(z, z, begin, end, scratch)
             _divide(z, begin, end, total)
     else:
-        activate(activation, z, _turned(slope), 0, outputs, r0, r1)
+        activate(team, activation, z, _turned(slope), 0, outputs, r0, r1)
 
 
 def linear(ops, x: Matrix, w: Matrix, b: Vector, activation: int, slope: Matrix, out: Matrix):
     r0, r1 = share(ops, out.shape[0], BLOCK)
     if r1 > r0:
-        _layer(address(x) + r0 * out.itemsize, out.shape[0], w, b, activation, slope, out, r0, r1, ops.scratch)
+        _layer(ops, address(x) + r0 * out.itemsize, out.shape[0], w, b, activation, slope, out, r0, r1, ops.scratch)
     barrier(ops)
 
 
@@ -96,7 +96,7 @@ def linear_rows(ops, x: Samples, rows: Indices, w: Matrix, b: Vector, activation
         inputs, n = x.shape[1], r1 - r0
         _gather(x, rows, r0, r1, 0, inputs, ops.scratch)
         rest = span(ops.scratch, inputs * n, 2 * BLOCK)
-        _layer(address(ops.scratch), n, w, b, activation, slope, out, r0, r1, rest)
+        _layer(ops, address(ops.scratch), n, w, b, activation, slope, out, r0, r1, rest)
     barrier(ops)
 
 
@@ -149,18 +149,18 @@ def _labelled_softmax(clipped, z, labels, weights, rows, out, begin, end, scratc
         place = label * samples + begin + i
         span(out, place, 1)[0] -= weight
         below, mass = np.float64(highest[i]) - np.float64(element(z, place)), np.float64(total[i])
-        value, product = losses.add_log_loss(value, product, weight, weighted, clipped, below, mass, eps)
+        value, product = add_log_loss(value, product, weight, weighted, clipped, below, mass, eps)
     return value + math.log(product)
 
 
 @register_jitable
-def _by_rows(loss, parameter, z, labels, targets, weights, rows, out, begin, end, scratch):
+def _by_rows(team, loss, parameter, z, labels, targets, weights, rows, out, begin, end, scratch):
     """Any other loss, on copies of the samples' rows."""
     (outputs, samples), n, size, one = z.shape, end - begin, out.itemsize, out.dtype.type(1)
     values, gradients = grid(scratch, 0, n, outputs), grid(scratch, n * outputs, n, outputs)
     transpose(address(z) + begin * size, samples, outputs, n, address(values), outputs, one, size)
     picked = span(rows, begin, n)
-    total = losses.loss_of_rows(loss, parameter, values, labels, targets, weights, picked, gradients, 0, n)
+    total = team.loss_of_rows(loss, parameter, values, labels, targets, weights, picked, gradients, 0, n)
     transpose(address(gradients), outputs, n, outputs, address(out) + begin * size, samples, one, size)
     return total
 
@@ -170,8 +170,7 @@ def loss_gradient(
     labels: Labels, targets: Targets, weights: Weights, rows: Indices, out: Matrix,
 ) -> float:  # fmt: skip
     n, values, gradients = out.shape[0], _turned(z), _turned(out)
-    softmax, clipped_softmax = loss == codes.SOFTMAX_CROSS_ENTROPY, loss == codes.CLIPPED_SOFTMAX_CROSS_ENTROPY
-    labelled = (softmax or clipped_softmax) and labels.shape[0] > 0
+    labelled = is_labelled_softmax(loss, labels.shape[0])
     length = part_length(n, BLOCK)
     r0, r1 = share(ops, n, length)
     for first in range(r0, r1, length):
@@ -180,9 +179,9 @@ def loss_gradient(
             end = min(begin + BLOCK, first + length, r1)
             place = weights, rows, gradients, begin, end, ops.scratch
             if labelled:
-                total += _labelled_softmax(clipped_softmax, values, labels, *place)
+                total += _labelled_softmax(loss == codes.CLIPPED_SOFTMAX_CROSS_ENTROPY, values, labels, *place)
             else:
-                total += _by_rows(loss, parameter, values, labels, targets, *place)
+                total += _by_rows(ops, loss, parameter, values, labels, targets, *place)
         ops.partial[first // length] = total
     barrier(ops)
     return sum_of_parts(ops, n, length)
@@ -190,15 +189,15 @@ def loss_gradient(
 
 def activation_backward(ops, activation: int, a: Matrix, slope: Matrix, delta: Matrix):
     r0, r1 = share(ops, delta.shape[0], BLOCK)
-    _derivative(activation, _turned(a), _turned(slope), _turned(delta), r0, r1)
+    _derivative(ops, activation, _turned(a), _turned(slope), _turned(delta), r0, r1)
     barrier(ops)
 
 
 @register_jitable
-def _derivative(activation, a, slope, delta, r0, r1):
+def _derivative(team, activation, a, slope, delta, r0, r1):
     """delta[:, r0:r1] times the derivative; all (O, B)."""
     if activation != codes.SOFTMAX:
-        multiply_by_derivative(activation, a, slope, delta, 0, delta.shape[0], r0, r1)
+        multiply_by_derivative(team, activation, a, slope, delta, 0, delta.shape[0], r0, r1)
         return
     for i in range(r0, r1):
         total = delta.dtype.type(0)
@@ -218,7 +217,7 @@ def backward_data(ops, delta: Matrix, w: Matrix, activation: int, a: Matrix, slo
             _masked_product(*place, address(a) + at, real(1), real(0), size)
         else:
             _product(*place, address(delta), real(1), real(0), size)
-            _derivative(activation, _turned(a), _turned(slope), _turned(out), r0, r1)
+            _derivative(ops, activation, _turned(a), _turned(slope), _turned(out), r0, r1)
     barrier(ops)
 
 

@@ -37,7 +37,7 @@ def _linear(team, x, picks, w, b, activation, slope, out):
                 row[j] = biases[j]
         packed = out.shape[0] >= FEW_ROWS
         _forward(x, picks, w, out, r0, r1, c0, c1, w.shape[0], 1.0, 1.0, packed, team.scratch)
-        activate(activation, out, slope, r0, r1, c0, c1)
+        activate(team, activation, out, slope, r0, r1, c0, c1)
     barrier(team)
 
 
@@ -53,7 +53,7 @@ def backward_data(ops, delta: Matrix, w: Matrix, activation: int, a: Matrix, slo
     r0, r1, c0, c1 = _share_layer(ops, out, activation)
     if r1 > r0 and c1 > c0:
         _backward(delta, None, w, out, r0, r1, c0, c1, w.shape[1], 1.0, 0.0, True, ops.scratch)
-        multiply_by_derivative(activation, a, slope, out, r0, r1, c0, c1)
+        multiply_by_derivative(ops, activation, a, slope, out, r0, r1, c0, c1)
     barrier(ops)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from fastmlp.kernels import codes
 from fastmlp.kernels.cpu.elementwise import sigmoid, softplus
 from fastmlp.kernels.cpu.exponential import exp
-from fastmlp.kernels.cpu.rows import fits_a_vector, row_scale, softmax_minus_label, softmax_row
+from fastmlp.kernels.cpu.rows import row_scale, softmax_minus_label, softmax_row
 from fastmlp.kernels.cpu.signatures import Indices, Labels, Matrix, Parameters, Targets, Weights
 from fastmlp.kernels.cpu.team import barrier, part_length, share, sum_of_parts
 from fastmlp.kernels.cpu.views import element, row_address
@@ -17,7 +17,7 @@ from numba.extending import register_jitable
 
 from fastmlp.errors import InputError
 
-__all__ = ["add_log_loss", "custom_loss_gradient", "loss_gradient", "loss_of_rows"]
+__all__ = ["add_log_loss", "custom_loss_gradient", "is_labelled_softmax", "loss_gradient", "loss_of_rows"]
 
 BLOCK = 16  # rows in a part of the sum, or more
 # p may be below eps where z is that far below the largest, and above 1 - eps where Σ exp(z - largest) is that low
@@ -67,38 +67,34 @@ def add_log_loss(value, product, weight, weighted, clipped, below, total, eps):
 
 @register_jitable
 def _labelled_softmax(clipped, z, labels, weights, rows, out, begin, end):
-    """The two losses of softmax below for labels, of outputs that fit a vector."""
+    """The two losses of softmax below for labels."""
     outputs, size, one, eps = out.shape[1], out.itemsize, out.dtype.type(1), np.float64(np.finfo(out.dtype).eps)
     value, product, weighted = 0.0, 1.0, weights.shape[0] > 0
     for i in range(begin, end):
         row = element(rows, i)
         label, weight = element(labels, row), element(weights, row) if weighted else one
-        place = row_address(z, i), row_address(out, i), outputs, label, weight, size
-        highest, total = softmax_minus_label(*place)
+        place = row_address(z, i), row_address(out, i), outputs
+        highest, total = softmax_minus_label(*place, label, weight, size)
         below = np.float64(highest) - np.float64(element(z, i * outputs + label))
         value, product = add_log_loss(value, product, weight, weighted, clipped, below, np.float64(total), eps)
     return value + math.log(product)
 
 
 @register_jitable
-def _softmax_cross_entropy(z, labels, targets, weights, rows, out, begin, end):
+def _softmax_cross_entropy(z, targets, weights, rows, out, begin, end):
     """ℓ = -Σ y (z - log Σ exp z), with soft targets of any mass; out = s (mass softmax(z) - y)."""
     outputs, one, loss = out.shape[1], out.dtype.type(1), 0.0
     for i in range(begin, end):
         row, value, mass = rows[i], 0.0, one - one
         highest, total = softmax_row(row_address(z, i), row_address(out, i), outputs, one, out.itemsize)
-        log_total = float(highest) + math.log(float(total))
-        if labels.shape[0] > 0:
-            value = log_total - z[i, labels[row]]
-            out[i, labels[row]] -= one
-        else:
-            for j in range(outputs):
-                mass += targets[row, j]
-            for j in range(outputs):
-                y = targets[row, j]
-                if y != 0:
-                    value += y * (log_total - z[i, j])
-                out[i, j] = mass * out[i, j] - y
+        log_total = np.float64(highest) + math.log(np.float64(total))
+        for j in range(outputs):
+            mass += targets[row, j]
+        for j in range(outputs):
+            y = targets[row, j]
+            if y != 0:
+                value += y * (log_total - z[i, j])
+            out[i, j] = mass * out[i, j] - y
         loss += _weighted(weights, row, row_address(out, i), outputs, value)
     return loss
 
@@ -178,15 +174,23 @@ def _by_output(loss, parameter, z, labels, targets, weights, rows, out, begin, e
 
 
 @register_jitable
-def loss_of_rows(loss, parameter, z, labels, targets, weights, rows, out, begin, end):
-    """Σ s ℓ of the rows begin … end of z (B, O), whose samples are `rows` (B,); their gradients in out (B, O)."""
-    softmax, clipped_softmax = loss == codes.SOFTMAX_CROSS_ENTROPY, loss == codes.CLIPPED_SOFTMAX_CROSS_ENTROPY
-    if (softmax or clipped_softmax) and labels.shape[0] > 0 and fits_a_vector(out.shape[1], out.itemsize):
-        return _labelled_softmax(clipped_softmax, z, labels, weights, rows, out, begin, end)
-    if softmax:
-        return _softmax_cross_entropy(z, labels, targets, weights, rows, out, begin, end)
-    if clipped_softmax or loss == codes.CLIPPED_BINARY_CROSS_ENTROPY:
-        return _clipped_cross_entropy(clipped_softmax, z, labels, targets, weights, rows, out, begin, end)
+def is_labelled_softmax(loss, labels):
+    return labels > 0 and (loss == codes.SOFTMAX_CROSS_ENTROPY or loss == codes.CLIPPED_SOFTMAX_CROSS_ENTROPY)
+
+
+def loss_of_rows(
+    ops, loss: int, parameter: Parameters, z: Matrix,
+    labels: Labels, targets: Targets, weights: Weights, rows: Indices, out: Matrix, begin: int, end: int,
+) -> float:  # fmt: skip
+    """Σ s ℓ of the rows begin … end of z (B, O), whose samples are `rows` (B,); their gradients in out (B, O).
+
+    Any loss but softmax of labels, which is part of whoever asks for it: networks of classifiers need no other.
+    """
+    if loss == codes.SOFTMAX_CROSS_ENTROPY:
+        return _softmax_cross_entropy(z, targets, weights, rows, out, begin, end)
+    if loss == codes.CLIPPED_SOFTMAX_CROSS_ENTROPY or loss == codes.CLIPPED_BINARY_CROSS_ENTROPY:
+        softmax = loss == codes.CLIPPED_SOFTMAX_CROSS_ENTROPY
+        return _clipped_cross_entropy(softmax, z, labels, targets, weights, rows, out, begin, end)
     return _by_output(loss, parameter, z, labels, targets, weights, rows, out, begin, end)
 
 
@@ -198,7 +202,11 @@ def loss_gradient(
     r0, r1 = share(ops, out.shape[0], length)
     for begin in range(r0, r1, length):
         end = min(begin + length, r1)
-        total = loss_of_rows(loss, parameter, z, labels, targets, weights, rows, out, begin, end)
+        if is_labelled_softmax(loss, labels.shape[0]):
+            clipped = loss == codes.CLIPPED_SOFTMAX_CROSS_ENTROPY
+            total = _labelled_softmax(clipped, z, labels, weights, rows, out, begin, end)
+        else:
+            total = ops.loss_of_rows(loss, parameter, z, labels, targets, weights, rows, out, begin, end)
         ops.partial[begin // length] = total
     barrier(ops)
     return sum_of_parts(ops, out.shape[0], length)

@@ -62,7 +62,7 @@ def _layer(way):
     biased = tiled(BIAS, way)
 
     @register_jitable
-    def layer(a, picks, w, b, activation, slope, out, r0, r1, c0, c1):
+    def layer(team, a, picks, w, b, activation, slope, out, r0, r1, c0, c1):
         """out[r0:r1, c0:c1] of inputs from address a on."""
         inputs, outputs, size, real = w.shape[0], w.shape[1], out.itemsize, out.dtype.type
         wj, bj, c = address(w) + c0 * size, address(b) + c0 * size, address(out) + (r0 * outputs + c0) * size
@@ -70,7 +70,7 @@ def _layer(way):
         place = a, inputs, 1, picks, wj, outputs, c, outputs, r1 - r0, c1 - c0, inputs
         biased(*place, bj, floor, real(0), size)
         if activation != codes.RELU:
-            activate(activation, out, slope, r0, r1, c0, c1)
+            activate(team, activation, out, slope, r0, r1, c0, c1)
 
     return layer
 
@@ -82,35 +82,35 @@ def linear(ops, x: Matrix, w: Matrix, b: Vector, activation: int, slope: Matrix,
     r0, r1, c0, c1 = _share_layer(ops, out, activation)
     if is_narrow(w.shape[0], w.shape[1], out.itemsize):
         narrow_product(x, w, b, out, r0, r1, ops.scratch)
-        activate(activation, out, slope, r0, r1, 0, out.shape[1])
+        activate(ops, activation, out, slope, r0, r1, 0, out.shape[1])
     elif r1 > r0 and c1 > c0:
         a = address(x) + r0 * w.shape[0] * x.itemsize
-        _layer_in_order(a, 0, w, b, activation, slope, out, r0, r1, c0, c1)
+        _layer_in_order(ops, a, 0, w, b, activation, slope, out, r0, r1, c0, c1)
     barrier(ops)
 
 
 def linear_rows(ops, x: Samples, rows: Indices, w: Matrix, b: Vector, activation: int, slope: Matrix, out: Matrix):
     r0, r1, c0, c1 = _share_layer(ops, out, activation)
     if r1 > r0 and c1 > c0:
-        _linear_rows(x, rows, w, b, activation, slope, out, r0, r1, c0, c1, ops.scratch)
+        _linear_rows(ops, x, rows, w, b, activation, slope, out, r0, r1, c0, c1)
     barrier(ops)
 
 
-def _linear_rows(x, rows, w, b, activation, slope, out, r0, r1, c0, c1, scratch):
+def _linear_rows(team, x, rows, w, b, activation, slope, out, r0, r1, c0, c1):
     """out[r0:r1, c0:c1], in place if the samples have its dtype, else with some of them converted at a time."""
     raise NotImplementedError
 
 
 @overload(_linear_rows)
-def _linear_rows_of(x, rows, w, b, activation, slope, out, r0, r1, c0, c1, scratch):
-    def in_place(x, rows, w, b, activation, slope, out, r0, r1, c0, c1, scratch):
-        _layer_of_rows(address(x), address(rows) + r0 * INDEX_BYTES, w, b, activation, slope, out, r0, r1, c0, c1)
+def _linear_rows_of(team, x, rows, w, b, activation, slope, out, r0, r1, c0, c1):
+    def in_place(team, x, rows, w, b, activation, slope, out, r0, r1, c0, c1):
+        _layer_of_rows(team, address(x), address(rows) + r0 * INDEX_BYTES, w, b, activation, slope, out, r0, r1, c0, c1)
 
-    def converted(x, rows, w, b, activation, slope, out, r0, r1, c0, c1, scratch):
+    def converted(team, x, rows, w, b, activation, slope, out, r0, r1, c0, c1):
         for first in range(r0, r1, ROWS):
             end = min(first + ROWS, r1)
-            _convert(x, rows, first, end, 0, x.shape[1], scratch)
-            _layer_in_order(address(scratch), 0, w, b, activation, slope, out, first, end, c0, c1)
+            _convert(x, rows, first, end, 0, x.shape[1], team.scratch)
+            _layer_in_order(team, address(team.scratch), 0, w, b, activation, slope, out, first, end, c0, c1)
 
     return in_place if x.dtype == out.dtype else converted
 
@@ -140,7 +140,7 @@ def backward_data(ops, delta: Matrix, w: Matrix, activation: int, a: Matrix, slo
             _masked_product(*place, address(a) + c, real(1), real(0), size)
         else:
             _product(*place, wt, real(1), real(0), size)
-            multiply_by_derivative(activation, a, slope, out, r0, r1, c0, c1)
+            multiply_by_derivative(ops, activation, a, slope, out, r0, r1, c0, c1)
     barrier(ops)
 
 

@@ -9,7 +9,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, register_jitable
 
-__all__ = ["fits_a_vector", "row_scale", "softmax_minus_label", "softmax_row"]
+__all__ = ["row_scale", "softmax_minus_label", "softmax_row"]
 
 
 def _over_row(v, n, state, body):
@@ -29,17 +29,12 @@ def softmax_row(source, target, n, one, itemsize):
 
     `one` carries the type.
     """
-    if fits_a_vector(n, itemsize):
+    if n <= VECTOR_BYTES // itemsize:
         return _softmax_of_a_vector(source, target, n, one)
     highest = _row_max(source, n, one)
     total = _row_exp(source, highest, target, n)
     row_scale(target, one / total, n)
     return highest, total
-
-
-@register_jitable
-def fits_a_vector(n, itemsize):
-    return n <= VECTOR_BYTES // itemsize
 
 
 def _lowest(v):
@@ -93,18 +88,24 @@ def _labelled(fraction):
     return kernel
 
 
-_in_a_vector, _in_half = map(_labelled, (1, 2))
+_in_a_vector, _in_half_a_vector = map(_labelled, (1, 2))
 
 
 @register_jitable
 def softmax_minus_label(source, target, n, label, scale, itemsize):
-    """scale (softmax - 1 at the label) of n numbers that fit a vector; returns the largest and the sum of exp(z - it).
+    """scale (softmax - 1 at the label) of n numbers; returns the largest of them and the sum of exp(z - it).
 
-    Shorter vectors are worth a way of their own: half of the work is to find the largest and the sum of the lanes.
+    Short vectors are worth a way of their own: half of the work is to find the largest and the sum of the lanes.
     """
     if 2 * n * itemsize <= VECTOR_BYTES:
-        return _in_half(source, target, n, label, scale)
-    return _in_a_vector(source, target, n, label, scale)
+        return _in_half_a_vector(source, target, n, label, scale)
+    if n * itemsize <= VECTOR_BYTES:
+        return _in_a_vector(source, target, n, label, scale)
+    highest = _row_max(source, n, scale)
+    total = _row_exp(source, highest, target, n)
+    row_scale(target, scale / total, n)
+    _row_add(target, label, -scale)
+    return highest, total
 
 
 @intrinsic
@@ -160,3 +161,15 @@ def row_scale(typingctx, row, factor, n):
         return context.get_dummy_value()
 
     return types.void(types.intp, factor, types.intp), codegen
+
+
+@intrinsic
+def _row_add(typingctx, row, i, value):
+    """row[i] += value."""
+
+    def codegen(context, builder, signature, args):
+        place = builder.gep(Vectors(builder, value).pointer(args[0]), [args[1]])
+        builder.store(builder.fadd(builder.load(place), args[2]), place)
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp, value), codegen

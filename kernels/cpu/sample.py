@@ -56,7 +56,7 @@ def _linear(team, x, w, b, activation, slope, out):
         forward(x, middle, address(w), address(b), address(out), outputs, one, size)
     if middle == inputs:
         if team.rank == 0:
-            activate(activation, out, slope, 0, 1, 0, outputs)
+            activate(team, activation, out, slope, 0, 1, 0, outputs)
         barrier(team)
         return
     if team.rank == min(1, team.size - 1):
@@ -70,7 +70,7 @@ def _linear(team, x, w, b, activation, slope, out):
         second, total = span(slope, 0, outputs), span(out, 0, outputs)
         for j in range(outputs):
             total[j] += second[j]
-        activate(activation, out, slope, 0, 1, 0, outputs)
+        activate(team, activation, out, slope, 0, 1, 0, outputs)
     barrier(team)
 
 
@@ -97,9 +97,9 @@ def backward_data(ops, delta: Matrix, w: Matrix, activation: int, a: Matrix, slo
         if activation == codes.SOFTMAX:
             barrier(ops)
             if ops.rank == 0:
-                multiply_by_derivative(activation, a, slope, out, 0, 1, 0, inputs)
+                multiply_by_derivative(ops, activation, a, slope, out, 0, 1, 0, inputs)
         else:
-            multiply_by_derivative(activation, a, slope, out, 0, 1, begin, end)
+            multiply_by_derivative(ops, activation, a, slope, out, 0, 1, begin, end)
     barrier(ops)
 
 

@@ -27,7 +27,7 @@ def linear_sparse(
             for o in range(first, end):
                 out[i, o] += value * w[j, o]
     if r1 > r0 and c1 > c0:
-        activate(activation, out, slope, r0, r1, c0, c1)
+        activate(ops, activation, out, slope, r0, r1, c0, c1)
     barrier(ops)
 
 
