@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["History"]
 
-Value = float | tuple[float, ...]
-
 
 class History:
     """Columns of numbers, one entry per epoch; `history["loss"]` is a list.
@@ -37,7 +35,7 @@ class History:
         self.stopped: str = ""
         self.best_epoch: int | None = None
         self.updates: int = 0
-        self._columns: dict[str, list[Value]] = {}
+        self._columns: dict[str, list[Any]] = {}
 
     def append(
         self,
@@ -62,14 +60,16 @@ class History:
         ------
         InputError : columns other than those of the first row, or a value that is not a number.
         """
-        given = {
+        row: dict[str, Any] = {
             "loss": loss,
             "learning_rate": learning_rate,
             "seconds": seconds,
             "samples_per_second": samples_per_second,
             **optional,
         }
-        row = {name: _value(name, value) for name, value in given.items()}
+        for name, value in row.items():
+            if type(value) is not float:
+                row[name] = _value(name, value)
         if not self._columns:
             self._columns = {name: [value] for name, value in row.items()}
             return
@@ -80,7 +80,7 @@ class History:
             )
         for name, value in row.items():
             first = self._columns[name][0]
-            if _entries(value) != _entries(first):
+            if type(value) is not type(first) or (type(value) is tuple and len(value) != len(first)):
                 raise InputError(
                     f"Epoch {len(self) + 1} has {name}={value!r}, which is not shaped as in the first epoch: "
                     f"{first!r}. Record the same number of values every epoch."
@@ -222,10 +222,8 @@ class History:
         return ax
 
 
-def _value(name: str, value: Any) -> Value:
+def _value(name: str, value: Any) -> float | tuple[float, ...]:
     """A plain float, or a tuple of them for a column with one entry per layer."""
-    if type(value) is float:
-        return value
     try:
         array = np.asarray(value, np.float64)
     except (TypeError, ValueError):
@@ -233,10 +231,6 @@ def _value(name: str, value: Any) -> Value:
     if array is None or array.ndim > 1:
         raise InputError(f"{name}={value!r} cannot be recorded. Give a number, or one number per layer.")
     return tuple(array.tolist()) if array.ndim else float(array)
-
-
-def _entries(value: Value) -> int:
-    return 0 if type(value) is float else len(value)  # type: ignore[arg-type]
 
 
 def _finite_or_null(value: Any) -> Any:

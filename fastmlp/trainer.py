@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -93,35 +94,35 @@ class Training:
         self.engine.backend.write(self.session.net.params, self.engine.params)
         last_finite = self.publish().copy()
         try:
-            for epoch in range(self.epochs):
-                if self.shuffle is not None:
-                    # the running order is permuted, not a fresh one: scikit-learn's batches from the same seed
-                    order = order[self.shuffle.permutation(len(order))]
-                with self.engine.explaining(self.session.net):
+            with self.engine.explaining(self.session.net):
+                for epoch in range(self.epochs):
+                    if self.shuffle is not None:
+                        # the running order is permuted, not a fresh one: scikit-learn's batches from the same seed
+                        order = order[self.shuffle.permutation(len(order))]
                     row = self._epoch(epoch, order)
-                params = self.publish()
-                if not (np.isfinite(params).all() and (np.isfinite(row["loss"]) or self.overflow)):
-                    params[...] = last_finite
-                    raise DivergenceError(self._divergence(epoch + 1, row))
-                last_finite[...] = params
-                row |= self.measure()
-                self.history.append(**row)
-                self._monitored.append(row.get("val_loss", row["loss"]))
-                reason = self.stopping.observe(epoch + 1, row, params)
-                self.history.best_epoch = self.stopping.best_epoch
-                self.history.stopped = reason or "epochs"
-                if self.progress is not None:
-                    self.progress.set_postfix(
-                        {name: f"{row[name]:.4g}" for name in ("loss", "val_loss") if name in row}
-                    )
-                    self.progress.update()
-                told = Epoch(epoch + 1, self.model, self.history)
-                if tell(self.callbacks, told):
-                    self.history.stopped = reason = "callback"
-                if self.callbacks:  # which may have changed the weights
-                    self.engine.backend.write(self.session.net.params, self.engine.params)
-                if reason is not None:
-                    break
+                    params = self.publish()
+                    if not (np.isfinite(params).all() and (math.isfinite(row["loss"]) or self.overflow)):
+                        params[...] = last_finite
+                        raise DivergenceError(self._divergence(epoch + 1, row))
+                    last_finite[...] = params
+                    row |= self.measure()
+                    self.history.append(**row)
+                    self._monitored.append(row.get("val_loss", row["loss"]))
+                    reason = self.stopping.observe(epoch + 1, row, params)
+                    self.history.best_epoch = self.stopping.best_epoch
+                    self.history.stopped = reason or "epochs"
+                    if self.progress is not None:
+                        self.progress.set_postfix(
+                            {name: f"{row[name]:.4g}" for name in ("loss", "val_loss") if name in row}
+                        )
+                        self.progress.update()
+                    if self.callbacks:
+                        if tell(self.callbacks, Epoch(epoch + 1, self.model, self.history)):
+                            self.history.stopped = reason = "callback"
+                        # they may have changed the weights
+                        self.engine.backend.write(self.session.net.params, self.engine.params)
+                    if reason is not None:
+                        break
         except KeyboardInterrupt:
             self.history.stopped = "interrupt"
             if not np.isfinite(self.publish()).all():

@@ -37,6 +37,11 @@ class FitTask:
             self.context.call_on_fit_task_begin(estimator=estimator, **self.given)
             self._begin()
 
+    @property
+    def watched(self) -> bool:
+        """Whether there are callbacks."""
+        return self.context is not None
+
     def _begin(self) -> None:
         self.task = self.context.subcontext(task_name="epoch")
         self.task.call_on_fit_task_begin(

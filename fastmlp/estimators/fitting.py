@@ -210,7 +210,7 @@ def _lbfgs(e: Any, engine: Engine, samples: Samples, task: FitTask) -> None:
         if task.epoch(last=stop or e.n_iter_ == e.max_iter) or stop:
             raise StopIteration
 
-    watched = e.callbacks or e.verbose or task.context is not None
+    watched = e.callbacks or e.verbose or task.watched
     result = minimise(engine, samples.data, e.max_iter, e.max_fun, e.tol, after_iteration if watched else None)
     e.n_iter_, e.loss_ = min(result.nit, e.max_iter), result.fun
     if result.status != 99:  # 99: a callback asked to stop
@@ -252,7 +252,7 @@ def _stochastic(
             dropout_seed=int(random.randint(1 << 62, dtype=np.int64)) if keep else 0,
             stopping=convergence,
             measure=measure,
-            callbacks=[after_epoch],
+            callbacks=[after_epoch] if e.callbacks or (task and task.watched) else [],
             model=e,
             history=History(),
             overflow=True,
