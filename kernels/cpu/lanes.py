@@ -13,6 +13,7 @@ from fastmlp.kernels import codes
 from fastmlp.kernels.cpu.dots import DOTS, dots
 from fastmlp.kernels.cpu.elementwise import activate, multiply_by_derivative
 from fastmlp.kernels.cpu.exponential import exp
+from fastmlp.kernels.cpu.inlined import inlined
 from fastmlp.kernels.cpu.losses import add_log_loss, is_labelled_softmax
 from fastmlp.kernels.cpu.microkernel import PLAIN, RELU_MASK, UPDATE
 from fastmlp.kernels.cpu.signatures import Indices, Labels, Matrix, Parameters, Samples, Targets, Vector, Weights
@@ -52,7 +53,7 @@ def _turned(matrix):
     return grid(matrix, 0, matrix.shape[1], matrix.shape[0])
 
 
-@register_jitable
+@inlined
 def _gather(x, rows, r0, r1, c0, c1, out):
     """out (c1-c0, r1-r0) = x[rows[r0:r1], c0:c1]ᵀ, densely."""
     inputs, n = x.shape[1], r1 - r0
@@ -63,7 +64,7 @@ def _gather(x, rows, r0, r1, c0, c1, out):
             target[i] = element(x, picks[i] * inputs + c0 + j)
 
 
-@register_jitable
+@inlined
 def _layer(team, x, x_row, w, b, activation, slope, out, r0, r1, scratch):
     """out[r0:r1] of inputs (I, r1-r0) from address x on, x_row elements from row to row."""
     z, n = _turned(out), r1 - r0
@@ -100,7 +101,7 @@ def linear_rows(ops, x: Samples, rows: Indices, w: Matrix, b: Vector, activation
     barrier(ops)
 
 
-@register_jitable
+@inlined
 def _exponentials(z, out, begin, end, scratch):
     """out = exp(z - highest) for columns begin … end of z and out (O, B); returns each column's highest and the sum."""
     outputs, rows = z.shape
@@ -121,7 +122,7 @@ def _exponentials(z, out, begin, end, scratch):
     return highest, total
 
 
-@register_jitable
+@inlined
 def _divide(out, begin, end, total):
     """out[:, begin:end] /= total."""
     for j in range(out.shape[0]):
@@ -130,7 +131,7 @@ def _divide(out, begin, end, total):
             row[i] /= total[i]
 
 
-@register_jitable
+@inlined
 def _labelled_softmax(clipped, z, labels, weights, rows, out, begin, end, scratch):
     """The two losses of softmax for labels: Σ s ℓ of the columns begin … end of z (O, B), gradients in out (O, B)."""
     value, product, weighted = 0.0, 1.0, weights.shape[0] > 0
@@ -193,7 +194,7 @@ def activation_backward(ops, activation: int, a: Matrix, slope: Matrix, delta: M
     barrier(ops)
 
 
-@register_jitable
+@inlined
 def _derivative(team, activation, a, slope, delta, r0, r1):
     """delta[:, r0:r1] times the derivative; all (O, B)."""
     if activation != codes.SOFTMAX:
@@ -221,7 +222,7 @@ def backward_data(ops, delta: Matrix, w: Matrix, activation: int, a: Matrix, slo
     barrier(ops)
 
 
-@register_jitable
+@inlined
 def _gradient(team, x, delta, alpha, beta, out, bias_beta, bias, i0, i1, scratch):
     """out[i0:i1] = beta out + alpha xᵀ δ, and this thread's part of the biases; x the address of (i1-i0, B) inputs."""
     (outputs, rows), size, real = (out.shape[1], delta.shape[0]), out.itemsize, out.dtype.type

@@ -8,6 +8,7 @@ import numpy as np
 from fastmlp.kernels import codes
 from fastmlp.kernels.cpu.elementwise import sigmoid, softplus
 from fastmlp.kernels.cpu.exponential import exp
+from fastmlp.kernels.cpu.inlined import inlined
 from fastmlp.kernels.cpu.rows import row_scale, softmax_minus_label, softmax_row
 from fastmlp.kernels.cpu.signatures import Indices, Labels, Matrix, Parameters, Targets, Weights
 from fastmlp.kernels.cpu.team import barrier, part_length, share, sum_of_parts
@@ -65,7 +66,7 @@ def add_log_loss(value, product, weight, weighted, clipped, below, total, eps):
     return value + below, product * total
 
 
-@register_jitable
+@inlined
 def _labelled_softmax(clipped, z, labels, weights, rows, out, begin, end):
     """The two losses of softmax below for labels."""
     outputs, size, one, eps = out.shape[1], out.itemsize, out.dtype.type(1), np.float64(np.finfo(out.dtype).eps)

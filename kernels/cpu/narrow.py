@@ -5,11 +5,11 @@ Forward, vectors go along the inputs: each output of a sample is a dot product. 
 """
 
 from fastmlp.kernels.cpu.dots import DOTS, dots
+from fastmlp.kernels.cpu.inlined import inlined
 from fastmlp.kernels.cpu.microkernel import UPDATE
 from fastmlp.kernels.cpu.simd import VECTOR_BYTES
 from fastmlp.kernels.cpu.tiling import tiled
 from fastmlp.kernels.cpu.views import address, element, span
-from numba.extending import register_jitable
 
 __all__ = ["is_narrow", "is_worth_transposing", "narrow_gradient", "narrow_product"]
 
@@ -17,12 +17,12 @@ OUTPUTS = 4  # with more, adding up the lanes takes longer than the idle ones
 SAMPLES = 64  # with fewer, a gradient is formed before its transposition has paid
 
 
-@register_jitable
+@inlined
 def is_narrow(inputs, outputs, itemsize):
     return outputs <= OUTPUTS and inputs * itemsize >= 2 * VECTOR_BYTES
 
 
-@register_jitable
+@inlined
 def is_worth_transposing(samples, inputs, outputs, itemsize):
     """Whether vectors over the inputs have so many fewer idle lanes, a fifth, that the transposition pays."""
     lanes = VECTOR_BYTES // itemsize
@@ -30,7 +30,7 @@ def is_worth_transposing(samples, inputs, outputs, itemsize):
     return samples >= SAMPLES and 5 * tall <= 4 * wide
 
 
-@register_jitable
+@inlined
 def narrow_product(x, w, b, out, r0, r1, scratch):
     """out[r0:r1] = x W + b."""
     inputs, outputs, size = w.shape[0], w.shape[1], out.itemsize
@@ -48,7 +48,7 @@ def narrow_product(x, w, b, out, r0, r1, scratch):
 _updated = tiled(UPDATE, flat=True)
 
 
-@register_jitable
+@inlined
 def narrow_gradient(a, delta, alpha, beta, out, r0, r1, scratch):
     """out[r0:r1] = beta out + alpha aᵀ δ, through its transpose in the scratch memory."""
     inputs, outputs, size, real = out.shape[0], out.shape[1], out.itemsize, out.dtype.type

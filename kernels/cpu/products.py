@@ -11,6 +11,7 @@ that stays in the L1 cache.
 
 from fastmlp.kernels import codes
 from fastmlp.kernels.cpu.elementwise import activate, multiply_by_derivative
+from fastmlp.kernels.cpu.inlined import inlined
 from fastmlp.kernels.cpu.microkernel import (
     BIAS,
     IN_ORDER,
@@ -29,7 +30,7 @@ from fastmlp.kernels.cpu.team import barrier, share
 from fastmlp.kernels.cpu.tiling import INDEX_BYTES, tiled
 from fastmlp.kernels.cpu.transposition import transpose
 from fastmlp.kernels.cpu.views import address, span
-from numba.extending import overload, register_jitable
+from numba.extending import overload
 
 __all__ = [
     *("ROWS", "accumulate", "accumulate_rows", "backward_data", "linear", "linear_rows"),
@@ -40,7 +41,7 @@ COLUMNS = 16  # threads split columns at multiples of a cache line of float32
 MANY_ROWS = 64  # of the batch, for each thread: then by rows
 
 
-@register_jitable
+@inlined
 def share_output(team, rows, columns, by_rows):
     """This thread's rows and columns of an output (rows, columns)."""
     if team.size == 1:
@@ -52,7 +53,7 @@ def share_output(team, rows, columns, by_rows):
     return 0, rows, c0, c1
 
 
-@register_jitable
+@inlined
 def _share_layer(team, out, activation):
     by_rows = activation == codes.SOFTMAX or out.shape[0] >= MANY_ROWS * team.size
     return share_output(team, out.shape[0], out.shape[1], by_rows)
@@ -61,7 +62,7 @@ def _share_layer(team, out, activation):
 def _layer(way):
     biased = tiled(BIAS, way)
 
-    @register_jitable
+    @inlined
     def layer(team, a, picks, w, b, activation, slope, out, r0, r1, c0, c1):
         """out[r0:r1, c0:c1] of inputs from address a on."""
         inputs, outputs, size, real = w.shape[0], w.shape[1], out.itemsize, out.dtype.type
@@ -115,7 +116,7 @@ def _linear_rows_of(team, x, rows, w, b, activation, slope, out, r0, r1, c0, c1)
     return in_place if x.dtype == out.dtype else converted
 
 
-@register_jitable
+@inlined
 def _convert(x, rows, r0, r1, c0, c1, out):
     """out = x[rows[r0:r1], c0:c1] in out's dtype, densely."""
     width = c1 - c0
@@ -147,7 +148,7 @@ def backward_data(ops, delta: Matrix, w: Matrix, activation: int, a: Matrix, slo
 def _gradient(way):
     updated = tiled(UPDATE, way, flat=True)
 
-    @register_jitable
+    @inlined
     def gradient(a, a_k, picks, delta, alpha, beta, out, r0, r1, c0, c1):
         """out[r0:r1, c0:c1] from the columns of inputs from address a on, a_k elements from sample to sample."""
         size, real = out.itemsize, out.dtype.type
@@ -161,7 +162,7 @@ def _gradient(way):
 _gradient_in_order, _gradient_of_rows = _gradient(IN_ORDER), _gradient(PICKED_DEPTH)
 
 
-@register_jitable
+@inlined
 def share_gradient(team, samples, beta, out):
     # a fresh gradient is for an update rule, whose threads share out the flat buffer: in other words, the rows
     by_rows = (samples >= MANY_ROWS * team.size or beta == 0.0) and out.shape[0] >= ROWS * team.size
@@ -172,7 +173,7 @@ _SUMS = 4  # vectors of columns whose sums are formed at once
 _sums, _narrow_sums = tile(UPDATE, IN_ORDER, 1, _SUMS, True), tile(UPDATE, IN_ORDER, 1, 1, True)
 
 
-@register_jitable
+@inlined
 def add_bias_gradient(team, delta, alpha, beta, bias):
     """bias = beta bias + alpha Σ_i delta[i], this thread's part: the gradient of the weights of an input that is 1."""
     size, real, row = bias.itemsize, bias.dtype.type, delta.shape[1]

@@ -5,6 +5,7 @@ They have no tiles to fill: each is a pass over the rows of a matrix, of which t
 
 from fastmlp.kernels import codes
 from fastmlp.kernels.cpu.elementwise import activate, multiply_by_derivative
+from fastmlp.kernels.cpu.inlined import inlined
 from fastmlp.kernels.cpu.signatures import Indices, Matrix, Samples, Vector
 from fastmlp.kernels.cpu.team import barrier
 from fastmlp.kernels.cpu.vector_products import BLOCK, backward_relu, dot, forward, update
@@ -16,7 +17,7 @@ __all__ = ["accumulate", "accumulate_rows", "backward_data", "linear", "linear_r
 LARGE = 1 << 14  # weights of a layer that is worth two threads
 
 
-@register_jitable
+@inlined
 def _sample(ops, x, row, out):
     """Address of a sample, converted if it is of another dtype than out."""
     inputs = x.shape[1]
@@ -48,7 +49,7 @@ def _own_inputs(team, inputs, outputs):
     return (0, middle) if team.rank == 0 else (middle, inputs) if team.rank == 1 else (inputs, inputs)
 
 
-@register_jitable
+@inlined
 def _linear(team, x, w, b, activation, slope, out):
     inputs, outputs, size, one = w.shape[0], w.shape[1], out.itemsize, out.dtype.type(1)
     middle = _first_part(inputs, outputs)
@@ -103,7 +104,7 @@ def backward_data(ops, delta: Matrix, w: Matrix, activation: int, a: Matrix, slo
     barrier(ops)
 
 
-@register_jitable
+@inlined
 def _accumulate(team, x, delta, alpha, beta, out, bias_beta, bias):
     inputs, outputs, size, real = out.shape[0], out.shape[1], out.itemsize, out.dtype.type
     begin, end = _own_inputs(team, inputs, outputs)

@@ -88,20 +88,17 @@ def _rows_of_nonzeros(v, x, n, state, body):
     return loop(builder, blocks(builder, n, BLOCK), [constant(0), *state], block)[1:]
 
 
-def _panel(vectors: int, masked: bool):
-    """Intrinsics for `vectors` vectors of columns: z = b + Σ x_i W_i, and W_i += x_i g."""
-
-    def columns_of(v, n):
-        masks = [v.mask(n, j * v.lanes) if masked else None for j in range(vectors)]
-        return [constant(j * v.lanes) for j in range(vectors)], masks
+def _forward(vectors: int, masked: bool):
+    """Intrinsic for z = b + Σ x_i W_i, `vectors` vectors of columns."""
 
     @intrinsic
-    def forward(typingctx, x, inputs, w, w_row, b, z, n, like):
+    def kernel(typingctx, x, inputs, w, w_row, b, z, n, like):
         def codegen(context, builder, signature, args):
             v = Vectors(builder, like)
             x, inputs, w, w_row, b, z, n, _ = args
             x, w, b, z = map(v.pointer, (x, w, b, z))
-            columns, masks = columns_of(v, n)
+            columns = [constant(j * v.lanes) for j in range(vectors)]
+            masks = [v.mask(n, j * v.lanes) if masked else None for j in range(vectors)]
 
             def body(i, value, sums):
                 row, value = builder.gep(w, [builder.mul(i, w_row)]), v.splat(value)
@@ -116,59 +113,60 @@ def _panel(vectors: int, masked: bool):
 
         return types.void(*([types.intp] * 7), like), codegen
 
-    @intrinsic
-    def update(typingctx, x, inputs, w, w_row, delta, n, alpha):
-        def codegen(context, builder, signature, args):
-            v = Vectors(builder, alpha)
-            x, inputs, w, w_row, delta, n, _ = args
-            x, w, delta = map(v.pointer, (x, w, delta))
-            columns, masks = columns_of(v, n)
-            step = v.splat(args[-1])
-            places = list(zip(columns, masks, strict=True))
-            moves = [builder.fmul(step, v.load(delta, column, mask)) for column, mask in places]
-
-            def body(i, value, state):
-                row, value = builder.gep(w, [builder.mul(i, w_row)]), v.splat(value)
-                for move, (column, mask) in zip(moves, places, strict=True):
-                    v.store(v.fma(value, move, v.load(row, column, mask)), row, column, mask)
-                return state
-
-            _rows_of_nonzeros(v, x, inputs, [], body)
-            return context.get_dummy_value()
-
-        return types.void(*([types.intp] * 6), alpha), codegen
-
-    return forward, update
+    return kernel
 
 
-_forward_wide, _update_wide = _panel(WIDE, False)
-_forward_part, _update_part = _panel(WIDE // 2, True)
-_forward_narrow, _ = _panel(1, True)
+_forward_wide, _forward_part, _forward_narrow = _forward(WIDE, False), _forward(WIDE // 2, True), _forward(1, True)
 
 
 @intrinsic
-def _update_narrow(typingctx, x, inputs, w, w_row, delta, n, alpha):
-    """W_i += alpha x_i δ for rows shorter than a vector, in pieces of powers of two.
+def _update_wide(typingctx, x, inputs, w, w_row, delta, alpha):
+    """W_i += alpha x_i δ for WIDE vectors of columns."""
 
-    A load that reaches into what a masked store has just left out would wait until that store is done, in each row.
+    def codegen(context, builder, signature, args):
+        v = Vectors(builder, alpha)
+        x, inputs, w, w_row, delta, _ = args
+        x, w, delta = map(v.pointer, (x, w, delta))
+        columns, step = [constant(j * v.lanes) for j in range(WIDE)], v.splat(args[-1])
+        moves = [builder.fmul(step, v.load(delta, column)) for column in columns]
+
+        def body(i, value, state):
+            row, value = builder.gep(w, [builder.mul(i, w_row)]), v.splat(value)
+            for move, column in zip(moves, columns, strict=True):
+                v.store(v.fma(value, move, v.load(row, column)), row, column)
+            return state
+
+        _rows_of_nonzeros(v, x, inputs, [], body)
+        return context.get_dummy_value()
+
+    return types.void(*([types.intp] * 5), alpha), codegen
+
+
+@intrinsic
+def _update_rest(typingctx, x, inputs, w, w_row, delta, n, alpha):
+    """W_i += alpha x_i δ for fewer columns than WIDE vectors have, in pieces of powers of two.
+
+    Not with a mask: where rows are short, a load of the next row that reaches into what a masked store has just left
+    out would wait until that store is done.
     """
 
     def codegen(context, builder, signature, args):
         v = Vectors(builder, alpha)
         x, inputs, w, w_row, delta, n, alpha_value = args
         x, w, delta = map(v.pointer, (x, w, delta))
-        halves = [v.lanes >> k for k in range(v.lanes.bit_length())]
-        pieces = [Vectors(builder, alpha, lanes) for lanes in halves]
+        lengths = [WIDE // 2 * v.lanes >> k for k in range((WIDE // 2 * v.lanes).bit_length())]
 
         def body(i, value, state):
             row, offset = builder.gep(w, [builder.mul(i, w_row)]), constant(0)
             step = builder.fmul(value, alpha_value)
-            for piece in pieces:
-                lanes = constant(piece.lanes)
-                present = builder.and_(n, lanes)
+            for length in lengths:
+                present = builder.and_(n, constant(length))
+                piece = Vectors(builder, alpha, min(length, v.lanes))
                 with builder.if_then(builder.icmp_signed("!=", present, constant(0))):
-                    old, move = piece.load(row, offset), piece.load(delta, offset)
-                    piece.store(piece.fma(piece.splat(step), move, old), row, offset)
+                    for j in range(0, length, piece.lanes):
+                        place = builder.add(offset, constant(j))
+                        old, move = piece.load(row, place), piece.load(delta, place)
+                        piece.store(piece.fma(piece.splat(step), move, old), row, place)
                 offset = builder.add(offset, present)
             return state
 
@@ -218,15 +216,10 @@ def forward(x, inputs, w, b, z, outputs, one, itemsize):
 @register_jitable
 def update(x, inputs, w, delta, outputs, alpha, itemsize):
     """W_i += alpha x_i δ."""
-    lanes, j = VECTOR_BYTES // itemsize, 0
-    while j < outputs:
-        left, at = outputs - j, j * itemsize
-        if left >= WIDE * lanes:
-            _update_wide(x, inputs, w + at, outputs, delta + at, left, alpha)
-            j += WIDE * lanes
-        elif left > lanes:
-            _update_part(x, inputs, w + at, outputs, delta + at, left, alpha)
-            j += WIDE // 2 * lanes
-        else:
-            _update_narrow(x, inputs, w + at, outputs, delta + at, left, alpha)
-            j += lanes
+    wide = WIDE * (VECTOR_BYTES // itemsize)
+    rest = outputs % wide
+    for j in range(0, outputs - rest, wide):
+        _update_wide(x, inputs, w + j * itemsize, outputs, delta + j * itemsize, alpha)
+    if rest > 0:
+        at = (outputs - rest) * itemsize
+        _update_rest(x, inputs, w + at, outputs, delta + at, rest, alpha)
