@@ -12,7 +12,6 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from statistics import median
 from typing import Any
 
@@ -168,7 +167,10 @@ class NvidiaDevice:
             for node in nodes:
                 if isinstance(node, Launch):
                     self._kernel(node.name, real)
-                elif self._product(node) not in self._warm:
+                    continue
+                product = self._product(node)
+                self._factors(node, product)  # a captured upload would be done again in every replay
+                if product not in self._warm:
                     # cublasLt loads a kernel when it first runs, which is not for a capture: it runs once, to nowhere.
                     # A vector or mask that it writes belongs to the workspace, where nobody needs it yet.
                     self._multiply(node, self.empty(node.out.size, node.out.dtype))
@@ -242,13 +244,17 @@ class NvidiaDevice:
             self._workspace = self.empty(_WORKSPACE, np.uint8)
         vector, mask = (0 if array is None else array.data.ptr for array in (node.vector, node.mask))
         plan = self._library.plan(product, vector, mask)
-        place = partial(self._factor, dtype=product.dtype) if product.on_device else float
-        alpha, beta = place(node.alpha), place(node.beta)
+        alpha, beta = self._factors(node, product)
         operands = alpha, node.a.data.ptr, node.b.data.ptr, beta, out.data.ptr, vector, mask
         self._library.multiply(plan, *operands, self._workspace.data.ptr, self._stream.ptr)
         self._warm.add(product)
 
-    def _factor(self, factor: Any, dtype: np.dtype) -> int:
+    def _factors(self, node: Matmul, product: Product) -> list[Any]:
+        """alpha and beta as the library takes them: both as numbers, or both as addresses."""
+        factors = node.alpha, node.beta
+        return [self._place(factor, product.dtype) for factor in factors] if product.on_device else list(factors)
+
+    def _place(self, factor: Any, dtype: np.dtype) -> int:
         """Address of alpha or beta: the library wants both in the same memory, so a number gets a place there."""
         if isinstance(factor, cupy.ndarray):
             return factor.data.ptr
