@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from statistics import median
@@ -19,7 +20,7 @@ import cupy
 import numpy as np
 from cupy.cuda import driver, runtime
 
-from fastmlp.backends.cuda.cublaslt import CublasLt, NoAlgorithmError, Product, alignment
+from fastmlp.backends.cuda.cublaslt import CublasLt, CublasLtError, NoAlgorithmError, Product, alignment
 from fastmlp.backends.cuda.device import Launch, Matmul, Node
 from fastmlp.errors import BackendUnavailableError, OutOfDeviceMemoryError
 from fastmlp.kernels.cuda import THREADS, source
@@ -193,6 +194,9 @@ class NvidiaDevice:
             try:
                 once = self._timed(self.capture(nodes, real))
             except NoAlgorithmError:
+                return math.inf
+            except CublasLtError as error:  # one way less, which is no reason to give up
+                warnings.warn(f"a way to compute a product is left out: {error}", RuntimeWarning, stacklevel=2)
                 return math.inf
             repeats = min(max(int(_TIMED_SECONDS / max(once, 1e-9)), 1), _MOST_REPEATS)
             graph = self.capture(nodes * repeats, real)
