@@ -13,7 +13,6 @@ and the rest goes on. Time that a part leaves goes to those after it. The exit c
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,6 +21,8 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from gpu_process import run_for
 
 HERE = Path(__file__).parent
 REST = 15.0  # seconds that a part has, after the last it may begin something, before it is killed
@@ -41,13 +42,13 @@ PARTS = [
     Part("agreement", "gpu_checks.agreement", 0.09),
     Part("repeats", "gpu_checks.digests", 0.03),
     Part("repeats in another process", "gpu_checks.digests", 0.03),
-    Part("throughput", "gpu_speed.throughput", 0.34),
+    Part("tests", "gpu_checks.tests", 0.1, gpu_only=True),
+    Part("throughput", "gpu_speed.throughput", 0.3),
     Part("large network", "gpu_speed.large", 0.12),
     Part("products", "gpu_ways.products", 0.04),
     Part("programs and graphs", "gpu_ways.programs", 0.04),
     Part("launches", "gpu_ways.launches", 0.02),
     Part("accuracy", "gpu_checks.accuracy", 0.04),
-    Part("tests", "gpu_checks.tests", 0.06, gpu_only=True),
     Part("memcheck", "gpu_checks.memcheck", 0.06, gpu_only=True),
     Part("racecheck", "gpu_checks.racecheck", 0.08, gpu_only=True),
 ]
@@ -97,12 +98,11 @@ def outcome(part: Part, options: argparse.Namespace, seconds: float, log: Any, e
         log.write(f"\n=== {part.name}\n".encode())
         log.flush()
         start, status, reason = log.tell(), "done", ""
-        try:
-            code = subprocess.run(command, stdout=log, stderr=log, timeout=seconds, env=environment).returncode
-            if code:
-                status, reason = "failed", f"exit code {code}: {last_line(Path(log.name), start)}"
-        except subprocess.TimeoutExpired:
+        code = run_for(command, seconds, stdout=log, stderr=log, env=environment)
+        if code is None:
             status, reason = "failed", f"it was ended after {seconds:.0f} s"
+        elif code:
+            status, reason = "failed", f"exit code {code}: {last_line(Path(log.name), start)}"
         result = json.loads(file.read_text()) if file.exists() else None
     if status == "done" and isinstance(result, dict) and result.get("left out"):
         status, reason = "left out", result["left out"]

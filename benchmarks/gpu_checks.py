@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 
 import numpy as np
 from gpu_device import ROOT, Sizes, device_of, samples
+from gpu_process import attempted, run_for
 
 from fastmlp import MLP, SGD, Adam
 from fastmlp.datasets import load
@@ -29,17 +31,12 @@ EPOCHS = 2
 # Largest relative difference of an epoch's loss from the CPU's. Sums in another order give 1e-6 in float32; Adam
 # magnifies that where gradients are near 0.
 TOLERANCE = {"float32 sgd": 1e-5, "float32 adam": 5e-3, "float64 sgd": 1e-10, "float64 adam": 1e-8}
-# Tests with a case for each backend, or that look at the real device if there is one
+# Tests that run on the real device: files, and which of their tests. Those of single kernels and operations come first:
+# where they fail, the others do.
 TESTS = (
-    "backends",
-    "cuda_detection",
-    "cublaslt",
-    "training",
-    "gradients",
-    "losses",
-    "sparse",
-    "trajectories",
-    "threads",
+    (("cuda_kernels", "operations", "loss_operations"), "cuda"),
+    (("cuda_precision", "cublaslt"), "bfloat16 or documented or real"),
+    (("backends", "cuda_detection", "training", "gradients", "losses", "sparse", "trajectories", "threads"), "cuda"),
 )
 SANITIZER = "compute-sanitizer"
 FOUND = 86  # its exit code if it has found anything
@@ -57,15 +54,20 @@ def agreement(sizes: Sizes, deadline: float, keep: Keep) -> dict[str, Any]:
             for batch in sizes.batches:
                 n = sizes.checked_one if batch == "1" else sizes.checked
                 size = batch if batch == "full" else min(int(batch), n)
-                one, other = (_fit(name, layers, x[:n], y[:n], dtype, rule, size) for name in ("numpy", "cuda"))
-                losses, theirs = (np.array(model.history["loss"]) for model in (one, other))
-                apart = float(np.max(np.abs(theirs / losses - 1)))
-                weights = max(float(np.max(np.abs(a - b))) for a, b in zip(one.weights, other.weights, strict=True))
-                case = {"dtype": dtype, "rule": rule, "batch": batch, "losses": losses.tolist()}
-                case |= {"relative difference": apart, "of weights": weights, "allowed": TOLERANCE[f"{dtype} {rule}"]}
-                result["cases"].append(case)
-                if not apart <= case["allowed"]:  # NaN is no agreement
-                    result["failures"].append(f"{dtype} {rule}, batch {batch}: losses differ by {apart:.1e}")
+                with attempted(f"{dtype} {rule}, batch {batch}", result["failures"]):
+                    one, other = (_fit(name, layers, x[:n], y[:n], dtype, rule, size) for name in ("numpy", "cuda"))
+                    losses, theirs = (np.array(model.history["loss"]) for model in (one, other))
+                    apart = float(np.max(np.abs(theirs / losses - 1)))
+                    weights = max(float(np.max(np.abs(a - b))) for a, b in zip(one.weights, other.weights, strict=True))
+                    case = {"dtype": dtype, "rule": rule, "batch": batch, "losses": losses.tolist()}
+                    case |= {
+                        "relative difference": apart,
+                        "of weights": weights,
+                        "allowed": TOLERANCE[f"{dtype} {rule}"],
+                    }
+                    result["cases"].append(case)
+                    if not apart <= case["allowed"]:  # NaN is no agreement
+                        result["failures"].append(f"{dtype} {rule}, batch {batch}: losses differ by {apart:.1e}")
                 keep(result)
     return result
 
@@ -88,14 +90,15 @@ def digests(sizes: Sizes, deadline: float, keep: Keep) -> dict[str, Any]:
         for batch in sizes.batches:
             n = sizes.checked_one if batch == "1" else sizes.checked
             size = batch if batch == "full" else min(int(batch), n)
-            pair = []
-            for _ in range(2):
-                model = _fit("cuda", layers, x[:n], y[:n], "float32", rule, size)
-                content = [*model.weights, *model.biases, np.array(model.history["loss"])]
-                pair.append(hashlib.sha256(b"".join(array.tobytes() for array in content)).hexdigest())
-            result["digests"][f"{rule}, batch {batch}"] = pair[0]
-            if pair[0] != pair[1]:
-                result["failures"].append(f"{rule}, batch {batch}: a second run gives other bits")
+            with attempted(f"{rule}, batch {batch}", result["failures"]):
+                pair = []
+                for _ in range(2):
+                    model = _fit("cuda", layers, x[:n], y[:n], "float32", rule, size)
+                    content = [*model.weights, *model.biases, np.array(model.history["loss"])]
+                    pair.append(hashlib.sha256(b"".join(array.tobytes() for array in content)).hexdigest())
+                result["digests"][f"{rule}, batch {batch}"] = pair[0]
+                if pair[0] != pair[1]:
+                    result["failures"].append(f"{rule}, batch {batch}: a second run gives other bits")
             keep(result)
     return result
 
@@ -128,14 +131,24 @@ def accuracy(sizes: Sizes, deadline: float, keep: Keep) -> dict[str, Any]:
 
 
 def tests(sizes: Sizes, deadline: float, keep: Keep) -> dict[str, Any]:
-    """The tests' cases for CUDA, a missing GPU being a failure."""
-    files = [f"tests/test_{name}.py" for name in TESTS if (ROOT / f"tests/test_{name}.py").exists()]
-    command = [sys.executable, "-m", "pytest", "--require-gpu", "-k", "cuda", "-q", "-p", "no:cacheprovider", *files]
-    ran = _run(command, deadline)
-    ran["summary"] = next(
-        (line for line in reversed(ran["end"]) if re.search(r"\b(passed|failed|error)", line)), ran["end"][-1]
-    )
-    return ran | {"failures": [] if ran["code"] == 0 else [f"exit code {ran['code']}: {ran['summary']}"]}
+    """The tests' cases for CUDA, a missing GPU being a failure.
+
+    An error may end the GPU of a process, so each group has its own; the time that is left is shared out evenly.
+    """
+    result: dict[str, Any] = {"runs": [], "failures": []}
+    for number, (names, chosen) in enumerate(TESTS):
+        begin = time.perf_counter()
+        until = begin + (deadline - begin) / (len(TESTS) - number)
+        command = [sys.executable, "-m", "pytest", "--require-gpu", "-k", chosen, "-v", "--tb=short", "--maxfail=30"]
+        command += ["-p", "no:cacheprovider", "-o", "faulthandler_timeout=60"]
+        ran = _run([*command, *(f"tests/test_{name}.py" for name in names)], until)
+        counted = (line.strip("= ") for line in reversed(ran["end"]) if re.search(r"\d (passed|failed|error)", line))
+        ran["summary"] = next(counted, ran["end"][-1])
+        result["runs"].append(ran)
+        if ran["code"] != 0:
+            result["failures"].append(f"{', '.join(names)}: exit code {ran['code']}: {ran['summary']}")
+        keep(result)
+    return result
 
 
 def memcheck(sizes: Sizes, deadline: float, keep: Keep) -> dict[str, Any]:
@@ -162,15 +175,11 @@ def _sanitized(tool: str, deadline: float) -> dict[str, Any]:
 def _run(command: list[str], deadline: float) -> dict[str, Any]:
     """Exit code (None: ended by the deadline) and the last lines of a command, all of which goes to the log."""
     seconds = max(deadline - time.perf_counter(), 1.0)
-    try:
-        ran = subprocess.run(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-            timeout=seconds,
-        )  # fmt: skip
-        code, text = ran.returncode, ran.stdout
-    except subprocess.TimeoutExpired as error:
-        output = error.stdout or b""
-        code, text = None, output if isinstance(output, str) else output.decode(errors="replace")
+    with tempfile.TemporaryFile() as output:
+        code = run_for(command, seconds, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
+        output.seek(0)
+        text = output.read().decode(errors="replace")
+    if code is None:
         text += f"\nended after {seconds:.0f} s"
     print(text)
     return {"command": command, "code": code, "end": text.strip().splitlines()[-40:] or ["it printed nothing"]}

@@ -19,6 +19,7 @@ import numpy as np
 from contenders import Contender, Task, initial
 from gpu_contenders import OURS, Maker, OnGpu, gpu_contenders
 from gpu_device import Sizes, device_of, samples
+from gpu_process import attempted
 from workloads import flops
 
 from fastmlp.backends.cuda.device import Device, Matmul
@@ -46,8 +47,9 @@ def throughput(sizes: Sizes, deadline: float, keep: Keep) -> dict[str, Any]:
         task = Task(x, y, *initial(layers), 1, optimizer, RATES[optimizer], os.cpu_count() or 1)
         if layers is sizes.networks[next(iter(sizes.networks))]:
             part = task.part(sizes.checked)._replace(batch=min(CHECKED_BATCH, sizes.checked // 2), shuffle=False)
-            found = result["checks"][f"{name} {optimizer}"] = _check(there, part, TOLERANCE[optimizer], result)
-            there = {other: kind for other, kind in there.items() if other not in found["apart"]}
+            with attempted(f"{name} {optimizer}", result["failures"]):
+                found = result["checks"][f"{name} {optimizer}"] = _check(there, part, TOLERANCE[optimizer], result)
+                there = {other: kind for other, kind in there.items() if other not in found["apart"]}
         for batch, n in sizes.batches.items():
             if optimizer == "adam" and batch not in ADAM:
                 continue
@@ -56,7 +58,8 @@ def throughput(sizes: Sizes, deadline: float, keep: Keep) -> dict[str, Any]:
                 continue
             cell_task = task.part(n)._replace(batch=n if batch == "full" else int(batch))
             cell = {"network": name, "optimizer": optimizer, "batch": batch, "precision": "float32"}
-            result["cells"].append(cell | _measure(there, cell_task, sizes, result["failures"]))
+            with attempted(f"{name} {optimizer}, batch {batch}", result["failures"]):
+                result["cells"].append(cell | _measure(there, cell_task, sizes, result["failures"]))
             keep(result)
     return result
 
@@ -73,8 +76,9 @@ def large(sizes: Sizes, deadline: float, keep: Keep) -> dict[str, Any]:
             continue
         there, result["missing"] = gpu_contenders(precision, sizes.emulated)
         cell: dict[str, Any] = {"network": "-".join(map(str, layers)), "optimizer": "sgd", "batch": str(batch)}
-        cell |= {"precision": precision, "products": _bare_products(device_of(precision), layers, batch)}
-        result["cells"].append(cell | _measure(there, task, sizes, result["failures"]))
+        with attempted(precision, result["failures"]):
+            cell |= {"precision": precision, "products": _bare_products(device_of(precision), layers, batch)}
+            result["cells"].append(cell | _measure(there, task, sizes, result["failures"]))
         keep(result)
     return result
 

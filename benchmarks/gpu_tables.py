@@ -250,16 +250,20 @@ def _command(result: dict[str, Any], record: dict[str, Any]) -> list[str]:
     return [f"`{' '.join(result['command'])}`: exit code {result['code']}; {result['summary']}"]
 
 
+def _tests(result: dict[str, Any], record: dict[str, Any]) -> list[str]:
+    return [f"- {line}" for ran in result["runs"] for line in _command(ran, record)]
+
+
 _TABLES: dict[str, Callable[[dict[str, Any], dict[str, Any]], list[str]]] = {
     "agreement": _agreement,
     "repeats": _repeats,
+    "tests": _tests,
     "throughput": _throughput,
     "large network": _large,
     "products": _products,
     "programs and graphs": _programs,
     "launches": _launches,
     "accuracy": _accuracy,
-    "tests": _command,
     "memcheck": _command,
     "racecheck": _command,
 }

@@ -15,6 +15,7 @@ from contenders import Task, initial
 from fastmlp.kernels.cuda import operations
 from gpu_contenders import OnGpu
 from gpu_device import Sizes, device_of, measured_by, samples
+from gpu_process import attempted
 
 from fastmlp import MLP, SGD
 from fastmlp.backends.cuda import runs
@@ -45,12 +46,13 @@ def products(sizes: Sizes, deadline: float, keep: Keep) -> dict[str, Any]:
         if not sizes.emulated and deadline - time.perf_counter() < PIECE / 4:
             result["failures"].append(f"no time was left for {name}")
             continue
-        x, y = samples(layers[0], layers[-1], batch, sizes.emulated)
-        model = MLP(layers, loss="softmax_cross_entropy", backend="cuda", precision=precision, seed=0)
-        # no program: it has our kernels alone, and asks nobody
-        with measured_by(model, precision) as watch, patch.object(runs, "FEW", 0):
-            model.fit(x, y, epochs=1, batch_size=batch, optimizer=SGD(1e-4), progress=False)
-        result["times"][name] = watch.seconds
+        with attempted(name, result["failures"]):
+            x, y = samples(layers[0], layers[-1], batch, sizes.emulated)
+            model = MLP(layers, loss="softmax_cross_entropy", backend="cuda", precision=precision, seed=0)
+            # no program: it has our kernels alone, and asks nobody
+            with measured_by(model, precision) as watch, patch.object(runs, "FEW", 0):
+                model.fit(x, y, epochs=1, batch_size=batch, optimizer=SGD(1e-4), progress=False)
+            result["times"][name] = watch.seconds
         keep(result)
     folder = Path(os.environ.get("FASTMLP_CACHE_DIR", os.devnull), "fastmlp", "cuda")
     result["chosen"] = {file.stem: json.loads(file.read_text()) for file in sorted(folder.glob("*.json"))}
@@ -81,10 +83,8 @@ def programs(sizes: Sizes, deadline: float, keep: Keep) -> dict[str, Any]:
             task = Task(x, y, *initial(layers), int(rows), "sgd", 0.01, 1)
             seconds = {}
             for way, changes in ways.items():
-                try:
+                with attempted(f"{name}, batch {rows}, {way}", result["failures"]):
                     seconds[way] = _of_a_step(task, changes, sizes.rounds)
-                except Exception as error:
-                    result["failures"].append(f"{name}, batch {rows}, {way}: {type(error).__name__}: {error}")
             result["steps"].append({"network": name, "batch": rows, "seconds": seconds})
             keep(result)
     return result

@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+import time
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +116,33 @@ def test_without_a_gpu_it_says_why(tmp_path):
     assert ran.returncode == 2
     assert ran.stderr.startswith("There is no GPU to measure: ")
     assert not (tmp_path / "none").exists()
+
+
+@pytest.fixture
+def gpu_process(monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPT.parent)
+    return import_module("gpu_process")
+
+
+def test_what_hangs_is_ended_with_all_that_it_has_started(gpu_process, tmp_path):
+    script = 'sleep 60 & echo "$!" >child; wait'
+    assert gpu_process.run_for(["sh", "-c", script], 1.0, cwd=tmp_path) is None
+    child = Path("/proc", (tmp_path / "child").read_text().strip(), "stat")
+    ended = time.perf_counter() + 10.0
+    while (
+        child.exists() and child.read_text().rsplit(")")[1].split()[0] != "Z"
+    ):  # a dead one that nobody has waited for
+        assert time.perf_counter() < ended
+        time.sleep(0.05)
+    assert gpu_process.run_for(["sh", "-c", "exit 3"], 10.0) == 3
+
+
+def test_a_piece_that_fails_is_noted(gpu_process, capsys):
+    failures = []
+    with gpu_process.attempted("this", failures):
+        raise RuntimeError("the cable is loose\nand the lights are out")
+    assert failures == ["this: RuntimeError: the cable is loose"]
+    assert "Traceback" in capsys.readouterr().err
 
 
 def test_a_part_that_fails_is_recorded_and_the_rest_goes_on(emulated, tmp_path):
