@@ -29,13 +29,6 @@ def samples():
     return random.standard_normal((21, 2)), random.uniform(0, 1, (21, 3)), random.uniform(0, 2, 21)
 
 
-@pytest.fixture
-def cpu_backend(backend):
-    if backend == "cuda":
-        pytest.skip("losses made of Python functions have no CUDA kernel")
-    return backend
-
-
 def model(loss, backend="numpy", **options):
     return MLP([2, 4, 3], "tanh", loss=loss, dtype="float64", seed=1, backend=backend, **options)
 
