@@ -153,6 +153,7 @@ def environment(sizes: Sizes, deadline: float, keep: Callable) -> dict[str, Any]
     }
     if sizes.emulated:
         return found
+    keep(found)
     from cupy.cuda import nvrtc, runtime
 
     shown = _output("nvidia-smi", f"--query-gpu={_SMI}", "--format=csv,noheader").splitlines()
