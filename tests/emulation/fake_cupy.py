@@ -35,7 +35,7 @@ class Array(DeviceArray):
 
     @property
     def data(self) -> Any:
-        return SimpleNamespace(ptr=self.span.allocation.address + self.span.offset)
+        return SimpleNamespace(ptr=self.span.allocation.address + self.span.offset if self.size else 0)
 
     def _like(self, view: np.ndarray) -> Array:
         like = super()._like(view)
