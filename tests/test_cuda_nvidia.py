@@ -38,6 +38,28 @@ def test_batches_of_several_chunks(gpu, monkeypatch, free, chunk, weighted, rule
     assert_same(activation="relu", optimizer=RULES[rule], batch_size="full", options=options, **weights)
 
 
+@pytest.mark.parametrize("hasty", [False, True])
+@pytest.mark.parametrize("batch", [20, "full"])
+def test_copies_and_work_wait_for_one_another(gpu, monkeypatch, batch, hasty):
+    """Whether the copies are done as late as can be or as early."""
+    monkeypatch.setattr(CudaBackend, "chunk_of", lambda self, row_bytes: 20)
+    monkeypatch.setattr(type(gpu), "free_memory", lambda self: 0)
+    gpu.gpu.hasty = {gpu._copies.ptr} if hasty else set()
+    assert_same(optimizer=RULES["sgd"], batch_size=batch, epochs=2)
+
+
+def test_memory_of_the_host_may_change_after_a_write(gpu):
+    for n in (10, 1000, 100_000):
+        host = np.arange(n, dtype=np.float64)
+        arrays = [gpu.empty(n, np.float64) for _ in range(200 if n < 100_000 else 2)]
+        for i, array in enumerate(arrays):
+            gpu.write(array, host + i)
+            host[:] = np.nan
+            host[:] = np.arange(n)
+        for i, array in enumerate(arrays):
+            np.testing.assert_array_equal(gpu.download(array), host + i)
+
+
 @pytest.mark.parametrize("function", ["cublasLtMatmul", "cublasLtMatmulAlgoGetHeuristic"])
 def test_a_library_that_fails_leaves_all_to_our_kernels(gpu, function):
     """What it does not know is no failure; anything else is told."""

@@ -1,7 +1,8 @@
 """As much of CuPy as `nvidia.py` uses, over the emulated device: streams, events, captures and pinned memory behave.
 
 Work on a stream waits until somebody synchronizes it, as late as CUDA may do it, so that memory of the host that is
-changed too early is seen. A capture takes kernels and products; whatever else would be recorded raises `CaptureError`.
+changed too early is seen; or, on a hasty stream, for nothing but the events that it must wait for. A capture takes
+kernels and products; whatever else would be recorded raises `CaptureError`.
 """
 
 from __future__ import annotations
@@ -67,19 +68,27 @@ class Stream:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def put(self, work: Any, seconds: float | None = None) -> None:
+    def put(self, work: Any, seconds: float | None = None, after: Marker | None = None) -> None:
         """Queue or capture work, which takes time unless it is none for a graph; what memory it may need stays."""
         if self.captured is None:
-            self.waiting.append((work, seconds or 0.0, [a.room() for a in self.gpu.device._allocations.values()]))
+            rooms = [allocation.room() for allocation in self.gpu.device._allocations.values()]
+            self.waiting.append((work, seconds or 0.0, after, rooms))
+            if self.ptr in self.gpu.hasty:
+                self.run_until(hasty=True)
         elif seconds is not None:
             self.captured.append((work, seconds))
         else:
             raise CaptureError("a copy would become part of a graph, with what its memory will have then")
 
-    def run_until(self, marker: Marker | None = None) -> None:
-        """Do what waits, to its end or to a marker."""
+    def run_until(self, marker: Marker | None = None, hasty: bool = False) -> None:
+        """Do what waits, to its end or to a marker; hasty: as far as it waits for no other stream."""
         while self.waiting and not (marker and marker.done):
-            work, seconds, _ = self.waiting.popleft()
+            work, seconds, after, _ = self.waiting[0]
+            if after is not None and not after.done:
+                if hasty:
+                    return
+                after.stream.run_until(after)
+            self.waiting.popleft()
             self.clock += seconds
             work()
 
@@ -89,7 +98,7 @@ class Stream:
 
     def wait_event(self, event: Event) -> None:
         if event.marker is not None:
-            self.put(partial(event.marker.stream.run_until, event.marker))
+            self.put(lambda: None, after=event.marker)
 
     def begin_capture(self, mode: int) -> None:
         assert (mode, self.captured) == ("relaxed", None)
@@ -152,6 +161,7 @@ class Gpu:
 
     def __init__(self, device: EmulatedDevice, prefers_products: bool) -> None:
         self.device, self.streams = device, dict[int, Stream]()
+        self.hasty: set[int] = set()  # streams whose work is done as early as CUDA may do it
         self.prefers_products = prefers_products
         self.library = Library()
         self.library.queue = lambda stream, work: self.streams[stream].put(work, self.seconds("product"))
@@ -220,7 +230,7 @@ class Gpu:
 
 
 def nvidia_device(monkeypatch: Any, precision: str = "float32", prefers_products: bool = True, **device: Any) -> Any:
-    """The `NvidiaDevice` of a GPU that is the emulated one."""
+    """The `NvidiaDevice` of a GPU that is the emulated one, which is its attribute `gpu`."""
     gpu = Gpu(EmulatedDevice(**device), prefers_products)
     for name, module in gpu.modules().items():
         monkeypatch.setitem(sys.modules, name, module)
@@ -228,4 +238,6 @@ def nvidia_device(monkeypatch: Any, precision: str = "float32", prefers_products
     nvidia = import_module(NVIDIA)
     monkeypatch.delitem(sys.modules, NVIDIA)  # nobody else shall have what knows no other CuPy
     monkeypatch.setattr(nvidia, "CublasLt", lambda *given: CublasLt(*given, library=gpu.library))
-    return nvidia.NvidiaDevice(precision)
+    made = nvidia.NvidiaDevice(precision)
+    made.gpu = gpu
+    return made
