@@ -26,11 +26,9 @@ _FAR, _NEAR = 12.0, 1.0 + 1e-6
 
 
 @register_jitable
-def _clipped_log(p, eps, one):
+def _clip(p, eps, one):
     # comparisons that NaN fails leave it visible
-    if p < eps:
-        return math.log(eps)
-    return math.log(one - eps if p > one - eps else p)
+    return eps if p < eps else one - eps if p > one - eps else p
 
 
 @register_jitable
@@ -101,28 +99,44 @@ def _softmax_cross_entropy(z, targets, weights, rows, out, begin, end):
 
 
 @register_jitable
-def _clipped_cross_entropy(softmax, z, labels, targets, weights, rows, out, begin, end):
-    """scikit-learn's losses: logarithms of clipped probabilities; out = s (p - y), the gradient of what is not clipped.
-
-    Softmax over the outputs, or each output on its own.
-    """
+def _clipped_softmax(z, targets, weights, rows, out, begin, end):
+    """scikit-learn's ℓ = -Σ y log clip(p); out = s (p - y), the gradient of what is not clipped."""
     outputs, eps, one, loss = out.shape[1], np.finfo(out.dtype).eps, out.dtype.type(1), 0.0
     for i in range(begin, end):
         row, value = rows[i], 0.0
-        label = _label(labels, row)
-        if softmax:
-            softmax_row(row_address(z, i), row_address(out, i), outputs, one, out.itemsize)
+        softmax_row(row_address(z, i), row_address(out, i), outputs, one, out.itemsize)
         for j in range(outputs):
-            p = out[i, j] if softmax else sigmoid(z[i, j], one)
-            y = _target(targets, row, label, j, one)
-            # y a + (1-y) b would be regrouped as b + y (a-b), which loses the small a of a right answer
+            p, y = out[i, j], targets[row, j]
             if y != 0:
-                value -= y * _clipped_log(p, eps, one)
-            if y != one and not softmax:
-                value -= (one - y) * _clipped_log(one - p, eps, one)
+                value -= y * math.log(_clip(p, eps, one))
             out[i, j] = p - y
         loss += _weighted(weights, row, row_address(out, i), outputs, value)
     return loss
+
+
+@register_jitable
+def _clipped_binary(z, labels, targets, weights, rows, out, begin, end):
+    """The same for outputs on their own; the logarithms of several p of labels are that of their product."""
+    outputs, eps, one, loss, product = out.shape[1], np.finfo(out.dtype).eps, out.dtype.type(1), 0.0, 1.0
+    for i in range(begin, end):
+        row, value = rows[i], 0.0
+        label = _label(labels, row)
+        for j in range(outputs):
+            p, y = sigmoid(z[i, j], one), _target(targets, row, label, j, one)
+            if weights.shape[0] == 0 and (y == 0 or y == one):
+                product *= np.float64(_clip(p if y == one else one - p, eps, one))
+                if product < 1e-200:
+                    loss -= math.log(product)
+                    product = 1.0
+            else:
+                # y a + (1-y) b would be regrouped as b + y (a-b), which loses the small a of a right answer
+                if y != 0:
+                    value -= y * math.log(_clip(p, eps, one))
+                if y != one:
+                    value -= (one - y) * math.log(_clip(one - p, eps, one))
+            out[i, j] = p - y
+        loss += _weighted(weights, row, row_address(out, i), outputs, value)
+    return loss - math.log(product)
 
 
 @register_jitable
@@ -189,9 +203,10 @@ def loss_of_rows(
     """
     if loss == codes.SOFTMAX_CROSS_ENTROPY:
         return _softmax_cross_entropy(z, targets, weights, rows, out, begin, end)
-    if loss == codes.CLIPPED_SOFTMAX_CROSS_ENTROPY or loss == codes.CLIPPED_BINARY_CROSS_ENTROPY:
-        softmax = loss == codes.CLIPPED_SOFTMAX_CROSS_ENTROPY
-        return _clipped_cross_entropy(softmax, z, labels, targets, weights, rows, out, begin, end)
+    if loss == codes.CLIPPED_SOFTMAX_CROSS_ENTROPY:
+        return _clipped_softmax(z, targets, weights, rows, out, begin, end)
+    if loss == codes.CLIPPED_BINARY_CROSS_ENTROPY:
+        return _clipped_binary(z, labels, targets, weights, rows, out, begin, end)
     return _by_output(loss, parameter, z, labels, targets, weights, rows, out, begin, end)
 
 
