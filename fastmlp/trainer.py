@@ -90,15 +90,15 @@ class Training:
             The loss or a parameter is no longer finite after an epoch. The model has the last finite parameters.
         """
         self.history.stopped = "epochs"
-        order = self.samples
+        order = self.samples if self.shuffle is None else self.samples.copy()
         self.engine.backend.write(self.session.net.params, self.engine.params)
         last_finite = self.publish().copy()
         try:
             with self.engine.explaining(self.session.net):
                 for epoch in range(self.epochs):
                     if self.shuffle is not None:
-                        # the running order is permuted, not a fresh one: scikit-learn's batches from the same seed
-                        order = order[self.shuffle.permutation(len(order))]
+                        # the running order, not a fresh one: scikit-learn's batches from the same seed
+                        self.shuffle.shuffle(order)
                     row = self._epoch(epoch, order)
                     params = self.publish()
                     if not (np.isfinite(params).all() and (math.isfinite(row["loss"]) or self.overflow)):
