@@ -144,9 +144,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def _encode(self, y: np.ndarray, trained_on: Targets | None = None) -> Targets:
         if y.ndim == 2 and y.shape[1] == 1:
             y = y.ravel()
-        values = self._label_binarizer.transform(y).astype(bool)  # the labels of an indicator may be 1 and 2
-        softmax = self.out_activation_ == "softmax"
-        targets = Targets(values.argmax(axis=1) if softmax else None, None if softmax else values, values.shape[1])
+        if y.ndim == 2:  # an indicator of labels, which may be 1 and 2
+            values = self._label_binarizer.transform(y).astype(bool)
+            targets = Targets(None, values, values.shape[1])
+        else:
+            labels = np.searchsorted(self.classes_, y)
+            softmax = self.out_activation_ == "softmax"
+            targets = Targets(labels, None, len(self.classes_)) if softmax else Targets(None, labels[:, None] == 1, 1)
         if self.class_weight is None:
             return targets
         weight = self._weights_of_classes(y, targets.array, targets.array if trained_on is None else trained_on.array)
