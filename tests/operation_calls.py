@@ -83,7 +83,7 @@ def room_of_a_thread(kind, name, itemsize, first, second, *rest):
 def numba_calls(name, custom):
     import numba
     from fastmlp.kernels import cpu
-    from fastmlp.kernels.cpu.losses import custom_loss_gradient
+    from fastmlp.kernels.cpu.custom_loss import custom_loss_gradient
 
     from fastmlp.backends.compile_cache import cached
     from fastmlp.backends.numba_backend import OPTIONS, TABLE

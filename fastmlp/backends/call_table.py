@@ -21,7 +21,7 @@ from numba.extending import lower_builtin
 
 from fastmlp.backends.compile_cache import cached
 from fastmlp.kernels import cpu
-from fastmlp.kernels.cpu.losses import custom_loss_gradient
+from fastmlp.kernels.cpu.custom_loss import custom_loss_gradient
 
 __all__ = ["CallTable", "Functions"]
 

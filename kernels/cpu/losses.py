@@ -1,9 +1,7 @@
 """Losses fused with their gradients, a row at a time (twin of `fastmlp.losses.loss_and_gradient`)."""
 
 import math
-from collections.abc import Callable
 
-import numba
 import numpy as np
 from fastmlp.kernels import codes
 from fastmlp.kernels.cpu.elementwise import sigmoid, softplus
@@ -13,12 +11,12 @@ from fastmlp.kernels.cpu.rows import row_scale, softmax_minus_label, softmax_row
 from fastmlp.kernels.cpu.signatures import Indices, Labels, Matrix, Parameters, Targets, Weights
 from fastmlp.kernels.cpu.team import barrier, part_length, share, sum_of_parts
 from fastmlp.kernels.cpu.views import element, row_address
-from numba import types
 from numba.extending import register_jitable
 
-from fastmlp.errors import InputError
-
-__all__ = ["add_log_loss", "custom_loss_gradient", "is_labelled_softmax", "loss_gradient", "loss_of_rows"]
+__all__ = [
+    *("BLOCK", "label_of", "target_of", "weigh"),
+    *("add_log_loss", "is_labelled_softmax", "loss_gradient", "loss_of_rows"),
+]
 
 BLOCK = 16  # rows in a part of the sum, or more
 # p may be below eps where z is that far below the largest, and above 1 - eps where Σ exp(z - largest) is that low
@@ -32,12 +30,12 @@ def _clip(p, eps, one):
 
 
 @register_jitable
-def _label(labels, row):
+def label_of(labels, row):
     return labels[row] if labels.shape[0] > 0 else -1
 
 
 @register_jitable
-def _target(targets, row, label, j, one):
+def target_of(targets, row, label, j, one):
     """Target of output j; `one` carries the type."""
     return (one if j == label else one - one) if label >= 0 else targets[row, j]
 
@@ -94,7 +92,7 @@ def _softmax_cross_entropy(z, targets, weights, rows, out, begin, end):
             if y != 0:
                 value += y * (log_total - z[i, j])
             out[i, j] = mass * out[i, j] - y
-        loss += _weighted(weights, row, row_address(out, i), outputs, value)
+        loss += weigh(weights, row, row_address(out, i), outputs, value)
     return loss
 
 
@@ -110,7 +108,7 @@ def _clipped_softmax(z, targets, weights, rows, out, begin, end):
             if y != 0:
                 value -= y * math.log(_clip(p, eps, one))
             out[i, j] = p - y
-        loss += _weighted(weights, row, row_address(out, i), outputs, value)
+        loss += weigh(weights, row, row_address(out, i), outputs, value)
     return loss
 
 
@@ -120,9 +118,9 @@ def _clipped_binary(z, labels, targets, weights, rows, out, begin, end):
     outputs, eps, one, loss, product = out.shape[1], np.finfo(out.dtype).eps, out.dtype.type(1), 0.0, 1.0
     for i in range(begin, end):
         row, value = rows[i], 0.0
-        label = _label(labels, row)
+        label = label_of(labels, row)
         for j in range(outputs):
-            p, y = sigmoid(z[i, j], one), _target(targets, row, label, j, one)
+            p, y = sigmoid(z[i, j], one), target_of(targets, row, label, j, one)
             if weights.shape[0] == 0 and (y == 0 or y == one):
                 product *= np.float64(_clip(p if y == one else one - p, eps, one))
                 if product < 1e-200:
@@ -135,7 +133,7 @@ def _clipped_binary(z, labels, targets, weights, rows, out, begin, end):
                 if y != one:
                     value -= (one - y) * math.log(_clip(one - p, eps, one))
             out[i, j] = p - y
-        loss += _weighted(weights, row, row_address(out, i), outputs, value)
+        loss += weigh(weights, row, row_address(out, i), outputs, value)
     return loss - math.log(product)
 
 
@@ -146,9 +144,9 @@ def _by_output(loss, parameter, z, labels, targets, weights, rows, out, begin, e
     zero, one, total = real(0), real(1), 0.0
     for i in range(begin, end):
         row, value = rows[i], 0.0
-        label = _label(labels, row)
+        label = label_of(labels, row)
         for j in range(outputs):
-            y = _target(targets, row, label, j, one)
+            y = target_of(targets, row, label, j, one)
             r = z[i, j] - y
             if loss == codes.BINARY_CROSS_ENTROPY:
                 value += softplus(z[i, j], zero) - y * z[i, j]
@@ -184,7 +182,7 @@ def _by_output(loss, parameter, z, labels, targets, weights, rows, out, begin, e
             else:
                 value += r * r / outputs
                 out[i, j] = 2 * r / outputs
-        total += _weighted(weights, row, row_address(out, i), outputs, value)
+        total += weigh(weights, row, row_address(out, i), outputs, value)
     return total
 
 
@@ -229,64 +227,9 @@ def loss_gradient(
 
 
 @register_jitable
-def _weighted(weights, row, gradient, n, value):
+def weigh(weights, row, gradient, n, value):
     """s ℓ; the n numbers from the address `gradient` on are multiplied by s."""
     if weights.shape[0] == 0:
         return value
     row_scale(gradient, weights[row], n)
     return weights[row] * value
-
-
-def custom_loss_gradient(value: Callable, gradient: Callable) -> Callable:
-    """`loss_gradient` for the loss Σ value(z, y) of `fastmlp.losses.custom_loss`."""
-    value_of, gradient_of = _compiled("value", value), _compiled("gradient", gradient)
-
-    def kernel(
-        ops, loss: int, parameter: Parameters, z: Matrix,
-        labels: Labels, targets: Targets, weights: Weights, rows: Indices, out: Matrix,
-    ) -> float:  # fmt: skip
-        n, outputs, one = out.shape[0], out.shape[1], out.dtype.type(1)
-        length = part_length(n, BLOCK)
-        r0, r1 = share(ops, n, length)
-        try:
-            for begin in range(r0, r1, length):
-                loss_of_part = 0.0
-                for i in range(begin, min(begin + length, r1)):
-                    row, total = rows[i], 0.0
-                    label = _label(labels, row)
-                    for j in range(outputs):
-                        y = _target(targets, row, label, j, one)
-                        total += float(value_of(z[i, j], y))
-                        out[i, j] = gradient_of(z[i, j], y)
-                    loss_of_part += _weighted(weights, row, row_address(out, i), outputs, total)
-                ops.partial[begin // length] = loss_of_part
-        except Exception:
-            # a thread that left here would have the others wait at the barrier for ever
-            ops.partial[r0 // length] = np.nan
-        barrier(ops)
-        return sum_of_parts(ops, n, length)
-
-    return kernel
-
-
-def _compiled(role, function):
-    """The user's function of two numbers compiled, once it is known to give one."""
-    advice = (
-        "Write it with operators, NumPy functions of numbers (np.where, np.exp, ...) and constants, or use "
-        "backend='numpy'."
-    )
-    numbers = types.float64, types.float64
-    try:
-        compiled = numba.njit(error_model="numpy")(getattr(function, "py_func", function))
-        compiled.compile(numbers)
-    except Exception as error:  # Numba's own, and whatever else it meets in a text that is not meant for it
-        lines = [line.strip() for line in str(error).splitlines()]
-        told = [line for line in lines if line and not line.startswith("Failed in nopython")] or [repr(error)]
-        reason = told[0].rstrip(".: ")
-        raise InputError(f"custom_loss {role} cannot be compiled by Numba: {reason}. {advice}") from error
-    result = compiled.overloads[numbers].signature.return_type
-    if isinstance(result, types.Array) and result.ndim == 0:
-        return numba.njit(lambda z, y: compiled(z, y)[()])  # np.where of numbers is an array without dimensions
-    if not isinstance(result, (types.Float, types.Integer, types.Boolean)):
-        raise InputError(f"custom_loss {role} of two numbers is {result}, but must be a real number. {advice}")
-    return compiled
