@@ -21,12 +21,15 @@ def arrays(seed=0):
         return random.randn(*shape).astype(np.float32)
 
     labels = random.randint(0, C, B)
-    return {
+    d = {
         "x": real(B, I), "w": real(I, O), "b": real(O), "a": np.maximum(real(B, O), 0), "delta": real(B, O),
         "w2": real(O, C), "delta2": real(B, C), "z": real(B, C), "target": np.eye(C, dtype=np.float32)[labels],
         "weight": np.ones(B, np.float32), "m": np.zeros(I * O, np.float32), "v": np.zeros(I * O, np.float32),
-        "flat": real(I * O), "g": real(I * O),
+        "flat": real(I * O), "g": real(I * O), "labels": np.zeros(0, np.int64),
     }  # fmt: skip
+    for name in ("target", "weight", "labels"):  # as all that is given
+        d[name].flags.writeable = False
+    return d
 
 
 def unfused_linear(d):
@@ -76,7 +79,7 @@ def arguments(name, d):
         "linear": (d["x"], d["w"], d["b"], codes.RELU, square, np.empty((B, O), real)),
         "backward_data": (d["delta2"], d["w2"], codes.RELU, d["a"], square, np.empty((B, O), real)),
         "loss_gradient": (
-            *(codes.SOFTMAX_CROSS_ENTROPY, np.zeros(0), d["z"], np.zeros(0, np.int64), d["target"], d["weight"]),
+            *(codes.SOFTMAX_CROSS_ENTROPY, np.zeros(0), d["z"], d["labels"], d["target"], d["weight"]),
             *(np.arange(B), np.empty((B, C), real)),
         ),
         "accumulate": (d["x"], d["delta"], -1e-6 / B, 1.0, d["w"], 1.0, d["b"]),
@@ -100,7 +103,9 @@ def test_operation(benchmark, name, form):
 
         from fastmlp.backends.numba_backend import TABLE
 
-        (team,) = cpu.make_teams(1, np.zeros(O * C, np.float32), len(cpu.OPERATIONS))
+        (team,) = cpu.make_teams(1, np.zeros(O * C, np.float32), 0)
+        inner = [operation.__name__ for operation in cpu.INNER_OPERATIONS]
+        team = team._replace(table=TABLE.addresses(inner, team, d["x"], ""))
         given = (team, *arguments(name, d))
         benchmark.pedantic(TABLE.dispatchers[name], args=given, rounds=30, iterations=10, warmup_rounds=2)
     record(benchmark, B, FLOPS[name] / B)
