@@ -128,6 +128,7 @@ class Training:
             if not np.isfinite(self.publish()).all():
                 self.publish()[...] = last_finite
         finally:
+            self.engine.backend.let_go(self.session.operations)
             if self.progress is not None:
                 self.progress.close()
         if self.stopping.best is not None:

@@ -11,8 +11,9 @@ from conftest import emulate_gpu, emulated_device
 from emulation.device import EmulatedDevice
 from fastmlp.kernels.cuda import FEW, MAX_INSTRUCTIONS
 from scipy import sparse
+from sklearn.exceptions import ConvergenceWarning
 
-from fastmlp import MLP, SGD, Adam, AdamW, InputError, RMSprop, backends
+from fastmlp import MLP, SGD, Adam, AdamW, InputError, MLPClassifier, RMSprop, backends
 from fastmlp.backends.cuda import runs
 from fastmlp.backends.cuda.runs import Run
 from fastmlp.backends.cuda_backend import CudaBackend
@@ -361,3 +362,17 @@ def test_fits_on_growing_data_reuse_nothing_that_has_gone(emulated):
             e.partial_fit(x, y, classes=[0, 1, 2])
         probabilities.append(e.predict_proba(samples()[0]))
     np.testing.assert_allclose(probabilities[1], probabilities[0], rtol=1e-9)
+
+
+def test_samples_leave_the_device_after_training(emulated):
+    """An estimator keeps its buffers for the next fit, but not a recorded step, which reads the samples."""
+    x, y = np.random.RandomState(0).rand(2000, 40).astype("float32"), np.arange(2000) % 3
+    model = MLPClassifier((8,), max_iter=1, batch_size=64, backend="cuda", random_state=0)
+    with pytest.warns(ConvergenceWarning):
+        model.fit(x[:64], y[:64])
+    gc.collect()
+    before = emulated._device.used
+    with pytest.warns(ConvergenceWarning):
+        model.fit(x, y)
+    gc.collect()
+    assert emulated._device.used - before < x.nbytes // 2

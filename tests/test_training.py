@@ -1,9 +1,11 @@
 """What `fit` promises: history, stopping, interruption, weights of samples, and a model that is never left broken."""
 
 import contextlib
+import gc
 import signal
 import threading
 import tracemalloc
+import weakref
 
 import numpy as np
 import pytest
@@ -413,3 +415,17 @@ def test_without_hidden_layers_the_output_is_left_to_the_loss():
     assert MLP([3, 1]).activations == [None]
     assert MLP([3, 2, 1]).activations == ["relu", None]
     assert MLP([3, 1], "sigmoid").activations == ["sigmoid"]
+
+
+def test_samples_are_let_go(backend):
+    """A model that lives on keeps neither what it was trained on nor what it was asked about last."""
+    x, y = np.random.RandomState(0).rand(60, 4).astype("float32"), np.arange(60) % 3
+    asked = x + 1
+    watched = [weakref.ref(x), weakref.ref(asked)]
+    model = MLP([4, 8, 3], loss="softmax_cross_entropy", backend=backend, seed=0)
+    model.fit(x, y, epochs=2, progress=False)
+    model.predict(asked)
+    del x, asked
+    gc.collect()
+    assert all(watch() is None for watch in watched)
+    assert len(model.weights) == 2  # it is still there

@@ -90,6 +90,9 @@ class CudaBackend(Backend):
             )
         return Run(self._device, net, rows, self._choice(net.params.dtype))
 
+    def let_go(self, operations):
+        operations.let_go()
+
     def prepare(self, entry, operations, *arguments):
         if entry == "train_epoch":
             with self._device.lock():

@@ -74,15 +74,18 @@ class _Crew:
         elif special == "tiny":
             self._room = max(self._room, cpu.tiny_room(_widths(net), net.chunk))
         self._work_per_row = {"sample": 0, "tiny": WORK_PER_TINY_ROW}.get(special, WORK_PER_ROW)
-        self._last: tuple[tuple, np.ndarray] = (), np.zeros(0, np.int64)  # arguments of the last run, and its table
+        self._last: tuple[list, tuple, np.ndarray] = [], (), np.zeros(0, np.int64)  # the last run's kind, and its table
         self._teams: dict[tuple[int, int], list[cpu.Team]] = {}
 
     def table(self, entry: str, call: dict[str, Any]) -> np.ndarray:
         """See `_table`, which is asked only if this run is of another kind than the last."""
-        same = (entry, call["net"], call["data"], call.get("update"), call.get("depth"), len(call["order"]) > 0)
-        if len(self._last[0]) != len(same) or not all(map(is_, self._last[0], same)):
-            self._last = same, _table(entry, call, self.custom)
-        return self._last[1]
+        records = [call["net"], call.get("update")]
+        facts = entry, call.get("depth"), len(call["order"]) > 0, *_facts(call["data"])
+        last_records, last_facts, table = self._last
+        if facts != last_facts or not all(map(is_, records, last_records)):
+            table = _table(entry, call, self.custom)
+            self._last = records, facts, table
+        return table
 
     def worth(self, samples: int, update: Update | None) -> int:
         """Threads that a run over so many samples is worth."""
@@ -189,10 +192,10 @@ def _table(entry: str, call: dict[str, Any], custom: Functions | None) -> np.nda
         special = ""  # whose values by columns would be seen, or for which it has no operations
     kind = (
         *(custom, special),
-        *(entry, net.params.dtype, x.dtype, x.flags.num),  # the types of the arguments
+        *(entry, net.params.dtype),
+        *_facts(call["data"]),
         # and the numbers on which the step chooses its operations
-        *(net.activation.tobytes(), net.loss, call["data"].labels.size > 0),
-        *(net.keep.tobytes(), call["data"].sparse, len(call["order"]) > 0, call.get("depth")),
+        *(net.activation.tobytes(), net.loss, net.keep.tobytes(), len(call["order"]) > 0, call.get("depth")),
         *(value for value in call.get("update", ()) if not isinstance(value, np.ndarray)),
     )
     if kind not in _TABLES:
@@ -205,6 +208,11 @@ def _table(entry: str, call: dict[str, Any], custom: Functions | None) -> np.nda
             _ENTRIES[entry](team._replace(table=table), *_shortened(call, 0).values())
             _TABLES[kind] = table
     return _TABLES[kind]
+
+
+def _facts(data: Data) -> tuple:
+    """What a table depends on of the samples, which themselves are not kept: they are as large as they are."""
+    return data.x.dtype, data.x.flags.num, data.sparse, data.labels.size > 0
 
 
 def _inner_operations(names: Collection[str], net: Network, data: Data, custom: Functions | None) -> Iterator[str]:

@@ -163,8 +163,8 @@ class Gpu:
         self.device, self.streams = device, dict[int, Stream]()
         self.hasty: set[int] = set()  # streams whose work is done as early as CUDA may do it
         self.prefers_products = prefers_products
-        self.library = Library()
-        self.library.queue = lambda stream, work: self.streams[stream].put(work, self.seconds("product"))
+        self.cublaslt = Library()
+        self.cublaslt.queue = lambda stream, work: self.streams[stream].put(work, self.seconds("product"))
 
     def seconds(self, what: str) -> float:
         """That work takes; products by one of our kernels and by the library are what there is a choice between."""
@@ -237,7 +237,7 @@ def nvidia_device(monkeypatch: Any, precision: str = "float32", prefers_products
     monkeypatch.delitem(sys.modules, NVIDIA, raising=False)
     nvidia = import_module(NVIDIA)
     monkeypatch.delitem(sys.modules, NVIDIA)  # nobody else shall have what knows no other CuPy
-    monkeypatch.setattr(nvidia, "CublasLt", lambda *given: CublasLt(*given, library=gpu.library))
+    monkeypatch.setattr(nvidia, "CublasLt", lambda *given: CublasLt(*given, library=gpu.cublaslt))
     made = nvidia.NvidiaDevice(precision)
     made.gpu = gpu
     return made

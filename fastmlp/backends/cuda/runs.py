@@ -113,6 +113,11 @@ class Run:
         for rows in {min(batch_size, len(order)), len(order) % batch_size} - {0}:
             self._step(what, rows, 0)
 
+    def let_go(self) -> None:
+        """Forget what is recorded, and with it the samples that it reads."""
+        self._recorded.clear()
+        self._what = None
+
     def _start(self, what: _What, order: np.ndarray, rates: np.ndarray, first_step: int) -> None:
         """Begin a run, with nothing recorded if its addresses or numbers are not those of the run before."""
         same = self._what is not None and all(map(is_, what[:3], self._what)) and what[3] == self._what[3]
