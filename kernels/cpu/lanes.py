@@ -37,7 +37,8 @@ _added, _product, _masked_product = (tiled(epilogue, flat=True) for epilogue in 
 def is_tiny(widths: Sequence[int], weights: int, rows: int) -> bool:
     """Whether a network has layers of so few units, and batches of so many rows, that vectors along them pay.
 
-    The sum over the lanes of each weight's gradient takes about as long as a product of sixteen rows.
+    By a count of instructions, not measured: the sum over the lanes of each weight's gradient takes about as long as a
+    product of sixteen rows.
     """
     return max(widths) <= WIDTH and rows >= max(WIDTH, weights)
 
