@@ -32,24 +32,22 @@ IN_ORDER, PICKED_ROWS, PICKED_DEPTH = range(3)  # ways through A
 ROWS = 8 if VECTOR_BYTES == 64 else 4
 
 
-AHEAD = 8  # cache lines of a sample that are on their way while one is in use
-
-
 def tile(epilogue: int, way: int, rows: int, vectors: int, masked: bool):
     """Intrinsic for one kind of tile.
 
-    Called as ``kernel(a, a_row, a_k, picks, b, b_k, c, c_row, k, m, n, aside, alpha, beta)``: a, picks, b, c and aside
-    are addresses, the strides count elements, alpha and beta have the element type. picks are int64: which rows of A,
-    or which steps through its depth. aside is the bias of the tile's columns, or, for RELU_MASK, the tile's place in a
-    matrix like C whose positive entries let those of C pass. With a bias nothing is stored below alpha: 0 is ReLU, and
-    minus infinity no bound. For UPDATE the rows of A are adjacent, whatever a_row.
+    Called as ``kernel(a, a_row, a_k, picks, soon, b, b_k, c, c_row, k, m, n, aside, alpha, beta)``: a, picks, soon, b,
+    c and aside are addresses, the strides count elements, alpha and beta have the element type. picks are int64: which
+    rows of A, or which steps through its depth; soon are the rows, m again, that are read next. aside is the bias of
+    the tile's columns, or, for RELU_MASK, the tile's place in a matrix like C whose positive entries let those of C
+    pass. With a bias nothing is stored below alpha: 0 is ReLU, and minus infinity no bound. For UPDATE the rows of A
+    are adjacent, whatever a_row.
     Without `masked` the tile must be full, m = rows and n = vectors * lanes; else rows m and beyond are computed, as
     repetitions of row m-1, and not stored.
     """
 
     @intrinsic
-    def kernel(typingctx, a, a_row, a_k, picks, b, b_k, c, c_row, k, m, n, aside, alpha, beta):
-        signature = types.void(*([types.intp] * 12), alpha, beta)
+    def kernel(typingctx, a, a_row, a_k, picks, soon, b, b_k, c, c_row, k, m, n, aside, alpha, beta):
+        signature = types.void(*([types.intp] * 13), alpha, beta)
         emit = functools.partial(_emit, alpha, epilogue, way, rows, vectors, masked)
         return signature, lambda context, builder, sig, args: (emit(builder, *args), context.get_dummy_value())[1]
 
@@ -57,10 +55,10 @@ def tile(epilogue: int, way: int, rows: int, vectors: int, masked: bool):
 
 
 def _emit(real, epilogue, way, rows, vectors, masked, builder, *arguments):
-    a, a_row, a_k, picks, b, b_k, c, c_row, k, m, n, aside, alpha, beta = arguments
+    a, a_row, a_k, picks, soon, b, b_k, c, c_row, k, m, n, aside, alpha, beta = arguments
     v = Vectors(builder, real)
     a, b, c, aside = map(v.pointer, (a, b, c, aside))
-    picks = builder.inttoptr(picks, ir.IntType(64).as_pointer())
+    picks, soon = (builder.inttoptr(numbers, ir.IntType(64).as_pointer()) for numbers in (picks, soon))
     columns = [constant(j * v.lanes) for j in range(vectors)]
     masks = [v.mask(n, j * v.lanes) if masked else None for j in range(vectors)]
     cells = list(product(range(rows), range(vectors)))
@@ -71,6 +69,7 @@ def _emit(real, epilogue, way, rows, vectors, masked, builder, *arguments):
         last = builder.sub(m, constant(1))
         a_offset = [builder.select(builder.icmp_signed("<", row, m), row, last) for row in a_offset]
     if way == PICKED_ROWS:
+        next_offset = [builder.mul(builder.load(builder.gep(soon, [row])), a_row) for row in a_offset]
         a_offset = [builder.load(builder.gep(picks, [row])) for row in a_offset]
     if epilogue != UPDATE:
         a_offset = [builder.mul(row, a_row) for row in a_offset]
@@ -96,8 +95,8 @@ def _emit(real, epilogue, way, rows, vectors, masked, builder, *arguments):
         per_line = LINE // v.itemsize
 
         def line(state):
-            for offset in a_offset:  # what the hardware foresees begins anew with each sample, and late
-                v.prefetch(state[0], builder.add(offset, constant(AHEAD * per_line)), written=False)
+            for offset in next_offset:  # no hardware foresees where a sample lies
+                v.prefetch(state[0], offset, written=False)
             return loop(builder, constant(per_line), state, step)
 
         state = loop(builder, builder.sdiv(k, constant(per_line)), state, line)

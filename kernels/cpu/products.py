@@ -182,7 +182,7 @@ def add_bias_gradient(team, delta, alpha, beta, bias):
     one, lanes = address(team.scratch), VECTOR_BYTES // size
     for j in range(c0, c1, _SUMS * lanes):
         d, c = address(delta) + j * size, address(bias) + j * size
-        place = one, 0, 0, 0, d, row, c, 0, delta.shape[0], 1, c1 - j, d
+        place = one, 0, 0, 0, 0, d, row, c, 0, delta.shape[0], 1, c1 - j, d
         if c1 - j > lanes:
             _sums(*place, real(alpha), real(beta))
         else:

@@ -10,6 +10,7 @@ __all__ = ["INDEX_BYTES", "PANEL_BYTES", "tiled"]
 
 PANEL_BYTES = 2 * VECTOR_BYTES  # of a row of the columns of B that a full tile takes
 INDEX_BYTES = 8
+NEAR_BYTES = 1 << 19  # of B, which stay in the L2 cache while the rows of A go by
 FEW = 2  # rows of a flat tile, which has as many sums as it takes to keep the units of the core busy
 
 
@@ -19,6 +20,9 @@ def tiled(epilogue: int, way: int = IN_ORDER, flat: bool = False):
 
     A tile computes all its rows, whether there are so many or not. With `flat`, an edge of a few rows is cut into
     tiles of their own, for products whose C may have no more than a few.
+
+    The rows of A in a tile are in the L1 cache for all the columns, so they come from afar once, and the next ones are
+    fetched meanwhile.
     """
     full, edge = tile(epilogue, way, ROWS, 2, False), tile(epilogue, way, ROWS, 1, True)
     flat_tile = tile(epilogue, way, FEW, 4, True)
@@ -30,18 +34,23 @@ def tiled(epilogue: int, way: int = IN_ORDER, flat: bool = False):
     def product(a, a_row, a_k, picks, b, b_k, c, c_row, rows, columns, k, aside, alpha, beta, itemsize):
         lanes, over = VECTOR_BYTES // itemsize, rows % ROWS
         tall = rows - over if flat and over <= ROWS // 2 and columns > 2 * lanes else rows
-        for j in range(0, columns, 2 * lanes):
-            n, bj = min(2 * lanes, columns - j), b + j * itemsize
+        near = max(columns, 1)
+        if columns * k * itemsize > NEAR_BYTES:
+            near = max(1, NEAR_BYTES // (k * PANEL_BYTES)) * 2 * lanes
+        for first in range(0, columns, near):
             for i in range(0, tall, ROWS):
                 m = min(ROWS, rows - i)
                 ai, picksi = a + rows_of_a * i * a_row * itemsize, picks + rows_of_picks * i
-                ci, asidei = c + (i * c_row + j) * itemsize, aside + (rows_aside * i * c_row + j) * itemsize
-                if m == ROWS and n == 2 * lanes:
-                    full(ai, a_row, a_k, picksi, bj, b_k, ci, c_row, k, m, n, asidei, alpha, beta)
-                    continue
-                for half in range(0, n, lanes):
-                    at = half * itemsize
-                    edge(ai, a_row, a_k, picksi, bj + at, b_k, ci + at, c_row, k, m, n - half, asidei + at, alpha, beta)
+                soon = picks + rows_of_picks * min(i + ROWS, rows - m)
+                for j in range(first, min(first + near, columns), 2 * lanes):
+                    n, bj = min(2 * lanes, columns - j), b + j * itemsize
+                    ci, asidei = c + (i * c_row + j) * itemsize, aside + (rows_aside * i * c_row + j) * itemsize
+                    if m == ROWS and n == 2 * lanes:
+                        full(ai, a_row, a_k, picksi, soon, bj, b_k, ci, c_row, k, m, n, asidei, alpha, beta)
+                        continue
+                    for at in range(0, n, lanes):
+                        place = picksi, soon, bj + at * itemsize, b_k, ci + at * itemsize, c_row, k, m, n - at
+                        edge(ai, a_row, a_k, *place, asidei + at * itemsize, alpha, beta)
         if not flat:
             return
         for j in range(0, columns, 4 * lanes):
@@ -50,6 +59,6 @@ def tiled(epilogue: int, way: int = IN_ORDER, flat: bool = False):
                 m = min(FEW, rows - i)
                 ai, picksi = a + rows_of_a * i * a_row * itemsize, picks + rows_of_picks * i
                 ci, asidei = c + (i * c_row + j) * itemsize, aside + (rows_aside * i * c_row + j) * itemsize
-                flat_tile(ai, a_row, a_k, picksi, bj, b_k, ci, c_row, k, m, n, asidei, alpha, beta)
+                flat_tile(ai, a_row, a_k, picksi, picksi, bj, b_k, ci, c_row, k, m, n, asidei, alpha, beta)
 
     return product
