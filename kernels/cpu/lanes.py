@@ -14,7 +14,7 @@ from fastmlp.kernels.cpu.dots import DOTS, dots
 from fastmlp.kernels.cpu.elementwise import activate, multiply_by_derivative
 from fastmlp.kernels.cpu.exponential import exp
 from fastmlp.kernels.cpu.inlined import inlined
-from fastmlp.kernels.cpu.losses import add_log_loss, is_labelled_softmax
+from fastmlp.kernels.cpu.losses import add_log_loss, is_far_from_clipping, is_labelled_softmax
 from fastmlp.kernels.cpu.microkernel import PLAIN, RELU_MASK, UPDATE
 from fastmlp.kernels.cpu.signatures import Indices, Labels, Matrix, Parameters, Samples, Targets, Vector, Weights
 from fastmlp.kernels.cpu.team import barrier, part_length, share, sum_of_parts
@@ -45,7 +45,7 @@ def is_tiny(widths: Sequence[int], weights: int, rows: int) -> bool:
 
 def tiny_room(widths: Sequence[int], rows: int) -> int:
     """Elements of scratch memory of a thread: samples by columns, and a matrix of sums or rows of some samples."""
-    return max(widths) * (rows + 2 * BLOCK)
+    return max(widths) * (rows + 2 * BLOCK) + 4 * BLOCK
 
 
 @register_jitable
@@ -135,23 +135,33 @@ def _divide(out, begin, end, total):
 @inlined
 def _labelled_softmax(clipped, z, labels, weights, rows, out, begin, end, scratch):
     """The two losses of softmax for labels: Σ s ℓ of the columns begin … end of z (O, B), gradients in out (O, B)."""
-    value, product, weighted = 0.0, 1.0, weights.shape[0] > 0
-    one, eps = out.dtype.type(1), np.float64(np.finfo(out.dtype).eps)
+    n, samples, real, weighted = end - begin, out.shape[1], out.dtype.type, weights.shape[0] > 0
+    picks, label, below = span(rows, begin, n), span(scratch, 2 * BLOCK, n), span(scratch, 3 * BLOCK, n)
+    for i in range(n):
+        label[i] = element(labels, picks[i])  # a small number, so exact
     highest, total = _exponentials(z, out, begin, end, scratch)
-    _divide(out, begin, end, total)
-    n, samples = end - begin, out.shape[1]
-    picks = span(rows, begin, n)
+    for j in range(out.shape[0]):
+        source, row, number = span(z, j * samples + begin, n), span(out, j * samples + begin, n), real(j)
+        for i in range(n):
+            p = row[i] / total[i]
+            row[i] = p - real(1) if label[i] == number else p
+            below[i] = highest[i] - source[i] if label[i] == number else below[i]
     if weighted:
         for j in range(out.shape[0]):
             row = span(out, j * samples + begin, n)
             for i in range(n):
                 row[i] *= element(weights, picks[i])
+    elif not clipped or is_far_from_clipping(below, total):
+        value, product = 0.0, 1.0  # of at most BLOCK totals up to WIDTH: no overflow
+        for i in range(n):
+            value += np.float64(below[i])
+            product *= np.float64(total[i])
+        return value + math.log(product)
+    value, product, eps = 0.0, 1.0, np.float64(np.finfo(out.dtype).eps)
     for i in range(n):
-        label, weight = element(labels, picks[i]), element(weights, picks[i]) if weighted else one
-        place = label * samples + begin + i
-        span(out, place, 1)[0] -= weight
-        below, mass = np.float64(highest[i]) - np.float64(element(z, place)), np.float64(total[i])
-        value, product = add_log_loss(value, product, weight, weighted, clipped, below, mass, eps)
+        weight = element(weights, picks[i]) if weighted else real(1)
+        sample = np.float64(below[i]), np.float64(total[i])
+        value, product = add_log_loss(value, product, weight, weighted, clipped, *sample, eps)
     return value + math.log(product)
 
 

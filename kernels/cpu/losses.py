@@ -15,7 +15,7 @@ from numba.extending import register_jitable
 
 __all__ = [
     *("BLOCK", "label_of", "target_of", "weigh"),
-    *("add_log_loss", "is_labelled_softmax", "loss_gradient", "loss_of_rows"),
+    *("add_log_loss", "is_far_from_clipping", "is_labelled_softmax", "loss_gradient", "loss_of_rows"),
 ]
 
 BLOCK = 16  # rows in a part of the sum, or more
@@ -42,6 +42,15 @@ def target_of(targets, row, label, j, one):
 
 # Each sums s ℓ over the rows begin … end. The loops over rows are inside of what is chosen by the loss, since a call
 # with arrays costs as much as a short row.
+
+
+@register_jitable
+def is_far_from_clipping(below, total):
+    """Whether no p = exp(-below) / total of these samples is outside of eps … 1 - eps; False if one is NaN."""
+    far = True
+    for i in range(below.shape[0]):
+        far &= (below[i] <= _FAR) & (total[i] >= _NEAR)
+    return far
 
 
 @register_jitable
