@@ -46,23 +46,15 @@ def minimise(
     exact = known and engine.backend.name == "numpy" and data.n_samples <= engine.backend.chunk
     values = np.empty((data.n_samples, layout.sizes[-1])) if exact else None
 
-    def split(flat: np.ndarray) -> list[np.ndarray]:
-        return [*layout.weights(flat), *layout.biases(flat)]
-
-    def pack(flat: np.ndarray) -> np.ndarray:
-        return np.concatenate([part.ravel() for part in split(flat)])  # without the padding
-
-    def unpack(x: np.ndarray) -> None:
-        at = 0
-        for part in split(params):
-            part[...] = x[at : at + part.size].reshape(part.shape)
-            at += part.size
+    numbers = np.arange(params.size)
+    # of the parameters without their padding
+    places = np.concatenate([part.ravel() for part in (*layout.weights(numbers), *layout.biases(numbers))])
 
     def loss_and_gradient(x: np.ndarray) -> tuple[float, np.ndarray]:
-        unpack(x)
+        params[places] = x
         loss, gradient = summed.flat_gradient(data, order, values)
         loss = loss / total if values is None else _loss_in_order(engine, data, values)
-        return loss, pack(gradient) / total
+        return loss, gradient[places] / total
 
     def iteration_ends(intermediate_result: Any) -> None:  # by this name SciPy knows what to pass
         assert after_iteration is not None
@@ -70,13 +62,13 @@ def minimise(
 
     result = minimize(
         loss_and_gradient,
-        pack(params),
+        params[places],
         method="L-BFGS-B",
         jac=True,
         callback=None if after_iteration is None else iteration_ends,
         options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol},
     )
-    unpack(result.x)
+    params[places] = result.x
     return result
 
 
