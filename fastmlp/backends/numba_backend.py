@@ -42,11 +42,20 @@ if hasattr(os, "register_at_fork"):
     )
 
 
+def _train_epoch(ops, *arguments):
+    """`fastmlp.step.train_epoch`, with denormal numbers as zero."""
+    before = cpu.flush_denormals()
+    loss = step.train_epoch(ops, *arguments)
+    cpu.restore_denormals(before)
+    return loss
+
+
 def _compile_entries() -> dict:
     for _, function in inspect.getmembers(step, inspect.isfunction):
         if function.__module__ == step.__name__:
             numba.extending.register_jitable(forceinline=True, **_STEP_OPTIONS)(function)
-    return {name: cached(getattr(step, name), _STEP_OPTIONS) for name in step.__all__}
+    entries = {name: getattr(step, name) for name in step.__all__} | {"train_epoch": _train_epoch}
+    return {name: cached(function, _STEP_OPTIONS) for name, function in entries.items()}
 
 
 _ENTRIES = _compile_entries()

@@ -8,6 +8,7 @@ on its own, once per dtype, and called through the team's table of addresses.
 from fastmlp.kernels.cpu import lanes, large, sample
 from fastmlp.kernels.cpu.batches import copy, expect, mean_scale
 from fastmlp.kernels.cpu.blocking import ROOM_BYTES, is_large
+from fastmlp.kernels.cpu.denormals import flush_denormals, restore_denormals
 from fastmlp.kernels.cpu.dropout import dropout
 from fastmlp.kernels.cpu.elementwise import activate_block, activation_backward, differentiate_block
 from fastmlp.kernels.cpu.lanes import is_tiny, tiny_room
@@ -48,10 +49,12 @@ __all__ = [
     "Team",
     "View",
     "as_windows",
+    "flush_denormals",
     "is_labelled_softmax",
     "is_large",
     "is_tiny",
     "make_teams",
     "numba_signature",
+    "restore_denormals",
     "tiny_room",
 ]
