@@ -76,7 +76,7 @@ def test_weights_of_classes(kinds):
     assert set(kinds) == {"tiny"}
 
 
-@pytest.mark.parametrize("hidden, batch, options", [(17, 333, {}), (6, 30, {}), (6, 150, {"dropout": 0.3})])
+@pytest.mark.parametrize("hidden, batch, options", [(17, 333, {}), (6, 15, {}), (6, 150, {"dropout": 0.3})])
 def test_not_where_it_does_not_pay(hidden, batch, options, kinds):
     """Wider layers, smaller batches, and dropout, of which there is no such operation."""
     x, y = data(3, labels=True)

@@ -190,7 +190,7 @@ def _special(net: Network) -> str:
         return "sample"
     if cpu.is_large(pairwise(widths), net.params.itemsize):
         return "large"
-    return "tiny" if cpu.is_tiny(widths, net.n_weights, net.chunk) and (net.keep == 1.0).all() else ""
+    return "tiny" if cpu.is_tiny(widths, net.chunk) and (net.keep == 1.0).all() else ""
 
 
 def _table(entry: str, call: dict[str, Any], custom: Functions | None) -> np.ndarray:
