@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from fastmlp.kernels.cpu.denormals import flush_denormals, restore_denormals
 
-from fastmlp import MLP
+from fastmlp import MLP, Adam
+from fastmlp.engine import Engine
 
 pytestmark = pytest.mark.skipif(
     platform.machine().lower() not in ("x86_64", "amd64"), reason="only on x86 they are told to count as zero"
@@ -31,9 +32,28 @@ def test_half_of_the_smallest_normal_number_is_zero_only_when_told():
         np.testing.assert_array_equal(x, np.float32(half))
 
 
-@pytest.mark.parametrize("n_threads", [1, 2])
-def test_training_leaves_the_thread_as_it_was(n_threads):
+def test_training_leaves_the_thread_as_it_was():
     x = np.random.default_rng(0).standard_normal((64, 100)).astype(np.float32)
-    model = MLP([100, 64, 3], backend="numba", dtype="float32", n_threads=n_threads, seed=0)
+    model = MLP([100, 64, 3], backend="numba", dtype="float32", seed=0)
     model.fit(x, np.arange(64) % 3, epochs=1, batch_size=32)
     assert np.all(np.full(40, TINY, np.float32) / 2 > 0)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_moments_of_an_input_that_stays_zero(n_threads, monkeypatch):
+    """0.9 times a denormal number of a few units is, rounded, that number: without the flush they stay for ever."""
+    x = np.random.default_rng(0).standard_normal((3000, 300)).astype(np.float32)
+    x[100:, ::2] = 0
+    sessions, session = [], Engine.session
+
+    def noted(*arguments):
+        sessions.append(session(*arguments))
+        return sessions[-1]
+
+    monkeypatch.setattr(Engine, "session", noted)
+    for backend in ("numpy", "numba"):
+        model = MLP([300, 64, 2], backend=backend, dtype="float32", n_threads=n_threads, seed=0)
+        model.fit(x, x[:, 1] > 0, epochs=1, batch_size=1, optimizer=Adam(1e-3), shuffle=False)
+    of_numpy, of_numba = (np.abs(found.state.update.m) for found in sessions)
+    assert np.any((of_numpy > 0) & (of_numpy < TINY))
+    assert not np.any((of_numba > 0) & (of_numba < TINY))

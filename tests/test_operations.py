@@ -501,5 +501,9 @@ def test_adam_and_rmsprop(check, draw):
         numbers = {"step_size": 0.1, "epsilon": 1e-3, "beta1": 0.9, "beta2": 0.99}
         expected = {"w": w64 - 0.1 * m1 / (np.sqrt(v1) + 1e-3), "m": m1, "v": v1}
         check("adam", expected, w=w, g=g, m=m, v=v, **numbers)
+        # without a memory, of which nothing may be left over, however large
+        expected = {"w": w64 - 0.1 * g64 / (np.abs(g64) + 1e-3), "m": g64, "v": g64**2}
+        forgetful = {"step_size": 0.1, "epsilon": 1e-3, "beta1": 0.0, "beta2": 0.0}
+        check("adam", expected, w=w, g=g, m=1e6 * (1 + np.abs(m)), v=v, **forgetful)
         expected = {"w": w64 - 0.1 * g64 / (np.sqrt(v1) + 1e-3), "v": v1}
         check("rmsprop", expected, ("g",), w=w, g=g, v=v, lr=0.1, epsilon=1e-3, rho=0.99)

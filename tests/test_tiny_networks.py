@@ -76,9 +76,12 @@ def test_weights_of_classes(kinds):
     assert set(kinds) == {"tiny"}
 
 
-@pytest.mark.parametrize("hidden, batch, options", [(17, 333, {}), (6, 15, {}), (6, 150, {"dropout": 0.3})])
+@pytest.mark.parametrize(
+    ("hidden", "batch", "options"),
+    [([17], 333, {}), ([16, 16], 150, {}), ([6], 15, {}), ([6], 150, {"dropout": 0.3})],
+)
 def test_not_where_it_does_not_pay(hidden, batch, options, kinds):
-    """Wider layers, smaller batches, and dropout, of which there is no such operation."""
+    """Wider or fuller layers, smaller batches, and dropout, of which there is no such operation."""
     x, y = data(3, labels=True)
-    assert_same([5, hidden, 3], x, y, loss="softmax_cross_entropy", fit={"batch_size": batch}, **options)
+    assert_same([5, *hidden, 3], x, y, loss="softmax_cross_entropy", fit={"batch_size": batch}, **options)
     assert "" in kinds

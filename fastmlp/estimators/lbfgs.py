@@ -46,9 +46,8 @@ def minimise(
     exact = known and engine.backend.name == "numpy" and data.n_samples <= engine.backend.chunk
     values = np.empty((data.n_samples, layout.sizes[-1])) if exact else None
 
-    numbers = np.arange(params.size)
-    # of the parameters without their padding
-    places = np.concatenate([part.ravel() for part in (*layout.weights(numbers), *layout.biases(numbers))])
+    whole = np.arange(params.size)  # with the padding, of which L-BFGS knows nothing
+    places = np.concatenate([part.ravel() for part in (*layout.weights(whole), *layout.biases(whole))])
 
     def loss_and_gradient(x: np.ndarray) -> tuple[float, np.ndarray]:
         params[places] = x

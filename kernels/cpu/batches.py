@@ -1,20 +1,19 @@
 """What is asked of a batch as a whole (twins of `NumpyOps`)."""
 
 from fastmlp.kernels.cpu.signatures import Indices, Labels, Matrix, Samples, Weights
-from fastmlp.kernels.cpu.simd import LINE, prefetch
+from fastmlp.kernels.cpu.simd import HALF_L2, LINE, prefetch
 from fastmlp.kernels.cpu.team import barrier, share
 from fastmlp.kernels.cpu.views import address, span
 
 __all__ = ["copy", "expect", "mean_scale"]
 
-EXPECTED = 1 << 17  # bytes a thread: a good part of its L2 cache, which then holds less of the weights
-NEAR = 1 << 19  # bytes of all samples, which are in the L2 cache then
+EXPECTED = 1 << 17  # bytes a thread: more would take the room of the weights in its L2 cache
 MANY = 16  # rows, of less than a cache line: reading them has as many on their way at a time as expecting them
 
 
 def expect(ops, x: Samples, labels: Labels, rows: Indices):
     size = x.shape[1] * x.itemsize
-    if x.shape[0] * size <= NEAR or (size < LINE and rows.shape[0] >= MANY):
+    if x.shape[0] * size <= HALF_L2 or (size < LINE and rows.shape[0] >= MANY):
         return
     begin, end = share(ops, rows.shape[0], 1)
     for i in range(begin, min(end, begin + EXPECTED // size)):

@@ -12,6 +12,7 @@ thread's share, so results do not depend on the number of threads.
 from collections.abc import Iterable
 
 from fastmlp.kernels.cpu.microkernel import ROWS, UPDATE
+from fastmlp.kernels.cpu.simd import HALF_L2
 from fastmlp.kernels.cpu.tiling import PANEL_BYTES, tiled
 from fastmlp.kernels.cpu.views import address
 from numba.extending import register_jitable
@@ -24,10 +25,9 @@ LARGE_BYTES = 1 << 22
 NARROW = 128  # inputs or outputs: not worth a copy of the other operand
 DEPTH = 256  # of a part: as many lines that lie 2^n bytes apart stay in the L2 cache while the panel before is in use
 LONG_DEPTH = 1024  # where B is read along its rows or in place: the longer, the less often C is read and written
-BLOCK_BYTES = 1 << 19  # of A: half the L2 cache
 
 _PANEL_BYTES, _STRIP_BYTES = LONG_DEPTH * PANEL_BYTES, LONG_DEPTH * ROWS * 8
-ROOM_BYTES = _PANEL_BYTES + _STRIP_BYTES + BLOCK_BYTES  # of scratch memory: a panel of B, a strip and a block of A
+ROOM_BYTES = _PANEL_BYTES + _STRIP_BYTES + HALF_L2  # of scratch memory: a panel of B, a strip and a block of A
 
 
 def is_large(layers: Iterable[tuple[int, int]], itemsize: int) -> bool:
@@ -50,7 +50,7 @@ def make_product(pack_a, pack_b, depth_of_part: int):
         size, columns, real = out.itemsize, out.shape[1], out.dtype.type
         width, strip, block = PANEL_BYTES // size, _PANEL_BYTES // size, (_PANEL_BYTES + _STRIP_BYTES) // size
         most = depth_of_part if packed else LONG_DEPTH
-        most_rows = BLOCK_BYTES // (most * size)
+        most_rows = HALF_L2 // (most * size)
         for i in range(r0, r1, most_rows):
             rows = min(most_rows, r1 - i)
             for p in range(0, max(depth, 1), most):

@@ -19,8 +19,9 @@ __all__ = [
 ]
 
 BLOCK = 16  # rows in a part of the sum, or more
-# p may be below eps where z is that far below the largest, and above 1 - eps where Σ exp(z - largest) is that low
-_FAR, _NEAR = 12.0, 1.0 + 1e-6
+# p may be below eps where z is that far below the largest or Σ exp(z - largest) that high (exp(12) 50 < 1/eps), and
+# above 1 - eps where the sum is that low
+_FAR, _LOW, _HIGH = 12.0, 1.0 + 1e-6, 50.0
 
 
 @register_jitable
@@ -49,7 +50,7 @@ def is_far_from_clipping(below, total):
     """Whether no p = exp(-below) / total of these samples is outside of eps … 1 - eps; False if one is NaN."""
     far = True
     for i in range(below.shape[0]):
-        far &= (below[i] <= _FAR) & (total[i] >= _NEAR)
+        far &= (below[i] <= _FAR) & (total[i] >= _LOW) & (total[i] <= _HIGH)
     return far
 
 
@@ -60,7 +61,7 @@ def add_log_loss(value, product, weight, weighted, clipped, below, total, eps):
     -log p = below + log total, and the logarithms of several totals are that of their product. scikit-learn's loss
     clips p to eps … 1 - eps, which takes a logarithm of its own where p may be outside.
     """
-    if weighted or (clipped and (below > _FAR or total < _NEAR)):
+    if weighted or (clipped and (below > _FAR or total < _LOW or total > _HIGH)):
         loss = below + math.log(total)
         if clipped:  # by comparisons that NaN fails
             least, most = -math.log(1.0 - eps), -math.log(eps)

@@ -5,7 +5,7 @@
 A is read through two strides, so the same kernel serves x W (strides I, 1) and aᵀ δ (strides 1, I); its rows, or the
 steps through its depth, may be picked by a list of numbers, so that a batch is read where its samples are. B and C have
 unit column stride. The tile's accumulators live in registers for the whole loop, hence bias, ReLU, ReLU's derivative or
-beta C + alpha AB cost nothing. B's columns of one tile stay in the L2 cache while A streams past.
+beta C + alpha AB cost nothing.
 
 Tile sizes follow the vector width of the CPU that Numba compiles for (AVX-512, AVX, else 128 bit).
 """
@@ -37,8 +37,8 @@ def tile(epilogue: int, way: int, rows: int, vectors: int, masked: bool):
 
     Called as ``kernel(a, a_row, a_k, picks, soon, b, b_k, c, c_row, k, m, n, aside, alpha, beta)``: a, picks, soon, b,
     c and aside are addresses, the strides count elements, alpha and beta have the element type. picks are int64: which
-    rows of A, or which steps through its depth; soon are the rows, m again, that are read next. aside is the bias of
-    the tile's columns, or, for RELU_MASK, the tile's place in a matrix like C whose positive entries let those of C
+    rows of A, or which steps through its depth; soon, for PICKED_ROWS, the m rows that are read next. aside is the bias
+    of the tile's columns, or, for RELU_MASK, the tile's place in a matrix like C whose positive entries let those of C
     pass. With a bias nothing is stored below alpha: 0 is ReLU, and minus infinity no bound. For UPDATE the rows of A
     are adjacent, whatever a_row.
     Without `masked` the tile must be full, m = rows and n = vectors * lanes; else rows m and beyond are computed, as
@@ -94,12 +94,16 @@ def _emit(real, epilogue, way, rows, vectors, masked, builder, *arguments):
     if way == PICKED_ROWS:
         per_line = LINE // v.itemsize
 
+        def fetch_next(place):  # no hardware foresees where a sample lies
+            for row in next_offset:
+                v.prefetch(place, row, written=False)
+
         def line(state):
-            for offset in next_offset:  # no hardware foresees where a sample lies
-                v.prefetch(state[0], offset, written=False)
+            fetch_next(state[0])
             return loop(builder, constant(per_line), state, step)
 
         state = loop(builder, builder.sdiv(k, constant(per_line)), state, line)
+        fetch_next(state[0])
         k = builder.srem(k, constant(per_line))
     _, _, *sums = loop(builder, k, state, step)
     if epilogue == BIAS:

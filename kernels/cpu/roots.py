@@ -15,16 +15,14 @@ _SMALLEST, _LARGEST = 2.0**-126, 2.0**128 - 2.0**104  # normal numbers of float3
 
 
 def emit_root(v: Vectors, x):
-    """sqrt(x) for x >= 0 or NaN, in float32 within one unit of the last place.
-
-    There, estimated roots are those of the nearest normal number: 2⁻⁶³ for 0 and denormal ones, 2⁶⁴ for infinity.
-    """
+    """sqrt(x) for x >= 0 or NaN, within one unit of the last place; but where it is estimated at least 2⁻⁶³."""
     if v.itemsize != 4 or VECTOR_BYTES != 64:
         return v.call(f"llvm.sqrt.{v.suffix}", v.type, x)
     builder = v.builder
-    for beyond, bound in (("<", v.number(_SMALLEST)), (">", v.number(_LARGEST))):
-        x = builder.select(builder.fcmp_ordered(beyond, x, bound), bound, x)  # comparisons that NaN fails
+    least = v.number(_SMALLEST)
+    x = builder.select(builder.fcmp_ordered("<", x, least), least, x)  # a comparison that NaN fails
     everywhere, half = ir.Constant(ir.IntType(16), -1), v.number(0.5)
     y = v.call("llvm.x86.avx512.rsqrt14.ps.512", v.type, x, v.zero, everywhere)
     s, h = builder.fmul(x, y, flags=STRICT), builder.fmul(y, half, flags=STRICT)
-    return v.fma(s, v.fma(builder.fneg(s, flags=STRICT), h, half), s)
+    root = v.fma(s, v.fma(builder.fneg(s, flags=STRICT), h, half), s)
+    return builder.select(builder.fcmp_ordered(">", x, v.number(_LARGEST)), x, root)  # infinity, whose s is none

@@ -109,19 +109,18 @@ def sgd(ops, w: Vector, g: Vector, velocity: Vector, lr: float, momentum: float,
 
 
 @intrinsic
-def _adam(typingctx, w, g, m, v, n, step_size, epsilon, rest1, beta2, rest2):
-    """The rule for n elements from four addresses on, with m + (1-β1)(g - m) for β1 m + (1-β1) g; rest = 1 - β."""
+def _adam(typingctx, w, g, m, v, n, step_size, epsilon, b1, c1, b2, c2):
+    """The rule for n elements from four addresses on; b = β, c = 1 - β."""
 
     def codegen(context, builder, signature, args):
         vectors = Vectors(builder, step_size)
         w, g, m, v = map(vectors.pointer, args[:4])
-        n, (step, eps, c1, b2, c2) = args[4], map(vectors.splat, args[5:])
+        n, (step, eps, b1, c1, b2, c2) = args[4], map(vectors.splat, args[5:])
 
         def move(offset, mask):
             gradient = vectors.load(g, offset, mask)
             square = builder.fmul(gradient, gradient)
-            mean = vectors.load(m, offset, mask)
-            mean = vectors.fma(c1, builder.fsub(gradient, mean), mean)
+            mean = vectors.fma(c1, gradient, builder.fmul(b1, vectors.load(m, offset, mask)))
             spread = vectors.fma(c2, square, builder.fmul(b2, vectors.load(v, offset, mask)))
             root = builder.fadd(emit_root(vectors, spread), eps)
             moved = vectors.fma(step, builder.fdiv(mean, root), vectors.load(w, offset, mask))
@@ -138,7 +137,7 @@ def _adam(typingctx, w, g, m, v, n, step_size, epsilon, rest1, beta2, rest2):
             move(done, vectors.mask(left))
         return context.get_dummy_value()
 
-    return types.void(*([types.intp] * 5), *([step_size] * 5)), codegen
+    return types.void(*([types.intp] * 5), *([step_size] * 6)), codegen
 
 
 def adam(ops, w: Vector, g: Vector, m: Vector, v: Vector, step_size: float, epsilon: float, beta1: float, beta2: float):
@@ -146,8 +145,8 @@ def adam(ops, w: Vector, g: Vector, m: Vector, v: Vector, step_size: float, epsi
     begin, end = share(ops, w.shape[0], BLOCK)
     at = begin * w.itemsize
     places = address(w) + at, address(g) + at, address(m) + at, address(v) + at
-    numbers = real(-step_size), real(epsilon), real(1 - beta1), real(beta2), real(1 - beta2)
-    _adam(*places, end - begin, *numbers)
+    of_mean, of_spread = (real(beta1), real(1 - beta1)), (real(beta2), real(1 - beta2))
+    _adam(*places, end - begin, real(-step_size), real(epsilon), *of_mean, *of_spread)
     barrier(ops)
 
 

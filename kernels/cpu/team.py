@@ -5,11 +5,11 @@ the others have done theirs. There is no fork and join and no threading layer: t
 whose compiled code has released the interpreter lock.
 """
 
-import platform
 import sys
 from typing import NamedTuple
 
 import numpy as np
+from fastmlp.kernels.cpu.simd import X86
 from fastmlp.kernels.cpu.views import address
 from llvmlite import ir
 from numba import types
@@ -64,7 +64,7 @@ def _atomic_load(typingctx, address):
 def _pause(typingctx):
     # Tells the core that this is a wait loop: frees execution units for a sibling and saves power.
     def codegen(context, builder, signature, args):
-        if platform.machine().lower() in ("x86_64", "amd64"):
+        if X86:
             kind = ir.FunctionType(ir.VoidType(), [])
             builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.sse2.pause"), [])
         return context.get_dummy_value()

@@ -3,14 +3,13 @@
 from functools import cache
 
 from fastmlp.kernels.cpu.microkernel import IN_ORDER, PICKED_ROWS, RELU_MASK, ROWS, tile
-from fastmlp.kernels.cpu.simd import VECTOR_BYTES
+from fastmlp.kernels.cpu.simd import HALF_L2, VECTOR_BYTES
 from numba.extending import register_jitable
 
 __all__ = ["INDEX_BYTES", "PANEL_BYTES", "tiled"]
 
 PANEL_BYTES = 2 * VECTOR_BYTES  # of a row of the columns of B that a full tile takes
 INDEX_BYTES = 8
-NEAR_BYTES = 1 << 19  # of B, which stay in the L2 cache while the rows of A go by
 FEW = 2  # rows of a flat tile, which has as many sums as it takes to keep the units of the core busy
 
 
@@ -21,8 +20,8 @@ def tiled(epilogue: int, way: int = IN_ORDER, flat: bool = False):
     A tile computes all its rows, whether there are so many or not. With `flat`, an edge of a few rows is cut into
     tiles of their own, for products whose C may have no more than a few.
 
-    The rows of A in a tile are in the L1 cache for all the columns, so they come from afar once, and the next ones are
-    fetched meanwhile.
+    The rows of A in a tile serve all columns of a block of B, which the L2 cache holds. Picked ones are fetched while
+    the tiles before are computed.
     """
     full, edge = tile(epilogue, way, ROWS, 2, False), tile(epilogue, way, ROWS, 1, True)
     flat_tile = tile(epilogue, way, FEW, 4, True)
@@ -34,15 +33,15 @@ def tiled(epilogue: int, way: int = IN_ORDER, flat: bool = False):
     def product(a, a_row, a_k, picks, b, b_k, c, c_row, rows, columns, k, aside, alpha, beta, itemsize):
         lanes, over = VECTOR_BYTES // itemsize, rows % ROWS
         tall = rows - over if flat and over <= ROWS // 2 and columns > 2 * lanes else rows
-        near = max(columns, 1)
-        if columns * k * itemsize > NEAR_BYTES:
-            near = max(1, NEAR_BYTES // (k * PANEL_BYTES)) * 2 * lanes
-        for first in range(0, columns, near):
+        block = max(columns, 1)
+        if columns * k * itemsize > HALF_L2:
+            block = max(1, HALF_L2 // (k * PANEL_BYTES)) * 2 * lanes
+        for first in range(0, columns, block):
             for i in range(0, tall, ROWS):
                 m = min(ROWS, rows - i)
                 ai, picksi = a + rows_of_a * i * a_row * itemsize, picks + rows_of_picks * i
                 soon = picks + rows_of_picks * min(i + ROWS, rows - m)
-                for j in range(first, min(first + near, columns), 2 * lanes):
+                for j in range(first, min(first + block, columns), 2 * lanes):
                     n, bj = min(2 * lanes, columns - j), b + j * itemsize
                     ci, asidei = c + (i * c_row + j) * itemsize, aside + (rows_aside * i * c_row + j) * itemsize
                     if m == ROWS and n == 2 * lanes:
