@@ -25,7 +25,7 @@ from threadpoolctl import threadpool_limits
 from workloads import flops
 
 from fastmlp.backends.numba_backend import UPDATE_WORK
-from fastmlp.backends.threads import WORK_PER_ROW, worth_threads
+from fastmlp.backends.threads import WORK_PER_ROW, is_worth_sharing, worth_threads
 from fastmlp.datasets import load
 from fastmlp.files import atomic_write
 
@@ -105,6 +105,8 @@ def measure(network: str, batch: str, there: dict, task: Task, rounds: int, seco
     weights = sum(array.size for array in (*task.weights, *task.biases))
     update = UPDATE_WORK[codes.ADAM] * weights if task.optimizer == "adam" else 0
     threads = min(task.threads, worth_threads(task.batch, work * task.batch, update))
+    if not is_worth_sharing(task.batch, sum(w.size for w in task.weights), sum(b.size for b in task.biases)):
+        threads = 1
     rates: dict[str, list[float]] = {name: [] for name in runners}
     peak, names = [], list(runners)
     for number in range(rounds):

@@ -9,7 +9,13 @@ import pytest
 
 from fastmlp import MLP, BackendUnavailableError, InputError, available_backends, get_backend
 from fastmlp.backends import cuda_backend, threads
-from fastmlp.backends.threads import ROWS_PER_THREAD, WORK_PER_THREAD, available_threads, worth_threads
+from fastmlp.backends.threads import (
+    ROWS_PER_THREAD,
+    WORK_PER_THREAD,
+    available_threads,
+    is_worth_sharing,
+    worth_threads,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -109,6 +115,9 @@ def test_threads_follow_the_work(eight_cores):
     assert worth_threads(1, 0) == 1
     assert worth_threads(1, plenty) == 2  # the weights in two halves
     assert worth_threads(1, 0, update=plenty) == 100
+    assert [is_worth_sharing(200, *layers) for layers in ((3100, 101), (5100, 101))] == [False, True]
+    assert is_worth_sharing(512, 3100, 101)
+    assert is_worth_sharing(1, 3100, 101)
 
 
 def test_threads_of_the_environment_are_bounds(eight_cores, monkeypatch):

@@ -20,7 +20,7 @@ from fastmlp.backends.base import Backend
 from fastmlp.backends.call_table import CallTable, Functions
 from fastmlp.backends.compile_cache import cached
 from fastmlp.backends.teams import TEAMS, Task
-from fastmlp.backends.threads import WORK_PER_ROW, WORK_PER_TINY_ROW, available_threads, worth_threads
+from fastmlp.backends.threads import WORK_PER_ROW, available_threads, is_worth_sharing, worth_threads
 from fastmlp.kernels import codes, cpu
 from fastmlp.losses import Loss
 from fastmlp.network import Data, Network, Update, aligned_zeros
@@ -82,7 +82,8 @@ class _Crew:
             self._room = cpu.ROOM_BYTES // self._real.itemsize
         elif special == "tiny":
             self._room = max(self._room, cpu.tiny_room(_widths(net), net.chunk))
-        self._work_per_row = {"sample": 0, "tiny": WORK_PER_TINY_ROW}.get(special, WORK_PER_ROW)
+        self._work_per_row = 0 if special == "sample" else WORK_PER_ROW
+        self._shared = special != "tiny" and is_worth_sharing(self._rows, self._products, int(net.fan_out.sum()))
         self._last: tuple[list, tuple, np.ndarray] = [], (), np.zeros(0, np.int64)  # the last run's kind, and its table
         self._teams: dict[tuple[int, int], list[cpu.Team]] = {}
 
@@ -100,7 +101,7 @@ class _Crew:
         """Threads that a run over so many samples is worth."""
         moved = UPDATE_WORK[update.rule] * update.into.size if update else 0
         work = (self._products + self._work_per_row) * self._rows
-        return worth_threads(self._rows, work, moved, samples / self._rows)
+        return worth_threads(self._rows, work, moved, samples / self._rows) if self._shared else 1
 
     def team(self, size: int, table: np.ndarray) -> list[cpu.Team]:
         """A team of this size, at the start line."""
