@@ -3,13 +3,9 @@
 import math
 
 import numpy as np
-from fastmlp.kernels.cpu.roots import emit_root
 from fastmlp.kernels.cpu.signatures import Vector
-from fastmlp.kernels.cpu.simd import Vectors, constant, loop
 from fastmlp.kernels.cpu.team import barrier, part_length, share, sum_of_parts
-from fastmlp.kernels.cpu.views import address
-from numba import types
-from numba.extending import intrinsic, register_jitable
+from numba.extending import register_jitable
 
 __all__ = ["adam", "clip", "penalty", "regularize", "rmsprop", "scale", "sgd"]
 
@@ -108,45 +104,15 @@ def sgd(ops, w: Vector, g: Vector, velocity: Vector, lr: float, momentum: float,
     barrier(ops)
 
 
-@intrinsic
-def _adam(typingctx, w, g, m, v, n, step_size, epsilon, b1, c1, b2, c2):
-    """The rule for n elements from four addresses on; b = β, c = 1 - β."""
-
-    def codegen(context, builder, signature, args):
-        vectors = Vectors(builder, step_size)
-        w, g, m, v = map(vectors.pointer, args[:4])
-        n, (step, eps, b1, c1, b2, c2) = args[4], map(vectors.splat, args[5:])
-
-        def move(offset, mask):
-            gradient = vectors.load(g, offset, mask)
-            square = builder.fmul(gradient, gradient)
-            mean = vectors.fma(c1, gradient, builder.fmul(b1, vectors.load(m, offset, mask)))
-            spread = vectors.fma(c2, square, builder.fmul(b2, vectors.load(v, offset, mask)))
-            root = builder.fadd(emit_root(vectors, spread), eps)
-            moved = vectors.fma(step, builder.fdiv(mean, root), vectors.load(w, offset, mask))
-            for value, place in ((mean, m), (spread, v), (moved, w)):
-                vectors.store(value, place, offset, mask)
-
-        def whole(state):
-            move(state[0], None)
-            return [builder.add(state[0], constant(vectors.lanes))]
-
-        (done,) = loop(builder, builder.sdiv(n, constant(vectors.lanes)), [constant(0)], whole)
-        left = builder.sub(n, done)
-        with builder.if_then(builder.icmp_signed(">", left, constant(0))):
-            move(done, vectors.mask(left))
-        return context.get_dummy_value()
-
-    return types.void(*([types.intp] * 5), *([step_size] * 6)), codegen
-
-
 def adam(ops, w: Vector, g: Vector, m: Vector, v: Vector, step_size: float, epsilon: float, beta1: float, beta2: float):
+    w, g, m, v = _own(ops, w), _own(ops, g), _own(ops, m), _own(ops, v)
     real = w.dtype.type
-    begin, end = share(ops, w.shape[0], BLOCK)
-    at = begin * w.itemsize
-    places = address(w) + at, address(g) + at, address(m) + at, address(v) + at
-    of_mean, of_spread = (real(beta1), real(1 - beta1)), (real(beta2), real(1 - beta2))
-    _adam(*places, end - begin, real(-step_size), real(epsilon), *of_mean, *of_spread)
+    step, eps, b1, b2 = real(step_size), real(epsilon), real(beta1), real(beta2)
+    c1, c2 = real(1 - beta1), real(1 - beta2)
+    for i in range(w.shape[0]):
+        m[i] = b1 * m[i] + c1 * g[i]
+        v[i] = b2 * v[i] + c2 * (g[i] * g[i])
+        w[i] -= step * m[i] / (math.sqrt(v[i]) + eps)
     barrier(ops)
 
 

@@ -51,11 +51,7 @@ class Vectors:
         self.lanes = lanes or VECTOR_BYTES // self.itemsize
         self.type = ir.VectorType(self.scalar, self.lanes)
         self.suffix = f"v{self.lanes}f{real.bitwidth}"
-        self.zero = self.number(0.0)
-
-    def number(self, value: float) -> ir.Constant:
-        """The vector that has a number known beforehand everywhere."""
-        return ir.Constant(self.type, [value] * self.lanes)
+        self.zero = ir.Constant(self.type, [0.0] * self.lanes)
 
     def pointer(self, address):
         return self.builder.inttoptr(address, self.scalar.as_pointer())
