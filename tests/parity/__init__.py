@@ -1,0 +1,1 @@
+"""MLPClassifier and MLPRegressor against scikit-learn's of the same name: the same numbers, messages and draws."""
