@@ -324,7 +324,7 @@ class MLP:
             shuffle=self._random if shuffle and rows < n else None,
             dropout_seed=int(self._random.randint(1 << 62, dtype=np.int64)) if any(self.dropout) else 0,
             stopping=stopping,
-            measure=measure,
+            measure=measure if held_out or names or gradient_norms else None,
             callbacks=callbacks,
             model=self,
             history=self.history,

@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -31,7 +31,11 @@ __all__ = [
 
 @runtime_checkable
 class Schedule(Protocol):
-    """What the trainer asks of a schedule; any object with this method is one."""
+    """What the trainer asks of a schedule; any object with this method is one.
+
+    One whose rates hang on the position alone may say so by an attribute ``ignores_losses = True``: short epochs
+    then run several at once.
+    """
 
     def rates(self, lr: float, epoch: int, epochs: int, steps: int, losses: Sequence[float]) -> np.ndarray:
         """Give the learning rate of each update of one epoch.
@@ -55,6 +59,8 @@ class Schedule(Protocol):
 class Constant:
     """`lr` for every update."""
 
+    ignores_losses: ClassVar[bool] = True
+
     def rates(self, lr: float, epoch: int, epochs: int, steps: int, losses: Sequence[float]) -> np.ndarray:
         return np.full(steps, lr, np.float64)
 
@@ -63,6 +69,7 @@ class Constant:
 class Step:
     """lr · factor^floor(epoch / every)."""
 
+    ignores_losses: ClassVar[bool] = True
     every: int = 10
     factor: float = 0.5
 
@@ -78,6 +85,7 @@ class Step:
 class Exponential:
     """lr · decay^epoch: each epoch multiplies the rate by `decay`."""
 
+    ignores_losses: ClassVar[bool] = True
     decay: float = 0.95
 
     def __post_init__(self) -> None:
@@ -91,6 +99,7 @@ class Exponential:
 class InverseScaling:
     """lr / (epoch + 1)^power: scikit-learn's "invscaling", with epochs where that counts samples."""
 
+    ignores_losses: ClassVar[bool] = True
     power: float = 0.5
 
     def __post_init__(self) -> None:
@@ -108,6 +117,7 @@ class Cosine:
     is one step short of final · lr, so that it still learns when `final` is 0.
     """
 
+    ignores_losses: ClassVar[bool] = True
     final: float = 0.0
 
     def __post_init__(self) -> None:
@@ -126,6 +136,7 @@ class OneCycle:
     in fastai (Howard & Gugger 2020). One update runs at exactly lr, and the last one at final · lr.
     """
 
+    ignores_losses: ClassVar[bool] = True
     peak_fraction: float = 0.3
     start: float = 1 / 25
     final: float = 1e-4
@@ -159,6 +170,10 @@ class WarmUp:
         _check(self, "epochs", 1)
         if isinstance(self.then, type) or not isinstance(self.then, Schedule):
             raise InputError(f"WarmUp: then={self.then!r} is not a schedule. Give an instance, such as then=Cosine().")
+
+    @property
+    def ignores_losses(self) -> bool:
+        return getattr(self.then, "ignores_losses", False)
 
     def rates(self, lr: float, epoch: int, epochs: int, steps: int, losses: Sequence[float]) -> np.ndarray:
         # A run no longer than its warm-up still needs a target to rise to: one imagined epoch of `then`.

@@ -30,6 +30,11 @@ class Stopping:
     _reference: float = np.inf
     _waited: int = 0
 
+    def epochs_ahead(self) -> float:
+        if self.keep_best or self.target_loss is not None:
+            return 1
+        return np.inf if self.patience is None else max(1, self.patience - self._waited)
+
     def observe(self, epoch: int, row: Mapping[str, Any], params: np.ndarray) -> str | None:
         """See `fastmlp.trainer.Criterion`. The loss watched is the validation loss where there is one."""
         loss = row.get("val_loss", row["loss"])

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -38,6 +37,10 @@ class Criterion(Protocol):
     best: np.ndarray | None  # (P,): what to end with, if not the last parameters
     best_epoch: int | None  # 1-based
 
+    def epochs_ahead(self) -> float:
+        """How many epochs may pass before it must see one: until then it ends nothing and wants no parameters."""
+        ...
+
     def observe(self, epoch: int, row: Mapping[str, Any], params: np.ndarray) -> str | None:
         """Take note of an epoch (1-based), its row of the history and params (P,); the reason to stop now, or None."""
         ...
@@ -59,7 +62,7 @@ class Training:
     shuffle: np.random.RandomState | None  # None: batches in the order of the data
     dropout_seed: int
     stopping: Criterion
-    measure: Callable[[], dict[str, Any]]  # validation loss and metrics of the current parameters
+    measure: Callable[[], dict[str, Any]] | None  # validation loss and metrics of the current parameters
     callbacks: Sequence[Callback]
     model: Any
     history: History
@@ -68,11 +71,15 @@ class Training:
     _monitored: list[float] = field(default_factory=list)  # the losses that a schedule may look at
 
     def __post_init__(self) -> None:
-        net = self.session.net
+        net, backend = self.session.net, self.engine.backend
         with self.engine.explaining(net):
             self.data = self.engine.placed(self.data)
         work = float(np.dot(net.fan_in, net.fan_out)) * min(self.batch_size, len(self.samples))
-        self._span = max(1, int(self.engine.backend.span_work / work))  # steps
+        self._span = max(1, int(backend.span_work / work))  # steps
+        self._steps = -(-len(self.samples) // self.batch_size)  # of an epoch
+        self._most = 1  # epochs at once
+        if not (self.callbacks or self.measure) and getattr(self.schedule, "ignores_losses", False):
+            self._most = max(1, min(self._span // self._steps, backend.samples_at_once // len(self.samples)))
 
     def publish(self) -> np.ndarray:
         """Bring the trained parameters to the engine's (P,) on the host, which are returned."""
@@ -90,25 +97,16 @@ class Training:
             The loss or a parameter is no longer finite after an epoch. The model has the last finite parameters.
         """
         self.history.stopped = "epochs"
-        order = self.samples if self.shuffle is None else self.samples.copy()
         self.engine.backend.write(self.session.net.params, self.engine.params)
-        last_finite = self.publish().copy()
+        self._last_finite = self.publish().copy()
         try:
             with self.engine.explaining(self.session.net):
-                for epoch in range(self.epochs):
-                    if self.shuffle is not None:
-                        # the running order, not a fresh one: scikit-learn's batches from the same seed
-                        self.shuffle.shuffle(order)
-                    row = self._epoch(epoch, order)
-                    params = self.publish()
-                    if not (np.isfinite(params).all() and (math.isfinite(row["loss"]) or self.overflow)):
-                        params[...] = last_finite
-                        raise DivergenceError(self._divergence(epoch + 1, row))
-                    last_finite[...] = params
-                    row |= self.measure()
+                for row in self._rows():
+                    if self.measure is not None:
+                        row |= self.measure()
                     self.history.append(**row)
                     self._monitored.append(row.get("val_loss", row["loss"]))
-                    reason = self.stopping.observe(epoch + 1, row, params)
+                    reason = self.stopping.observe(len(self.history), row, self.engine.params)
                     self.history.best_epoch = self.stopping.best_epoch
                     self.history.stopped = reason or "epochs"
                     if self.progress is not None:
@@ -117,7 +115,7 @@ class Training:
                         )
                         self.progress.update()
                     if self.callbacks:
-                        if tell(self.callbacks, Epoch(epoch + 1, self.model, self.history)):
+                        if tell(self.callbacks, Epoch(len(self.history), self.model, self.history)):
                             self.history.stopped = reason = "callback"
                         # they may have changed the weights
                         self.engine.backend.write(self.session.net.params, self.engine.params)
@@ -126,7 +124,7 @@ class Training:
         except KeyboardInterrupt:
             self.history.stopped = "interrupt"
             if not np.isfinite(self.publish()).all():
-                self.publish()[...] = last_finite
+                self.publish()[...] = self._last_finite
         finally:
             self.engine.backend.let_go(self.session.operations)
             if self.progress is not None:
@@ -135,36 +133,72 @@ class Training:
             self.publish()[...] = self.stopping.best
         return self.history
 
-    def _epoch(self, epoch: int, order: np.ndarray) -> dict[str, Any]:
-        steps = -(-len(order) // self.batch_size)
-        lr = self.schedule.rates(self.lr, epoch, self.epochs, steps, self._monitored)
-        (_, operations, state), span = self.session, self._span
-        rates = self.rates(state.step, lr)
-        of = partial(self._arguments, order, rates)
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        """Train; the history's rows. Epochs that nobody needs to see one by one are one call of the backend."""
+        orders, epoch = np.tile(self.samples, (self._most, 1)), 0
+        last = orders[0]
+        while epoch < self.epochs:
+            count = int(min(self._most, self.epochs - epoch, self.stopping.epochs_ahead()))
+            if self.shuffle is not None:
+                for order in orders[:count]:
+                    order[...] = last  # the running order, not a fresh one: scikit-learn's batches from the same seed
+                    self.shuffle.shuffle(order)
+                    last = order
+            yield from self._finite_rows(epoch, orders[:count])
+            epoch += count
+
+    def _finite_rows(self, epoch: int, orders: np.ndarray) -> Iterator[dict[str, Any]]:
+        """The rows of these epochs. Several in which training diverges are taken anew, one by one."""
+        state, history = self.session.state, self.history
+        before = (
+            (state.step, history.updates, state.update.m.copy(), state.update.v.copy()) if len(orders) > 1 else None
+        )
+        rows = self._train(epoch, orders)
+        params = self.publish()
+        if np.isfinite(params).all() and (self.overflow or all(math.isfinite(row["loss"]) for row in rows)):
+            self._last_finite[...] = params
+            yield from rows
+            return
+        params[...] = self._last_finite
+        if before is None:
+            raise DivergenceError(self._divergence(epoch + 1, rows[0]))
+        state.step, history.updates, state.update.m[...], state.update.v[...] = before
+        self.engine.backend.write(self.session.net.params, params)
+        for e in range(len(orders)):
+            yield from self._finite_rows(epoch + e, orders[e : e + 1])
+
+    def _train(self, epoch: int, orders: np.ndarray) -> list[dict[str, Any]]:
+        """Train on orders (E, N), an epoch each, `epoch` being the first of them; their rows."""
+        (net, operations, state), span, count = self.session, self._span, len(orders)
+        lr = np.concatenate(
+            [self.schedule.rates(self.lr, epoch + e, self.epochs, self._steps, self._monitored) for e in range(count)]
+        )
+        rates = self.rates(state.step, lr).reshape(count, self._steps, 3)
+
+        def arguments(part: slice) -> tuple:
+            samples = orders[:, part.start * self.batch_size : part.stop * self.batch_size]
+            update, rate = state.update, rates[:, part]
+            return net, self.data, update, samples, self.batch_size, rate, self.dropout_seed, state.step
+
         if epoch == 0:
-            self.engine.backend.prepare("train_epoch", operations, *of(slice(0, span)))
-        loss, begin = 0.0, time.perf_counter()
-        for first in range(0, steps, span):
-            loss += self.engine.backend.run("train_epoch", operations, *of(slice(first, first + span)))
-            done = min(span, steps - first)
+            self.engine.backend.prepare(operations, *arguments(slice(0, span)))
+        losses, begin = np.zeros(count), time.perf_counter()
+        for first in range(0, self._steps, span):
+            losses += self.engine.backend.train(operations, *arguments(slice(first, first + span)))
+            done = count * min(span, self._steps - first)
             state.step += done
             self.history.updates += done
-        seconds = time.perf_counter() - begin
-        return {
-            "loss": loss / (len(order) if state.update.mean else 1),
-            "learning_rate": float(lr[-1]),
-            "seconds": seconds,
-            "samples_per_second": len(order) / seconds,
-        }
-
-    def _arguments(self, order: np.ndarray, rates: np.ndarray, steps: slice) -> tuple:
-        """Of `fastmlp.step.train_epoch` after ops, for some of an epoch's steps."""
-        samples = order[steps.start * self.batch_size : steps.stop * self.batch_size]
-        net, _, state = self.session
-        return (
-            *(net, self.data, state.update, samples, self.batch_size, rates[steps]),
-            *(self.dropout_seed, state.step),
-        )
+        seconds = (time.perf_counter() - begin) / count
+        divisor = orders.shape[1] if state.update.mean else 1
+        return [
+            {
+                "loss": loss / divisor,
+                "learning_rate": rate,
+                "seconds": seconds,
+                "samples_per_second": orders.shape[1] / seconds,
+            }
+            for loss, rate in zip(losses.tolist(), lr[self._steps - 1 :: self._steps].tolist(), strict=True)
+        ]
 
     def _divergence(self, epoch: int, row: dict[str, Any]) -> str:
         kept = f"those after epoch {epoch - 1}" if epoch > 1 else "the initial ones"

@@ -241,17 +241,17 @@ def test_a_real_ctrl_c_reaches_a_team_of_threads(backend, ctrl_c):
 
 
 def test_ctrl_c_within_an_epoch_keeps_the_epochs_before(backend, monkeypatch):
-    run, calls = type(get_backend(backend)).run, []
+    train, calls = type(get_backend(backend)).train, []
 
-    def interrupted(self, entry, *arguments):
-        calls.append(entry)
+    def interrupted(self, operations, *arguments):
+        calls.append(operations)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return run(self, entry, *arguments)
+        return train(self, operations, *arguments)
 
-    monkeypatch.setattr(type(get_backend(backend)), "run", interrupted)
+    monkeypatch.setattr(type(get_backend(backend)), "train", interrupted)
     model = network(backend)
-    history = model.fit(*samples(), epochs=9)
+    history = model.fit(*samples(), epochs=9, callbacks=[id])  # so that every epoch is a call
     assert (history.stopped, len(history)) == ("interrupt", 2)
     assert np.isfinite(flat(model)).all()
     monkeypatch.undo()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastmlp.losses import Loss
-from fastmlp.network import Network
+from fastmlp.network import Data, Network, Update
 
 __all__ = ["Backend"]
 
@@ -26,6 +26,9 @@ class Backend(ABC):
     # Multiply-adds of a forward pass in one call of `run`. Nothing can be interrupted within, so a long epoch is run in
     # spans of about this much (on a CPU 0.1 s or so); between spans a Ctrl-C is seen.
     span_work: float = 2e9
+    # Samples that one call of `train` may go through in more epochs than one. It pays where a call costs as much as an
+    # epoch of a small network takes; 0: never.
+    samples_at_once: int = 0
 
     def __init__(self, precision: str = "float32") -> None:
         self.precision = precision  # of float32 matrix products
@@ -86,9 +89,40 @@ class Backend(ABC):
         """
 
     @abstractmethod
-    def prepare(self, entry: str, operations: Any, *arguments: Any) -> None:
-        """Do what must be done once before `run` with such arguments, so that `run` can be timed."""
-
-    @abstractmethod
     def run(self, entry: str, operations: Any, *arguments: Any) -> float:
         """Run ``fastmlp.step.<entry>(ops, *arguments)``; the sum of what the threads return."""
+
+    @abstractmethod
+    def prepare(
+        self,
+        operations: Any,
+        net: Network,
+        data: Data,
+        update: Update,
+        orders: np.ndarray,
+        batch_size: int,
+        rates: np.ndarray,
+        seed: int,
+        first_step: int,
+    ) -> None:
+        """Do what must be done once before `train` with such arguments, so that `train` can be timed."""
+
+    def train(
+        self,
+        operations: Any,
+        net: Network,
+        data: Data,
+        update: Update,
+        orders: np.ndarray,
+        batch_size: int,
+        rates: np.ndarray,
+        seed: int,
+        first_step: int,
+    ) -> np.ndarray:
+        """Run ``fastmlp.step.train_epoch`` for each of the epochs orders (E, n), rates (E, steps, 3): losses (E,)."""
+        losses = np.empty(len(orders))
+        for e, order in enumerate(orders):
+            step = first_step + e * rates.shape[1]
+            arguments = net, data, update, order, batch_size, rates[e], seed, step
+            losses[e] = self.run("train_epoch", operations, *arguments)
+        return losses

@@ -93,10 +93,9 @@ class CudaBackend(Backend):
     def let_go(self, operations):
         operations.let_go()
 
-    def prepare(self, entry, operations, *arguments):
-        if entry == "train_epoch":
-            with self._device.lock():
-                operations.prepare(*arguments)
+    def prepare(self, operations, net, data, update, orders, batch_size, rates, seed, first_step):
+        with self._device.lock():
+            operations.prepare(net, data, update, orders[0], batch_size, rates[0], seed, first_step)
 
     def run(self, entry, operations, *arguments):
         with self._device.lock():

@@ -42,19 +42,24 @@ if hasattr(os, "register_at_fork"):
     )
 
 
-def _train_epoch(ops, *arguments):
-    """`fastmlp.step.train_epoch`, with denormal numbers as zero."""
+def _train_epochs(ops, net, data, update, orders, batch_size, rates, seed, first_step, losses):
+    """`fastmlp.step.train_epoch` for each row of orders (E, n), with denormal numbers as zero.
+
+    losses (E,) receives what each returns: this thread's share.
+    """
     before = cpu.flush_denormals()
-    loss = step.train_epoch(ops, *arguments)
+    for e in range(len(orders)):
+        first = first_step + e * rates.shape[1]
+        losses[e] = step.train_epoch(ops, net, data, update, orders[e], batch_size, rates[e], seed, first)
     cpu.restore_denormals(before)
-    return loss
+    return 0.0
 
 
 def _compile_entries() -> dict:
     for _, function in inspect.getmembers(step, inspect.isfunction):
         if function.__module__ == step.__name__:
             numba.extending.register_jitable(forceinline=True, **_STEP_OPTIONS)(function)
-    entries = {name: getattr(step, name) for name in step.__all__} | {"train_epoch": _train_epoch}
+    entries = {name: getattr(step, name) for name in step.__all__} | {"train_epoch": _train_epochs}
     return {name: cached(function, _STEP_OPTIONS) for name, function in entries.items()}
 
 
@@ -97,7 +102,7 @@ class _Crew:
             self._last = records, facts, table
         return table
 
-    def worth(self, samples: int, update: Update | None) -> int:
+    def worth(self, samples: int, update: Update | None = None) -> int:
         """Threads that a run over so many samples is worth."""
         moved = UPDATE_WORK[update.rule] * update.into.size if update else 0
         work = (self._products + self._work_per_row) * self._rows
@@ -137,6 +142,7 @@ class NumbaBackend(Backend):
     """
 
     name = "numba"
+    samples_at_once = 1 << 14
 
     @classmethod
     def problem(cls) -> str | None:
@@ -158,20 +164,33 @@ class NumbaBackend(Backend):
     def operations(self, net: Network, rows: int, n_threads: int | None, loss: Loss | None = None) -> _Crew:
         return _Crew(net, rows, n_threads, loss)
 
-    def prepare(self, entry, operations, *arguments):
-        operations.table(entry, dict(zip(_PARAMETERS[entry], arguments, strict=True)))
-
     def run(self, entry, operations, *arguments):
         # One thread that fails before it joins would leave the others waiting at the barrier for ever. So compilation
         # is over before any starts.
-        call = dict(zip(_PARAMETERS[entry], arguments, strict=True))
+        call = _call(entry, arguments)
         table, function = operations.table(entry, call), _ENTRIES[entry]
 
         def tasks(size: int) -> list[Task]:
             return [partial(function, member, *arguments) for member in operations.team(size, table)]
 
-        worth = operations.worth(len(call["order"]), call["update"] if entry == "train_epoch" else None)
-        return TEAMS.run(operations.n_threads, worth, tasks)
+        return TEAMS.run(operations.n_threads, operations.worth(len(call["order"])), tasks)
+
+    def prepare(self, operations, net, data, update, orders, batch_size, rates, seed, first_step):
+        one_epoch = net, data, update, orders[0], batch_size, rates[0], seed, first_step
+        return operations.table("train_epoch", _call("train_epoch", one_epoch))
+
+    def train(self, operations, *arguments):
+        orders, update = arguments[3], arguments[2]
+        table, function = self.prepare(operations, *arguments), _ENTRIES["train_epoch"]
+        shares: list[np.ndarray] = []  # of the losses, by thread
+
+        def tasks(size: int) -> list[Task]:
+            shares[:] = np.zeros((size, len(orders)))
+            team = operations.team(size, table)
+            return [partial(function, member, *arguments, share) for member, share in zip(team, shares, strict=True)]
+
+        TEAMS.run(operations.n_threads, operations.worth(orders.size, update), tasks)
+        return sum(shares)
 
     @staticmethod
     def compilations() -> int:
@@ -215,7 +234,7 @@ def _table(entry: str, call: dict[str, Any], custom: Functions | None) -> np.nda
             names = {*recorder.names, *_inner_operations(recorder.names, net, call["data"], custom)}
             table = TABLE.addresses(names, team, x, special, custom)
             # With nothing to do: Numba compiles or loads the entry, and knows these arguments from now on
-            _ENTRIES[entry](team._replace(table=table), *_shortened(call, 0).values())
+            _ENTRIES[entry](team._replace(table=table), *_idle(entry, call))
             _TABLES[kind] = table
     return _TABLES[kind]
 
@@ -235,5 +254,18 @@ def _inner_operations(names: Collection[str], net: Network, data: Data, custom: 
         yield "loss_of_rows"
 
 
+def _call(entry: str, arguments: tuple) -> dict[str, Any]:
+    """The arguments of ``fastmlp.step.<entry>`` by name, without ops."""
+    return dict(zip(_PARAMETERS[entry], arguments, strict=True))
+
+
 def _shortened(call: dict[str, Any], length: int) -> dict[str, Any]:
     return call | {name: call[name][:length] for name in ("order", "rates") if name in call}
+
+
+def _idle(entry: str, call: dict[str, Any]) -> list[Any]:
+    """Arguments of the compiled entry that leave it nothing to do."""
+    call = _shortened(call, 0)
+    if entry == "train_epoch":
+        call |= {"order": call["order"][None], "rates": call["rates"][None], "losses": np.zeros(1)}
+    return list(call.values())

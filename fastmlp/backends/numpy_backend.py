@@ -48,7 +48,7 @@ class NumpyBackend(Backend):
     def operations(self, net: Network, rows: int, n_threads: int | None, loss: Loss | None = None) -> _Limited:
         return _Limited(NumpyOps(loss), n_threads)
 
-    def prepare(self, entry, operations, *arguments) -> None:
+    def prepare(self, operations, *arguments) -> None:
         """Nothing: the interpreter is always ready."""
 
     def run(self, entry, operations, *arguments):

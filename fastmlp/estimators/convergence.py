@@ -37,10 +37,27 @@ class Convergence:
 
     def rates(self, lr: float, epoch: int, epochs: int, steps: int, losses: Sequence[float]) -> np.ndarray:
         if self.schedule is None:
-            return np.full(steps, self.learning_rate)
+            return np.full(steps, self._rate(epoch - self.estimator.n_iter_))
         if self.epochs_before:  # `partial_fit`
             epoch, losses = epoch + self.epochs_before, self.estimator.loss_curve_[-self.epochs_before :]
         return self.schedule.rates(lr, epoch, max(self.estimator.max_iter, epoch + 1), steps, losses)
+
+    def _rate(self, ahead: int) -> float:
+        """Of an epoch that so many others come before from now on."""
+        return self.learning_rate if ahead == 0 else self._rate_after(self.estimator.t_ + ahead * self.n_samples)
+
+    def _rate_after(self, samples: int) -> float:
+        scaled = self.follows == "invscaling"
+        return self.first_rate / (samples + 1) ** self.power_t if scaled else self.learning_rate
+
+    @property
+    def ignores_losses(self) -> bool:
+        """See `fastmlp.schedules.Schedule`; as long as `epochs_ahead` says, scikit-learn's rates do."""
+        return self.schedule is None or getattr(self.schedule, "ignores_losses", False)
+
+    def epochs_ahead(self) -> float:
+        e = self.estimator
+        return 1 if e.verbose else max(1, e.n_iter_no_change + 1 - e._no_improvement_count)
 
     def observe(self, epoch: int, row: Mapping[str, Any], params: np.ndarray) -> str | None:
         e = self.estimator
@@ -53,8 +70,7 @@ class Convergence:
             better = self._score_improved(epoch, row["val_score"], params)
             improved = better if e.early_stopping else improved
         e._no_improvement_count = 0 if improved else e._no_improvement_count + 1
-        if self.follows == "invscaling":
-            self.learning_rate = self.first_rate / (e.t_ + 1) ** self.power_t
+        self.learning_rate = self._rate_after(e.t_)
         return self._plateau() if e._no_improvement_count > e.n_iter_no_change else None
 
     def _loss_improved(self) -> bool:

@@ -58,7 +58,7 @@ class Plan(NamedTuple):
     keep: tuple[float, ...] | None
     max_norm: float
     convergence: Convergence
-    measure: Callable[[], dict[str, float]]
+    measure: Callable[[], dict[str, float]] | None
     before: OptimizerState | None  # None: from the beginning
 
 

@@ -44,11 +44,14 @@ def hold_out(e: Any, given: Samples, random: np.random.RandomState) -> tuple[np.
 
 def validation_measure(
     e: Any, engine: Engine, held: Samples, samples: np.ndarray | None
-) -> Callable[[], dict[str, float]]:
-    """A function that gives the loss and the score of the present weights on those samples of `held`; None: on all."""
+) -> Callable[[], dict[str, float]] | None:
+    """A function that gives the loss and the score of the present weights on those samples of `held`; None: on all.
+
+    No function if there are no samples.
+    """
     samples = np.arange(held.data.n_samples) if samples is None else samples
     if not len(samples):
-        return dict
+        return None
     metric = e.early_stopping_metric
     truth, weights = held.truth(samples), held.weights(samples)
     named = metric in ("score", "loss")

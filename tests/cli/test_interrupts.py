@@ -16,14 +16,14 @@ def interrupt_after(monkeypatch, epochs):
     """Make the user press Ctrl-C once that many epochs are done."""
     from fastmlp.trainer import Training
 
-    epoch = Training._epoch
+    train = Training._train
 
-    def interrupted(self, number, order):
+    def interrupted(self, number, orders):
         if number == epochs:
             raise KeyboardInterrupt
-        return epoch(self, number, order)
+        return train(self, number, orders)
 
-    monkeypatch.setattr(Training, "_epoch", interrupted)
+    monkeypatch.setattr(Training, "_train", interrupted)
 
 
 def test_ctrl_c_keeps_what_was_learned(monkeypatch, tmp_path):
