@@ -164,12 +164,20 @@ class Engine:
         loss, flat = self.flat_gradient(data, order)
         return Gradients(loss, self.layout.weights(flat), self.layout.biases(flat))
 
-    def flat_gradient(
-        self, data: Data, order: np.ndarray, values: np.ndarray | None = None
-    ) -> tuple[float, np.ndarray]:
-        """The same with the gradient as one array (P,), laid out as the parameters.
+    def flat_gradient(self, data: Data, order: np.ndarray) -> tuple[float, np.ndarray]:
+        """The same with the gradient as one array (P,), laid out as the parameters."""
+        with self.differentiating(data, order) as evaluate:
+            loss, flat = evaluate()
+            return loss, flat.copy()
 
-        values (B, O) receives the values of the last layer, if the batch is no larger than a chunk.
+    @contextmanager
+    def differentiating(
+        self, data: Data, order: np.ndarray, values: np.ndarray | None = None
+    ) -> Iterator[Callable[[], tuple[float, np.ndarray]]]:
+        """Within, `flat_gradient` of the parameters as they are when the function is called.
+
+        Its gradient is good until the next call. values (B, O) receives the values of the last layer, if the batch is
+        no larger than a chunk.
         """
         backend = self.backend
 
@@ -181,13 +189,16 @@ class Engine:
 
         given = self.placed(data)
         with self.kept("gradient", (len(order),), build) as (net, operations, state):
-            backend.write(net.params, self.params)
-            loss = backend.run("gradient", operations, net, given, state.update, order, 0, 0, 0.0)
-            if values is not None:
-                begin = net.output_at[-1]
-                values[...] = backend.to_host(net.a)[begin : begin + values.size].reshape(values.shape)
-            flat = backend.to_host(state.update.into).copy()
-        return loss, flat
+
+            def evaluate() -> tuple[float, np.ndarray]:
+                backend.write(net.params, self.params)
+                loss = backend.run("gradient", operations, net, given, state.update, order, 0, 0, 0.0)
+                if values is not None:
+                    begin = net.output_at[-1]
+                    values[...] = backend.to_host(net.a)[begin : begin + values.size].reshape(values.shape)
+                return loss, backend.to_host(state.update.into)
+
+            yield evaluate
 
     def _network(self, params: np.ndarray, rows: int, keep: Sequence[float] | None = None) -> Network:
         names = [name or "identity" for name in self.activations]

@@ -49,24 +49,34 @@ def minimise(
     whole = np.arange(params.size)  # with the padding, of which L-BFGS knows nothing
     places = np.concatenate([part.ravel() for part in (*layout.weights(whole), *layout.biases(whole))])
 
-    def loss_and_gradient(x: np.ndarray) -> tuple[float, np.ndarray]:
-        params[places] = x
-        loss, gradient = summed.flat_gradient(data, order, values)
-        loss = loss / total if values is None else _loss_in_order(engine, data, values)
-        return loss, gradient[places] / total
-
     def iteration_ends(intermediate_result: Any) -> None:  # by this name SciPy knows what to pass
         assert after_iteration is not None
         after_iteration(float(intermediate_result.fun))
 
-    result = minimize(
-        loss_and_gradient,
-        params[places],
-        method="L-BFGS-B",
-        jac=True,
-        callback=None if after_iteration is None else iteration_ends,
-        options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol},
-    )
+    with summed.differentiating(data, order, values) as evaluate:
+        at, gradient = b"", np.empty(0)
+
+        def loss_at(x: np.ndarray) -> float:
+            nonlocal at, gradient
+            params[places] = x
+            loss, flat = evaluate()
+            at, gradient = x.tobytes(), flat[places] / total
+            return loss / total if values is None else _loss_in_order(engine, data, values)
+
+        def gradient_at(x: np.ndarray) -> np.ndarray:
+            if x.tobytes() != at:
+                loss_at(x)
+            return gradient
+
+        result = minimize(
+            loss_at,
+            params[places],
+            method="L-BFGS-B",
+            # where SciPy asks for it, it has just asked for the loss: cheaper than jac=True, which looks twice
+            jac=gradient_at,
+            callback=None if after_iteration is None else iteration_ends,
+            options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol},
+        )
     params[places] = result.x
     return result
 
