@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -36,6 +36,7 @@ class History:
         self.best_epoch: int | None = None
         self.updates: int = 0
         self._columns: dict[str, list[Any]] = {}
+        self._shapes: dict[str, int | None] = {}  # of the first row: numbers of values, None for a plain one
 
     def append(
         self,
@@ -70,23 +71,25 @@ class History:
         for name, value in row.items():
             if type(value) is not float:
                 row[name] = _value(name, value)
+        shapes = {name: len(value) if type(value) is tuple else None for name, value in row.items()}
         if not self._columns:
-            self._columns = {name: [value] for name, value in row.items()}
-            return
+            self._columns, self._shapes = {name: [] for name in row}, shapes
+        if shapes != self._shapes:
+            self._refuse(row, shapes)
+        for name, value in row.items():
+            self._columns[name].append(value)
+
+    def _refuse(self, row: dict[str, Any], shapes: dict[str, int | None]) -> NoReturn:
         if row.keys() != self._columns.keys():
             raise InputError(
                 f"Epoch {len(self) + 1} has the columns {', '.join(row)}; the first one had "
                 f"{', '.join(self._columns)}. Record the same ones every epoch, NaN where there is no value."
             )
-        for name, value in row.items():
-            first = self._columns[name][0]
-            if type(value) is not type(first) or (type(value) is tuple and len(value) != len(first)):
-                raise InputError(
-                    f"Epoch {len(self) + 1} has {name}={value!r}, which is not shaped as in the first epoch: "
-                    f"{first!r}. Record the same number of values every epoch."
-                )
-        for name, value in row.items():
-            self._columns[name].append(value)
+        name = next(name for name, shape in shapes.items() if shape != self._shapes[name])
+        raise InputError(
+            f"Epoch {len(self) + 1} has {name}={row[name]!r}, which is not shaped as in the first epoch: "
+            f"{self._columns[name][0]!r}. Record the same number of values every epoch."
+        )
 
     @property
     def columns(self) -> tuple[str, ...]:

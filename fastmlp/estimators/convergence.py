@@ -63,7 +63,7 @@ class Convergence:
         e = self.estimator
         e.n_iter_, e.loss_, e.t_ = epoch, row["loss"], e.t_ + self.n_samples
         e.loss_curve_.append(e.loss_)
-        self._say(f"Iteration {epoch}, loss = {e.loss_:.8f}")
+        self._say("Iteration {}, loss = {:.8f}", epoch, e.loss_)
         improved = self._loss_improved() if e.best_loss_ is not None else False
         if "val_score" in row:
             e.validation_loss_curve_.append(row["val_loss"])
@@ -83,7 +83,7 @@ class Convergence:
     def _score_improved(self, epoch: int, score: float, params: np.ndarray) -> bool:
         e = self.estimator
         e.validation_scores_.append(score)
-        self._say(f"Validation score: {score:f}")
+        self._say("Validation score: {:f}", score)
         improved = not score < e.best_validation_score_ + e.tol
         if score > e.best_validation_score_:
             e.best_validation_score_, e.best_epoch_ = score, len(e.validation_scores_)
@@ -99,13 +99,13 @@ class Convergence:
         if self.follows == "adaptive":
             if self.learning_rate > 1e-6:
                 self.learning_rate /= 5.0
-                self._say(f"{said} Setting learning rate to {self.learning_rate:f}")
+                self._say("{} Setting learning rate to {:f}", said, self.learning_rate)
                 e._no_improvement_count = 0
                 return None
             said += " Learning rate too small."
-        self._say(f"{said} Stopping.")
+        self._say("{} Stopping.", said)
         return reason
 
-    def _say(self, text: str) -> None:
+    def _say(self, text: str, *values: Any) -> None:
         if self.estimator.verbose:
-            print(text)
+            print(text.format(*values))
