@@ -89,7 +89,8 @@ class Data(NamedTuple):
     ) -> Data:
         """Data from checked arrays; x an array or a SciPy CSR matrix. dtype is that of all real numbers but dense x's.
 
-        The fields are views that cannot be written: compiled code then has one type for them, whoever made them.
+        The fields are views that cannot be written, all but x contiguous and aligned: compiled code has one type for
+        them, whoever made them.
         """
         dense = isinstance(x, np.ndarray)
         fields = [
@@ -101,7 +102,7 @@ class Data(NamedTuple):
             np.zeros((0, 0), dtype) if targets is None else targets,
             np.zeros(0, dtype) if weights is None else weights,
         ]
-        views = [array.view() for array in fields]
+        views = [fields[0].view(), *(np.require(array, requirements=["C", "A"]).view() for array in fields[1:])]
         for view in views:
             view.flags.writeable = False
         return cls(*views)

@@ -22,7 +22,7 @@ def kinds(monkeypatch):
         return addresses(names, team, x, special, custom)
 
     monkeypatch.setattr(numba_backend.TABLE, "addresses", noted)
-    monkeypatch.setattr(numba_backend, "_TABLES", {})
+    monkeypatch.setattr(numba_backend, "_COMPILED", {})
     return asked
 
 

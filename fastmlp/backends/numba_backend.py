@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from importlib.metadata import version
 from itertools import pairwise
 from operator import is_
 from threading import RLock
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba.extending
 import numpy as np
@@ -33,7 +33,7 @@ OPTIONS = {"fastmath": {"contract", "reassoc", "nsz", "arcp"}, "error_model": "n
 _STEP_OPTIONS = OPTIONS | {"_nrt": False}
 
 TABLE = CallTable(OPTIONS)
-_TABLES: dict[tuple, np.ndarray] = {}  # by kind of run: see _table
+_COMPILED: dict[tuple, _Compiled] = {}  # by kind of run: see _compiled
 _COMPILING = RLock()
 if hasattr(os, "register_at_fork"):
     # no fork while one thread compiles: the child would find Numba's lock held, by nobody
@@ -71,6 +71,15 @@ _PARAMETERS = {name: list(inspect.signature(getattr(step, name)).parameters)[1:]
 UPDATE_WORK = {codes.DIRECT: 0, codes.SGD: 3, codes.ADAM: 10, codes.RMSPROP: 10}
 
 
+class _Compiled(NamedTuple):
+    """An entry of the step for arguments of certain types."""
+
+    table: np.ndarray  # (operations,) int64: addresses of those that it calls
+    # Numba's wrapper for these types. The entry itself would find out at each call of which types its 40 arguments are,
+    # in the time of a small step.
+    function: Callable[..., float]
+
+
 class _Crew:
     """Teams for one network, of every size that has run."""
 
@@ -89,18 +98,18 @@ class _Crew:
             self._room = max(self._room, cpu.tiny_room(_widths(net), net.chunk))
         self._work_per_row = 0 if special == "sample" else WORK_PER_ROW
         self._shared = special != "tiny" and is_worth_sharing(self._rows, self._products, int(net.fan_out.sum()))
-        self._last: tuple[list, tuple, np.ndarray] = [], (), np.zeros(0, np.int64)  # the last run's kind, and its table
+        self._last: tuple[list, tuple, _Compiled | None] = [], (), None  # the last run's kind, and what runs it
         self._teams: dict[tuple[int, int], list[cpu.Team]] = {}
 
-    def table(self, entry: str, call: dict[str, Any]) -> np.ndarray:
-        """See `_table`, which is asked only if this run is of another kind than the last."""
+    def compiled(self, entry: str, call: dict[str, Any]) -> _Compiled:
+        """See `_compiled`, which is asked only if this run is of another kind than the last."""
         records = [call["net"], call.get("update")]
         facts = entry, call.get("depth"), len(call["order"]) > 0, *_facts(call["data"])
-        last_records, last_facts, table = self._last
-        if facts != last_facts or not all(map(is_, records, last_records)):
-            table = _table(entry, call, self.custom)
-            self._last = records, facts, table
-        return table
+        last_records, last_facts, compiled = self._last
+        if compiled is None or facts != last_facts or not all(map(is_, records, last_records)):
+            compiled = _compiled(entry, call, self.custom)
+            self._last = records, facts, compiled
+        return compiled
 
     def worth(self, samples: int, update: Update | None = None) -> int:
         """Threads that a run over so many samples is worth."""
@@ -168,7 +177,7 @@ class NumbaBackend(Backend):
         # One thread that fails before it joins would leave the others waiting at the barrier for ever. So compilation
         # is over before any starts.
         call = _call(entry, arguments)
-        table, function = operations.table(entry, call), _ENTRIES[entry]
+        table, function = operations.compiled(entry, call)
 
         def tasks(size: int) -> list[Task]:
             return [partial(function, member, *arguments) for member in operations.team(size, table)]
@@ -177,11 +186,11 @@ class NumbaBackend(Backend):
 
     def prepare(self, operations, net, data, update, orders, batch_size, rates, seed, first_step):
         one_epoch = net, data, update, orders[0], batch_size, rates[0], seed, first_step
-        return operations.table("train_epoch", _call("train_epoch", one_epoch))
+        return operations.compiled("train_epoch", _call("train_epoch", one_epoch))
 
     def train(self, operations, *arguments):
         orders, update = arguments[3], arguments[2]
-        table, function = self.prepare(operations, *arguments), _ENTRIES["train_epoch"]
+        table, function = self.prepare(operations, *arguments)
         shares: list[np.ndarray] = []  # of the losses, by thread
 
         def tasks(size: int) -> list[Task]:
@@ -213,8 +222,8 @@ def _special(net: Network) -> str:
     return "tiny" if cpu.is_tiny(widths, net.chunk) and (net.keep == 1.0).all() else ""
 
 
-def _table(entry: str, call: dict[str, Any], custom: Functions | None) -> np.ndarray:
-    """Addresses of the operations that the run needs. Compiles or loads what this process has not had before."""
+def _compiled(entry: str, call: dict[str, Any], custom: Functions | None) -> _Compiled:
+    """What the run needs. Compiles or loads what this process has not had before."""
     net, x = call["net"], call["data"].x
     special = _special(net)
     if special == "tiny" and (entry == "gradient" or call["data"].sparse or custom):
@@ -227,16 +236,17 @@ def _table(entry: str, call: dict[str, Any], custom: Functions | None) -> np.nda
         *(net.activation.tobytes(), net.loss, net.keep.tobytes(), len(call["order"]) > 0, call.get("depth")),
         *(value for value in call.get("update", ()) if not isinstance(value, np.ndarray)),
     )
-    if kind not in _TABLES:
+    if kind not in _COMPILED:
         with _COMPILING:
             recorder, team = _Recorder(), cpu.make_teams(1, np.zeros(0, net.params.dtype), 0)[0]
             getattr(step, entry)(recorder, **_shortened(call, 1))  # one sample passes the same branches as all of them
             names = {*recorder.names, *_inner_operations(recorder.names, net, call["data"], custom)}
             table = TABLE.addresses(names, team, x, special, custom)
-            # With nothing to do: Numba compiles or loads the entry, and knows these arguments from now on
-            _ENTRIES[entry](team._replace(table=table), *_idle(entry, call))
-            _TABLES[kind] = table
-    return _TABLES[kind]
+            idle = team._replace(table=table), *_idle(entry, call)
+            _ENTRIES[entry](*idle)  # Numba compiles or loads it
+            function = _ENTRIES[entry].overloads[tuple(map(numba.typeof, idle))].entry_point
+            _COMPILED[kind] = _Compiled(table, function)
+    return _COMPILED[kind]
 
 
 def _facts(data: Data) -> tuple:
