@@ -322,6 +322,7 @@ class MLP:
             epochs=epochs,
             batch_size=rows,
             shuffle=self._random if shuffle and rows < n else None,
+            shuffle_is_private=True,
             dropout_seed=int(self._random.randint(1 << 62, dtype=np.int64)) if any(self.dropout) else 0,
             stopping=stopping,
             measure=measure if held_out or names or gradient_norms else None,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -14,6 +15,7 @@ from fastmlp.engine import Engine, Session
 from fastmlp.errors import DivergenceError
 from fastmlp.history import History
 from fastmlp.network import Data
+from fastmlp.orders import Orders
 from fastmlp.schedules import Schedule
 
 __all__ = ["Callback", "Criterion", "Epoch", "Training", "progress_bar", "tell"]
@@ -60,6 +62,7 @@ class Training:
     epochs: int
     batch_size: int
     shuffle: np.random.RandomState | None  # None: batches in the order of the data
+    shuffle_is_private: bool  # whether nobody else draws from it until the end
     dropout_seed: int
     stopping: Criterion
     measure: Callable[[], dict[str, Any]] | None  # validation loss and metrics of the current parameters
@@ -100,8 +103,8 @@ class Training:
         self.engine.backend.write(self.session.net.params, self.engine.params)
         self._last_finite = self.publish().copy()
         try:
-            with self.engine.explaining(self.session.net):
-                for row in self._rows():
+            with self.engine.explaining(self.session.net), closing(self._rows()) as rows:
+                for row in rows:
                     if self.measure is not None:
                         row |= self.measure()
                     self.history.append(**row)
@@ -133,19 +136,14 @@ class Training:
             self.publish()[...] = self.stopping.best
         return self.history
 
-    def _rows(self) -> Iterator[dict[str, Any]]:
+    def _rows(self) -> Generator[dict[str, Any], None, None]:
         """Train; the history's rows. Epochs that nobody needs to see one by one are one call of the backend."""
-        orders, epoch = np.tile(self.samples, (self._most, 1)), 0
-        last = orders[0]
-        while epoch < self.epochs:
-            count = int(min(self._most, self.epochs - epoch, self.stopping.epochs_ahead()))
-            if self.shuffle is not None:
-                for order in orders[:count]:
-                    order[...] = last  # the running order, not a fresh one: scikit-learn's batches from the same seed
-                    self.shuffle.shuffle(order)
-                    last = order
-            yield from self._finite_rows(epoch, orders[:count])
-            epoch += count
+        epoch, shuffler = 0, self.engine.backend.shuffler
+        with closing(Orders(self.samples, self.shuffle, shuffler, self._most, self.shuffle_is_private)) as orders:
+            while epoch < self.epochs:
+                count = int(min(self._most, self.epochs - epoch, self.stopping.epochs_ahead()))
+                yield from self._finite_rows(epoch, orders.take(count, self.epochs - epoch - count))
+                epoch += count
 
     def _finite_rows(self, epoch: int, orders: np.ndarray) -> Iterator[dict[str, Any]]:
         """The rows of these epochs. Several in which training diverges are taken anew, one by one."""

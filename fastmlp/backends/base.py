@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,10 @@ class Backend(ABC):
         """Give a backend's array the contents of a host array or number; nothing to do where it is the same memory."""
         if array is not host:
             array[...] = host
+
+    def shuffler(self, random: np.random.RandomState, n_samples: int) -> Callable[[np.ndarray], Any]:
+        """A function that shuffles an order (n_samples,) int64 in place, as ``random.shuffle`` does."""
+        return random.shuffle
 
     @abstractmethod
     def operations(self, net: Network, rows: int, n_threads: int | None, loss: Loss | None = None) -> Any:

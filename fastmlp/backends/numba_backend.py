@@ -19,6 +19,7 @@ from fastmlp import step
 from fastmlp.backends.base import Backend
 from fastmlp.backends.call_table import CallTable, Functions
 from fastmlp.backends.compile_cache import cached
+from fastmlp.backends.shuffler import make_shuffler
 from fastmlp.backends.teams import TEAMS, Task
 from fastmlp.backends.threads import WORK_PER_ROW, available_threads, is_worth_sharing, worth_threads
 from fastmlp.kernels import codes, cpu
@@ -169,6 +170,9 @@ class NumbaBackend(Backend):
 
     def to_host(self, array: np.ndarray) -> np.ndarray:
         return array
+
+    def shuffler(self, random: np.random.RandomState, n_samples: int) -> Callable[[np.ndarray], Any]:
+        return make_shuffler(random, n_samples)
 
     def operations(self, net: Network, rows: int, n_threads: int | None, loss: Loss | None = None) -> _Crew:
         return _Crew(net, rows, n_threads, loss)

@@ -249,6 +249,7 @@ def _stochastic(
             epochs=1 if task is None else e.max_iter,
             batch_size=batch_size,
             shuffle=random if e.shuffle else None,
+            shuffle_is_private=random is not e.random_state and e.random_state is not None,
             dropout_seed=int(random.randint(1 << 62, dtype=np.int64)) if keep else 0,
             stopping=convergence,
             measure=measure,

@@ -15,6 +15,7 @@ from fastmlp.kernels.cpu.lanes import is_tiny, tiny_room
 from fastmlp.kernels.cpu.losses import is_labelled_softmax, loss_gradient, loss_of_rows
 from fastmlp.kernels.cpu.products import ROWS, accumulate, accumulate_rows, backward_data, linear, linear_rows
 from fastmlp.kernels.cpu.rules import adam, clip, penalty, regularize, rmsprop, scale, sgd
+from fastmlp.kernels.cpu.shuffling import shuffle
 from fastmlp.kernels.cpu.signatures import numba_signature
 from fastmlp.kernels.cpu.simd import VECTOR_BYTES
 from fastmlp.kernels.cpu.sparse import accumulate_sparse, linear_sparse
@@ -56,5 +57,6 @@ __all__ = [
     "make_teams",
     "numba_signature",
     "restore_denormals",
+    "shuffle",
     "tiny_room",
 ]
