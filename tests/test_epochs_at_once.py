@@ -83,7 +83,7 @@ class Halved:
         return np.full(steps, lr / (1 + len(losses)))
 
 
-@pytest.mark.parametrize("schedule", [ReduceOnPlateau(), WarmUp(2, ReduceOnPlateau()), Halved()], ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize("schedule", [ReduceOnPlateau(), WarmUp(2, ReduceOnPlateau()), Halved()], ids=type)
 def test_schedules_that_look_at_losses_see_each(schedule, calls):
     assert isinstance(get_schedule(schedule), Schedule)
     network().fit(X, Y, epochs=5, schedule=schedule)
