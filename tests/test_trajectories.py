@@ -120,14 +120,14 @@ def test_an_epoch_in_several_calls_is_the_epoch_in_one(backend, monkeypatch):
 def test_the_same_seed_gives_the_same_batches_on_every_backend(backend, monkeypatch):
     def batches(name):
         kind, orders = type(get_backend(name)), []
-        run = kind.run
+        train_backend = kind.train
 
-        def spy(self, entry, operations, net, data, update, order, *rest):
-            orders.append(order.copy())
-            return run(self, entry, operations, net, data, update, order, *rest)
+        def spy(self, operations, net, data, update, epochs, *rest):
+            orders.extend(epochs.copy())
+            return train_backend(self, operations, net, data, update, epochs, *rest)
 
         with monkeypatch.context() as patch:
-            patch.setattr(kind, "run", spy)
+            patch.setattr(kind, "train", spy)
             train(name, OPTIMIZERS["sgd"])
         return orders
 
