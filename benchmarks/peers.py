@@ -17,15 +17,12 @@ from pathlib import Path
 
 import numpy as np
 from contenders import OURS, Contender, Task, contenders, initial
-from fastmlp.kernels import codes
 from fma_peak import fma_peak
 from peer_tables import Cell, plot, tables
 from surroundings import heading, limit_threads
 from threadpoolctl import threadpool_limits
 from workloads import flops
 
-from fastmlp.backends.numba_backend import UPDATE_WORK
-from fastmlp.backends.threads import WORK_PER_ROW, is_worth_sharing, worth_threads
 from fastmlp.datasets import load
 from fastmlp.files import atomic_write
 
@@ -101,12 +98,7 @@ def measure(network: str, batch: str, there: dict, task: Task, rounds: int, seco
     """Interleaved rounds of all contenders on one task."""
     runners = {name: kind(task) for name, kind in there.items()}
     epochs = {name: size_up(contender, task, seconds) for name, contender in runners.items()}
-    work = sum(w.size for w in task.weights) + (WORK_PER_ROW if task.batch > 1 else 0)
-    weights = sum(array.size for array in (*task.weights, *task.biases))
-    update = UPDATE_WORK[codes.ADAM] * weights if task.optimizer == "adam" else 0
-    threads = min(task.threads, worth_threads(task.batch, work * task.batch, update))
-    if not is_worth_sharing(task.batch, sum(w.size for w in task.weights), sum(b.size for b in task.biases)):
-        threads = 1
+    threads = runners[OURS].threads()
     rates: dict[str, list[float]] = {name: [] for name in runners}
     peak, names = [], list(runners)
     for number in range(rounds):

@@ -53,7 +53,7 @@ class History:
         ----------
         loss : mean loss of the epoch.
         learning_rate : rate of its last update.
-        seconds, samples_per_second : how long it took, and how fast it went.
+        seconds, samples_per_second : how long it took, and how fast it went; the mean of epochs that ran together.
         optional : further columns, such as val_loss, accuracy, val_accuracy; one with an entry per layer,
             such as gradient_norms, takes a sequence and keeps it as a tuple.
 

@@ -130,7 +130,7 @@ class MLP:
         if n_threads is not None:
             check_integer("n_threads", n_threads, 1, 1024)
         self.n_threads = n_threads
-        self._random = check_seed(seed)
+        self._random, self._random_is_private = check_seed(seed), not isinstance(seed, np.random.RandomState)
         self.history: History | None = None
         self.metadata: dict[str, Any] = {}
         self._sessions: dict[str, Any] = {}
@@ -147,6 +147,11 @@ class MLP:
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_sessions": {}}  # threads and compiled code belong to a process
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state
+        self._params = aligned_zeros(self._layout.n_params, self.dtype)  # pickled ones may be a read-only file
+        self._params[...] = state["_params"]
 
     @property
     def backend(self) -> str:
@@ -322,7 +327,7 @@ class MLP:
             epochs=epochs,
             batch_size=rows,
             shuffle=self._random if shuffle and rows < n else None,
-            shuffle_is_private=True,
+            shuffle_is_private=self._random_is_private,
             dropout_seed=int(self._random.randint(1 << 62, dtype=np.int64)) if any(self.dropout) else 0,
             stopping=stopping,
             measure=measure if held_out or names or gradient_norms else None,

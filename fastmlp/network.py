@@ -102,7 +102,7 @@ class Data(NamedTuple):
             np.zeros((0, 0), dtype) if targets is None else targets,
             np.zeros(0, dtype) if weights is None else weights,
         ]
-        views = [fields[0].view(), *(np.require(array, requirements=["C", "A"]).view() for array in fields[1:])]
+        views = [fields[0].view(), *(_contiguous(array).view() for array in fields[1:])]
         for view in views:
             view.flags.writeable = False
         return cls(*views)
@@ -127,6 +127,10 @@ class Data(NamedTuple):
     @property
     def n_samples(self) -> int:
         return len(self.starts) - 1 if self.sparse else len(self.x)
+
+
+def _contiguous(array: np.ndarray) -> np.ndarray:
+    return array if array.flags.c_contiguous and array.flags.aligned else np.array(array, order="C")
 
 
 class Layout(NamedTuple):

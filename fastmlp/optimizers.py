@@ -134,17 +134,11 @@ class Adam(Optimizer):
 
     def rates(self, first_step: int, lr: np.ndarray) -> np.ndarray:
         table = np.empty((len(lr), 3))
-        if len(lr) == 1:  # an epoch of one step: for one number NumPy takes five times as long
-            table[0] = self._rates(first_step + 1, float(lr[0]))
-            return table
         t = np.arange(first_step + 1, first_step + 1 + len(lr), dtype=np.float64)
-        table[:, 0], table[:, 1], table[:, 2] = self._rates(t, lr)
+        root = np.sqrt(1 - self.beta2**t)
+        table[:, 0], table[:, 1] = lr, lr * root / (1 - self.beta1**t)
+        table[:, 2] = self.epsilon if self.epsilon_hat else self.epsilon * root
         return table
-
-    def _rates(self, t: Any, lr: Any) -> tuple[Any, Any, Any]:
-        """Of update number t, from 1 on; numbers, or arrays of them."""
-        root = (1 - self.beta2**t) ** 0.5
-        return lr, lr * root / (1 - self.beta1**t), self.epsilon if self.epsilon_hat else self.epsilon * root
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
-"""The order of the samples in each epoch, drawn while the epoch before is trained on."""
+"""The order of the samples in each epoch; where there are many, drawn while the epoch before is trained on."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,9 +12,9 @@ import numpy as np
 
 __all__ = ["Orders"]
 
-# A shuffle takes 10 ns a sample, as long as half an epoch of a small network; for so many it is worth handing over to
-# a thread, which takes some 30 µs.
-MANY = 1 << 13
+# Samples. A shuffle takes 5 ns for each, half as long as an epoch of a tiny network; from so many on it is worth being
+# handed over to a thread, which takes some 30 µs.
+AHEAD_FROM = 1 << 13
 
 
 @dataclass
@@ -23,8 +24,8 @@ class Orders:
     samples: np.ndarray  # (N,) int64: those to train on, in their first order
     random: np.random.RandomState | None  # None: always that order
     shuffler: Callable[[np.random.RandomState, int], Callable[[np.ndarray], Any]]  # Backend.shuffler
-    most: int  # epochs of which the orders are taken at once
-    private: bool  # whether nobody else draws from `random` until the end, so that it may run ahead
+    epochs_at_once: int  # of which orders are taken, at most
+    ahead: bool  # whether `random` may run ahead, since nobody else draws from it or looks at it until the end
     _pool: ThreadPoolExecutor | None = field(default=None, init=False)
     _next: Future[np.ndarray] | None = field(default=None, init=False)
     _before: Any = field(default=None, init=False)  # state of `random` before what is in `_next`
@@ -32,9 +33,9 @@ class Orders:
     def __post_init__(self) -> None:
         if self.random is not None:
             self._shuffle = self.shuffler(self.random, len(self.samples))
-            if self.private and self.most == 1 and len(self.samples) >= MANY:
+            if self.ahead and self.epochs_at_once == 1 and len(self.samples) >= AHEAD_FROM:
                 self._pool = ThreadPoolExecutor(1, "fastmlp-orders")
-        self._buffers = [np.tile(self.samples, (self.most, 1)) for _ in range(2 if self._pool else 1)]
+        self._buffers = [np.tile(self.samples, (self.epochs_at_once, 1)) for _ in range(2 if self._pool else 1)]
         self._last = self._buffers[0][0]
 
     def take(self, count: int, left: int) -> np.ndarray:
@@ -43,7 +44,8 @@ class Orders:
         self._next = None
         if self._pool is not None and left:
             self._buffers.reverse()
-            self._next = self._pool.submit(self._draw_ahead)
+            with suppress(RuntimeError):  # at the end of the interpreter there are no new threads
+                self._next = self._pool.submit(self._draw_ahead)
         return orders
 
     def close(self) -> None:

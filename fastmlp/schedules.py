@@ -26,6 +26,7 @@ __all__ = [
     "Step",
     "WarmUp",
     "get_schedule",
+    "ignores_losses",
 ]
 
 
@@ -173,7 +174,7 @@ class WarmUp:
 
     @property
     def ignores_losses(self) -> bool:
-        return getattr(self.then, "ignores_losses", False)
+        return ignores_losses(self.then)
 
     def rates(self, lr: float, epoch: int, epochs: int, steps: int, losses: Sequence[float]) -> np.ndarray:
         # A run no longer than its warm-up still needs a target to rise to: one imagined epoch of `then`.
@@ -241,6 +242,12 @@ def get_schedule(schedule: str | Schedule) -> Schedule:
         return schedule
     choices = ", ".join(map(repr, SCHEDULES))
     raise InputError(f"schedule={schedule!r} is unknown. Choose {choices}, or an instance such as Cosine().")
+
+
+def ignores_losses(schedule: Schedule) -> bool:
+    """Whether the schedule says so, in the class that has its `rates`: a subclass with others must say so itself."""
+    kind = next((kind for kind in type(schedule).__mro__ if "rates" in vars(kind)), object)
+    return "ignores_losses" in vars(kind) and bool(schedule.ignores_losses)  # type: ignore[attr-defined]
 
 
 def _ease(low: float, share: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from fastmlp.errors import DivergenceError
 from fastmlp.history import History
 from fastmlp.network import Data
 from fastmlp.orders import Orders
-from fastmlp.schedules import Schedule
+from fastmlp.schedules import Schedule, ignores_losses
 
 __all__ = ["Callback", "Criterion", "Epoch", "Training", "progress_bar", "tell"]
 
@@ -80,9 +80,11 @@ class Training:
         work = float(np.dot(net.fan_in, net.fan_out)) * min(self.batch_size, len(self.samples))
         self._span = max(1, int(backend.span_work / work))  # steps
         self._steps = -(-len(self.samples) // self.batch_size)  # of an epoch
-        self._most = 1  # epochs at once
-        if not (self.callbacks or self.measure) and getattr(self.schedule, "ignores_losses", False):
-            self._most = max(1, min(self._span // self._steps, backend.samples_at_once // len(self.samples)))
+        self._epochs_at_once = 1  # at most
+        if not (self.callbacks or self.measure) and ignores_losses(self.schedule):
+            most = min(self._span // self._steps, backend.samples_at_once // len(self.samples))
+            self._epochs_at_once = max(1, most)
+        self._recent: tuple[int, list[dict[str, Any]]] = 0, []  # the first of some epochs that ran together, their rows
 
     def publish(self) -> np.ndarray:
         """Bring the trained parameters to the engine's (P,) on the host, which are returned."""
@@ -107,10 +109,7 @@ class Training:
                 for row in rows:
                     if self.measure is not None:
                         row |= self.measure()
-                    self.history.append(**row)
-                    self._monitored.append(row.get("val_loss", row["loss"]))
-                    reason = self.stopping.observe(len(self.history), row, self.engine.params)
-                    self.history.best_epoch = self.stopping.best_epoch
+                    reason = self._record(row)
                     self.history.stopped = reason or "epochs"
                     if self.progress is not None:
                         self.progress.set_postfix(
@@ -126,6 +125,10 @@ class Training:
                         break
         except KeyboardInterrupt:
             self.history.stopped = "interrupt"
+            first, together = self._recent
+            if len(together) > 1:  # all of which the weights have behind them
+                for row in together[len(self.history) - first :]:
+                    self._record(row)
             if not np.isfinite(self.publish()).all():
                 self.publish()[...] = self._last_finite
         finally:
@@ -136,12 +139,22 @@ class Training:
             self.publish()[...] = self.stopping.best
         return self.history
 
+    def _record(self, row: dict[str, Any]) -> str | None:
+        """Take note of an epoch; the reason to stop after it, or None."""
+        self.history.append(**row)
+        self._monitored.append(row.get("val_loss", row["loss"]))
+        reason = self.stopping.observe(len(self.history), row, self.engine.params)
+        self.history.best_epoch = self.stopping.best_epoch
+        return reason
+
     def _rows(self) -> Generator[dict[str, Any], None, None]:
         """Train; the history's rows. Epochs that nobody needs to see one by one are one call of the backend."""
-        epoch, shuffler = 0, self.engine.backend.shuffler
-        with closing(Orders(self.samples, self.shuffle, shuffler, self._most, self.shuffle_is_private)) as orders:
+        epoch, shuffler, most = 0, self.engine.backend.shuffler, self._epochs_at_once
+        # a callback may copy the model with its generator
+        ahead = self.shuffle_is_private and not self.callbacks and self.epochs > 1 and self.engine.n_threads != 1
+        with closing(Orders(self.samples, self.shuffle, shuffler, most, ahead)) as orders:
             while epoch < self.epochs:
-                count = int(min(self._most, self.epochs - epoch, self.stopping.epochs_ahead()))
+                count = int(min(most, self.epochs - epoch, self.stopping.epochs_ahead()))
                 yield from self._finite_rows(epoch, orders.take(count, self.epochs - epoch - count))
                 epoch += count
 
@@ -151,19 +164,29 @@ class Training:
         before = (
             (state.step, history.updates, state.update.m.copy(), state.update.v.copy()) if len(orders) > 1 else None
         )
-        rows = self._train(epoch, orders)
+        try:
+            self._recent = epoch, (rows := self._train(epoch, orders))
+        except KeyboardInterrupt:
+            if before is not None:  # who knows how many of them are done
+                self._go_back(*before)
+            raise
         params = self.publish()
         if np.isfinite(params).all() and (self.overflow or all(math.isfinite(row["loss"]) for row in rows)):
             self._last_finite[...] = params
             yield from rows
             return
-        params[...] = self._last_finite
         if before is None:
+            params[...] = self._last_finite
             raise DivergenceError(self._divergence(epoch + 1, rows[0]))
-        state.step, history.updates, state.update.m[...], state.update.v[...] = before
-        self.engine.backend.write(self.session.net.params, params)
+        self._go_back(*before)
         for e in range(len(orders)):
             yield from self._finite_rows(epoch + e, orders[e : e + 1])
+
+    def _go_back(self, step: int, updates: int, m: np.ndarray, v: np.ndarray) -> None:
+        state, self.history.updates, self._recent = self.session.state, updates, (0, [])
+        state.step, state.update.m[...], state.update.v[...] = step, m, v
+        self.engine.params[...] = self._last_finite
+        self.engine.backend.write(self.session.net.params, self.engine.params)
 
     def _train(self, epoch: int, orders: np.ndarray) -> list[dict[str, Any]]:
         """Train on orders (E, N), an epoch each, `epoch` being the first of them; their rows."""
@@ -171,7 +194,9 @@ class Training:
         lr = np.concatenate(
             [self.schedule.rates(self.lr, epoch + e, self.epochs, self._steps, self._monitored) for e in range(count)]
         )
-        rates = self.rates(state.step, lr).reshape(count, self._steps, 3)
+        # by the type and layout that compiled code knows, whatever a schedule of the user's gives
+        rates = np.ascontiguousarray(self.rates(state.step, lr.astype(np.float64)), np.float64)
+        rates = rates.reshape(count, self._steps, 3)
 
         def arguments(part: slice) -> tuple:
             samples = orders[:, part.start * self.batch_size : part.stop * self.batch_size]

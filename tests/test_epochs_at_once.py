@@ -6,8 +6,9 @@ import pytest
 from fastmlp import MLP, MLPClassifier
 from fastmlp.backends import get_backend
 from fastmlp.errors import DivergenceError
+from fastmlp.history import History
 from fastmlp.optimizers import SGD, Adam, RMSprop
-from fastmlp.schedules import ReduceOnPlateau, Schedule, WarmUp, get_schedule
+from fastmlp.schedules import Cosine, ReduceOnPlateau, Schedule, WarmUp, get_schedule
 
 X = np.random.RandomState(0).normal(size=(70, 4))
 Y = (X[:, 0] > X[:, 1]).astype(int) + (X[:, 2] > 1)
@@ -47,8 +48,9 @@ def assert_same(one, other):
     "schedule", ["constant", "step", "exponential", "inverse_scaling", "cosine", "one_cycle", "warm_up"]
 )
 @pytest.mark.parametrize("optimizer", [SGD(0.1), SGD(0.1, momentum=0.9), Adam(0.01), RMSprop(0.01)], ids=str)
-def test_same_weights_and_history(schedule, optimizer, calls):
-    fit = {"epochs": 23, "batch_size": 16, "optimizer": optimizer, "schedule": schedule}
+@pytest.mark.parametrize("batch_size", [16, 70])
+def test_same_weights_and_history(schedule, optimizer, batch_size, calls):
+    fit = {"epochs": 23, "batch_size": batch_size, "optimizer": optimizer, "schedule": schedule}
     at_once, single = network(dropout=0.2), network(dropout=0.2)
     at_once.fit(X, Y, **fit)
     assert calls == [23]
@@ -83,7 +85,14 @@ class Halved:
         return np.full(steps, lr / (1 + len(losses)))
 
 
-@pytest.mark.parametrize("schedule", [ReduceOnPlateau(), WarmUp(2, ReduceOnPlateau()), Halved()], ids=type)
+class Falling(Cosine):
+    """One that takes over nothing but the name."""
+
+    def rates(self, lr, epoch, epochs, steps, losses):
+        return np.full(steps, lr * min(losses, default=1.0))
+
+
+@pytest.mark.parametrize("schedule", [ReduceOnPlateau(), WarmUp(2, ReduceOnPlateau()), Halved(), Falling()], ids=type)
 def test_schedules_that_look_at_losses_see_each(schedule, calls):
     assert isinstance(get_schedule(schedule), Schedule)
     network().fit(X, Y, epochs=5, schedule=schedule)
@@ -110,6 +119,37 @@ def test_long_epochs_are_calls_of_their_own(calls):
     x = np.tile(X, (300, 1))
     network().fit(x, np.tile(Y, 300), epochs=3, batch_size=1000)
     assert calls == [1, 1, 1]
+
+
+@pytest.mark.parametrize("when", ["training", "recording"])
+def test_ctrl_c_among_them_leaves_weights_and_history_of_the_same_epochs(when, monkeypatch):
+    """It comes in the second call, as this trains, or as its rows go into the history."""
+
+    def counted(method, limit):
+        calls = []
+
+        def interrupted(*arguments, **keywords):
+            calls.append(arguments)
+            result = method(*arguments, **keywords)
+            if len(calls) == limit:
+                raise KeyboardInterrupt
+            return result
+
+        return interrupted
+
+    model, twin = network(), network()
+    fit = {"batch_size": 16, "optimizer": SGD(0.05, momentum=0.9), "patience": 4}  # so that four or less run together
+    with monkeypatch.context() as patch:
+        if when == "training":
+            kind = type(get_backend("numba"))
+            patch.setattr(kind, "train", counted(kind.train, 2))
+        else:
+            patch.setattr(History, "append", counted(History.append, 6))
+        history = model.fit(X, Y, epochs=50, **fit)
+    assert (history.stopped, len(history)) == ("interrupt", 4 if when == "training" else 8)
+    twin.fit(X, Y, epochs=len(history), **fit)
+    np.testing.assert_array_equal(model.weights[0], twin.weights[0])
+    assert history.updates == twin.history.updates and history["loss"] == twin.history["loss"]
 
 
 @pytest.mark.parametrize("optimizer", [SGD(6.0), SGD(6.0, momentum=0.9)], ids=str)

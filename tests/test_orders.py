@@ -1,5 +1,9 @@
 """The order of the samples in each epoch: NumPy's shuffles, compiled or not, drawn ahead or not."""
 
+import copy
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,7 +12,7 @@ from sklearn.neural_network import MLPClassifier as Theirs
 
 from fastmlp import MLP, MLPClassifier
 from fastmlp.backends import get_backend, shuffler
-from fastmlp.orders import MANY, Orders
+from fastmlp.orders import AHEAD_FROM, Orders
 
 BITS = [np.random.MT19937, np.random.PCG64, np.random.Philox, np.random.SFC64]
 
@@ -16,7 +20,7 @@ BITS = [np.random.MT19937, np.random.PCG64, np.random.Philox, np.random.SFC64]
 @given(n=st.integers(0, 5000), seed=st.integers(0, 2**32 - 1), bits=st.sampled_from(BITS))
 def test_the_compiled_shuffle_is_numpys(n, seed, bits):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shuffler, "MANY", 0)
+        patch.setattr(shuffler, "COMPILED_FROM", 0)
         ours, numpys = np.random.RandomState(bits(seed)), np.random.RandomState(bits(seed))
         shuffle = get_backend("numba").shuffler(ours, n)
         order, expected = np.arange(n), np.arange(n)
@@ -39,7 +43,7 @@ def test_a_subclass_shuffles_in_its_own_way():
 
 @pytest.mark.parametrize("name", ["numpy", "numba"])
 @pytest.mark.parametrize("private", [False, True])
-@pytest.mark.parametrize("n", [10, MANY + 1])
+@pytest.mark.parametrize("n", [10, AHEAD_FROM + 1])
 @pytest.mark.parametrize("taken", [0, 1, 3, 5])
 def test_orders_and_the_state_that_is_left(name, private, n, taken):
     """Five epochs are asked for; after some of them it is enough."""
@@ -70,21 +74,46 @@ def test_without_a_shuffle_the_order_is_that_of_the_samples():
     orders.close()
 
 
-X = np.random.RandomState(0).normal(size=(MANY + 5, 4)).astype(np.float32)
+X = np.random.RandomState(0).normal(size=(AHEAD_FROM + 5, 4)).astype(np.float32)
 Y = (X[:, 0] > X[:, 1]).astype(np.int64)
 
 
 @pytest.mark.parametrize("fit", [{"epochs": 3}, {"epochs": 50, "target_loss": 0.4}], ids=["to the end", "stopped"])
-def test_a_second_fit_draws_what_comes_next(fit):
-    """Whether or not epochs were drawn ahead that were never trained on."""
-    trained = []
-    for name in ("numpy", "numba"):
-        model = MLP([4, 8, 2], backend=name, seed=3, dtype="float64")
-        history = model.fit(X, Y, batch_size=500, **fit)
-        assert len(history) < 50
-        model.fit(X, Y, batch_size=500, epochs=2)
-        trained.append(model.weights[0])
-    np.testing.assert_allclose(*trained, rtol=1e-9)
+@pytest.mark.parametrize("name", ["numpy", "numba"])
+def test_a_fit_leaves_the_generator_where_its_last_epoch_did(name, fit):
+    """Whether or not an epoch was drawn ahead that was never trained on."""
+    model = MLP([4, 8, 2], backend=name, seed=3)
+    expected, order = copy.deepcopy(model._random), np.arange(len(X))
+    history = model.fit(X, Y, batch_size=500, **fit)
+    assert len(history) < 50
+    for _ in range(len(history)):
+        expected.shuffle(order)
+    assert model._random.randint(1 << 40) == expected.randint(1 << 40)
+
+
+def seed_or_stream(kind):
+    return 7 if kind == "seed" else np.random.RandomState(7)
+
+
+@pytest.mark.parametrize("kind", ["seed", "stream"])
+def test_what_callbacks_see_and_draw_is_in_turn(kind):
+    """A copy of the model goes on as the model does, and a user's stream serves a callback between the epochs."""
+    seed, copies, drawn = seed_or_stream(kind), [], []
+
+    def look(epoch):
+        copies.append(copy.deepcopy(epoch.model))
+        if kind == "stream":
+            drawn.append(seed.randint(1 << 30))
+
+    model = MLP([4, 8, 2], backend="numba", seed=seed)
+    random, order = copy.deepcopy(model._random), np.arange(len(X))
+    model.fit(X, Y, batch_size=500, epochs=4, callbacks=[look])
+    expected = []
+    for copied in copies:
+        random.shuffle(order)
+        assert copied._random.randint(1 << 40) == copy.deepcopy(random).randint(1 << 40)
+        expected.append(random.randint(1 << 30) if kind == "stream" else None)
+    assert kind == "seed" or drawn == expected
 
 
 def test_a_callback_that_raises_leaves_the_next_draws_alone():
@@ -100,15 +129,32 @@ def test_a_callback_that_raises_leaves_the_next_draws_alone():
     np.testing.assert_array_equal(model.weights[0], twin.weights[0])
 
 
+def test_a_fit_may_outlive_the_main_thread():
+    """At its end Python starts no more threads; the fit goes on without."""
+    script = """
+import threading, numpy as np
+from fastmlp import MLP
+x = np.random.RandomState(0).rand(9000, 3)
+model = MLP([3, 4, 2], backend="numpy", seed=0)
+def fit():
+    print(len(model.fit(x, (x[:, 0] > 0.5).astype(int), epochs=40, batch_size=50)))
+threading.Thread(target=fit).start()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "40\n", "")
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("seed", [7, np.random.RandomState])
-def test_an_estimator_draws_from_a_users_stream_in_turn(seed):
-    """What the user draws from it during the fit and after it is what it would be with scikit-learn."""
+@pytest.mark.parametrize("kind", ["seed", "stream"])
+def test_an_estimator_draws_from_a_users_stream_in_turn(kind):
+    """Stopped early, it leaves the stream where scikit-learn does."""
     drawn, losses = [], []
-    for kind, own in ((Theirs, {}), (MLPClassifier, {"backend": "numba"})):
-        random = seed if seed == 7 else seed(7)
-        model = kind((5,), max_iter=3, random_state=random, **own).fit(X.astype(np.float64), Y)
+    for estimator, own in ((Theirs, {}), (MLPClassifier, {"backend": "numba"})):
+        random = seed_or_stream(kind)
+        stopping = {"max_iter": 30, "tol": 10.0, "n_iter_no_change": 2}
+        model = estimator((5,), random_state=random, **stopping, **own).fit(X.astype(np.float64), Y)
+        assert model.n_iter_ < 30
         losses.append(model.loss_curve_)
-        drawn.append(None if seed == 7 else random.randint(1 << 30))
+        drawn.append(None if kind == "seed" else random.randint(1 << 30))
     np.testing.assert_allclose(*losses, rtol=1e-6)
     assert drawn[0] == drawn[1]

@@ -184,6 +184,18 @@ def test_cores_that_other_processes_use_are_left_to_them_for_a_while():
     assert teams._enter(None, 8) == 4
 
 
+@pytest.mark.parametrize(
+    ("widths", "rows", "size"),
+    [((30, 100, 1), 200, 1), ((50, 100, 1), 200, CORES), ((30, 100, 1), 512, CORES), ((2, 4, 3), 60_000, 1)],
+    ids=str,
+)
+def test_outputs_that_go_from_core_to_core_must_be_worth_it(widths, rows, size, sizes):
+    random = np.random.RandomState(0)
+    model = MLP(list(widths), loss="mean_squared_error", backend="numba", seed=0)
+    model.fit(random.rand(rows, widths[0]), random.rand(rows, widths[-1]), epochs=1, batch_size=rows)
+    assert sizes == [size]
+
+
 def test_a_short_run_is_not_worth_waking_threads(monkeypatch):
     monkeypatch.setattr(threads, "WORK_PER_RUN", 1000 * 10**9)
     assert [threads.worth_threads(64, 10**9, steps=steps) for steps in (999, 1999, 3000, 10**9)] == [1, 1, 3, 16]

@@ -24,11 +24,11 @@ class Backend(ABC):
     # stay in the cache.
     chunk: int = 512
 
-    # Multiply-adds of a forward pass in one call of `run`. Nothing can be interrupted within, so a long epoch is run in
-    # spans of about this much (on a CPU 0.1 s or so); between spans a Ctrl-C is seen.
+    # Multiply-adds of a forward pass in one call of `train`. Nothing can be interrupted within, so a long epoch is run
+    # in spans of about this much (on a CPU 0.1 s or so); between spans a Ctrl-C is seen.
     span_work: float = 2e9
-    # Samples that one call of `train` may go through in more epochs than one. It pays where a call costs as much as an
-    # epoch of a small network takes; 0: never.
+    # Samples times epochs of one call of `train` that has more epochs than one. It pays where a call costs as much as
+    # an epoch of a small network takes; 0: never.
     samples_at_once: int = 0
 
     def __init__(self, precision: str = "float32") -> None:
@@ -95,7 +95,7 @@ class Backend(ABC):
 
     @abstractmethod
     def run(self, entry: str, operations: Any, *arguments: Any) -> float:
-        """Run ``fastmlp.step.<entry>(ops, *arguments)``; the sum of what the threads return."""
+        """Run ``fastmlp.step.<entry>(ops, *arguments)``; the sum of what the threads return. To train, ask `train`."""
 
     @abstractmethod
     def prepare(

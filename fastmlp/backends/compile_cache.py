@@ -7,9 +7,11 @@ upgraded package could run stale machine code. Here each state of the sources ha
 from __future__ import annotations
 
 import hashlib
+import os
 import tempfile
 from functools import cache
 from pathlib import Path
+from threading import RLock
 
 import numba
 from numba import config
@@ -17,14 +19,21 @@ from numba import config
 from fastmlp import kernels, network, step
 from fastmlp.files import cache_roots
 
-__all__ = ["cache_folder", "cached"]
+__all__ = ["COMPILING", "cache_folder", "cached"]
+
+COMPILING = RLock()  # held by whoever compiles or loads
+if hasattr(os, "register_at_fork"):
+    # no fork while one thread compiles: the child would find Numba's lock held, by nobody
+    os.register_at_fork(before=COMPILING.acquire, after_in_parent=COMPILING.release, after_in_child=COMPILING.release)
 
 
 @cache
 def cache_folder() -> Path:
     """Folder for this state of the sources, under FASTMLP_CACHE_DIR or the user's cache folder."""
     files = [Path(str(module.__file__)) for module in (network, step)]
-    files += [Path(__file__).with_name(f"{name}.py") for name in ("compile_cache", "call_table", "numba_backend")]
+    files += [
+        Path(__file__).with_name(f"{name}.py") for name in ("compile_cache", "call_table", "numba_backend", "shuffler")
+    ]
     files += sorted(Path(str(kernels.__file__)).parent.rglob("*.py"))
     digest = hashlib.sha256()
     for path in files:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from importlib.metadata import version
 from itertools import pairwise
 from operator import is_
-from threading import RLock
 from typing import Any, NamedTuple
 
 import numba.extending
@@ -18,7 +16,7 @@ import numpy as np
 from fastmlp import step
 from fastmlp.backends.base import Backend
 from fastmlp.backends.call_table import CallTable, Functions
-from fastmlp.backends.compile_cache import cached
+from fastmlp.backends.compile_cache import COMPILING, cached
 from fastmlp.backends.shuffler import make_shuffler
 from fastmlp.backends.teams import TEAMS, Task
 from fastmlp.backends.threads import WORK_PER_ROW, available_threads, is_worth_sharing, worth_threads
@@ -35,12 +33,6 @@ _STEP_OPTIONS = OPTIONS | {"_nrt": False}
 
 TABLE = CallTable(OPTIONS)
 _COMPILED: dict[tuple, _Compiled] = {}  # by kind of run: see _compiled
-_COMPILING = RLock()
-if hasattr(os, "register_at_fork"):
-    # no fork while one thread compiles: the child would find Numba's lock held, by nobody
-    os.register_at_fork(
-        before=_COMPILING.acquire, after_in_parent=_COMPILING.release, after_in_child=_COMPILING.release
-    )
 
 
 def _train_epochs(ops, net, data, update, orders, batch_size, rates, seed, first_step, losses):
@@ -60,7 +52,7 @@ def _compile_entries() -> dict:
     for _, function in inspect.getmembers(step, inspect.isfunction):
         if function.__module__ == step.__name__:
             numba.extending.register_jitable(forceinline=True, **_STEP_OPTIONS)(function)
-    entries = {name: getattr(step, name) for name in step.__all__} | {"train_epoch": _train_epochs}
+    entries = {"gradient": step.gradient, "predict": step.predict, "train_epoch": _train_epochs}
     return {name: cached(function, _STEP_OPTIONS) for name, function in entries.items()}
 
 
@@ -76,8 +68,8 @@ class _Compiled(NamedTuple):
     """An entry of the step for arguments of certain types."""
 
     table: np.ndarray  # (operations,) int64: addresses of those that it calls
-    # Numba's wrapper for these types. The entry itself would find out at each call of which types its 40 arguments are,
-    # in the time of a small step.
+    # Numba's wrapper for these types. The entry itself would find out at each call of which types its fifty arguments
+    # are, in the time of a small step. Their types must follow from what `_compiled` goes by.
     function: Callable[..., float]
 
 
@@ -177,6 +169,9 @@ class NumbaBackend(Backend):
     def operations(self, net: Network, rows: int, n_threads: int | None, loss: Loss | None = None) -> _Crew:
         return _Crew(net, rows, n_threads, loss)
 
+    def prepare(self, operations, *arguments):
+        self._compiled_training(operations, *arguments)
+
     def run(self, entry, operations, *arguments):
         # One thread that fails before it joins would leave the others waiting at the barrier for ever. So compilation
         # is over before any starts.
@@ -188,13 +183,9 @@ class NumbaBackend(Backend):
 
         return TEAMS.run(operations.n_threads, operations.worth(len(call["order"])), tasks)
 
-    def prepare(self, operations, net, data, update, orders, batch_size, rates, seed, first_step):
-        one_epoch = net, data, update, orders[0], batch_size, rates[0], seed, first_step
-        return operations.compiled("train_epoch", _call("train_epoch", one_epoch))
-
     def train(self, operations, *arguments):
-        orders, update = arguments[3], arguments[2]
-        table, function = self.prepare(operations, *arguments)
+        update, orders = arguments[2:4]
+        table, function = self._compiled_training(operations, *arguments)
         shares: list[np.ndarray] = []  # of the losses, by thread
 
         def tasks(size: int) -> list[Task]:
@@ -204,6 +195,11 @@ class NumbaBackend(Backend):
 
         TEAMS.run(operations.n_threads, operations.worth(orders.size, update), tasks)
         return sum(shares)
+
+    @staticmethod
+    def _compiled_training(operations, net, data, update, orders, batch_size, rates, seed, first_step):
+        one_epoch = net, data, update, orders[0], batch_size, rates[0], seed, first_step
+        return operations.compiled("train_epoch", _call("train_epoch", one_epoch))
 
     @staticmethod
     def compilations() -> int:
@@ -241,20 +237,19 @@ def _compiled(entry: str, call: dict[str, Any], custom: Functions | None) -> _Co
         *(value for value in call.get("update", ()) if not isinstance(value, np.ndarray)),
     )
     if kind not in _COMPILED:
-        with _COMPILING:
+        with COMPILING:
             recorder, team = _Recorder(), cpu.make_teams(1, np.zeros(0, net.params.dtype), 0)[0]
             getattr(step, entry)(recorder, **_shortened(call, 1))  # one sample passes the same branches as all of them
             names = {*recorder.names, *_inner_operations(recorder.names, net, call["data"], custom)}
             table = TABLE.addresses(names, team, x, special, custom)
             idle = team._replace(table=table), *_idle(entry, call)
             _ENTRIES[entry](*idle)  # Numba compiles or loads it
-            function = _ENTRIES[entry].overloads[tuple(map(numba.typeof, idle))].entry_point
-            _COMPILED[kind] = _Compiled(table, function)
+            _COMPILED[kind] = _Compiled(table, _ENTRIES[entry].get_overload(tuple(map(numba.typeof, idle))))
     return _COMPILED[kind]
 
 
 def _facts(data: Data) -> tuple:
-    """What a table depends on of the samples, which themselves are not kept: they are as large as they are."""
+    """What types and operations depend on of the samples, which themselves, as large as they are, are not kept."""
     return data.x.dtype, data.x.flags.num, data.sparse, data.labels.size > 0
 
 

@@ -80,7 +80,7 @@ class _Teams:
         own, *others = tasks
         if not others:
             return own()
-        answers: SimpleQueue[tuple[float, float]] = SimpleQueue()
+        answers: SimpleQueue[tuple[float | BaseException, float]] = SimpleQueue()
         jobs = [partial(self._jobs.put, (task, answers)) for task in others]
         with self._lock:
             self._asked += len(jobs)
@@ -98,6 +98,9 @@ class _Teams:
                 self._asked -= len(jobs)
         if observed:
             self._judge(len(tasks), perf_counter() - begin, [lost for _, lost in answered])
+        for share, _ in answered:
+            if isinstance(share, BaseException):
+                raise share
         return sum(share for share, _ in answered)
 
     @staticmethod
@@ -105,8 +108,13 @@ class _Teams:
         while True:
             task, answers = jobs.get()
             waited = _waited()
-            answers.put((task(), _waited() - waited))
-            del task, answers  # and with them a network's memory
+            share: float | BaseException
+            try:
+                share = task()
+            except BaseException as error:  # a thread less would leave the next team waiting for it
+                share = error
+            answers.put((share, _waited() - waited))
+            del task, answers, share  # and with them a network's memory
 
     def _judge(self, size: int, seconds: float, lost: Sequence[float]) -> None:
         """Where threads lose time to other processes the whole team waits: go on with fewer, and look again later."""

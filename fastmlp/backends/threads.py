@@ -31,7 +31,7 @@ WORK_PER_RUN = 1_000_000  # and a run: about 100 µs, in which a thread is woken
 WORK_PER_HALF = 50_000  # weights of one sample: below, a half takes no longer than the barriers of its step
 ROWS_PER_THREAD = 4  # below, threads would share the cache lines of too few rows
 INPUTS_PER_OUTPUT = 40  # on the average: outputs go from core to core, inputs make the work
-MANY_ROWS = 256  # where that is so even of fewer inputs
+ROWS_OF_FEW_INPUTS = 256  # above, that is so even of fewer inputs
 
 
 def is_worth_sharing(rows: int, products: int, outputs: int) -> bool:
@@ -40,7 +40,7 @@ def is_worth_sharing(rows: int, products: int, outputs: int) -> bool:
     Of all layers: multiply-adds of a row's forward products, and outputs. Measured on two threads: batches of 200 take
     1.2 times as long in a 30-100-1 network, 0.8 times in 50-100-1; batches of 512 take 0.8 times as long in the former.
     """
-    return rows == 1 or rows > MANY_ROWS or products >= INPUTS_PER_OUTPUT * outputs
+    return rows == 1 or rows > ROWS_OF_FEW_INPUTS or products >= INPUTS_PER_OUTPUT * outputs
 
 
 def worth_threads(rows: int, work: int, update: int = 0, steps: float = inf) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastmlp.schedules import Schedule
+from fastmlp.schedules import Schedule, ignores_losses
 
 __all__ = ["Convergence"]
 
@@ -43,7 +43,7 @@ class Convergence:
         return self.schedule.rates(lr, epoch, max(self.estimator.max_iter, epoch + 1), steps, losses)
 
     def _rate(self, ahead: int) -> float:
-        """Of an epoch that so many others come before from now on."""
+        """Of the epoch after so many others from now on."""
         return self.learning_rate if ahead == 0 else self._rate_after(self.estimator.t_ + ahead * self.n_samples)
 
     def _rate_after(self, samples: int) -> float:
@@ -52,8 +52,8 @@ class Convergence:
 
     @property
     def ignores_losses(self) -> bool:
-        """See `fastmlp.schedules.Schedule`; as long as `epochs_ahead` says, scikit-learn's rates do."""
-        return self.schedule is None or getattr(self.schedule, "ignores_losses", False)
+        """See `fastmlp.schedules.Schedule`. The adaptive rate does not, but changes only where `epochs_ahead` ends."""
+        return self.schedule is None or ignores_losses(self.schedule)
 
     def epochs_ahead(self) -> float:
         e = self.estimator

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -249,7 +250,7 @@ def _stochastic(
             epochs=1 if task is None else e.max_iter,
             batch_size=batch_size,
             shuffle=random if e.shuffle else None,
-            shuffle_is_private=random is not e.random_state and e.random_state is not None,
+            shuffle_is_private=isinstance(e.random_state, Integral),
             dropout_seed=int(random.randint(1 << 62, dtype=np.int64)) if keep else 0,
             stopping=convergence,
             measure=measure,
