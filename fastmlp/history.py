@@ -79,6 +79,16 @@ class History:
         for name, value in row.items():
             self._columns[name].append(value)
 
+    def extend(self, columns: Mapping[str, Sequence[Any]]) -> None:
+        """Add some epochs, given by columns: `append` row by row, or faster."""
+        numbers = all(type(value) is float for values in columns.values() for value in values)
+        if numbers and columns.keys() == self._columns.keys() and all(shape is None for shape in self._shapes.values()):
+            for name, values in columns.items():
+                self._columns[name].extend(values)
+            return
+        for row in zip(*columns.values(), strict=True):
+            self.append(**dict(zip(columns, row, strict=True)))
+
     def _refuse(self, row: dict[str, Any], shapes: dict[str, int | None]) -> NoReturn:
         if row.keys() != self._columns.keys():
             raise InputError(

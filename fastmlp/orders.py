@@ -23,7 +23,7 @@ class Orders:
 
     samples: np.ndarray  # (N,) int64: those to train on, in their first order
     random: np.random.RandomState | None  # None: always that order
-    shuffler: Callable[[np.random.RandomState, int], Callable[[np.ndarray], Any]]  # Backend.shuffler
+    shuffler: Callable[[np.random.RandomState, int], Callable[[np.ndarray, np.ndarray], None]]  # Backend.shuffler
     epochs_at_once: int  # of which orders are taken, at most
     ahead: bool  # whether `random` may run ahead, since nobody else draws from it or looks at it until the end
     _pool: ThreadPoolExecutor | None = field(default=None, init=False)
@@ -57,10 +57,9 @@ class Orders:
     def _draw(self, count: int) -> np.ndarray:
         orders = self._buffers[0][:count]
         if self.random is not None:
-            for order in orders:
-                order[...] = self._last  # the running order, not a fresh one: scikit-learn's batches from the same seed
-                self._shuffle(order)
-                self._last = order
+            # the running order, not a fresh one: scikit-learn's batches from the same seed
+            self._shuffle(orders, self._last)
+            self._last = orders[-1]
         return orders
 
     def _draw_ahead(self) -> np.ndarray:

@@ -29,6 +29,7 @@ class Epoch(NamedTuple):
     history: History
 
 
+_Rows = dict[str, list[Any]]  # of the history, by columns
 Callback = Callable[[Epoch], object]
 """Called after every epoch; training stops if it returns True."""
 
@@ -84,7 +85,8 @@ class Training:
         if not (self.callbacks or self.measure) and ignores_losses(self.schedule):
             most = min(self._span // self._steps, backend.samples_at_once // len(self.samples))
             self._epochs_at_once = max(1, most)
-        self._recent: tuple[int, list[dict[str, Any]]] = 0, []  # the first of some epochs that ran together, their rows
+        self._observed = 0  # epochs
+        self._recent: tuple[int, _Rows] = 0, {}  # the last that `_blocks` gave
 
     def publish(self) -> np.ndarray:
         """Bring the trained parameters to the engine's (P,) on the host, which are returned."""
@@ -105,19 +107,19 @@ class Training:
         self.engine.backend.write(self.session.net.params, self.engine.params)
         self._last_finite = self.publish().copy()
         try:
-            with self.engine.explaining(self.session.net), closing(self._rows()) as rows:
-                for row in rows:
+            with self.engine.explaining(self.session.net), closing(self._blocks()) as blocks:
+                for first, rows in blocks:
                     if self.measure is not None:
-                        row |= self.measure()
-                    reason = self._record(row)
+                        rows |= {name: [value] for name, value in self.measure().items()}
+                    reason = self._record(first, rows)
                     self.history.stopped = reason or "epochs"
                     if self.progress is not None:
                         self.progress.set_postfix(
-                            {name: f"{row[name]:.4g}" for name in ("loss", "val_loss") if name in row}
+                            {name: f"{rows[name][-1]:.4g}" for name in ("loss", "val_loss") if name in rows}
                         )
-                        self.progress.update()
+                        self.progress.update(len(rows["loss"]))
                     if self.callbacks:
-                        if tell(self.callbacks, Epoch(len(self.history), self.model, self.history)):
+                        if tell(self.callbacks, Epoch(self._observed, self.model, self.history)):
                             self.history.stopped = reason = "callback"
                         # they may have changed the weights
                         self.engine.backend.write(self.session.net.params, self.engine.params)
@@ -125,10 +127,9 @@ class Training:
                         break
         except KeyboardInterrupt:
             self.history.stopped = "interrupt"
-            first, together = self._recent
-            if len(together) > 1:  # all of which the weights have behind them
-                for row in together[len(self.history) - first :]:
-                    self._record(row)
+            first, rows = self._recent
+            if len(rows.get("loss", ())) > 1:  # the weights have all of them behind them
+                self._record(first, rows)
             if not np.isfinite(self.publish()).all():
                 self.publish()[...] = self._last_finite
         finally:
@@ -139,26 +140,31 @@ class Training:
             self.publish()[...] = self.stopping.best
         return self.history
 
-    def _record(self, row: dict[str, Any]) -> str | None:
-        """Take note of an epoch; the reason to stop after it, or None."""
-        self.history.append(**row)
-        self._monitored.append(row.get("val_loss", row["loss"]))
-        reason = self.stopping.observe(len(self.history), row, self.engine.params)
+    def _record(self, first: int, rows: _Rows) -> str | None:
+        """Take note of the rows of epoch `first` and the next, as far as not done; the reason to stop then, or None."""
+        if len(self.history) == first:
+            self.history.extend(rows)
+        reason = None
+        for values in list(zip(*rows.values(), strict=True))[self._observed - first :]:
+            row = dict(zip(rows, values, strict=True))
+            self._monitored.append(row.get("val_loss", row["loss"]))
+            self._observed += 1
+            reason = self.stopping.observe(self._observed, row, self.engine.params)
         self.history.best_epoch = self.stopping.best_epoch
         return reason
 
-    def _rows(self) -> Generator[dict[str, Any], None, None]:
-        """Train; the history's rows. Epochs that nobody needs to see one by one are one call of the backend."""
+    def _blocks(self) -> Generator[tuple[int, _Rows], None, None]:
+        """Train; an epoch and the rows from there. Epochs that nobody needs to see one by one are one backend call."""
         epoch, shuffler, most = 0, self.engine.backend.shuffler, self._epochs_at_once
         # a callback may copy the model with its generator
         ahead = self.shuffle_is_private and not self.callbacks and self.epochs > 1 and self.engine.n_threads != 1
         with closing(Orders(self.samples, self.shuffle, shuffler, most, ahead)) as orders:
             while epoch < self.epochs:
                 count = int(min(most, self.epochs - epoch, self.stopping.epochs_ahead()))
-                yield from self._finite_rows(epoch, orders.take(count, self.epochs - epoch - count))
+                yield from self._finite_blocks(epoch, orders.take(count, self.epochs - epoch - count))
                 epoch += count
 
-    def _finite_rows(self, epoch: int, orders: np.ndarray) -> Iterator[dict[str, Any]]:
+    def _finite_blocks(self, epoch: int, orders: np.ndarray) -> Iterator[tuple[int, _Rows]]:
         """The rows of these epochs. Several in which training diverges are taken anew, one by one."""
         state, history = self.session.state, self.history
         before = (
@@ -171,24 +177,24 @@ class Training:
                 self._go_back(*before)
             raise
         params = self.publish()
-        if np.isfinite(params).all() and (self.overflow or all(math.isfinite(row["loss"]) for row in rows)):
+        if np.isfinite(params).all() and (self.overflow or all(map(math.isfinite, rows["loss"]))):
             self._last_finite[...] = params
-            yield from rows
+            yield epoch, rows
             return
         if before is None:
             params[...] = self._last_finite
-            raise DivergenceError(self._divergence(epoch + 1, rows[0]))
+            raise DivergenceError(self._divergence(epoch + 1, rows["loss"][0], rows["learning_rate"][0]))
         self._go_back(*before)
         for e in range(len(orders)):
-            yield from self._finite_rows(epoch + e, orders[e : e + 1])
+            yield from self._finite_blocks(epoch + e, orders[e : e + 1])
 
     def _go_back(self, step: int, updates: int, m: np.ndarray, v: np.ndarray) -> None:
-        state, self.history.updates, self._recent = self.session.state, updates, (0, [])
+        state, self.history.updates, self._recent = self.session.state, updates, (0, {})
         state.step, state.update.m[...], state.update.v[...] = step, m, v
         self.engine.params[...] = self._last_finite
         self.engine.backend.write(self.session.net.params, self.engine.params)
 
-    def _train(self, epoch: int, orders: np.ndarray) -> list[dict[str, Any]]:
+    def _train(self, epoch: int, orders: np.ndarray) -> _Rows:
         """Train on orders (E, N), an epoch each, `epoch` being the first of them; their rows."""
         (net, operations, state), span, count = self.session, self._span, len(orders)
         lr = np.concatenate(
@@ -212,22 +218,18 @@ class Training:
             state.step += done
             self.history.updates += done
         seconds = (time.perf_counter() - begin) / count
-        divisor = orders.shape[1] if state.update.mean else 1
-        return [
-            {
-                "loss": loss / divisor,
-                "learning_rate": rate,
-                "seconds": seconds,
-                "samples_per_second": orders.shape[1] / seconds,
-            }
-            for loss, rate in zip(losses.tolist(), lr[self._steps - 1 :: self._steps].tolist(), strict=True)
-        ]
+        return {
+            "loss": (losses / (orders.shape[1] if state.update.mean else 1)).tolist(),
+            "learning_rate": lr[self._steps - 1 :: self._steps].tolist(),
+            "seconds": count * [seconds],
+            "samples_per_second": count * [orders.shape[1] / seconds],
+        }
 
-    def _divergence(self, epoch: int, row: dict[str, Any]) -> str:
+    def _divergence(self, epoch: int, loss: float, lr: float) -> str:
         kept = f"those after epoch {epoch - 1}" if epoch > 1 else "the initial ones"
         return (
-            f"Training diverged in epoch {epoch}: the loss is {row['loss']}, at learning rate "
-            f"{row['learning_rate']:g}. Likely causes: too high a learning rate, features or targets that are not "
+            f"Training diverged in epoch {epoch}: the loss is {loss}, at learning rate "
+            f"{lr:g}. Likely causes: too high a learning rate, features or targets that are not "
             "scaled, exploding gradients. Try a tenth of the learning rate, standardise x (and y in regression), or "
             f"clip gradients with max_norm=1. The model keeps the last finite weights, {kept}."
         )

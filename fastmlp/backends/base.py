@@ -80,9 +80,19 @@ class Backend(ABC):
         if array is not host:
             array[...] = host
 
-    def shuffler(self, random: np.random.RandomState, n_samples: int) -> Callable[[np.ndarray], Any]:
-        """A function that shuffles an order (n_samples,) int64 in place, as ``random.shuffle`` does."""
-        return random.shuffle
+    def shuffler(self, random: np.random.RandomState, n_samples: int) -> Callable[[np.ndarray, np.ndarray], None]:
+        """A function of orders (E, n_samples) and one more (n_samples,), all int64, that came before them.
+
+        It makes each of the orders the one before it, shuffled by ``random.shuffle`` or to its numbers.
+        """
+
+        def shuffle(orders: np.ndarray, last: np.ndarray) -> None:
+            for order in orders:
+                order[...] = last
+                random.shuffle(order)
+                last = order
+
+        return shuffle
 
     @abstractmethod
     def operations(self, net: Network, rows: int, n_threads: int | None, loss: Loss | None = None) -> Any:

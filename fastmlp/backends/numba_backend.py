@@ -163,8 +163,8 @@ class NumbaBackend(Backend):
     def to_host(self, array: np.ndarray) -> np.ndarray:
         return array
 
-    def shuffler(self, random: np.random.RandomState, n_samples: int) -> Callable[[np.ndarray], Any]:
-        return make_shuffler(random, n_samples)
+    def shuffler(self, random: np.random.RandomState, n_samples: int) -> Callable[[np.ndarray, np.ndarray], None]:
+        return make_shuffler(random, n_samples) or super().shuffler(random, n_samples)
 
     def operations(self, net: Network, rows: int, n_threads: int | None, loss: Loss | None = None) -> _Crew:
         return _Crew(net, rows, n_threads, loss)

@@ -34,10 +34,16 @@ class Convergence:
     epochs_before: int = 0  # epochs that the optimizer has done in earlier calls
     best: np.ndarray | None = field(default=None, repr=False)
     best_epoch: int | None = None
+    _constant: np.ndarray | None = field(
+        default=None, init=False, repr=False
+    )  # of the last epoch, mostly the next one's too
 
     def rates(self, lr: float, epoch: int, epochs: int, steps: int, losses: Sequence[float]) -> np.ndarray:
         if self.schedule is None:
-            return np.full(steps, self._rate(epoch - self.estimator.n_iter_))
+            rate = self._rate(epoch - self.estimator.n_iter_)
+            if self._constant is None or self._constant[0] != rate or len(self._constant) != steps:
+                self._constant = np.full(steps, rate)
+            return self._constant
         if self.epochs_before:  # `partial_fit`
             epoch, losses = epoch + self.epochs_before, self.estimator.loss_curve_[-self.epochs_before :]
         return self.schedule.rates(lr, epoch, max(self.estimator.max_iter, epoch + 1), steps, losses)

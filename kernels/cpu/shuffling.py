@@ -28,17 +28,24 @@ def _draw(typingctx, next_uint32, state):
     return types.int64(types.intp, types.intp), codegen
 
 
-def shuffle(order, places, next_uint32, state):
-    """Shuffle order (N,) int64 in place; places (N,) int64 is scratch memory. N is less than 2^32."""
-    i, mask = len(order) - 1, 0
-    while mask < i:
-        mask = 2 * mask + 1
-    while i > 0:
-        least = mask // 2 + 1  # of the i that have this mask
-        while i >= least:
-            place = _draw(next_uint32, state) & mask
-            places[i] = place
-            i -= place <= i
-        mask //= 2
-    for i in range(len(order) - 1, 0, -1):
-        order[i], order[places[i]] = order[places[i]], order[i]
+def shuffle(orders, last, places, next_uint32, state):
+    """Make each of orders (E, N) int64 the one before it, shuffled, and the first of them `last` (N,), shuffled.
+
+    places (N,) int64 is scratch memory. N is less than 2^32.
+    """
+    for e in range(orders.shape[0]):
+        order = orders[e]
+        order[:] = last
+        i, mask = len(order) - 1, 0
+        while mask < i:
+            mask = 2 * mask + 1
+        while i > 0:
+            least = mask // 2 + 1  # of the i that have this mask
+            while i >= least:
+                place = _draw(next_uint32, state) & mask
+                places[i] = place
+                i -= place <= i
+            mask //= 2
+        for i in range(len(order) - 1, 0, -1):
+            order[i], order[places[i]] = order[places[i]], order[i]
+        last = order
