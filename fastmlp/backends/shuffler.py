@@ -12,7 +12,7 @@ from fastmlp.kernels import cpu
 
 __all__ = ["make_shuffler"]
 
-_shuffle = cached(cpu.shuffle, {"nogil": True})
+_shuffle = cached(cpu.shuffle, {"nogil": True, "_nrt": False})
 
 
 def make_shuffler(random: np.random.RandomState, n_samples: int) -> Callable[[np.ndarray, np.ndarray], None] | None:

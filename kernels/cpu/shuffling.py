@@ -33,10 +33,11 @@ def shuffle(orders, last, places, next_uint32, state):
 
     places (N,) int64 is scratch memory. N is less than 2^32.
     """
+    n = places.shape[0]
     for e in range(orders.shape[0]):
-        order = orders[e]
-        order[:] = last
-        i, mask = len(order) - 1, 0
+        for i in range(n):
+            orders[e, i] = last[i] if e == 0 else orders[e - 1, i]
+        i, mask = n - 1, 0
         while mask < i:
             mask = 2 * mask + 1
         while i > 0:
@@ -46,6 +47,7 @@ def shuffle(orders, last, places, next_uint32, state):
                 places[i] = place
                 i -= place <= i
             mask //= 2
-        for i in range(len(order) - 1, 0, -1):
-            order[i], order[places[i]] = order[places[i]], order[i]
-        last = order
+        for i in range(n - 1, 0, -1):
+            item = orders[e, i]
+            orders[e, i] = orders[e, places[i]]
+            orders[e, places[i]] = item
