@@ -108,18 +108,7 @@ class Backend(ABC):
         """Run ``fastmlp.step.<entry>(ops, *arguments)``; the sum of what the threads return. To train, ask `train`."""
 
     @abstractmethod
-    def prepare(
-        self,
-        operations: Any,
-        net: Network,
-        data: Data,
-        update: Update,
-        orders: np.ndarray,
-        batch_size: int,
-        rates: np.ndarray,
-        seed: int,
-        first_step: int,
-    ) -> None:
+    def prepare(self, operations: Any, *arguments: Any) -> None:
         """Do what must be done once before `train` with such arguments, so that `train` can be timed."""
 
     def train(
