@@ -4,8 +4,9 @@ Run: FASTMLP_DATA=FOLDER python benchmarks/estimators.py [--rounds N] [--quick] 
 
 Prints Markdown. Data, preparation and parameters are those of scikit-learn's gallery, docstrings and user guide; MNIST,
 adult and California housing are read from FOLDER and left out without it. Where a fit takes long, epochs are fewer, as
-the table says. Rounds are interleaved in one process, after a fit of each that compiles and is not counted; a round
-repeats short fits. In float64 both must score the same: the last line names the cases that do not.
+the table says. Rounds are interleaved in one process, after a fit of each that compiles and is not counted; in a round
+each is fitted again and again for 0.1 s, so that the first few milliseconds after a pause count no more for the faster
+of them than for the other. In float64 both must score the same: the last line names the cases that do not.
 """
 
 import argparse
@@ -32,7 +33,7 @@ from fastmlp.cli.parser import build_parser
 from fastmlp.cli.sources import load_training
 from fastmlp.datasets import load
 
-SHORT = 0.1  # seconds that the fits of a round take at least, by scikit-learn's time
+SHORT = 0.1  # seconds for which a model is fitted again and again in a round, at least
 START_UP = """
 import time
 begin = time.perf_counter()
@@ -211,25 +212,26 @@ class Result(NamedTuple):
 
 
 def measure(case: Case, dtype: str, rounds: int, epochs: int | None) -> Result:
-    """Interleaved fits of both, the one that begins changing from round to round; short ones several times."""
+    """Interleaved rounds of both, the one that begins changing from round to round."""
     x, y = case.train[0].astype(dtype), case.train[1]
     x_test, y_test = case.test[0].astype(dtype), case.test[1]
     limit = {} if epochs is None else {"max_iter": min(epochs, case.parameters.get("max_iter", 200))}
     models = [getattr(module, case.estimator)(**case.parameters | limit) for module in (neural_network, fastmlp)]
 
-    def seconds(model, repeats=1):
+    def seconds(model):
         time.sleep(0.3)  # threads of the BLAS spin for a while after a product, and would disturb whoever comes next
-        begin = time.perf_counter()
-        for _ in range(repeats):
+        begin, fits, taken = time.perf_counter(), 0, 0.0
+        while fits == 0 or (taken < SHORT and epochs is None):
             model.fit(x, y)
-        return (time.perf_counter() - begin) / repeats
+            fits, taken = fits + 1, time.perf_counter() - begin
+        return taken / fits
 
-    first = [seconds(model) for model in models]
-    repeats = 1 if epochs else max(1, round(SHORT / first[0]))
+    for model in models:
+        model.fit(x, y)
     taken: list[list[float]] = [[], []]
     for number in range(rounds):
         for which in (0, 1) if number % 2 else (1, 0):
-            taken[which].append(seconds(models[which], repeats))
+            taken[which].append(seconds(models[which]))
     theirs, ours = map(np.array, taken)
     ratio = theirs / ours
     scores = models[0].score(x_test, y_test), models[1].score(x_test, y_test)

@@ -189,10 +189,11 @@ class Engine:
 
         given = self.placed(data)
         with self.kept("gradient", (len(order),), build) as (net, operations, state):
+            run = backend.repeatable("gradient", operations, net, given, state.update, order, 0, 0, 0.0)
 
             def evaluate() -> tuple[float, np.ndarray]:
                 backend.write(net.params, self.params)
-                loss = backend.run("gradient", operations, net, given, state.update, order, 0, 0, 0.0)
+                loss = run()
                 if values is not None:
                     begin = net.output_at[-1]
                     values[...] = backend.to_host(net.a)[begin : begin + values.size].reshape(values.shape)

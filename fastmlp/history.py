@@ -6,6 +6,7 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -81,13 +82,17 @@ class History:
 
     def extend(self, columns: Mapping[str, Sequence[Any]]) -> None:
         """Add some epochs, given by columns: `append` row by row, or faster."""
-        numbers = all(type(value) is float for values in columns.values() for value in values)
+        rows = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
+        done = 0 if self._columns else 1
+        for row in islice(rows, done):  # the first says how the others look
+            self.append(**row)
+        numbers = all(set(map(type, values)) == {float} for values in columns.values())
         if numbers and columns.keys() == self._columns.keys() and all(shape is None for shape in self._shapes.values()):
             for name, values in columns.items():
-                self._columns[name].extend(values)
+                self._columns[name].extend(values[done:])
             return
-        for row in zip(*columns.values(), strict=True):
-            self.append(**dict(zip(columns, row, strict=True)))
+        for row in rows:
+            self.append(**row)
 
     def _refuse(self, row: dict[str, Any], shapes: dict[str, int | None]) -> NoReturn:
         if row.keys() != self._columns.keys():

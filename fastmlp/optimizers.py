@@ -63,7 +63,10 @@ class Optimizer:
 
     def rates(self, first_step: int, lr: np.ndarray) -> np.ndarray:
         """Table (steps, 3): learning rate, step size and epsilon of updates from number `first_step` (0-based) on."""
-        return np.stack([lr, lr, np.full_like(lr, getattr(self, "epsilon", 0.0))], axis=1)
+        table = np.empty((len(lr), 3))
+        table[:, 0] = table[:, 1] = lr
+        table[:, 2] = getattr(self, "epsilon", 0.0)
+        return table
 
     def init(
         self, params: np.ndarray, zeros: Callable = aligned_zeros, direct: bool = False, **objective: Any

@@ -2,7 +2,7 @@
 
 import inspect
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -80,27 +80,36 @@ def room_of_a_thread(kind, name, itemsize, first, second, *rest):
     return max(needs.get(name, int)(), 1)
 
 
+@cache
+def through_the_table(name):
+    """The operation as the step calls it, by its address in the team's table."""
+    import numba
+
+    from fastmlp.backends.numba_backend import OPTIONS
+
+    @numba.njit(**OPTIONS)
+    def call(ops, arguments):
+        return getattr(ops, name)(*arguments)
+
+    return call
+
+
 def numba_calls(name, custom):
     import numba
     from fastmlp.kernels import cpu
-    from fastmlp.kernels.cpu.custom_loss import custom_loss_gradient
 
-    from fastmlp.backends.compile_cache import cached
-    from fastmlp.backends.numba_backend import OPTIONS, TABLE
+    from fastmlp.backends.call_table import Functions
+    from fastmlp.backends.numba_backend import TABLE
 
-    if custom is None:
-        compiled = cached(getattr(cpu, name), OPTIONS)
-    else:
-        compiled = numba.njit(**OPTIONS)(custom_loss_gradient(custom.value, custom.gradient))
+    functions = custom and Functions(custom.value, custom.gradient)
     order = list(inspect.signature(getattr(NumpyOps, name)).parameters)[1:]
     special = [
-        (cached(operation, OPTIONS), kind)
+        kind
         for kind, operations in cpu.SPECIAL_OPERATIONS.items()
-        for operation in operations
-        if operation.__name__ == name and custom is None
+        if custom is None and name in {operation.__name__ for operation in operations}
     ]
 
-    def by_team_of(size, compiled, kind):
+    def by_team_of(size, kind):
         def call(arguments):
             if kind == "sample" and len(arguments[name.endswith("_rows")]) != 1:
                 return None  # it is for batches of one sample
@@ -112,21 +121,22 @@ def numba_calls(name, custom):
             elif max(max(value.shape) for value in turned) > 2 * cpu.lanes.BLOCK:
                 return None  # not tiny
             arrays = [value for value in arguments if isinstance(value, np.ndarray)]
-            # the data that operations read may be of other dtypes; what they write comes last
-            itemsize = arrays[-1].itemsize
-            room = room_of_a_thread(kind, name, itemsize, *arguments)
-            poison = np.full(size * (room + GUARD) * itemsize, 0xFF, np.uint8)
-            scratch = Guarded(poison.view(arrays[-1].dtype))
+            # the data that operations read may be of other dtypes; what they write comes last, if they write
+            real = next((a.dtype for a in reversed(arrays) if a.dtype.kind == "f"), np.dtype(np.float64))
+            room = room_of_a_thread(kind, name, real.itemsize, *arguments)
+            poison = np.full(size * (room + GUARD) * real.itemsize, 0xFF, np.uint8)
+            scratch = Guarded(poison.view(real))
             teams = cpu.make_teams(size, scratch.array, len(cpu.OPERATIONS))
-            if scratch.array.dtype.kind == "f":  # else it is of an operation that calls no other
-                inner = [operation.__name__ for operation in cpu.INNER_OPERATIONS]
-                table = TABLE.addresses(inner, teams[0], np.zeros((0, 0), scratch.array.dtype), "")
-                teams = [team._replace(table=table) for team in teams]
+            inner = [operation.__name__ for operation in cpu.INNER_OPERATIONS]
+            samples = arrays[0] if arrays[0].ndim == 2 else np.zeros((0, 0), real)
+            table = TABLE.addresses([name, *inner], teams[0], samples, kind, functions)
+            teams = [team._replace(table=table) for team in teams]
             # an error while it compiles would leave the other thread waiting at the barrier
-            compiled.compile(tuple(map(numba.typeof, (teams[0], *arguments))))
+            operation = through_the_table(name)
+            operation.compile((numba.typeof(teams[0]), numba.typeof(tuple(arguments))))
             for value in turned:
                 value.reshape(-1)[:] = value.T.ravel()
-            results = list(_threads.map(lambda team: compiled(team, *arguments), teams))
+            results = list(_threads.map(lambda team: operation(team, tuple(arguments)), teams))
             for value in turned:
                 value[...] = value.reshape(value.shape[::-1]).T.copy()
             beyond = [team.scratch[room:].view(np.uint8) for team in teams]
@@ -135,7 +145,7 @@ def numba_calls(name, custom):
 
         return call
 
-    return [by_team_of(size, *way) for way in ((compiled, ""), *special) for size in (1, 2)]
+    return [by_team_of(size, kind) for kind in ("", *special) for size in (1, 2)]
 
 
 class Way:

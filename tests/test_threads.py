@@ -70,14 +70,14 @@ def test_penalty_and_norm_are_summed_in_one_order_by_any_team(dtype):
     from fastmlp.kernels import cpu
 
     w, results = np.random.RandomState(0).standard_normal(10_007).astype(dtype), set()
-    compiled = numba_backend.TABLE.dispatchers
+    penalty, clip = (numba.njit(**numba_backend.OPTIONS)(operation) for operation in (cpu.penalty, cpu.clip))
     for size in (1, 2, 3, 5):
         teams, clipped = cpu.make_teams(size, np.zeros(0, dtype), 0), w.copy()
-        for name, array, *numbers in (("penalty", w, 0.3, 0.7), ("clip", clipped, 1.0)):
-            compiled[name].compile(tuple(map(numba.typeof, (teams[0], array, *numbers))))
+        for operation, *given in ((penalty, w, 0.3, 0.7), (clip, clipped, 1.0)):
+            operation.compile(tuple(map(numba.typeof, (teams[0], *given))))
         with ThreadPoolExecutor(size) as pool:
-            shares = list(pool.map(lambda team: compiled["penalty"](team, w, 0.3, 0.7), teams))
-            list(pool.map(lambda team, g: compiled["clip"](team, g, 1.0), teams, [clipped] * size))
+            shares = list(pool.map(lambda team: penalty(team, w, 0.3, 0.7), teams))
+            list(pool.map(lambda team, g: clip(team, g, 1.0), teams, [clipped] * size))
         results.add((sum(shares), clipped.tobytes()))
     assert len(results) == 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -106,6 +107,10 @@ class Backend(ABC):
     @abstractmethod
     def run(self, entry: str, operations: Any, *arguments: Any) -> float:
         """Run ``fastmlp.step.<entry>(ops, *arguments)``; the sum of what the threads return. To train, ask `train`."""
+
+    def repeatable(self, entry: str, operations: Any, *arguments: Any) -> Callable[[], float]:
+        """A function that does this `run`, as often as it is called; what can be found out once is found out here."""
+        return partial(self.run, entry, operations, *arguments)
 
     @abstractmethod
     def prepare(self, operations: Any, *arguments: Any) -> None:

@@ -55,6 +55,8 @@ class CallTable:
     """The operations of `fastmlp.kernels.cpu` as methods of the compiled type of `Team`."""
 
     def __init__(self, options: dict[str, Any]) -> None:
+        # called by address alone: without functions by which Python and C could call them
+        options = options | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
         self._operations = *cpu.OPERATIONS, *cpu.INNER_OPERATIONS
         self.dispatchers = {operation.__name__: cached(operation, options) for operation in self._operations}
         self.special = {

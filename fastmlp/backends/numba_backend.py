@@ -29,7 +29,7 @@ __all__ = ["UPDATE_WORK", "NumbaBackend"]
 # No "nnan" and "ninf": a diverged loss must be seen. Division by zero gives infinity, as in NumPy.
 OPTIONS = {"fastmath": {"contract", "reassoc", "nsz", "arcp"}, "error_model": "numpy", "nogil": True}
 # The step allocates nothing and keeps nothing: without Numba's runtime it counts no references either.
-_STEP_OPTIONS = OPTIONS | {"_nrt": False}
+_STEP_OPTIONS = OPTIONS | {"_nrt": False, "no_cfunc_wrapper": True}
 
 TABLE = CallTable(OPTIONS)
 _COMPILED: dict[tuple, _Compiled] = {}  # by kind of run: see _compiled
@@ -173,6 +173,9 @@ class NumbaBackend(Backend):
         self._compiled_training(operations, *arguments)
 
     def run(self, entry, operations, *arguments):
+        return self.repeatable(entry, operations, *arguments)()
+
+    def repeatable(self, entry, operations, *arguments):
         # One thread that fails before it joins would leave the others waiting at the barrier for ever. So compilation
         # is over before any starts.
         call = _call(entry, arguments)
@@ -181,7 +184,7 @@ class NumbaBackend(Backend):
         def tasks(size: int) -> list[Task]:
             return [partial(function, member, *arguments) for member in operations.team(size, table)]
 
-        return TEAMS.run(operations.n_threads, operations.worth(len(call["order"])), tasks)
+        return partial(TEAMS.run, operations.n_threads, operations.worth(len(call["order"])), tasks)
 
     def train(self, operations, *arguments):
         update, orders = arguments[2:4]

@@ -34,16 +34,16 @@ class Convergence:
     epochs_before: int = 0  # epochs that the optimizer has done in earlier calls
     best: np.ndarray | None = field(default=None, repr=False)
     best_epoch: int | None = None
-    _constant: np.ndarray | None = field(
-        default=None, init=False, repr=False
-    )  # of the last epoch, mostly the next one's too
+    # the rate of the last epoch and that of its steps, mostly the next one's too
+    _last: tuple[float, np.ndarray] = field(default=(np.nan, np.empty(0)), init=False, repr=False)
 
     def rates(self, lr: float, epoch: int, epochs: int, steps: int, losses: Sequence[float]) -> np.ndarray:
         if self.schedule is None:
             rate = self._rate(epoch - self.estimator.n_iter_)
-            if self._constant is None or self._constant[0] != rate or len(self._constant) != steps:
-                self._constant = np.full(steps, rate)
-            return self._constant
+            last, constant = self._last
+            if last != rate or len(constant) != steps:
+                self._last = rate, (constant := np.full(steps, rate))
+            return constant
         if self.epochs_before:  # `partial_fit`
             epoch, losses = epoch + self.epochs_before, self.estimator.loss_curve_[-self.epochs_before :]
         return self.schedule.rates(lr, epoch, max(self.estimator.max_iter, epoch + 1), steps, losses)

@@ -11,11 +11,11 @@ thread's share, so results do not depend on the number of threads.
 
 from collections.abc import Iterable
 
+from fastmlp.kernels.cpu.jitable import jitable
 from fastmlp.kernels.cpu.microkernel import ROWS, UPDATE
 from fastmlp.kernels.cpu.simd import HALF_L2
 from fastmlp.kernels.cpu.tiling import PANEL_BYTES, tiled
 from fastmlp.kernels.cpu.views import address
-from numba.extending import register_jitable
 
 __all__ = ["ROOM_BYTES", "is_large", "make_product"]
 
@@ -45,7 +45,7 @@ def make_product(pack_a, pack_b, depth_of_part: int):
     Without `packed` B is read in place.
     """
 
-    @register_jitable
+    @jitable
     def product(a, picks, b, out, r0, r1, c0, c1, depth, alpha, beta, packed, scratch):
         size, columns, real = out.itemsize, out.shape[1], out.dtype.type
         width, strip, block = PANEL_BYTES // size, _PANEL_BYTES // size, (_PANEL_BYTES + _STRIP_BYTES) // size

@@ -1,10 +1,10 @@
 """Dropout by Philox4x32-10, (twin of `fastmlp.dropout`, which has the explanation)."""
 
 import numpy as np
+from fastmlp.kernels.cpu.jitable import jitable
 from fastmlp.kernels.cpu.signatures import Matrix
 from fastmlp.kernels.cpu.team import barrier, share
 from fastmlp.kernels.philox import KEY_STEP, MULTIPLIER, ROUNDS
-from numba.extending import register_jitable
 
 __all__ = ["dropout"]
 
@@ -13,7 +13,7 @@ _K0, _K1 = np.uint64(KEY_STEP[0]), np.uint64(KEY_STEP[1])
 _LOW, _WORD = np.uint64(0xFFFFFFFF), np.uint64(32)
 
 
-@register_jitable
+@jitable
 def _philox(c0, c1, c2, c3, k0, k1):
     # 32-bit words held in uint64, which is what Numba makes of them anyway
     for _ in range(ROUNDS):

@@ -8,11 +8,11 @@ import math
 
 from fastmlp.kernels import codes
 from fastmlp.kernels.cpu.exponential import exp, expm1
+from fastmlp.kernels.cpu.jitable import jitable
 from fastmlp.kernels.cpu.rows import softmax_row
 from fastmlp.kernels.cpu.signatures import Matrix
 from fastmlp.kernels.cpu.team import barrier, share
 from fastmlp.kernels.cpu.views import row_address, span
-from numba.extending import register_jitable
 
 __all__ = ["activate", "activate_block", "activation_backward", "differentiate_block", "multiply_by_derivative"]
 
@@ -22,7 +22,7 @@ _TANH_SCALE = math.sqrt(2 / math.pi)
 _TANH_CUBE = 0.044715
 
 
-@register_jitable
+@jitable
 def activate(ops, code, z, slope, r0, r1, c0, c1):
     """z[r0:r1, c0:c1] = σ(z); for the GELUs and SiLU slope = σ'(z). Softmax needs whole rows."""
     if code == codes.RELU:
@@ -87,7 +87,7 @@ def activate_block(ops, code: int, z: Matrix, slope: Matrix, r0: int, r1: int, c
                 row[j] = one if row[j] >= zero else zero
 
 
-@register_jitable
+@jitable
 def multiply_by_derivative(ops, code, a, slope, delta, r0, r1, c0, c1):
     """delta[r0:r1, c0:c1] *= σ'(z), from a = σ(z) or the stored slope. Softmax needs whole rows."""
     if code == codes.RELU:
@@ -144,19 +144,19 @@ def activation_backward(ops, activation: int, a: Matrix, slope: Matrix, delta: M
     barrier(ops)
 
 
-@register_jitable
+@jitable
 def _spans(z, r0, r1, c0, c1):
     """How many spans of memory the block z[r0:r1, c0:c1] is made of, and their length: whole rows are one."""
     return (1, (r1 - r0) * (c1 - c0)) if c1 - c0 == z.shape[1] else (r1 - r0, c1 - c0)
 
 
-@register_jitable
+@jitable
 def sigmoid(z, one):
     """1 / (1 + exp(-z)); `one` carries the type. exp overflows to infinity where the result is 0 anyway."""
     return one / (one + exp(-z))
 
 
-@register_jitable
+@jitable
 def tanh(z, one):
     """(exp(2z) - 1) / (exp(2z) + 1); `one` carries the type. Beyond 20 the result is 1."""
     double = z + z
@@ -165,7 +165,7 @@ def tanh(z, one):
     return double / (double + one + one)
 
 
-@register_jitable
+@jitable
 def softplus(z, zero):
     """log(1 + exp(z)) without overflow; `zero` carries the type."""
     return max(z, zero) + math.log1p(exp(-abs(z)))

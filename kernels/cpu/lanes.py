@@ -14,7 +14,7 @@ from fastmlp.kernels import codes
 from fastmlp.kernels.cpu.dots import DOTS, dots
 from fastmlp.kernels.cpu.elementwise import activate, multiply_by_derivative
 from fastmlp.kernels.cpu.exponential import exp
-from fastmlp.kernels.cpu.inlined import inlined
+from fastmlp.kernels.cpu.jitable import inlined, jitable
 from fastmlp.kernels.cpu.losses import add_log_loss, is_far_from_clipping, is_labelled_softmax
 from fastmlp.kernels.cpu.microkernel import PLAIN, RELU_MASK, UPDATE
 from fastmlp.kernels.cpu.signatures import Indices, Labels, Matrix, Parameters, Samples, Targets, Vector, Weights
@@ -22,7 +22,6 @@ from fastmlp.kernels.cpu.team import barrier, part_length, share, sum_of_parts
 from fastmlp.kernels.cpu.tiling import tiled
 from fastmlp.kernels.cpu.transposition import transpose
 from fastmlp.kernels.cpu.views import address, element, grid, span
-from numba.extending import register_jitable
 
 __all__ = [
     *("accumulate", "accumulate_rows", "activation_backward", "backward_data", "copy"),
@@ -51,7 +50,7 @@ def tiny_room(widths: Sequence[int], rows: int) -> int:
     return max(widths) * (rows + 2 * BLOCK) + 4 * BLOCK
 
 
-@register_jitable
+@jitable
 def _turned(matrix):
     """What the step takes for a matrix (B, O), as it is in memory: (O, B)."""
     return grid(matrix, 0, matrix.shape[1], matrix.shape[0])
@@ -168,7 +167,7 @@ def _labelled_softmax(clipped, z, labels, weights, rows, out, begin, end, scratc
     return value + math.log(product)
 
 
-@register_jitable
+@jitable
 def _by_rows(team, loss, parameter, z, labels, targets, weights, rows, out, begin, end, scratch):
     """Any other loss, on copies of the samples' rows."""
     (outputs, samples), n, size, one = z.shape, end - begin, out.itemsize, out.dtype.type(1)
@@ -257,7 +256,7 @@ def _gradient(team, x, delta, alpha, beta, out, bias_beta, bias, i0, i1, scratch
         _accumulate(span(sums, 0, 1), alpha, bias_beta, span(bias, j, 1))
 
 
-@register_jitable
+@jitable
 def _accumulate(sums, alpha, beta, out):
     real = out.dtype.type
     for i in range(out.shape[0]):

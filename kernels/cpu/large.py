@@ -6,12 +6,12 @@ They are shared out by columns of the output wherever they can be, lest every th
 from fastmlp.kernels import codes
 from fastmlp.kernels.cpu.blocking import DEPTH, LONG_DEPTH, make_product
 from fastmlp.kernels.cpu.elementwise import activate, multiply_by_derivative
+from fastmlp.kernels.cpu.jitable import jitable
 from fastmlp.kernels.cpu.packing import pack_columns, pack_rows
 from fastmlp.kernels.cpu.products import add_bias_gradient, share_gradient, share_output
 from fastmlp.kernels.cpu.signatures import Indices, Matrix, Samples, Vector
 from fastmlp.kernels.cpu.team import barrier
 from fastmlp.kernels.cpu.views import span
-from numba.extending import register_jitable
 
 __all__ = ["accumulate", "accumulate_rows", "backward_data", "linear", "linear_rows"]
 
@@ -22,12 +22,12 @@ _backward = make_product(pack_rows, pack_rows, LONG_DEPTH)
 _gradient = make_product(pack_columns, pack_columns, DEPTH)
 
 
-@register_jitable
+@jitable
 def _share_layer(team, out, activation):
     return share_output(team, out.shape[0], out.shape[1], activation == codes.SOFTMAX)
 
 
-@register_jitable
+@jitable
 def _linear(team, x, picks, w, b, activation, slope, out):
     r0, r1, c0, c1 = _share_layer(team, out, activation)
     if r1 > r0 and c1 > c0:
@@ -57,7 +57,7 @@ def backward_data(ops, delta: Matrix, w: Matrix, activation: int, a: Matrix, slo
     barrier(ops)
 
 
-@register_jitable
+@jitable
 def _accumulate(team, x, picks, delta, alpha, beta, out, bias_beta, bias):
     r0, r1, c0, c1 = share_gradient(team, delta.shape[0], beta, out)
     if r1 > r0 and c1 > c0:

@@ -6,12 +6,11 @@ import numpy as np
 from fastmlp.kernels import codes
 from fastmlp.kernels.cpu.elementwise import sigmoid, softplus
 from fastmlp.kernels.cpu.exponential import exp
-from fastmlp.kernels.cpu.inlined import inlined
+from fastmlp.kernels.cpu.jitable import inlined, jitable
 from fastmlp.kernels.cpu.rows import row_scale, softmax_minus_label, softmax_row
 from fastmlp.kernels.cpu.signatures import Indices, Labels, Matrix, Parameters, Targets, Weights
 from fastmlp.kernels.cpu.team import barrier, part_length, share, sum_of_parts
 from fastmlp.kernels.cpu.views import element, row_address
-from numba.extending import register_jitable
 
 __all__ = [
     *("BLOCK", "label_of", "target_of", "weigh"),
@@ -24,18 +23,18 @@ BLOCK = 16  # rows in a part of the sum, or more
 _FAR, _LOW, _HIGH = 12.0, 1.0 + 1e-6, 50.0
 
 
-@register_jitable
+@jitable
 def _clip(p, eps, one):
     # comparisons that NaN fails leave it visible
     return eps if p < eps else one - eps if p > one - eps else p
 
 
-@register_jitable
+@jitable
 def label_of(labels, row):
     return labels[row] if labels.shape[0] > 0 else -1
 
 
-@register_jitable
+@jitable
 def target_of(targets, row, label, j, one):
     """Target of output j; `one` carries the type."""
     return (one if j == label else one - one) if label >= 0 else targets[row, j]
@@ -45,7 +44,7 @@ def target_of(targets, row, label, j, one):
 # with arrays costs as much as a short row.
 
 
-@register_jitable
+@jitable
 def is_far_from_clipping(below, total):
     """Whether no p = exp(-below) / total of these samples is outside of eps … 1 - eps; False if one is NaN."""
     far = True
@@ -54,7 +53,7 @@ def is_far_from_clipping(below, total):
     return far
 
 
-@register_jitable
+@jitable
 def add_log_loss(value, product, weight, weighted, clipped, below, total, eps):
     """(value, product) with -log p of a sample's label added to value - log(product), p = exp(-below) / total.
 
@@ -87,7 +86,7 @@ def _labelled_softmax(clipped, z, labels, weights, rows, out, begin, end):
     return value + math.log(product)
 
 
-@register_jitable
+@jitable
 def _softmax_cross_entropy(z, targets, weights, rows, out, begin, end):
     """ℓ = -Σ y (z - log Σ exp z), with soft targets of any mass; out = s (mass softmax(z) - y)."""
     outputs, one, loss = out.shape[1], out.dtype.type(1), 0.0
@@ -106,7 +105,7 @@ def _softmax_cross_entropy(z, targets, weights, rows, out, begin, end):
     return loss
 
 
-@register_jitable
+@jitable
 def _clipped_softmax(z, targets, weights, rows, out, begin, end):
     """scikit-learn's ℓ = -Σ y log clip(p); out = s (p - y), the gradient of what is not clipped."""
     outputs, eps, one, loss = out.shape[1], np.finfo(out.dtype).eps, out.dtype.type(1), 0.0
@@ -122,7 +121,7 @@ def _clipped_softmax(z, targets, weights, rows, out, begin, end):
     return loss
 
 
-@register_jitable
+@jitable
 def _clipped_binary(z, labels, targets, weights, rows, out, begin, end):
     """The same for outputs on their own; the logarithms of several p of labels are that of their product."""
     outputs, eps, one, loss, product = out.shape[1], np.finfo(out.dtype).eps, out.dtype.type(1), 0.0, 1.0
@@ -147,7 +146,7 @@ def _clipped_binary(z, labels, targets, weights, rows, out, begin, end):
     return loss - math.log(product)
 
 
-@register_jitable
+@jitable
 def _by_output(loss, parameter, z, labels, targets, weights, rows, out, begin, end):
     """The losses that are sums or means over the outputs."""
     outputs, real = out.shape[1], out.dtype.type
@@ -196,7 +195,7 @@ def _by_output(loss, parameter, z, labels, targets, weights, rows, out, begin, e
     return total
 
 
-@register_jitable
+@jitable
 def is_labelled_softmax(loss, labels):
     return labels > 0 and (loss == codes.SOFTMAX_CROSS_ENTROPY or loss == codes.CLIPPED_SOFTMAX_CROSS_ENTROPY)
 
@@ -236,7 +235,7 @@ def loss_gradient(
     return sum_of_parts(ops, out.shape[0], length)
 
 
-@register_jitable
+@jitable
 def weigh(weights, row, gradient, n, value):
     """s ℓ; the n numbers from the address `gradient` on are multiplied by s."""
     if weights.shape[0] == 0:

@@ -5,7 +5,7 @@ Forward, vectors go along the inputs: each output of a sample is a dot product. 
 """
 
 from fastmlp.kernels.cpu.dots import DOTS, dots
-from fastmlp.kernels.cpu.inlined import inlined
+from fastmlp.kernels.cpu.jitable import inlined
 from fastmlp.kernels.cpu.microkernel import UPDATE
 from fastmlp.kernels.cpu.simd import VECTOR_BYTES
 from fastmlp.kernels.cpu.tiling import tiled

@@ -1,13 +1,13 @@
 """Copies of parts of matrices, dense and in the order in which the microkernel reads them."""
 
+from fastmlp.kernels.cpu.jitable import jitable
 from fastmlp.kernels.cpu.transposition import transpose
 from fastmlp.kernels.cpu.views import address, span
-from numba.extending import register_jitable
 
 __all__ = ["pack_columns", "pack_rows"]
 
 
-@register_jitable
+@jitable
 def pack_columns(matrix, picks, j, n, p, k, width, out, at, _):
     """out[at:] (k, width) = matrix[picks[p : p + k], j : j + n], n <= width; picks None are all rows."""
     for i in range(k):
@@ -23,7 +23,7 @@ def pack_columns(matrix, picks, j, n, p, k, width, out, at, _):
                 target[c] = source[c]
 
 
-@register_jitable
+@jitable
 def pack_rows(matrix, picks, j, n, p, k, width, out, at, room):
     """out[at:] (k, width) = the transpose of matrix[picks[j : j + n], p : p + k]; out[room:] has room for n rows."""
     like, size, source, row = out.dtype.type(0), out.itemsize, address(out) + room * out.itemsize, k

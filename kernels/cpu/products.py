@@ -11,7 +11,7 @@ that stays in the L1 cache.
 
 from fastmlp.kernels import codes
 from fastmlp.kernels.cpu.elementwise import activate, multiply_by_derivative
-from fastmlp.kernels.cpu.inlined import inlined
+from fastmlp.kernels.cpu.jitable import inlined
 from fastmlp.kernels.cpu.microkernel import (
     BIAS,
     IN_ORDER,

@@ -4,10 +4,11 @@ LLVM's own vector loops leave what fills no vector to scalar code, and the rows 
 """
 
 from fastmlp.kernels.cpu.exponential import emit_exp
+from fastmlp.kernels.cpu.jitable import jitable
 from fastmlp.kernels.cpu.simd import VECTOR_BYTES, Vectors, blocks, constant, loop
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic, register_jitable
+from numba.extending import intrinsic
 
 __all__ = ["row_scale", "softmax_minus_label", "softmax_row"]
 
@@ -23,7 +24,7 @@ def _over_row(v, n, state, body):
     return loop(builder, blocks(builder, n, v.lanes), [constant(0), *state], step)[1:]
 
 
-@register_jitable
+@jitable
 def softmax_row(source, target, n, one, itemsize):
     """softmax of n numbers from one address to another, or in place; returns the largest and the sum of exp(z - it).
 
@@ -91,7 +92,7 @@ def _labelled(fraction):
 _in_a_vector, _in_half_a_vector = map(_labelled, (1, 2))
 
 
-@register_jitable
+@jitable
 def softmax_minus_label(source, target, n, label, scale, itemsize):
     """scale (softmax - 1 at the label) of n numbers; returns the largest of them and the sum of exp(z - it).
 

@@ -3,16 +3,16 @@
 import math
 
 import numpy as np
+from fastmlp.kernels.cpu.jitable import jitable
 from fastmlp.kernels.cpu.signatures import Vector
 from fastmlp.kernels.cpu.team import barrier, part_length, share, sum_of_parts
-from numba.extending import register_jitable
 
 __all__ = ["adam", "clip", "penalty", "regularize", "rmsprop", "scale", "sgd"]
 
 BLOCK = 64  # threads split the buffers at multiples of cache lines
 
 
-@register_jitable
+@jitable
 def _own(team, values):
     """This thread's part of a buffer. Loops over a slice from its beginning vectorise: no index can be negative."""
     begin, end = share(team, values.shape[0], BLOCK)
@@ -48,7 +48,7 @@ def regularize(ops, w: Vector, l1: float, l2: float, out: Vector):
     barrier(ops)
 
 
-@register_jitable
+@jitable
 def _norm(values, begin, end):
     """Euclidean norm of values[begin:end], relative to the largest, since squares of an exploding gradient overflow."""
     peak, squares = 0.0, 0.0

@@ -5,12 +5,11 @@ They have no tiles to fill: each is a pass over the rows of a matrix, of which t
 
 from fastmlp.kernels import codes
 from fastmlp.kernels.cpu.elementwise import activate, multiply_by_derivative
-from fastmlp.kernels.cpu.inlined import inlined
+from fastmlp.kernels.cpu.jitable import inlined, jitable
 from fastmlp.kernels.cpu.signatures import Indices, Matrix, Samples, Vector
 from fastmlp.kernels.cpu.team import barrier
 from fastmlp.kernels.cpu.vector_products import BLOCK, backward_relu, dot, forward, update
 from fastmlp.kernels.cpu.views import address, span
-from numba.extending import register_jitable
 
 __all__ = ["accumulate", "accumulate_rows", "backward_data", "linear", "linear_rows"]
 
@@ -29,7 +28,7 @@ def _sample(ops, x, row, out):
     return address(ops.scratch)
 
 
-@register_jitable
+@jitable
 def _first_part(inputs, outputs):
     """How many of the inputs are in the first of two parts; all of them in a small or narrow layer.
 
@@ -40,7 +39,7 @@ def _first_part(inputs, outputs):
     return inputs // (2 * BLOCK) * BLOCK if large else inputs
 
 
-@register_jitable
+@jitable
 def _own_inputs(team, inputs, outputs):
     """Begin and end of the inputs whose rows this thread takes."""
     middle = _first_part(inputs, outputs)

@@ -4,11 +4,12 @@ import functools
 import platform
 from collections.abc import Callable
 
+from fastmlp.kernels.cpu.jitable import jitable
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.registry import cpu_target
-from numba.extending import intrinsic, register_jitable
+from numba.extending import intrinsic
 
 __all__ = [
     *("HALF_L2", "LINE", "STRICT", "VECTOR_BYTES", "X86", "Vectors"),
@@ -175,7 +176,7 @@ def _prefetch_line(typingctx, address):
     return types.void(types.intp), codegen
 
 
-@register_jitable
+@jitable
 def prefetch(address, length):
     """Bring the cache lines of some bytes that will be read."""
     for line in range(address & ~(LINE - 1), address + length, LINE):

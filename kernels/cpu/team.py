@@ -9,12 +9,13 @@ import sys
 from typing import NamedTuple
 
 import numpy as np
+from fastmlp.kernels.cpu.jitable import jitable
 from fastmlp.kernels.cpu.simd import X86
 from fastmlp.kernels.cpu.views import address
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic, register_jitable
+from numba.extending import intrinsic
 
 __all__ = ["PARTS", "Team", "barrier", "make_teams", "part_length", "share", "sum_of_parts"]
 
@@ -79,12 +80,12 @@ if sys.platform == "linux":
     _core = types.ExternalFunction("sched_getcpu", types.int32())
 else:
 
-    @register_jitable
+    @jitable
     def _core():
         return 0  # unknown: as if all were on one core
 
 
-@register_jitable
+@jitable
 def _waits_for_my_core(team):
     mine = LINE * (team.rank + 1)
     for fellow in range(LINE, LINE * (team.size + 1), LINE):
@@ -93,7 +94,7 @@ def _waits_for_my_core(team):
     return False
 
 
-@register_jitable
+@jitable
 def barrier(team):
     """Return when every thread of the team has come here.
 
@@ -118,7 +119,7 @@ def barrier(team):
             _yield()
 
 
-@register_jitable
+@jitable
 def share(team, n, block):
     """Begin and end of this thread's part of range(n), cut at multiples of `block`."""
     if team.size == 1:
@@ -129,7 +130,7 @@ def share(team, n, block):
     return min(begin, n), min(end, n)
 
 
-@register_jitable
+@jitable
 def part_length(n, block):
     """Length of the parts, PARTS or fewer, whose sums a total over range(n) is made of: a multiple of `block`.
 
@@ -139,7 +140,7 @@ def part_length(n, block):
     return max(1, (n + PARTS * block - 1) // (PARTS * block)) * block
 
 
-@register_jitable
+@jitable
 def sum_of_parts(team, n, length):
     """Σ team.partial over the parts of range(n) on the first thread, 0 on the others: shares that add up to it."""
     total = 0.0

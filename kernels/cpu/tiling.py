@@ -2,9 +2,9 @@
 
 from functools import cache
 
+from fastmlp.kernels.cpu.jitable import jitable
 from fastmlp.kernels.cpu.microkernel import IN_ORDER, PICKED_ROWS, RELU_MASK, ROWS, tile
 from fastmlp.kernels.cpu.simd import HALF_L2, VECTOR_BYTES
-from numba.extending import register_jitable
 
 __all__ = ["INDEX_BYTES", "PANEL_BYTES", "tiled"]
 
@@ -29,7 +29,7 @@ def tiled(epilogue: int, way: int = IN_ORDER, flat: bool = False):
     rows_of_a, rows_of_picks = (0, INDEX_BYTES) if way == PICKED_ROWS else (1, 0)
     rows_aside = int(epilogue == RELU_MASK)
 
-    @register_jitable
+    @jitable
     def product(a, a_row, a_k, picks, b, b_k, c, c_row, rows, columns, k, aside, alpha, beta, itemsize):
         lanes, over = VECTOR_BYTES // itemsize, rows % ROWS
         tall = rows - over if flat and over <= ROWS // 2 and columns > 2 * lanes else rows

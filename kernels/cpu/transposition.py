@@ -1,9 +1,10 @@
 """Transposition of a matrix in square blocks that fit the vector registers."""
 
+from fastmlp.kernels.cpu.jitable import jitable
 from fastmlp.kernels.cpu.simd import VECTOR_BYTES, Vectors, constant
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic, register_jitable
+from numba.extending import intrinsic
 
 __all__ = ["transpose"]
 
@@ -44,7 +45,7 @@ def _interleaved(v, rows):
     return rows
 
 
-@register_jitable
+@jitable
 def transpose(source, source_row, rows, columns, target, target_row, like, itemsize):
     """Memory at target (columns, rows) = transpose of that at source (rows, columns); `like` carries the type."""
     lanes = VECTOR_BYTES // itemsize

@@ -8,10 +8,11 @@ are zero, as are most pixels of an image and half the outputs of a ReLU layer, c
 
 import functools
 
+from fastmlp.kernels.cpu.jitable import jitable
 from fastmlp.kernels.cpu.simd import VECTOR_BYTES, Vectors, blocks, constant, loop, repeat
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic, register_jitable
+from numba.extending import intrinsic
 
 __all__ = ["BLOCK", "backward_relu", "dot", "forward", "update"]
 
@@ -196,7 +197,7 @@ def backward_relu(typingctx, delta, outputs, w, a, below, inputs, like):
     return types.void(*([types.intp] * 6), like), codegen
 
 
-@register_jitable
+@jitable
 def forward(x, inputs, w, b, z, outputs, one, itemsize):
     """z = b + Σ_i x_i W_i; all from addresses on, but for `one`, which carries the type."""
     lanes, j = VECTOR_BYTES // itemsize, 0
@@ -213,7 +214,7 @@ def forward(x, inputs, w, b, z, outputs, one, itemsize):
             j += lanes
 
 
-@register_jitable
+@jitable
 def update(x, inputs, w, delta, outputs, alpha, itemsize):
     """W_i += alpha x_i δ."""
     wide = WIDE * (VECTOR_BYTES // itemsize)

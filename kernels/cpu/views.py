@@ -3,8 +3,9 @@
 Unlike a slice and a reshape they are a few instructions, and take no reference to the memory, which the caller keeps.
 """
 
+from fastmlp.kernels.cpu.jitable import jitable
 from numba import types
-from numba.extending import intrinsic, register_jitable
+from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
 __all__ = ["VIEWS", "address", "element", "grid", "row_address", "span"]
@@ -77,13 +78,13 @@ def address(typingctx, array):
     return types.intp(array), codegen
 
 
-@register_jitable
+@jitable
 def element(array, i):
     """Element i of a C-ordered array, for i that cannot be negative, which Numba's own index would look at."""
     return span(array, i, 1)[0]
 
 
-@register_jitable
+@jitable
 def row_address(matrix, i):
     """Where row i of a C-ordered matrix begins."""
     return address(matrix) + i * matrix.shape[1] * matrix.itemsize
