@@ -12,7 +12,7 @@ thread's share, so results do not depend on the number of threads.
 from collections.abc import Iterable
 
 from fastmlp.kernels.cpu.jitable import jitable
-from fastmlp.kernels.cpu.microkernel import ROWS, UPDATE
+from fastmlp.kernels.cpu.microkernel import IN_ORDER, ROWS, UPDATE
 from fastmlp.kernels.cpu.simd import HALF_L2
 from fastmlp.kernels.cpu.tiling import PANEL_BYTES, tiled
 from fastmlp.kernels.cpu.views import address
@@ -35,7 +35,7 @@ def is_large(layers: Iterable[tuple[int, int]], itemsize: int) -> bool:
     return any(min(layer) >= NARROW and layer[0] * layer[1] * itemsize > LARGE_BYTES for layer in layers)
 
 
-_tiles = tiled(UPDATE)
+_tiles = tiled(UPDATE, IN_ORDER)
 
 
 def make_product(pack_a, pack_b, depth_of_part: int):

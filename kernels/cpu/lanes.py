@@ -16,7 +16,7 @@ from fastmlp.kernels.cpu.elementwise import activate, multiply_by_derivative
 from fastmlp.kernels.cpu.exponential import exp
 from fastmlp.kernels.cpu.jitable import inlined, jitable
 from fastmlp.kernels.cpu.losses import add_log_loss, is_far_from_clipping, is_labelled_softmax
-from fastmlp.kernels.cpu.microkernel import PLAIN, RELU_MASK, UPDATE
+from fastmlp.kernels.cpu.microkernel import IN_ORDER, PLAIN, RELU_MASK, UPDATE
 from fastmlp.kernels.cpu.signatures import Indices, Labels, Matrix, Parameters, Samples, Targets, Vector, Weights
 from fastmlp.kernels.cpu.team import barrier, part_length, share, sum_of_parts
 from fastmlp.kernels.cpu.tiling import tiled
@@ -32,7 +32,7 @@ WIDTH = 16  # inputs or outputs of a layer at most
 FILLED = 0.45  # of the lanes of vectors over the outputs
 BLOCK = 64  # samples of which threads take whole blocks, and which the losses look at together
 
-_added, _product, _masked_product = (tiled(epilogue, flat=True) for epilogue in (UPDATE, PLAIN, RELU_MASK))
+_added, _product, _masked_product = (tiled(epilogue, IN_ORDER, flat=True) for epilogue in (UPDATE, PLAIN, RELU_MASK))
 
 
 def is_tiny(widths: Sequence[int], rows: int) -> bool:

@@ -6,7 +6,7 @@ Forward, vectors go along the inputs: each output of a sample is a dot product. 
 
 from fastmlp.kernels.cpu.dots import DOTS, dots
 from fastmlp.kernels.cpu.jitable import inlined
-from fastmlp.kernels.cpu.microkernel import UPDATE
+from fastmlp.kernels.cpu.microkernel import IN_ORDER, UPDATE
 from fastmlp.kernels.cpu.simd import VECTOR_BYTES
 from fastmlp.kernels.cpu.tiling import tiled
 from fastmlp.kernels.cpu.views import address, element, span
@@ -46,7 +46,7 @@ def narrow_product(x, w, b, out, r0, r1, scratch):
             dots(source, inputs, rows, weights, inputs, target + j * size, outputs, b[j])
 
 
-_updated = tiled(UPDATE, flat=True)
+_updated = tiled(UPDATE, IN_ORDER, flat=True)
 
 
 @inlined

@@ -126,7 +126,7 @@ def _convert(x, rows, r0, r1, c0, c1, out):
             target[j] = source[j]
 
 
-_product, _masked_product = tiled(PLAIN), tiled(RELU_MASK)
+_product, _masked_product = tiled(PLAIN, IN_ORDER), tiled(RELU_MASK, IN_ORDER)
 
 
 def backward_data(ops, delta: Matrix, w: Matrix, activation: int, a: Matrix, slope: Matrix, out: Matrix):

@@ -3,7 +3,7 @@
 from functools import cache
 
 from fastmlp.kernels.cpu.jitable import jitable
-from fastmlp.kernels.cpu.microkernel import IN_ORDER, PICKED_ROWS, RELU_MASK, ROWS, tile
+from fastmlp.kernels.cpu.microkernel import PICKED_ROWS, RELU_MASK, ROWS, tile
 from fastmlp.kernels.cpu.simd import HALF_L2, VECTOR_BYTES
 
 __all__ = ["INDEX_BYTES", "PANEL_BYTES", "tiled"]
@@ -14,7 +14,7 @@ FEW = 2  # rows of a flat tile, which has as many sums as it takes to keep the u
 
 
 @cache
-def tiled(epilogue: int, way: int = IN_ORDER, flat: bool = False):
+def tiled(epilogue: int, way: int, flat: bool = False):
     """Product of whole matrices: C (rows, columns) = epilogue(A (rows, k) B (k, columns)), in tiles.
 
     A tile computes all its rows, whether there are so many or not. With `flat`, an edge of a few rows is cut into
