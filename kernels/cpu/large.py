@@ -8,7 +8,8 @@ from fastmlp.kernels.cpu.blocking import DEPTH, LONG_DEPTH, make_product
 from fastmlp.kernels.cpu.elementwise import activate, multiply_by_derivative
 from fastmlp.kernels.cpu.jitable import jitable
 from fastmlp.kernels.cpu.packing import pack_columns, pack_rows
-from fastmlp.kernels.cpu.products import add_bias_gradient, share_gradient, share_output
+from fastmlp.kernels.cpu.products import add_bias_gradient
+from fastmlp.kernels.cpu.sharing import share_gradient, share_output
 from fastmlp.kernels.cpu.signatures import Indices, Matrix, Samples, Vector
 from fastmlp.kernels.cpu.team import barrier
 from fastmlp.kernels.cpu.views import span

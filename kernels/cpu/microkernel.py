@@ -39,8 +39,8 @@ def tile(epilogue: int, way: int, rows: int, vectors: int, masked: bool):
     c and aside are addresses, the strides count elements, alpha and beta have the element type. picks are int64: which
     rows of A, or which steps through its depth; soon, for PICKED_ROWS, the m rows that are read next. aside is the bias
     of the tile's columns, or, for RELU_MASK, the tile's place in a matrix like C whose positive entries let those of C
-    pass. With a bias nothing is stored below alpha: 0 is ReLU, and minus infinity no bound. For UPDATE the rows of A
-    are adjacent, whatever a_row.
+    pass. A bias is added beta times, and nothing is stored below alpha: 0 is ReLU, and minus infinity no bound. For
+    UPDATE the rows of A are adjacent, whatever a_row.
     Without `masked` the tile must be full, m = rows and n = vectors * lanes; else rows m and beyond are computed, as
     repetitions of row m-1, and not stored.
     """
@@ -107,10 +107,8 @@ def _emit(real, epilogue, way, rows, vectors, masked, builder, *arguments):
         k = builder.srem(k, constant(per_line))
     _, _, *sums = loop(builder, k, state, step)
     if epilogue == BIAS:
-        biases, floor = (
-            [v.load(aside, column, mask) for column, mask in zip(columns, masks, strict=True)],
-            v.splat(alpha),
-        )
+        biases = [v.load(aside, column, mask) for column, mask in zip(columns, masks, strict=True)]
+        floor, times = v.splat(alpha), v.splat(beta)
     elif epilogue == UPDATE:
         # beta = 0 means that C holds nothing yet, not even finite numbers
         fresh = builder.fcmp_ordered("==", beta, ir.Constant(v.scalar, 0.0))
@@ -120,7 +118,7 @@ def _emit(real, epilogue, way, rows, vectors, masked, builder, *arguments):
             for j in range(vectors):
                 value, place, mask = sums[i * vectors + j], offset[i, j], masks[j]
                 if epilogue == BIAS:
-                    value = builder.fadd(value, biases[j])
+                    value = v.fma(times, biases[j], value)
                     # not maxnum, which would turn NaN into 0 and hide a divergence
                     value = builder.select(builder.fcmp_ordered("<", value, floor), floor, value)
                 elif epilogue == RELU_MASK:

@@ -1,12 +1,7 @@
 """The three matrix products of a layer: x W + b forward, δ Wᵀ backward, aᵀ δ for the gradient.
 
-Each is cut into tiles and shared out over the team. Small batches go by columns of the output: a core then meets the
-same columns of W in the forward product and in the update, in its own L2 cache. Large ones go by rows: there the
-products outweigh the way of W from core to core, and threads that write to the same rows would contend for the cache
-lines in which their columns meet.
-
-The samples of a batch are read where they are. Those of another dtype are converted a few at a time, in scratch memory
-that stays in the L1 cache.
+Each is cut into tiles and shared out over the team (see `sharing`). The samples of a batch are read where they are.
+Those of another dtype are converted a few at a time, in scratch memory that stays in the L1 cache.
 """
 
 from fastmlp.kernels import codes
@@ -24,96 +19,99 @@ from fastmlp.kernels.cpu.microkernel import (
     tile,
 )
 from fastmlp.kernels.cpu.narrow import is_narrow, is_worth_transposing, narrow_gradient, narrow_product
+from fastmlp.kernels.cpu.sharing import COLUMNS, is_in_halves, share_gradient, share_layer, share_output
 from fastmlp.kernels.cpu.signatures import Indices, Matrix, Samples, Vector
 from fastmlp.kernels.cpu.simd import VECTOR_BYTES
 from fastmlp.kernels.cpu.team import barrier, share
 from fastmlp.kernels.cpu.tiling import INDEX_BYTES, tiled
 from fastmlp.kernels.cpu.transposition import transpose
 from fastmlp.kernels.cpu.views import address, span
+from numba import types
 from numba.extending import overload
 
-__all__ = [
-    *("ROWS", "accumulate", "accumulate_rows", "backward_data", "linear", "linear_rows"),
-    *("add_bias_gradient", "share_gradient", "share_output"),
-]
-
-COLUMNS = 16  # threads split columns at multiples of a cache line of float32
-MANY_ROWS = 64  # of the batch, for each thread: then by rows
+__all__ = ["ROWS", "accumulate", "accumulate_rows", "add_bias_gradient", "backward_data", "linear", "linear_rows"]
 
 
-@inlined
-def share_output(team, rows, columns, by_rows):
-    """This thread's rows and columns of an output (rows, columns)."""
-    if team.size == 1:
-        return 0, rows, 0, columns
-    if by_rows or columns < COLUMNS * team.size:
-        r0, r1 = share(team, rows, ROWS if rows >= ROWS * team.size else 1)
-        return r0, r1, 0, columns
-    c0, c1 = share(team, columns, COLUMNS)
-    return 0, rows, c0, c1
-
-
-@inlined
-def _share_layer(team, out, activation):
-    by_rows = activation == codes.SOFTMAX or out.shape[0] >= MANY_ROWS * team.size
-    return share_output(team, out.shape[0], out.shape[1], by_rows)
-
-
-def _layer(way):
+def _make_layer(way):
     biased = tiled(BIAS, way)
 
     @inlined
-    def layer(team, a, picks, w, b, activation, slope, out, r0, r1, c0, c1):
-        """out[r0:r1, c0:c1] of inputs from address a on."""
-        inputs, outputs, size, real = w.shape[0], w.shape[1], out.itemsize, out.dtype.type
-        wj, bj, c = address(w) + c0 * size, address(b) + c0 * size, address(out) + (r0 * outputs + c0) * size
-        floor = real(0) if activation == codes.RELU else real(-codes.INFINITY)
-        place = a, inputs, 1, picks, wj, outputs, c, outputs, r1 - r0, c1 - c0, inputs
-        biased(*place, bj, floor, real(0), size)
-        if activation != codes.RELU:
-            activate(team, activation, out, slope, r0, r1, c0, c1)
+    def layer(a, a_row, picks, w, b, times, floor, out, r0, r1, c0, c1, k0, k1):
+        """out[r0:r1, c0:c1] = max(floor, a W + times b) for inputs k0 … k1 from address a on, a_row to a row."""
+        outputs, size, real = w.shape[1], out.itemsize, out.dtype.type
+        wj, bj = address(w) + (k0 * outputs + c0) * size, address(b) + c0 * size
+        c = address(out) + (r0 * outputs + c0) * size
+        place = a, a_row, 1, picks, wj, outputs, c, outputs, r1 - r0, c1 - c0, k1 - k0
+        biased(*place, bj, real(floor), real(times), size)
 
     return layer
 
 
-_layer_in_order, _layer_of_rows = _layer(IN_ORDER), _layer(PICKED_ROWS)
+_layer_in_order, _layer_of_rows = _make_layer(IN_ORDER), _make_layer(PICKED_ROWS)
+
+
+def _layer(team, x, rows, w, b, times, floor, out, r0, r1, c0, c1, k0, k1):
+    """The same of the samples `rows` of x, None for all; some are converted at a time if x has another dtype."""
+    raise NotImplementedError
+
+
+@overload(_layer)
+def _layer_of(team, x, rows, w, b, times, floor, out, r0, r1, c0, c1, k0, k1):
+    def in_order(team, x, rows, w, b, times, floor, out, r0, r1, c0, c1, k0, k1):
+        a = address(x) + (r0 * x.shape[1] + k0) * x.itemsize
+        _layer_in_order(a, x.shape[1], 0, w, b, times, floor, out, r0, r1, c0, c1, k0, k1)
+
+    def in_place(team, x, rows, w, b, times, floor, out, r0, r1, c0, c1, k0, k1):
+        a, picks = address(x) + k0 * x.itemsize, address(rows) + r0 * INDEX_BYTES
+        _layer_of_rows(a, x.shape[1], picks, w, b, times, floor, out, r0, r1, c0, c1, k0, k1)
+
+    def converted(team, x, rows, w, b, times, floor, out, r0, r1, c0, c1, k0, k1):
+        for first in range(r0, r1, ROWS):
+            a, end = address(team.scratch), min(first + ROWS, r1)
+            _convert(x, rows, first, end, k0, k1, team.scratch)
+            _layer_in_order(a, k1 - k0, 0, w, b, times, floor, out, first, end, c0, c1, k0, k1)
+
+    return in_order if isinstance(rows, types.NoneType) else in_place if x.dtype == out.dtype else converted
+
+
+@inlined
+def _forward(team, x, rows, w, b, activation, slope, out):
+    inputs, in_halves = w.shape[0], is_in_halves(out.shape[0], w.shape[0], w.shape[1])
+    one_each, half = in_halves and team.size == 2, (inputs + 1) // 2 if in_halves else inputs
+    at_once = activation == codes.RELU and not in_halves
+    r0, r1, c0, c1 = (0, out.shape[0], 0, out.shape[1]) if one_each else share_layer(team, out, activation)
+    for h in range(2 if in_halves else 1):
+        if r1 > r0 and c1 > c0 and (h == team.rank or not one_each):
+            # `slope` is free until the activation
+            target, times = (out, 1.0) if h == 0 else (slope, 0.0)
+            floor, k0, k1 = 0.0 if at_once else -codes.INFINITY, h * half, min((h + 1) * half, inputs)
+            _layer(team, x, rows, w, b, times, floor, target, r0, r1, c0, c1, k0, k1)
+    if one_each:
+        barrier(team)
+        r0, r1 = share(team, out.shape[0], 1)
+    if in_halves:
+        for i in range(r0, r1):
+            at = i * out.shape[1] + c0
+            sums, others = span(out, at, c1 - c0), span(slope, at, c1 - c0)
+            for j in range(sums.shape[0]):
+                sums[j] += others[j]
+    if r1 > r0 and c1 > c0 and not at_once:
+        activate(team, activation, out, slope, r0, r1, c0, c1)
 
 
 def linear(ops, x: Matrix, w: Matrix, b: Vector, activation: int, slope: Matrix, out: Matrix):
-    r0, r1, c0, c1 = _share_layer(ops, out, activation)
     if is_narrow(w.shape[0], w.shape[1], out.itemsize):
+        r0, r1, _, _ = share_layer(ops, out, activation)
         narrow_product(x, w, b, out, r0, r1, ops.scratch)
         activate(ops, activation, out, slope, r0, r1, 0, out.shape[1])
-    elif r1 > r0 and c1 > c0:
-        a = address(x) + r0 * w.shape[0] * x.itemsize
-        _layer_in_order(ops, a, 0, w, b, activation, slope, out, r0, r1, c0, c1)
+    else:
+        _forward(ops, x, None, w, b, activation, slope, out)
     barrier(ops)
 
 
 def linear_rows(ops, x: Samples, rows: Indices, w: Matrix, b: Vector, activation: int, slope: Matrix, out: Matrix):
-    r0, r1, c0, c1 = _share_layer(ops, out, activation)
-    if r1 > r0 and c1 > c0:
-        _linear_rows(ops, x, rows, w, b, activation, slope, out, r0, r1, c0, c1)
+    _forward(ops, x, rows, w, b, activation, slope, out)
     barrier(ops)
-
-
-def _linear_rows(team, x, rows, w, b, activation, slope, out, r0, r1, c0, c1):
-    """out[r0:r1, c0:c1], in place if the samples have its dtype, else with some of them converted at a time."""
-    raise NotImplementedError
-
-
-@overload(_linear_rows)
-def _linear_rows_of(team, x, rows, w, b, activation, slope, out, r0, r1, c0, c1):
-    def in_place(team, x, rows, w, b, activation, slope, out, r0, r1, c0, c1):
-        _layer_of_rows(team, address(x), address(rows) + r0 * INDEX_BYTES, w, b, activation, slope, out, r0, r1, c0, c1)
-
-    def converted(team, x, rows, w, b, activation, slope, out, r0, r1, c0, c1):
-        for first in range(r0, r1, ROWS):
-            end = min(first + ROWS, r1)
-            _convert(x, rows, first, end, 0, x.shape[1], team.scratch)
-            _layer_in_order(team, address(team.scratch), 0, w, b, activation, slope, out, first, end, c0, c1)
-
-    return in_place if x.dtype == out.dtype else converted
 
 
 @inlined
@@ -130,7 +128,7 @@ _product, _masked_product = tiled(PLAIN, IN_ORDER), tiled(RELU_MASK, IN_ORDER)
 
 
 def backward_data(ops, delta: Matrix, w: Matrix, activation: int, a: Matrix, slope: Matrix, out: Matrix):
-    r0, r1, c0, c1 = _share_layer(ops, out, activation)
+    r0, r1, c0, c1 = share_layer(ops, out, activation)
     inputs, outputs, size, real = w.shape[0], w.shape[1], out.itemsize, out.dtype.type
     if r1 > r0 and c1 > c0:
         columns, wt = c1 - c0, address(ops.scratch)
@@ -160,13 +158,6 @@ def _gradient(way):
 
 
 _gradient_in_order, _gradient_of_rows = _gradient(IN_ORDER), _gradient(PICKED_DEPTH)
-
-
-@inlined
-def share_gradient(team, samples, beta, out):
-    # a fresh gradient is for an update rule, whose threads share out the flat buffer: in other words, the rows
-    by_rows = (samples >= MANY_ROWS * team.size or beta == 0.0) and out.shape[0] >= ROWS * team.size
-    return share_output(team, out.shape[0], out.shape[1], by_rows)
 
 
 _SUMS = 4  # vectors of columns whose sums are formed at once

@@ -3,7 +3,8 @@
 import numpy as np
 from fastmlp.kernels import codes
 from fastmlp.kernels.cpu.elementwise import activate
-from fastmlp.kernels.cpu.products import add_bias_gradient, share_output
+from fastmlp.kernels.cpu.products import add_bias_gradient
+from fastmlp.kernels.cpu.sharing import share_output
 from fastmlp.kernels.cpu.signatures import Columns, Indices, Labels, Matrix, Vector, Weights
 from fastmlp.kernels.cpu.team import barrier, share
 
