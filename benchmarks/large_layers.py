@@ -18,7 +18,6 @@ from fastmlp.kernels import codes, cpu
 from report import machine
 from threadpoolctl import threadpool_limits
 
-from fastmlp.backends.compile_cache import cached
 from fastmlp.backends.numba_backend import OPTIONS
 from fastmlp.files import atomic_write
 from fastmlp.network import aligned_zeros
@@ -36,7 +35,7 @@ def drawn(*shape: int, dtype: np.dtype) -> np.ndarray:
 def ours(name: str, large: bool, *arguments) -> Callable[[], object]:
     """A call of the operation by one thread."""
     operations = cpu.SPECIAL_OPERATIONS["large"] if large else cpu.OPERATIONS
-    compiled = cached(next(operation for operation in operations if operation.__name__ == name), OPTIONS)
+    compiled = numba.njit(**OPTIONS)(next(operation for operation in operations if operation.__name__ == name))
     arrays = [array for array in arguments if isinstance(array, np.ndarray)]
     room = max(cpu.ROOM_BYTES // arrays[-1].itemsize, max(array.size for array in arrays))
     (team,) = cpu.make_teams(1, aligned_zeros(room, arrays[-1].dtype), 0)

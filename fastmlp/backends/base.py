@@ -109,7 +109,7 @@ class Backend(ABC):
         """Run ``fastmlp.step.<entry>(ops, *arguments)``; the sum of what the threads return. To train, ask `train`."""
 
     def repeatable(self, entry: str, operations: Any, *arguments: Any) -> Callable[[], float]:
-        """A function that does this `run`, as often as it is called; what can be found out once is found out here."""
+        """A function that does this `run`, as often as it is called, with less ado where that is possible."""
         return partial(self.run, entry, operations, *arguments)
 
     @abstractmethod

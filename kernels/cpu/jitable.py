@@ -8,7 +8,8 @@ For neither does Numba compile a second function by which C could call it, a ten
 
 from numba.extending import register_jitable
 
-__all__ = ["inlined", "jitable"]
+__all__ = ["JIT_OPTIONS", "inlined", "jitable"]
 
-jitable = register_jitable(no_cfunc_wrapper=True)
-inlined = register_jitable(no_cfunc_wrapper=True, forceinline=True)
+JIT_OPTIONS = {"no_cfunc_wrapper": True}  # for `numba.extending.overload`, too
+jitable = register_jitable(**JIT_OPTIONS)
+inlined = register_jitable(forceinline=True, **JIT_OPTIONS)

@@ -60,7 +60,7 @@ def backward_data(ops, delta: Matrix, w: Matrix, activation: int, a: Matrix, slo
 
 @jitable
 def _accumulate(team, x, picks, delta, alpha, beta, out, bias_beta, bias):
-    r0, r1, c0, c1 = share_gradient(team, delta.shape[0], beta, out)
+    r0, r1, c0, c1 = share_gradient(team, delta.shape[0], beta, out, False)
     if r1 > r0 and c1 > c0:
         _gradient(x, picks, delta, out, r0, r1, c0, c1, delta.shape[0], alpha, beta, True, team.scratch)
     add_bias_gradient(team, delta, alpha, bias_beta, bias)

@@ -106,25 +106,24 @@ def _emit(real, epilogue, way, rows, vectors, masked, builder, *arguments):
         fetch_next(state[0])
         k = builder.srem(k, constant(per_line))
     _, _, *sums = loop(builder, k, state, step)
+    # beta = 0 means without C or the bias, which need not hold finite numbers
+    without = builder.fcmp_ordered("==", beta, ir.Constant(v.scalar, 0.0))
+    alpha, beta = v.splat(alpha), v.splat(beta)
     if epilogue == BIAS:
         biases = [v.load(aside, column, mask) for column, mask in zip(columns, masks, strict=True)]
-        floor, times = v.splat(alpha), v.splat(beta)
-    elif epilogue == UPDATE:
-        # beta = 0 means that C holds nothing yet, not even finite numbers
-        fresh = builder.fcmp_ordered("==", beta, ir.Constant(v.scalar, 0.0))
-        alpha, beta = v.splat(alpha), v.splat(beta)
+        biases = [builder.select(without, v.zero, builder.fmul(beta, bias)) for bias in biases]
     for i in range(rows):
         with builder.if_then(builder.icmp_signed("<", constant(i), m), likely=True) if masked else nullcontext():
             for j in range(vectors):
                 value, place, mask = sums[i * vectors + j], offset[i, j], masks[j]
                 if epilogue == BIAS:
-                    value = v.fma(times, biases[j], value)
+                    value = builder.fadd(value, biases[j])
                     # not maxnum, which would turn NaN into 0 and hide a divergence
-                    value = builder.select(builder.fcmp_ordered("<", value, floor), floor, value)
+                    value = builder.select(builder.fcmp_ordered("<", value, alpha), alpha, value)
                 elif epilogue == RELU_MASK:
                     passes = builder.fcmp_ordered(">", v.load(aside, place, mask), v.zero)
                     value = builder.select(passes, value, v.zero)
                 elif epilogue == UPDATE:
-                    old = builder.select(fresh, v.zero, builder.fmul(beta, v.load(c, place, mask)))
+                    old = builder.select(without, v.zero, builder.fmul(beta, v.load(c, place, mask)))
                     value = v.fma(alpha, value, old)
                 v.store(value, c, place, mask)

@@ -6,7 +6,7 @@ Those of another dtype are converted a few at a time, in scratch memory that sta
 
 from fastmlp.kernels import codes
 from fastmlp.kernels.cpu.elementwise import activate, multiply_by_derivative
-from fastmlp.kernels.cpu.jitable import inlined
+from fastmlp.kernels.cpu.jitable import JIT_OPTIONS, inlined
 from fastmlp.kernels.cpu.microkernel import (
     BIAS,
     IN_ORDER,
@@ -55,7 +55,7 @@ def _layer(team, x, rows, w, b, times, floor, out, r0, r1, c0, c1, k0, k1):
     raise NotImplementedError
 
 
-@overload(_layer)
+@overload(_layer, jit_options=JIT_OPTIONS)
 def _layer_of(team, x, rows, w, b, times, floor, out, r0, r1, c0, c1, k0, k1):
     def in_order(team, x, rows, w, b, times, floor, out, r0, r1, c0, c1, k0, k1):
         a = address(x) + (r0 * x.shape[1] + k0) * x.itemsize
@@ -76,6 +76,7 @@ def _layer_of(team, x, rows, w, b, times, floor, out, r0, r1, c0, c1, k0, k1):
 
 @inlined
 def _forward(team, x, rows, w, b, activation, slope, out):
+    """out = σ(x W + b), this thread's share; the barrier at its end is the caller's."""
     inputs, in_halves = w.shape[0], is_in_halves(out.shape[0], w.shape[0], w.shape[1])
     one_each, half = in_halves and team.size == 2, (inputs + 1) // 2 if in_halves else inputs
     at_once = activation == codes.RELU and not in_halves
@@ -87,7 +88,7 @@ def _forward(team, x, rows, w, b, activation, slope, out):
             floor, k0, k1 = 0.0 if at_once else -codes.INFINITY, h * half, min((h + 1) * half, inputs)
             _layer(team, x, rows, w, b, times, floor, target, r0, r1, c0, c1, k0, k1)
     if one_each:
-        barrier(team)
+        barrier(team)  # of each row a thread has one sum, the other thread the other
         r0, r1 = share(team, out.shape[0], 1)
     if in_halves:
         for i in range(r0, r1):
@@ -180,12 +181,18 @@ def add_bias_gradient(team, delta, alpha, beta, bias):
             _narrow_sums(*place, real(alpha), real(beta))
 
 
+@inlined
+def _share_gradient(team, delta, beta, out):
+    samples = delta.shape[0]
+    return share_gradient(team, samples, beta, out, is_in_halves(samples, out.shape[0], out.shape[1]))
+
+
 def accumulate(ops, a: Matrix, delta: Matrix, alpha: float, beta: float, out: Matrix, bias_beta: float, bias: Vector):
     if is_worth_transposing(delta.shape[0], out.shape[0], out.shape[1], out.itemsize):
         r0, r1, _, _ = share_output(ops, out.shape[0], out.shape[1], True)
         narrow_gradient(a, delta, alpha, beta, out, r0, r1, ops.scratch)
     else:
-        r0, r1, c0, c1 = share_gradient(ops, delta.shape[0], beta, out)
+        r0, r1, c0, c1 = _share_gradient(ops, delta, beta, out)
         if r1 > r0 and c1 > c0:
             source = address(a) + r0 * a.itemsize
             _gradient_in_order(source, out.shape[0], 0, delta, alpha, beta, out, r0, r1, c0, c1)
@@ -197,7 +204,7 @@ def accumulate_rows(
     ops, x: Samples, rows: Indices, delta: Matrix,
     alpha: float, beta: float, out: Matrix, bias_beta: float, bias: Vector,
 ):  # fmt: skip
-    r0, r1, c0, c1 = share_gradient(ops, delta.shape[0], beta, out)
+    r0, r1, c0, c1 = _share_gradient(ops, delta, beta, out)
     if r1 > r0 and c1 > c0:
         _gradient_rows(x, rows, delta, alpha, beta, out, r0, r1, c0, c1, ops.scratch)
     add_bias_gradient(ops, delta, alpha, bias_beta, bias)
@@ -209,7 +216,7 @@ def _gradient_rows(x, rows, delta, alpha, beta, out, r0, r1, c0, c1, scratch):
     raise NotImplementedError
 
 
-@overload(_gradient_rows)
+@overload(_gradient_rows, jit_options=JIT_OPTIONS)
 def _gradient_rows_of(x, rows, delta, alpha, beta, out, r0, r1, c0, c1, scratch):
     def in_place(x, rows, delta, alpha, beta, out, r0, r1, c0, c1, scratch):
         source = address(x) + r0 * x.itemsize

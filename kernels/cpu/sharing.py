@@ -4,9 +4,9 @@ Small batches go by columns of the output: a core then meets the same columns of
 update, in its own L2 cache. Large ones go by rows: there the products outweigh the way of W from core to core, and
 threads that write to the same rows would contend for the cache lines in which their columns meet.
 
-Between two threads a wide layer goes by its inputs: forward, each thread forms the sums over half of them, with half of
-the rows of W, and these are the rows whose gradient it forms and which it updates. So W does not go from core to core,
-but the sums do, which are as many as W has weights if the batch has as many rows as the layer inputs.
+Between two threads a wide layer goes by its inputs: forward, each forms the sums over half of them, with half of the
+rows of W, and plain SGD's gradient goes into the same rows, other rules' updates into about the same. So W stays on its
+core. The sums do not, but there are fewer of them, as long as a batch has fewer rows than the layer has inputs.
 """
 
 from fastmlp.kernels import codes
@@ -23,7 +23,7 @@ HALVED_INPUTS, HALVED_OUTPUTS = 256, 32  # at least: the weights of smaller laye
 
 @inlined
 def is_in_halves(rows, inputs, outputs):
-    """Whether sums over the inputs are formed as those of two halves: by any team, so that all have the same digits."""
+    """Whether a sum over the inputs is that of two halves: in every team, so that all have the same digits."""
     return inputs >= HALVED_INPUTS and outputs >= HALVED_OUTPUTS and 3 * rows <= inputs
 
 
@@ -47,9 +47,8 @@ def share_layer(team, out, activation):
 
 
 @inlined
-def share_gradient(team, samples, beta, out):
-    """Of a gradient, beta times what was there before."""
-    in_halves = team.size == 2 and is_in_halves(samples, out.shape[0], out.shape[1])
+def share_gradient(team, samples, beta, out, in_halves):
+    """Of a gradient, to which beta times what it was is added; in_halves: as the layer's outputs were formed."""
     # a fresh gradient is for an update rule, whose threads share out the flat buffer: in other words, the rows
-    by_rows = samples >= MANY_ROWS * team.size or beta == 0.0 or in_halves
+    by_rows = samples >= MANY_ROWS * team.size or beta == 0.0 or (in_halves and team.size == 2)
     return share_output(team, out.shape[0], out.shape[1], by_rows and out.shape[0] >= ROWS * team.size)
