@@ -296,9 +296,9 @@ def main() -> None:
                 results.append(measure(case, dtype, rounds, epochs))
                 say(results[-1].row())
     say("", *geometric_means(results), "")
-    unequal = [r for r in results if r.dtype == "float64" and not r.equal]
-    names = "; ".join(f"{r.case.group}, {r.case.data}, {r.case.settings}" for r in unequal)
-    say(f"In float64 the scores differ in: {names}." if unequal else "In float64 all scores are the same.")
+    if exact := [r for r in results if r.dtype == "float64"]:
+        names = "; ".join(f"{r.case.group}, {r.case.data}, {r.case.settings}" for r in exact if not r.equal)
+        say(f"In float64 the scores differ in: {names}." if names else "In float64 all scores are the same.")
     if options.out:
         options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
