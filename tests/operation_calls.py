@@ -111,7 +111,9 @@ def numba_calls(name, custom):
 
     def by_team_of(size, kind):
         def call(arguments):
-            if kind == "sample" and len(arguments[name.endswith("_rows")]) != 1:
+            given = dict(zip(order, arguments, strict=True))
+            batch = next((given[key] for key in ("rows", "delta", "x") if key in given), ())
+            if kind == "sample" and len(batch) != 1:
                 return None  # it is for batches of one sample
             if kind == "large" and name.endswith("_rows") and arguments[0].dtype not in (np.uint8, arguments[-1].dtype):
                 return None  # one dtype to be converted is enough

@@ -117,8 +117,7 @@ class _Crew:
             members = cpu.make_teams(size, aligned_zeros(size * self._room, self._real), 0)
             self._teams[key] = [member._replace(table=table) for member in members]
         team = self._teams[key]
-        if size > 1:
-            team[0].sync[:] = 0
+        team[0].sync[:] = 0
         return team
 
 

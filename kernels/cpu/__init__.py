@@ -5,7 +5,7 @@ Numba backend attaches them to the type `Team` as methods. Views are emitted in 
 on its own, once per dtype, and called through the team's table of addresses.
 """
 
-from fastmlp.kernels.cpu import lanes, large, sample
+from fastmlp.kernels.cpu import alone, lanes, large, sample
 from fastmlp.kernels.cpu.batches import copy, expect, mean_scale
 from fastmlp.kernels.cpu.blocking import ROOM_BYTES, is_large
 from fastmlp.kernels.cpu.denormals import flush_denormals, restore_denormals
@@ -35,8 +35,8 @@ INNER_OPERATIONS = activate_block, differentiate_block, loss_of_rows
 
 # Those that are done otherwise where all batches are of one sample, where a layer is large, or all layers are tiny
 SPECIAL_OPERATIONS = {
-    kind: tuple(getattr(module, name) for name in module.__all__)
-    for kind, module in (("sample", sample), ("large", large), ("tiny", lanes))
+    kind: tuple(getattr(module, name) for module in modules for name in module.__all__)
+    for kind, modules in (("sample", (sample, alone)), ("large", (large,)), ("tiny", (lanes,)))
 }
 
 __all__ = [

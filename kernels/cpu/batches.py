@@ -1,5 +1,6 @@
 """What is asked of a batch as a whole (twins of `NumpyOps`)."""
 
+from fastmlp.kernels.cpu.jitable import jitable
 from fastmlp.kernels.cpu.signatures import Indices, Labels, Matrix, Samples, Weights
 from fastmlp.kernels.cpu.simd import HALF_L2, LINE, prefetch
 from fastmlp.kernels.cpu.team import barrier, share
@@ -31,6 +32,7 @@ def mean_scale(ops, weights: Weights, rows: Indices) -> float:
     return 1.0 / total if total > 0.0 else 0.0
 
 
+@jitable
 def copy(ops, x: Matrix, out: Matrix):
     begin, end = share(ops, out.shape[0] * out.shape[1], 1)
     source, target = span(x, begin, end - begin), span(out, begin, end - begin)

@@ -6,7 +6,7 @@ import numba
 import numpy as np
 from fastmlp.kernels.cpu.losses import BLOCK, label_of, target_of, weigh
 from fastmlp.kernels.cpu.signatures import Indices, Labels, Matrix, Parameters, Targets, Weights
-from fastmlp.kernels.cpu.team import barrier, part_length, share, sum_of_parts
+from fastmlp.kernels.cpu.team import barrier, part_length, settle, share, sum_of_parts
 from fastmlp.kernels.cpu.views import row_address
 from numba import types
 
@@ -24,6 +24,7 @@ def custom_loss_gradient(value: Callable, gradient: Callable) -> Callable:
         labels: Labels, targets: Targets, weights: Weights, rows: Indices, out: Matrix,
     ) -> float:  # fmt: skip
         n, outputs, one = out.shape[0], out.shape[1], out.dtype.type(1)
+        settle(ops)  # a batch of one sample may still be the first thread's alone
         length = part_length(n, BLOCK)
         r0, r1 = share(ops, n, length)
         try:

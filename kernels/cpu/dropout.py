@@ -23,6 +23,7 @@ def _philox(c0, c1, c2, c3, k0, k1):
     return c0, c1, c2, c3
 
 
+@jitable
 def dropout(ops, x: Matrix, keep: float, seed: int, step: int, layer: int, first_row: int, out: Matrix):
     begin, end = share(ops, out.shape[0], 1)
     columns = out.shape[1]

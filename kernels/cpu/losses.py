@@ -217,6 +217,7 @@ def loss_of_rows(
     return _by_output(loss, parameter, z, labels, targets, weights, rows, out, begin, end)
 
 
+@jitable
 def loss_gradient(
     ops, loss: int, parameter: Parameters, z: Matrix,
     labels: Labels, targets: Targets, weights: Weights, rows: Indices, out: Matrix,

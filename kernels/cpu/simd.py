@@ -46,13 +46,17 @@ class Vectors:
     """
 
     def __init__(self, builder: ir.IRBuilder, real: types.Float, lanes: int | None = None) -> None:
-        self.builder = builder
+        self.builder, self._real = builder, real
         self.scalar = ir.FloatType() if real == types.float32 else ir.DoubleType()
         self.itemsize = real.bitwidth // 8
         self.lanes = lanes or VECTOR_BYTES // self.itemsize
         self.type = ir.VectorType(self.scalar, self.lanes)
         self.suffix = f"v{self.lanes}f{real.bitwidth}"
         self.zero = ir.Constant(self.type, [0.0] * self.lanes)
+
+    def of_lanes(self, lanes: int) -> "Vectors":
+        """The same for vectors of so many elements."""
+        return Vectors(self.builder, self._real, lanes)
 
     def pointer(self, address):
         return self.builder.inttoptr(address, self.scalar.as_pointer())

@@ -3,6 +3,7 @@
 import numpy as np
 from fastmlp.kernels import codes
 from fastmlp.kernels.cpu.elementwise import activate
+from fastmlp.kernels.cpu.jitable import jitable
 from fastmlp.kernels.cpu.products import add_bias_gradient
 from fastmlp.kernels.cpu.sharing import share_output
 from fastmlp.kernels.cpu.signatures import Columns, Indices, Labels, Matrix, Vector, Weights
@@ -32,6 +33,7 @@ def linear_sparse(
     barrier(ops)
 
 
+@jitable
 def accumulate_sparse(
     ops, values: Weights, columns: Columns, starts: Labels, rows: Indices, delta: Matrix,
     alpha: float, beta: float, out: Matrix, bias_beta: float, bias: Vector,

@@ -17,10 +17,14 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["PARTS", "Team", "barrier", "make_teams", "part_length", "share", "sum_of_parts"]
+__all__ = [
+    *("FREE", "LINE", "PARTS", "Team"),
+    *("alone", "barrier", "make_teams", "part_length", "put_off", "settle", "share", "sum_of_parts"),
+]
 
 LINE = 8  # int64 in a cache line: what threads write again and again must not share one
 PARTS = 64  # partial sums at most: the largest team that all have work in
+_PUT_OFF, FREE = 2, 3  # places in a thread's line of `sync`, after its count and core; the rest is the operations'
 _SPINS = 32  # about 1 µs of pauses, the time between two looks at where the others are
 _PATIENCE = 128  # such times
 
@@ -32,7 +36,7 @@ class Team(NamedTuple):
 
     rank: int
     size: int
-    sync: np.ndarray  # (LINE * (size + 1),) int64: arrivals at the barrier, then each thread's count and core
+    sync: np.ndarray  # (LINE * (size + 1),) int64: arrivals at the barrier, then each thread's line
     partial: np.ndarray  # (PARTS,) float64: partial sums
     scratch: np.ndarray  # real, the thread's own: a transposed weight matrix, converted samples, packed parts of either
     table: np.ndarray  # (operations,) int64: addresses of the compiled operations
@@ -106,6 +110,7 @@ def barrier(team):
     mine = LINE * (team.rank + 1)
     team.sync[mine] += 1
     team.sync[mine + 1] = _core()
+    team.sync[mine + _PUT_OFF] = 0
     target = team.sync[mine] * team.size
     counter = address(team.sync)
     _atomic_add(counter, 1)
@@ -117,6 +122,28 @@ def barrier(team):
         elif spins == _PATIENCE * _SPINS or _waits_for_my_core(team):
             spins = -1  # and at the next look again
             _yield()
+
+
+@jitable
+def alone(team):
+    """The thread as a team of its own."""
+    return Team(team.rank, team.size - team.size + 1, team.sync, team.partial, team.scratch, team.table)
+
+
+@jitable
+def put_off(team):
+    """In place of a barrier where the first thread has done all the work: it may go on, and the others, too.
+
+    They meet it at the next `settle`, which is due before anybody else reads or writes what it does.
+    """
+    team.sync[LINE * (team.rank + 1) + _PUT_OFF] = 1
+
+
+@jitable
+def settle(team):
+    """The barrier that was put off, if one was."""
+    if team.sync[LINE * (team.rank + 1) + _PUT_OFF] != 0:
+        barrier(team)
 
 
 @jitable

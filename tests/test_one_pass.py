@@ -1,0 +1,77 @@
+"""Batches of one sample: the update by one and the first layer's sums of the next, in one pass over the weights."""
+
+import numpy as np
+import pytest
+
+from fastmlp import MLP, SGD, Adam
+from fastmlp.errors import DivergenceError
+
+# of layers that are passed over once: whole vectors of columns and not, inputs in blocks and not; and one that is not
+LAYERS = [(784, 128), (300, 100), (129, 256), (128, 145), (400, 41), (40, 30)]
+OPTIMIZERS = {"sgd": SGD(0.01), "l2": SGD(0.01), "momentum": SGD(0.01, momentum=0.9), "adam": Adam(0.01)}
+
+
+def samples(inputs, zeros, dtype, n=9):
+    """With all inputs, a fifth of them, or the same fifth in every sample; one sample is all zeros."""
+    random = np.random.RandomState(0)
+    x = random.standard_normal((n, inputs))
+    if zeros == "some":
+        x[random.random_sample(x.shape) > 0.2] = 0
+    elif zeros == "alike":
+        x[:, random.random_sample(inputs) > 0.2] = 0
+    x[n // 2] = 0
+    return x.astype(dtype), random.randint(0, 3, n)
+
+
+def model(inputs, width, dtype, first="relu", **options):
+    return MLP([inputs, width, 3], [first, "identity"], dtype=dtype, backend="numba", seed=0, **options)
+
+
+def parameters(trained):
+    return np.concatenate([array.ravel() for array in (*trained.weights, *trained.biases)])
+
+
+@pytest.mark.parametrize("zeros", ["none", "some", "alike"])
+@pytest.mark.parametrize(("inputs", "width"), LAYERS)
+def test_digits_are_those_of_one_sample_at_a_time(dtype, inputs, width, zeros):
+    """A call of `fit` with one sample knows of no other."""
+    x, y = samples(inputs, zeros, dtype)
+    expected = model(inputs, width, dtype, n_threads=1)
+    for i in range(len(x)):
+        expected.fit(x[i : i + 1], y[i : i + 1], epochs=1, batch_size=1, optimizer=SGD(0.01))
+    for n_threads in (1, 2, 3):
+        found = model(inputs, width, dtype, n_threads=n_threads)
+        found.fit(x, y, epochs=1, batch_size=1, optimizer=SGD(0.01), shuffle=False)
+        np.testing.assert_array_equal(parameters(found), parameters(expected))
+
+
+@pytest.mark.parametrize("source", ["network", "uint8"])
+@pytest.mark.parametrize("first", ["relu", "tanh", "gelu", "softmax"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_trains_as_numpy_does(dtype, optimizer, first, source):
+    x, y = samples(256, "some", dtype)
+    x = x if source == "network" else np.abs(x * 3).astype(np.uint8)
+    options = {"l2": 0.1} if optimizer == "l2" else {}
+    found, losses = [], []
+    for backend, n_threads in (("numpy", None), ("numba", 1), ("numba", 2)):
+        trained = MLP(
+            [256, 144, 160, 3], [first, "relu", "identity"],
+            dtype=dtype, backend=backend, n_threads=n_threads, seed=0, dropout=0.1, **options,
+        )  # fmt: skip
+        history = trained.fit(x, y, epochs=3, batch_size=1, optimizer=OPTIMIZERS[optimizer])
+        found.append(parameters(trained))
+        losses.append(history["loss"])
+    np.testing.assert_array_equal(found[1], found[2])
+    np.testing.assert_array_equal(losses[1], losses[2])
+    tolerance = 2e-3 if dtype == "float32" else 1e-9
+    np.testing.assert_allclose(found[1], found[0], rtol=tolerance, atol=tolerance * np.abs(found[0]).max())
+    np.testing.assert_allclose(losses[1], losses[0], rtol=tolerance)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_divergence_is_seen(dtype, n_threads):
+    """Rows of zero inputs are left out, but NaN is no zero."""
+    x, y = samples(256, "some", dtype)
+    diverging = model(256, 144, dtype, n_threads=n_threads)
+    with pytest.raises(DivergenceError):
+        diverging.fit(x, y, epochs=2, batch_size=1, optimizer=SGD(np.finfo(dtype).max ** 0.6))
