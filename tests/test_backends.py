@@ -12,6 +12,7 @@ from fastmlp.backends import cuda_backend, threads
 from fastmlp.backends.threads import (
     ROWS_PER_THREAD,
     WEIGHTS_PER_HALF,
+    WEIGHTS_PER_HALF_OF_ONE,
     WORK_PER_THREAD,
     available_threads,
     is_worth_sharing,
@@ -114,10 +115,11 @@ def test_threads_follow_the_work(eight_cores):
     assert worth_threads(100, 3 * WORK_PER_THREAD) == 3
     assert worth_threads(2 * ROWS_PER_THREAD, plenty) == 2
     assert worth_threads(1, 0) == 1
-    for rows in (1, 2, 2 * ROWS_PER_THREAD - 1):  # the weights in two halves
+    few = dict.fromkeys((2, 2 * ROWS_PER_THREAD - 1), WEIGHTS_PER_HALF) | {1: WEIGHTS_PER_HALF_OF_ONE}
+    for rows, weights in few.items():  # in two halves
         assert worth_threads(rows, plenty) == 2
-        assert worth_threads(rows, 2 * rows * WEIGHTS_PER_HALF) == 2
-        assert worth_threads(rows, 2 * rows * WEIGHTS_PER_HALF - 1) == 1
+        assert worth_threads(rows, 2 * rows * weights) == 2
+        assert worth_threads(rows, 2 * rows * weights - 1) == 1
     assert worth_threads(1, 0, update=plenty) == 100
     assert [is_worth_sharing(200, *layers) for layers in ((3100, 101), (5100, 101))] == [False, True]
     assert is_worth_sharing(512, 3100, 101)

@@ -30,6 +30,7 @@ WORK_PER_ROW = 2_000  # what a row takes besides its products: the loss, the edg
 WORK_PER_RUN = 1_000_000  # and a run: about 100 µs, in which a thread is woken
 ROWS_PER_THREAD = 4  # below, threads would share the cache lines of too few rows
 WEIGHTS_PER_HALF = 50_000  # what few rows take is the way of the weights: half of so many, and the barriers of a step
+WEIGHTS_PER_HALF_OF_ONE = 16_000  # the same of one row, a step with two barriers
 INPUTS_PER_OUTPUT = 40  # on the average: outputs go from core to core, inputs make the work
 ROWS_OF_FEW_INPUTS = 256  # above, that is so even of fewer inputs
 
@@ -46,7 +47,8 @@ def is_worth_sharing(rows: int, products: int, outputs: int) -> bool:
 def worth_threads(rows: int, work: int, update: int = 0, steps: float = inf) -> int:
     """What such a step is worth, in a run of so many; `update` is work of the step that has no rows to share out."""
     by_rows = min(rows // ROWS_PER_THREAD, (work + update) // WORK_PER_THREAD)
-    by_weights = min(2, work // rows // WEIGHTS_PER_HALF) if 0 < rows < 2 * ROWS_PER_THREAD else 0
+    per_half = WEIGHTS_PER_HALF_OF_ONE if rows == 1 else WEIGHTS_PER_HALF
+    by_weights = min(2, work // rows // per_half) if 0 < rows < 2 * ROWS_PER_THREAD else 0
     worth = max(by_rows, by_weights, update // WORK_PER_THREAD)
     return max(1, int(min(worth, (work + update) * steps // WORK_PER_RUN)))
 

@@ -13,7 +13,7 @@ from fastmlp.kernels.cpu.elementwise import activate, multiply_by_derivative
 from fastmlp.kernels.cpu.jitable import inlined
 from fastmlp.kernels.cpu.one_pass import update_and_forward
 from fastmlp.kernels.cpu.signatures import Indices, Labels, Matrix, Samples, Vector
-from fastmlp.kernels.cpu.simd import HALF_L2, prefetch
+from fastmlp.kernels.cpu.simd import HALF_L2, LINE, prefetch
 from fastmlp.kernels.cpu.team import barrier, put_off, settle, share
 from fastmlp.kernels.cpu.vector_products import BLOCK, backward_relu, dot, forward, update
 from fastmlp.kernels.cpu.views import address, span
@@ -42,7 +42,7 @@ def _parts(w):
 def _part(w, part):
     """Begin and end of a part of the inputs."""
     inputs = w.shape[0]
-    middle = inputs // (2 * BLOCK) * BLOCK if _is_large(w) else inputs
+    middle = inputs // 2 & -(LINE // w.itemsize) if _is_large(w) else inputs
     return (0, middle) if part == 0 else (middle, inputs)
 
 
@@ -114,7 +114,7 @@ def expect(ops, x: Samples, labels: Labels, rows: Indices):
     known, size = rows.shape[0] > 0, x.itemsize
     note_next(ops, rows[0] if known and x.dtype == ops.scratch.dtype else -1)
     if known and x.shape[0] * x.shape[1] * size > HALF_L2:
-        begin, end = share(ops, x.shape[1], BLOCK)  # the thread's own part of a large layer, or about that
+        begin, end = share(ops, x.shape[1], LINE // size)  # the thread's own part of a large layer, or about that
         prefetch(address(x) + (rows[0] * x.shape[1] + begin) * size, (end - begin) * size)
         if labels.shape[0] > 0 and ops.rank == 0:
             prefetch(address(labels) + rows[0] * labels.itemsize, 1)
