@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from operation_calls import Guarded
 
 from fastmlp import MLP, SGD, Adam
 from fastmlp.errors import DivergenceError
@@ -29,6 +30,47 @@ def model(inputs, width, dtype, first="relu", **options):
 
 def parameters(trained):
     return np.concatenate([array.ravel() for array in (*trained.weights, *trained.biases)])
+
+
+@pytest.fixture(scope="module")
+def passes():
+    """The pass, compiled for arrays."""
+    import numba
+    from fastmlp.kernels.cpu.one_pass import update_and_forward
+    from fastmlp.kernels.cpu.views import address
+
+    @numba.njit(error_model="numpy")
+    def call(x, following, w, delta, b, z, alpha):
+        start = address(b) if b.shape[0] > 0 else 0
+        place = address(x), address(following), x.shape[0], address(w), address(delta), start, address(z)
+        update_and_forward(*place, w.shape[1], alpha, w.itemsize)
+
+    return call
+
+
+@pytest.mark.parametrize("zeros", ["none", "some", "alike"])
+@pytest.mark.parametrize("biased", [True, False])
+def test_pass_over_guarded_arrays(passes, draw, dtype, zeros, biased):
+    for inputs in (1, 63, 64, 130):
+        for outputs in (1, 7, 16, 63, 64, 65, 128, 200, 300):
+            pair = samples(inputs, zeros, dtype)[0][:2]
+            w, delta, b, z = (
+                draw(inputs, outputs),
+                draw(outputs),
+                draw(outputs * biased),
+                np.full(outputs, np.nan, dtype),
+            )
+            new = w.astype(float) - 0.1 * np.outer(pair[0], delta)
+            given = [Guarded(array) for array in (pair[0], pair[1], w, delta, b, z)]
+            passes(*(each.array for each in given), np.dtype(dtype).type(-0.1))
+            assert all(each.guards_intact() for each in given)
+            assert all(given[k].intact() for k in (0, 1, 3, 4))
+            expected = pair[1].astype(float) @ new + (b if biased else 0)
+            tolerance = {"rtol": 0, "atol": 1e-4 if dtype == "float32" else 1e-12}
+            np.testing.assert_allclose(given[2].array, new, **tolerance)
+            np.testing.assert_allclose(given[5].array, expected, **tolerance)
+            untouched = pair[0] == 0  # rows of zero inputs
+            np.testing.assert_array_equal(given[2].array[untouched], w[untouched])
 
 
 @pytest.mark.parametrize("zeros", ["none", "some", "alike"])
