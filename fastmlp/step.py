@@ -3,7 +3,7 @@
 NumPy interprets this text, Numba compiles it together with the epoch loop, CUDA captures it as a graph. So it is plain
 Python over a few operations `ops` (their contract: `fastmlp.backends.numpy_ops`) that a backend supplies, and it
 allocates nothing. Every function is run by each thread of a backend's team; an operation does its thread's share and
-returns when the whole result may be read. Sums that are returned are the thread's share too.
+returns when the operation that comes next may be called. Sums that are returned are the thread's share too.
 
 Branches may hang on the layers' activations and dropout, on whether samples are sparse, on depth and on the numbers of
 `Update`, on nothing else: by these a backend knows a run that it has prepared before.

@@ -150,6 +150,25 @@ def numba_calls(name, custom):
     return [by_team_of(size, kind) for kind in ("", *special) for size in (1, 2)]
 
 
+def in_threads(kind, size, samples):
+    """Function (name, *arguments) by which a team of Numba's threads runs operations of such networks in turn."""
+    import numba
+    from fastmlp.kernels import cpu
+
+    from fastmlp.backends.numba_backend import TABLE
+
+    teams = cpu.make_teams(size, np.zeros(size * samples.shape[1], samples.dtype), 0)
+    inner = [operation.__name__ for operation in cpu.INNER_OPERATIONS]
+
+    def run(name, *arguments):
+        operation, table = through_the_table(name), TABLE.addresses([name, *inner], teams[0], samples, kind)
+        given = [(team._replace(table=table), arguments) for team in teams]
+        operation.compile(tuple(map(numba.typeof, given[0])))
+        return list(_threads.map(lambda both: operation(*both), given))
+
+    return run
+
+
 class Way:
     """A choice that has been made: a product is done this way, where there is such a way."""
 

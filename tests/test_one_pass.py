@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
-from operation_calls import Guarded
+from fastmlp.kernels import codes
+from operation_calls import Guarded, in_threads
 
 from fastmlp import MLP, SGD, Adam
+from fastmlp.backends.teams import TEAMS
 from fastmlp.errors import DivergenceError
 
 # of layers that are passed over once: whole vectors of columns and not, inputs in blocks and not; and one that is not
@@ -73,6 +75,27 @@ def test_pass_over_guarded_arrays(passes, draw, dtype, zeros, biased):
             np.testing.assert_array_equal(given[2].array[untouched], w[untouched])
 
 
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_next_sums_are_formed_by_the_update(draw, dtype, n_threads):
+    """Seen by its operations: before the next `linear_rows` its two parts are there."""
+    x, w, b, delta = draw(5, 300), draw(300, 100), draw(100), draw(1, 100)
+    new, bias = w - 0.1 * np.outer(x[1], delta), b - 0.1 * delta[0]
+    slope, out = np.zeros((1, 100), dtype), np.zeros((1, 100), dtype)
+    this, coming, nothing = np.array([1]), np.array([3]), np.zeros(0, np.int64)
+    x.flags.writeable = nothing.flags.writeable = False
+    run = in_threads("sample", n_threads, x)
+    run("linear_rows", x, this, w, b, codes.IDENTITY, slope, out)
+    run("expect", x, nothing, coming)
+    run("accumulate_rows", x, this, delta, -0.1, 1.0, w, 1.0, b)
+    tolerance = 1e-4 if dtype == "float32" else 1e-12
+    np.testing.assert_allclose(w, new, atol=tolerance)
+    np.testing.assert_allclose(b, bias, atol=tolerance)
+    np.testing.assert_allclose((out + slope)[0], x[3] @ new + bias, atol=tolerance)
+    out[:], slope[:] = 1, 2  # had `linear_rows` formed them itself, these would be lost
+    run("linear_rows", x, coming, w, b, codes.IDENTITY, slope, out)
+    np.testing.assert_array_equal(out, np.full_like(out, 3))
+
+
 @pytest.mark.parametrize("zeros", ["none", "some", "alike"])
 @pytest.mark.parametrize(("inputs", "width"), LAYERS)
 def test_digits_are_those_of_one_sample_at_a_time(dtype, inputs, width, zeros):
@@ -108,6 +131,29 @@ def test_trains_as_numpy_does(dtype, optimizer, first, source):
     tolerance = 2e-3 if dtype == "float32" else 1e-9
     np.testing.assert_allclose(found[1], found[0], rtol=tolerance, atol=tolerance * np.abs(found[0]).max())
     np.testing.assert_allclose(losses[1], losses[0], rtol=tolerance)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_epochs_that_begin_with_the_last_sample(dtype, n_threads):
+    """With two samples half of the epochs do. A callback makes each epoch a run of its own, which knows of no other."""
+    x, y = samples(300, "none", dtype, n=2)
+    found = []
+    for callbacks in ([], [lambda epoch: None]):
+        trained = model(300, 100, dtype, n_threads=n_threads)
+        trained.fit(x, y, epochs=20, batch_size=1, optimizer=SGD(0.01), callbacks=callbacks)
+        found.append(parameters(trained))
+    np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "worth"), [([64, 512, 10], 1), ([100] * 9, 1), ([128, 128, 10], 1), ([256, 128, 10], 2)], ids=str
+)
+def test_threads_are_for_layers_that_two_can_share(monkeypatch, sizes, worth):
+    found, run = [], TEAMS.run
+    monkeypatch.setattr(TEAMS, "run", lambda n_threads, worth, tasks: (found.append(worth), run(1, 1, tasks))[1])
+    x, y = samples(sizes[0], "none", "float32", n=200)
+    MLP(sizes, backend="numba", seed=0).fit(x, y, epochs=1, batch_size=1, optimizer=SGD(0.01))
+    assert found == [worth]
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])

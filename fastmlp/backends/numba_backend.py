@@ -89,7 +89,9 @@ class _Crew:
             self._room = cpu.ROOM_BYTES // self._real.itemsize
         elif special == "tiny":
             self._room = max(self._room, cpu.tiny_room(_widths(net), net.chunk))
-        self._work_per_row = 0 if special == "sample" else WORK_PER_ROW
+        self._shared_work = self._products + WORK_PER_ROW
+        if special == "sample":
+            self._shared_work = sum(i * o for i, o in pairwise(_widths(net)) if cpu.is_shared(i, o))
         self._shared = special != "tiny" and is_worth_sharing(self._rows, self._products, int(net.fan_out.sum()))
         self._last: tuple[list, tuple, _Compiled | None] = [], (), None  # the last run's kind, and what runs it
         self._teams: dict[tuple[int, int], list[cpu.Team]] = {}
@@ -107,7 +109,7 @@ class _Crew:
     def worth(self, samples: int, update: Update | None = None) -> int:
         """Threads that a run over so many samples is worth."""
         moved = UPDATE_WORK[update.rule] * update.into.size if update else 0
-        work = (self._products + self._work_per_row) * self._rows
+        work = self._shared_work * self._rows
         return worth_threads(self._rows, work, moved, samples / self._rows) if self._shared else 1
 
     def team(self, size: int, table: np.ndarray) -> list[cpu.Team]:
@@ -242,7 +244,7 @@ def _compiled(entry: str, call: dict[str, Any], custom: Functions | None) -> _Co
         with COMPILING:
             recorder, team = _Recorder(), cpu.make_teams(1, np.zeros(0, net.params.dtype), 0)[0]
             getattr(step, entry)(recorder, **_shortened(call, 1))  # one sample passes the same branches as all of them
-            names = {*recorder.names, *_inner_operations(recorder.names, net, call["data"], custom)}
+            names = {*recorder.names, *_inner_operations(recorder.names, call, custom)}
             table = TABLE.addresses(names, team, x, special, custom)
             idle = team._replace(table=table), *_idle(entry, call)
             _ENTRIES[entry](*idle)  # Numba compiles or loads it
@@ -255,14 +257,18 @@ def _facts(data: Data) -> tuple:
     return data.x.dtype, data.x.flags.num, data.sparse, data.labels.size > 0
 
 
-def _inner_operations(names: Collection[str], net: Network, data: Data, custom: Functions | None) -> Iterator[str]:
+def _inner_operations(names: Collection[str], call: dict[str, Any], custom: Functions | None) -> Iterator[str]:
     """What these operations call."""
+    net, data = call["net"], call["data"]
     if not np.isin(net.activation, (codes.IDENTITY, codes.RELU)).all():
         yield "activate_block"
         if "backward_data" in names or "activation_backward" in names:
             yield "differentiate_block"
     if "loss_gradient" in names and not custom and not cpu.is_labelled_softmax(net.loss, data.labels.size):
         yield "loss_of_rows"
+    direct = "accumulate_rows" in names and call["update"].rule == codes.DIRECT
+    if direct and net.chunk == 1 and cpu.is_shared(net.fan_in[0], net.fan_out[0]):
+        yield "update_and_form_sums"
 
 
 def _call(entry: str, arguments: tuple) -> dict[str, Any]:

@@ -76,7 +76,11 @@ class NumpyOps:
         return 1.0 / total if total > 0.0 else 0.0
 
     def expect(self, x, labels, rows):
-        """Samples `rows` are the next batch: a backend may begin to bring them nearer. Changes nothing."""
+        """Samples `rows` are the next batch, none if there is none: a backend may begin with what it needs of them.
+
+        Nothing but this batch's `accumulate_rows` may change the first layer's parameters before the next one's
+        `linear_rows` if they are what the gradient is added to.
+        """
 
     def copy(self, x, out):
         """out (B, O) = x (B, O)."""

@@ -15,6 +15,7 @@ from fastmlp.kernels.cpu.lanes import is_tiny, tiny_room
 from fastmlp.kernels.cpu.losses import is_labelled_softmax, loss_gradient, loss_of_rows
 from fastmlp.kernels.cpu.products import ROWS, accumulate, accumulate_rows, backward_data, linear, linear_rows
 from fastmlp.kernels.cpu.rules import adam, clip, penalty, regularize, rmsprop, scale, sgd
+from fastmlp.kernels.cpu.sample import is_shared, update_and_form_sums
 from fastmlp.kernels.cpu.shuffling import shuffle
 from fastmlp.kernels.cpu.signatures import numba_signature
 from fastmlp.kernels.cpu.simd import VECTOR_BYTES
@@ -30,8 +31,8 @@ OPERATIONS = (
     *(penalty, regularize, clip, scale, sgd, adam, rmsprop),
 )
 
-# Called by operations, where a network has such activations or such a loss
-INNER_OPERATIONS = activate_block, differentiate_block, loss_of_rows
+# Called by operations, where a network has such activations, such a loss, or a large first layer and one sample a step
+INNER_OPERATIONS = activate_block, differentiate_block, loss_of_rows, update_and_form_sums
 
 # Those that are done otherwise where all batches are of one sample, where a layer is large, or all layers are tiny
 SPECIAL_OPERATIONS = {
@@ -53,6 +54,7 @@ __all__ = [
     "flush_denormals",
     "is_labelled_softmax",
     "is_large",
+    "is_shared",
     "is_tiny",
     "make_teams",
     "numba_signature",

@@ -5,17 +5,18 @@ updates them forms the sums of the next sample as well (see `one_pass`). Nothing
 """
 
 from fastmlp.kernels.cpu.jitable import inlined
-from fastmlp.kernels.cpu.team import FREE, LINE
+from fastmlp.kernels.cpu.team import FREE, PLACES
 from fastmlp.kernels.cpu.views import address
 
 __all__ = ["are_formed", "next_sample", "note_layer", "note_next", "note_sums", "places_of_sums"]
 
 _NEXT, _WEIGHTS, _SUMS, _SECOND_SUMS, _FORMED = range(FREE, FREE + 5)  # numbers of samples are counted from 1
+assert _FORMED < PLACES
 
 
 @inlined
 def _line(team):
-    return LINE * (team.rank + 1)
+    return PLACES * (team.rank + 1)
 
 
 @inlined

@@ -24,8 +24,14 @@ LARGE = 1 << 14  # weights of a layer that is worth two threads, and more than a
 
 
 @inlined
+def is_shared(inputs, outputs):
+    """Whether two threads share a layer where batches are of one sample."""
+    return inputs >= 2 * BLOCK and inputs * outputs >= LARGE
+
+
+@inlined
 def _is_large(w):
-    return w.shape[0] >= 2 * BLOCK and w.shape[0] * w.shape[1] >= LARGE
+    return is_shared(w.shape[0], w.shape[1])
 
 
 @inlined
@@ -140,7 +146,8 @@ def backward_data(ops, delta: Matrix, w: Matrix, activation: int, a: Matrix, slo
         barrier(ops)
     if activation == codes.SOFTMAX and ops.rank == 0:
         multiply_by_derivative(ops, activation, a, slope, out, 0, 1, 0, inputs)
-    put_off(ops)
+    if activation == codes.SOFTMAX or not shared:
+        put_off(ops)
 
 
 @inlined
@@ -175,7 +182,7 @@ def accumulate(ops, a: Matrix, delta: Matrix, alpha: float, beta: float, out: Ma
     _scale(ops, beta, out)
     _accumulate_biases(ops, delta, alpha, bias_beta, bias)
     _update(ops, address(a), delta, alpha, out)
-    put_off(ops)
+    put_off(ops)  # who is done must not go on to `accumulate_rows`, which may write to a
 
 
 def accumulate_rows(
@@ -189,18 +196,20 @@ def accumulate_rows(
     if coming < 0:
         _update(ops, _sample(ops, x, rows[0], out), delta, alpha, out)
     else:
-        _update_and_form_sums(ops, x, rows[0], coming, delta, alpha, out, bias)
+        ops.update_and_form_sums(x, rows[0], coming, delta, alpha, out, bias)
         note_sums(ops, coming)
     barrier(ops)
 
 
-@inlined
-def _update_and_form_sums(team, x, row, coming, delta, alpha, w, b):
+def update_and_form_sums(
+    ops, x: Samples, row: int, coming: int, delta: Matrix, alpha: float, w: Matrix, b: Vector
+):  # fmt: skip
+    """W += alpha xᵀ δ, then the sums of the sample `coming` where `linear_rows` has put those of the sample `row`."""
     inputs, outputs, size = w.shape[0], w.shape[1], w.itemsize
     this, following = address(x) + row * inputs * size, address(x) + coming * inputs * size
-    sums, second = places_of_sums(team)
+    sums, second = places_of_sums(ops)
     for part in range(_parts(w)):
-        if _is_mine(team, part):
+        if _is_mine(ops, part):
             begin, end = _part(w, part)
             at, rows = begin * size, address(w) + begin * outputs * size
             place = this + at, following + at, end - begin, rows, address(delta)

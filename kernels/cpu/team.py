@@ -1,8 +1,8 @@
 """A team of threads that run the same compiled step together, each on its own core (SPMD).
 
 Every thread runs the whole epoch; an operation does the thread's share of its work and then waits at a barrier until
-the others have done theirs. There is no fork and join and no threading layer: the threads are plain Python threads
-whose compiled code has released the interpreter lock.
+the others have done theirs, or puts the barrier off until somebody needs it. There is no fork and join and no threading
+layer: the threads are plain Python threads whose compiled code has released the interpreter lock.
 """
 
 import sys
@@ -18,11 +18,11 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 __all__ = [
-    *("FREE", "LINE", "PARTS", "Team"),
+    *("FREE", "PLACES", "PARTS", "Team"),
     *("alone", "barrier", "make_teams", "part_length", "put_off", "settle", "share", "sum_of_parts"),
 ]
 
-LINE = 8  # int64 in a cache line: what threads write again and again must not share one
+PLACES = 8  # of int64 in a cache line: what threads write again and again must not share one
 PARTS = 64  # partial sums at most: the largest team that all have work in
 _PUT_OFF, FREE = 2, 3  # places in a thread's line of `sync`, after its count and core; the rest is the operations'
 _SPINS = 32  # about 1 µs of pauses, the time between two looks at where the others are
@@ -36,7 +36,7 @@ class Team(NamedTuple):
 
     rank: int
     size: int
-    sync: np.ndarray  # (LINE * (size + 1),) int64: arrivals at the barrier, then each thread's line
+    sync: np.ndarray  # (PLACES * (size + 1),) int64: arrivals at the barrier, then each thread's line
     partial: np.ndarray  # (PARTS,) float64: partial sums
     scratch: np.ndarray  # real, the thread's own: a transposed weight matrix, converted samples, packed parts of either
     table: np.ndarray  # (operations,) int64: addresses of the compiled operations
@@ -44,7 +44,7 @@ class Team(NamedTuple):
 
 def make_teams(size: int, scratch: np.ndarray, operations: int) -> list[Team]:
     """The `size` members of one team, who share out the scratch memory; an empty table for so many operations."""
-    sync, partial = np.zeros(LINE * (size + 1), np.int64), np.zeros(PARTS)
+    sync, partial = np.zeros(PLACES * (size + 1), np.int64), np.zeros(PARTS)
     table, own = np.zeros(operations, np.int64), len(scratch) // size
     return [Team(rank, size, sync, partial, scratch[rank * own :][:own], table) for rank in range(size)]
 
@@ -91,8 +91,8 @@ else:
 
 @jitable
 def _waits_for_my_core(team):
-    mine = LINE * (team.rank + 1)
-    for fellow in range(LINE, LINE * (team.size + 1), LINE):
+    mine = PLACES * (team.rank + 1)
+    for fellow in range(PLACES, PLACES * (team.size + 1), PLACES):
         if team.sync[fellow] < team.sync[mine] and team.sync[fellow + 1] == team.sync[mine + 1]:
             return True
     return False
@@ -107,7 +107,7 @@ def barrier(team):
     """
     if team.size == 1:
         return
-    mine = LINE * (team.rank + 1)
+    mine = PLACES * (team.rank + 1)
     team.sync[mine] += 1
     team.sync[mine + 1] = _core()
     team.sync[mine + _PUT_OFF] = 0
@@ -127,22 +127,23 @@ def barrier(team):
 @jitable
 def alone(team):
     """The thread as a team of its own."""
-    return Team(team.rank, team.size - team.size + 1, team.sync, team.partial, team.scratch, team.table)
+    return Team(team.rank, 1, team.sync, team.partial, team.scratch, team.table)
 
 
 @jitable
 def put_off(team):
-    """In place of a barrier where the first thread has done all the work: it may go on, and the others, too.
+    """In place of a barrier, where this thread needs nothing from the others yet: the next `settle` is the barrier.
 
-    They meet it at the next `settle`, which is due before anybody else reads or writes what it does.
+    That is due before a thread reads what another has written since the last barrier, or writes what another may still
+    read. All threads must put off and settle alike.
     """
-    team.sync[LINE * (team.rank + 1) + _PUT_OFF] = 1
+    team.sync[PLACES * (team.rank + 1) + _PUT_OFF] = 1
 
 
 @jitable
 def settle(team):
-    """The barrier that was put off, if one was."""
-    if team.sync[LINE * (team.rank + 1) + _PUT_OFF] != 0:
+    """The barrier that was put off, if one was and none has come since."""
+    if team.sync[PLACES * (team.rank + 1) + _PUT_OFF] != 0:
         barrier(team)
 
 

@@ -1,0 +1,75 @@
+"""Teams whose threads come late, by chance and by microseconds: where a barrier is missing, plain runs may be lucky."""
+
+import os
+import subprocess
+import sys
+from itertools import product
+
+import numpy as np
+
+from fastmlp import MLP, SGD, Adam
+
+PAUSES = 400  # at most, after a barrier: several small operations
+SIZES = [300, 128, 140, 5]  # two layers that two threads share, and one of the first alone
+CASES = list(product((1, 40), (["relu", "relu"], ["softmax", "tanh"]), (SGD(0.05), Adam(0.01)), (0.0, 0.2)))
+
+
+def make_late():
+    """Every barrier, and every one put off, is followed by a pause whose length differs from thread to thread."""
+    from fastmlp.kernels.cpu import team
+    from fastmlp.kernels.cpu.jitable import jitable
+
+    places, pause = team.PLACES, team._pause
+
+    def late(function):
+        @jitable
+        def followed_by_a_pause(members):
+            function(members)
+            count = members.sync[places * (members.rank + 1)]
+            chance = (count * 5 + members.rank + 1) * 2654435761 >> 9
+            for _ in range(chance % 4 * (PAUSES // 4)):
+                pause()
+
+        return followed_by_a_pause
+
+    for name in ("barrier", "put_off"):
+        function = getattr(team, name)
+        replacement = late(function)
+        for module in list(sys.modules.values()):
+            if module.__name__.startswith("fastmlp.kernels.cpu") and getattr(module, name, None) is function:
+                setattr(module, name, replacement)
+
+
+def train(n_threads, batch_size, activations, optimizer, dropout):
+    random = np.random.RandomState(0)
+    x, y = random.standard_normal((60, SIZES[0])) / 8, random.randint(0, SIZES[-1], 60)
+    model = MLP(
+        SIZES,
+        [*activations, "identity"],
+        dtype="float32",
+        backend="numba",
+        n_threads=n_threads,
+        dropout=dropout,
+        seed=0,
+    )
+    history = model.fit(x, y, epochs=5, batch_size=batch_size, optimizer=optimizer)
+    return np.concatenate([*(array.ravel() for array in (*model.weights, *model.biases)), history["loss"]])
+
+
+def main():
+    make_late()
+    for case in CASES:
+        expected = train(1, *case)
+        for n_threads in (2, 3):
+            assert np.array_equal(train(n_threads, *case), expected, equal_nan=True), (n_threads, case)
+
+
+def test_results_do_not_depend_on_who_comes_late(tmp_path):
+    """In a process of its own, whose compiled code nobody else will find."""
+    here = {"FASTMLP_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    run = subprocess.run([sys.executable, __file__], env=os.environ | here, capture_output=True, text=True, timeout=600)
+    assert run.returncode == 0, run.stderr
+
+
+if __name__ == "__main__":
+    main()
