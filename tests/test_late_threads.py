@@ -19,13 +19,13 @@ def make_late():
     from fastmlp.kernels.cpu import team
     from fastmlp.kernels.cpu.jitable import jitable
 
-    places, pause = team.PLACES, team._pause
+    line, pause = team.line, team._pause
 
     def late(function):
         @jitable
         def followed_by_a_pause(members):
             function(members)
-            count = members.sync[places * (members.rank + 1)]
+            count = members.sync[line(members)]
             chance = (count * 5 + members.rank + 1) * 2654435761 >> 9
             for _ in range(chance % 4 * (PAUSES // 4)):
                 pause()

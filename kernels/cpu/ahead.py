@@ -5,7 +5,7 @@ updates them forms the sums of the next sample as well (see `one_pass`). Nothing
 """
 
 from fastmlp.kernels.cpu.jitable import inlined
-from fastmlp.kernels.cpu.team import FREE, PLACES
+from fastmlp.kernels.cpu.team import FREE, PLACES, line
 from fastmlp.kernels.cpu.views import address
 
 __all__ = ["are_formed", "next_sample", "note_layer", "note_next", "note_sums", "places_of_sums"]
@@ -15,20 +15,15 @@ assert _FORMED < PLACES
 
 
 @inlined
-def _line(team):
-    return PLACES * (team.rank + 1)
-
-
-@inlined
 def note_next(team, sample):
     """The next sample's number, -1 if there is none."""
-    team.sync[_line(team) + _NEXT] = sample + 1
+    team.sync[line(team) + _NEXT] = sample + 1
 
 
 @inlined
 def note_layer(team, w, out, second):
     """The first layer's weights, and where the two parts of its sums lie."""
-    mine = _line(team)
+    mine = line(team)
     team.sync[mine + _WEIGHTS], team.sync[mine + _SUMS] = address(w), address(out)
     team.sync[mine + _SECOND_SUMS], team.sync[mine + _FORMED] = address(second), 0
 
@@ -36,22 +31,22 @@ def note_layer(team, w, out, second):
 @inlined
 def next_sample(team, out):
     """The next sample's number if it is known and `out`, that a gradient is added to, are the weights; else -1."""
-    mine = _line(team)
+    mine = line(team)
     return team.sync[mine + _NEXT] - 1 if team.sync[mine + _WEIGHTS] == address(out) else -1
 
 
 @inlined
 def places_of_sums(team):
-    mine = _line(team)
+    mine = line(team)
     return team.sync[mine + _SUMS], team.sync[mine + _SECOND_SUMS]
 
 
 @inlined
 def note_sums(team, sample):
     """The sums of this sample have been formed."""
-    team.sync[_line(team) + _FORMED] = sample + 1
+    team.sync[line(team) + _FORMED] = sample + 1
 
 
 @inlined
 def are_formed(team, sample):
-    return team.sync[_line(team) + _FORMED] == sample + 1
+    return team.sync[line(team) + _FORMED] == sample + 1

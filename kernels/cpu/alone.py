@@ -3,22 +3,12 @@
 No barrier follows: it would take as long as the work. The others wait where they have a share again, at `settle`.
 """
 
-from fastmlp.kernels.cpu import batches, losses, sparse
 from fastmlp.kernels.cpu import dropout as dropouts
-from fastmlp.kernels.cpu.elementwise import multiply_by_derivative
-from fastmlp.kernels.cpu.signatures import (
-    Columns,
-    Indices,
-    Labels,
-    Matrix,
-    Parameters,
-    Targets,
-    Vector,
-    Weights,
-)
-from fastmlp.kernels.cpu.team import alone, put_off, settle
+from fastmlp.kernels.cpu import elementwise, losses
+from fastmlp.kernels.cpu.signatures import Indices, Labels, Matrix, Parameters, Targets, Weights
+from fastmlp.kernels.cpu.team import alone, put_off
 
-__all__ = ["accumulate_sparse", "activation_backward", "copy", "dropout", "loss_gradient"]
+__all__ = ["activation_backward", "dropout", "loss_gradient"]
 
 
 def loss_gradient(
@@ -34,7 +24,7 @@ def loss_gradient(
 
 def activation_backward(ops, activation: int, a: Matrix, slope: Matrix, delta: Matrix):
     if ops.rank == 0:
-        multiply_by_derivative(ops, activation, a, slope, delta, 0, 1, 0, delta.shape[1])
+        elementwise.activation_backward(alone(ops), activation, a, slope, delta)
     put_off(ops)
 
 
@@ -42,16 +32,3 @@ def dropout(ops, x: Matrix, keep: float, seed: int, step: int, layer: int, first
     if ops.rank == 0:
         dropouts.dropout(alone(ops), x, keep, seed, step, layer, first_row, out)
     put_off(ops)
-
-
-def accumulate_sparse(
-    ops, values: Weights, columns: Columns, starts: Labels, rows: Indices, delta: Matrix,
-    alpha: float, beta: float, out: Matrix, bias_beta: float, bias: Vector,
-):  # fmt: skip
-    settle(ops)
-    sparse.accumulate_sparse(ops, values, columns, starts, rows, delta, alpha, beta, out, bias_beta, bias)
-
-
-def copy(ops, x: Matrix, out: Matrix):
-    settle(ops)
-    batches.copy(ops, x, out)

@@ -1,9 +1,8 @@
 """What is asked of a batch as a whole (twins of `NumpyOps`)."""
 
-from fastmlp.kernels.cpu.jitable import jitable
 from fastmlp.kernels.cpu.signatures import Indices, Labels, Matrix, Samples, Weights
 from fastmlp.kernels.cpu.simd import HALF_L2, LINE, prefetch
-from fastmlp.kernels.cpu.team import barrier, share
+from fastmlp.kernels.cpu.team import barrier, settle, share
 from fastmlp.kernels.cpu.views import address, span
 
 __all__ = ["copy", "expect", "mean_scale"]
@@ -32,8 +31,8 @@ def mean_scale(ops, weights: Weights, rows: Indices) -> float:
     return 1.0 / total if total > 0.0 else 0.0
 
 
-@jitable
 def copy(ops, x: Matrix, out: Matrix):
+    settle(ops)  # one sample's outputs may be the first thread's alone as yet
     begin, end = share(ops, out.shape[0] * out.shape[1], 1)
     source, target = span(x, begin, end - begin), span(out, begin, end - begin)
     for i in range(target.shape[0]):

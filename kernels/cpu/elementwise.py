@@ -138,6 +138,7 @@ def differentiate_block(ops, code: int, a: Matrix, slope: Matrix, delta: Matrix,
                 row[j] *= slopes[j]
 
 
+@jitable
 def activation_backward(ops, activation: int, a: Matrix, slope: Matrix, delta: Matrix):
     r0, r1 = share(ops, delta.shape[0], 1)
     multiply_by_derivative(ops, activation, a, slope, delta, r0, r1, 0, delta.shape[1])

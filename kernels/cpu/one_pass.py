@@ -92,10 +92,11 @@ def update_and_forward(x, next_x, inputs, w, delta, b, z, outputs, alpha, itemsi
     lanes, j = VECTOR_BYTES // itemsize, 0
     while j < outputs:
         left, at = outputs - j, j * itemsize
+        biases = b + at if b else 0
         if left >= WIDE * lanes:
-            _wide(x, next_x, inputs, w + at, outputs, delta + at, b + at if b else 0, z + at, left, alpha)
+            _wide(x, next_x, inputs, w + at, outputs, delta + at, biases, z + at, left, alpha)
             j += WIDE * lanes
         else:
             n = min(left, WIDE // 2 * lanes)
-            _part(x, next_x, inputs, w + at, outputs, delta + at, b + at if b else 0, z + at, n, alpha)
+            _part(x, next_x, inputs, w + at, outputs, delta + at, biases, z + at, n, alpha)
             j += n

@@ -3,11 +3,10 @@
 import numpy as np
 from fastmlp.kernels import codes
 from fastmlp.kernels.cpu.elementwise import activate
-from fastmlp.kernels.cpu.jitable import jitable
 from fastmlp.kernels.cpu.products import add_bias_gradient
 from fastmlp.kernels.cpu.sharing import share_output
 from fastmlp.kernels.cpu.signatures import Columns, Indices, Labels, Matrix, Vector, Weights
-from fastmlp.kernels.cpu.team import barrier, share
+from fastmlp.kernels.cpu.team import barrier, settle, share
 
 __all__ = ["accumulate_sparse", "linear_sparse"]
 
@@ -33,11 +32,11 @@ def linear_sparse(
     barrier(ops)
 
 
-@jitable
 def accumulate_sparse(
     ops, values: Weights, columns: Columns, starts: Labels, rows: Indices, delta: Matrix,
     alpha: float, beta: float, out: Matrix, bias_beta: float, bias: Vector,
 ):  # fmt: skip
+    settle(ops)  # one sample's δ may be the first thread's alone as yet
     # Several samples write to one row of the output. Each thread owns some of these rows and passes over the entries of
     # the others', so every sum is taken in the order of the samples, by any team. Not by columns: rows that do not end
     # on a cache line would have their middle lines written by two threads in turn.

@@ -19,7 +19,7 @@ from numba.extending import intrinsic
 
 __all__ = [
     *("FREE", "PLACES", "PARTS", "Team"),
-    *("alone", "barrier", "make_teams", "part_length", "put_off", "settle", "share", "sum_of_parts"),
+    *("alone", "barrier", "line", "make_teams", "part_length", "put_off", "settle", "share", "sum_of_parts"),
 ]
 
 PLACES = 8  # of int64 in a cache line: what threads write again and again must not share one
@@ -90,8 +90,14 @@ else:
 
 
 @jitable
+def line(team):
+    """Where this thread's line of `sync` begins."""
+    return PLACES * (team.rank + 1)
+
+
+@jitable
 def _waits_for_my_core(team):
-    mine = PLACES * (team.rank + 1)
+    mine = line(team)
     for fellow in range(PLACES, PLACES * (team.size + 1), PLACES):
         if team.sync[fellow] < team.sync[mine] and team.sync[fellow + 1] == team.sync[mine + 1]:
             return True
@@ -107,7 +113,7 @@ def barrier(team):
     """
     if team.size == 1:
         return
-    mine = PLACES * (team.rank + 1)
+    mine = line(team)
     team.sync[mine] += 1
     team.sync[mine + 1] = _core()
     team.sync[mine + _PUT_OFF] = 0
@@ -137,13 +143,13 @@ def put_off(team):
     That is due before a thread reads what another has written since the last barrier, or writes what another may still
     read. All threads must put off and settle alike.
     """
-    team.sync[PLACES * (team.rank + 1) + _PUT_OFF] = 1
+    team.sync[line(team) + _PUT_OFF] = 1
 
 
 @jitable
 def settle(team):
     """The barrier that was put off, if one was and none has come since."""
-    if team.sync[PLACES * (team.rank + 1) + _PUT_OFF] != 0:
+    if team.sync[line(team) + _PUT_OFF] != 0:
         barrier(team)
 
 

@@ -253,14 +253,15 @@ def forward(x, inputs, w, b, z, outputs, one, itemsize):
     lanes, j = VECTOR_BYTES // itemsize, 0
     while j < outputs:
         left, at = outputs - j, j * itemsize
+        biases = b + at if b else 0
         if left >= WIDE * lanes:
-            _forward_wide(x, inputs, w + at, outputs, b + at if b else 0, z + at, left, one)
+            _forward_wide(x, inputs, w + at, outputs, biases, z + at, left, one)
             j += WIDE * lanes
         elif left > lanes:
-            _forward_part(x, inputs, w + at, outputs, b + at if b else 0, z + at, left, one)
+            _forward_part(x, inputs, w + at, outputs, biases, z + at, left, one)
             j += WIDE // 2 * lanes
         else:
-            _forward_narrow(x, inputs, w + at, outputs, b + at if b else 0, z + at, left, one)
+            _forward_narrow(x, inputs, w + at, outputs, biases, z + at, left, one)
             j += lanes
 
 
