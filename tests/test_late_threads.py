@@ -6,12 +6,19 @@ import sys
 from itertools import product
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from fastmlp import MLP, SGD, Adam
 
 PAUSES = 400  # at most, after a barrier: several small operations
-SIZES = [300, 128, 140, 5]  # two layers that two threads share, and one of the first alone
-CASES = list(product((1, 40), (["relu", "relu"], ["softmax", "tanh"]), (SGD(0.05), Adam(0.01)), (0.0, 0.2)))
+# two layers that two threads share and one of the first alone; or, with sparse samples, one and one
+DEEP, SHALLOW = (300, 128, 140, 5), (300, 128, 5)
+CASES = [
+    *product(
+        [np.asarray], [DEEP], [["relu", "relu"], ["softmax", "tanh"]], (1, 40), (SGD(0.05), Adam(0.01)), (0.0, 0.2)
+    ),
+    *product([csr_array], [SHALLOW], [["relu"], ["softmax"]], [1], [SGD(0.05)], [0.0]),
+]
 
 
 def make_late():
@@ -40,11 +47,11 @@ def make_late():
                 setattr(module, name, replacement)
 
 
-def train(n_threads, batch_size, activations, optimizer, dropout):
+def train(n_threads, form, sizes, activations, batch_size, optimizer, dropout):
     random = np.random.RandomState(0)
-    x, y = random.standard_normal((60, SIZES[0])) / 8, random.randint(0, SIZES[-1], 60)
+    x, y = form(random.standard_normal((60, sizes[0])) / 8), random.randint(0, sizes[-1], 60)
     model = MLP(
-        SIZES,
+        sizes,
         [*activations, "identity"],
         dtype="float32",
         backend="numba",
@@ -53,7 +60,8 @@ def train(n_threads, batch_size, activations, optimizer, dropout):
         seed=0,
     )
     history = model.fit(x, y, epochs=5, batch_size=batch_size, optimizer=optimizer)
-    return np.concatenate([*(array.ravel() for array in (*model.weights, *model.biases)), history["loss"]])
+    learned = np.concatenate([*(array.ravel() for array in (*model.weights, *model.biases)), history["loss"]])
+    return np.append(learned, model.predict_raw(x[:1]))
 
 
 def main():
