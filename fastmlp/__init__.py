@@ -3,7 +3,12 @@
 One training step, written once (`fastmlp.step`): NumPy interprets it, Numba compiles it, CUDA captures it.
 """
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+# An installed package has the kernels within this folder, a checkout beside it: `fastmlp.kernels` in either.
+if not Path(__path__[0], "kernels").is_dir():
+    __path__.append(str(Path(__path__[0]).parent))
 
 from fastmlp.backends import available_backends, get_backend
 from fastmlp.engine import Gradients
