@@ -1,16 +1,25 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and files that belong together."""
 
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from fastmlp.errors import InputError
 
-__all__ = ["atomic_write", "cache_roots"]
+try:
+    from fcntl import LOCK_EX, LOCK_NB, flock
+except ImportError:  # Windows, where a file that somebody has open cannot be removed anyway
+    flock = None  # type: ignore[assignment]
+
+__all__ = ["atomic_write", "cache_roots", "together"]
+
+_TEMPORARY = ".fastmlp-{}.tmp"
 
 
 def cache_roots() -> list[Path]:
@@ -19,13 +28,52 @@ def cache_roots() -> list[Path]:
     return [Path(os.path.expanduser(name)) / "fastmlp" for name in named if name]
 
 
+class _Written(NamedTuple):
+    """A file whose content waits under a temporary name, open and locked."""
+
+    file: BinaryIO
+    temporary: Path
+    target: Path
+    path: str | os.PathLike[str]  # as the caller named it
+
+
+_WAITING: ContextVar[list[_Written] | None] = ContextVar("fastmlp_files_waiting", default=None)
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Within, files written by `atomic_write` appear at the end of the block, all of them, or none if it fails.
+
+    No file system replaces two files in one step. So the older versions of all files but the first are removed
+    beforehand: a program killed in between leaves files missing, never a new file beside an older version of another.
+    """
+    written: list[_Written] = []
+    outside = _WAITING.set(written)
+    try:
+        yield
+        for entry in written[1:]:
+            with _explained(entry.path):
+                entry.target.unlink(missing_ok=True)
+        for entry in written:
+            with _explained(entry.path):
+                if os.name == "nt":
+                    entry.file.close()
+                os.replace(entry.temporary, entry.target)
+                _sync_folder(entry.target.parent)
+    finally:
+        _WAITING.reset(outside)
+        for entry in written:
+            _discard(entry.file, entry.temporary)
+
+
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Open a file whose content appears under `path` only once the block has ended well.
+    """Open a file whose content appears under `path` only once the block has ended well, or that of `together`.
 
-    The bytes go to a temporary file in the same folder, which then replaces `path` in one step. When the
-    block fails, or the program is stopped, a file already at `path` is untouched. A link is followed, and the
-    permissions of a file that is replaced are kept.
+    The bytes go to a temporary file in the same folder, which then replaces `path` in one step; both are on the disk
+    by then. When the block fails, or the program is stopped, a file already at `path` is untouched. A link is
+    followed, and the permissions of a file that is replaced are kept. Temporary files of programs that were killed are
+    removed from the folder.
 
     Parameters
     ----------
@@ -33,32 +81,88 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
     Yields
     ------
-    file : binary file, to be written from its beginning.
+    file : binary file, to be written from its beginning; `file.name` may be written to instead.
 
     Raises
     ------
     InputError : `path` is a folder or a device, its folder is missing or cannot be written to, or the disk is
         full.
     """
+    written = _WAITING.get()
+    if written is None:
+        with together(), atomic_write(path) as file:
+            yield file
+        return
     target = Path(os.path.realpath(path))
     if os.path.exists(target) and not os.path.isfile(target):
         kind = "a folder" if os.path.isdir(target) else "a device"
         raise InputError(f"Cannot write {path}: it is {kind}. Name a regular file.")
-    temporary = target.with_name(f".fastmlp-{secrets.token_hex(8)}.tmp")
-    try:
-        # Opened by name, not with tempfile, whose files no other user could read whatever the umask says.
-        with open(temporary, "xb") as file:
+    with _explained(path):
+        file, temporary = _open_temporary(target.parent)
+        try:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        if os.path.exists(target):
-            shutil.copymode(target, temporary)
-        os.replace(temporary, target)
+            if os.path.exists(target):
+                shutil.copymode(target, temporary)
+        except BaseException:
+            _discard(file, temporary)
+            raise
+    written.append(_Written(file, temporary, target, path))
+
+
+@contextmanager
+def _explained(path: str | os.PathLike[str]) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise InputError(
             f"Cannot write {path}: {error.strerror or error}. Name a file in an existing folder that you may "
             "write to, on a disk with room."
         ) from error
-    finally:
-        with suppress(OSError):  # after a replacement, or in a folder that cannot be used, there is none
-            temporary.unlink()
+
+
+def _open_temporary(folder: Path) -> tuple[BinaryIO, Path]:
+    """A new file, locked as long as it is open, so that others can tell it from those of programs that were killed."""
+    _sweep(folder)
+    path = folder / _TEMPORARY.format(secrets.token_hex(8))
+    # Opened by name, not with tempfile, whose files no other user could read whatever the umask says.
+    file = open(path, "xb")  # noqa: SIM115 - whoever discards it closes it
+    if flock is not None:
+        with suppress(OSError):  # some network file systems have no locks
+            flock(file, LOCK_EX)
+        if not path.exists():  # somebody swept it away before it was locked
+            file.close()
+            return _open_temporary(folder)
+    return file, path
+
+
+def _sweep(folder: Path) -> None:
+    """Remove temporary files that nobody holds a lock on any more."""
+    if flock is None:
+        return
+    for path in folder.glob(_TEMPORARY.format("*")):
+        with suppress(OSError):  # locked, gone, or another user's
+            if not stat.S_ISREG(path.lstat().st_mode):
+                continue
+            with open(path, "r+b") as file:
+                flock(file, LOCK_EX | LOCK_NB)
+                path.unlink()
+
+
+def _discard(file: BinaryIO, temporary: Path) -> None:
+    """Close and remove a temporary file; after a replacement, or in a folder that cannot be used, there is none."""
+    with suppress(OSError):
+        temporary.unlink()
+    with suppress(OSError):  # what a full disk did not take is tried again
+        file.close()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring the folder's entries to the disk: without, a replaced file may be the old one again after a power cut."""
+    with suppress(OSError):  # Windows cannot, nor can some network file systems
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
