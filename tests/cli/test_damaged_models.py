@@ -16,14 +16,14 @@ def test_truncated_and_damaged_models(tiny, tiny_model):
         Path("broken.safetensors").write_bytes(whole[:length])
         fail("predict", "broken.safetensors", tiny, about="broken.safetensors")
     random = np.random.RandomState(0)
-    codes = set()
+    good = only_clean_ends("predict", tiny_model, tiny)
     for _ in range(150):
         damaged = bytearray(whole)
         for place in random.randint(0, len(whole), random.randint(1, 4)):
             damaged[place] = random.randint(256)
         Path("broken.safetensors").write_bytes(damaged)
-        codes.add(only_clean_ends("predict", "broken.safetensors", tiny).code)
-    assert codes == {0, 1}  # some damage hits a weight
+        ended = only_clean_ends("predict", "broken.safetensors", tiny)
+        assert ended.code == 1 or ended.out == good.out
 
 
 json_values = st.recursive(

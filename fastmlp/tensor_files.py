@@ -1,0 +1,205 @@
+"""Files of named arrays and a description, in the safetensors format, with a digest of both.
+
+Reading one executes nothing. The description is JSON in the file's metadata, under one key (with several, safetensors
+writes them in an order that varies):
+
+    {"version": 1, "digest": "<SHA-256>", "header": {...}}
+
+safetensors itself detects a damaged layout, not a damaged number. The digest covers the header and the name, dtype,
+shape and bytes of every array, so a file that loads holds what was saved.
+
+Source: https://github.com/huggingface/safetensors, "Format".
+"""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastmlp.errors import InputError, ModelFileError
+from fastmlp.files import atomic_write
+
+__all__ = ["ALL_DTYPES", "Kind", "read_tensors", "write_tensors"]
+
+_VERSION = 1
+_KEYS = {"version", "header", "digest"}
+_log = logging.getLogger("fastmlp")
+
+# Types of arrays by their names in the format
+ALL_DTYPES: Mapping[str, type] = {
+    "F32": np.float32,
+    "F64": np.float64,
+    "BOOL": np.bool_,
+    "I8": np.int8,
+    "I16": np.int16,
+    "I32": np.int32,
+    "I64": np.int64,
+    "U8": np.uint8,
+    "U16": np.uint16,
+    "U32": np.uint32,
+    "U64": np.uint64,
+}
+
+
+class Kind(NamedTuple):
+    """A kind of file, which no other kind is taken for."""
+
+    name: str  # in messages: "model file"
+    key: str  # of its metadata
+    remedy: str  # for a damaged one
+    dtypes: Mapping[str, type] = ALL_DTYPES  # of its arrays, all of them or some
+    always_digest: bool = True  # False: files written before there were digests are read, with a note
+
+
+def write_tensors(
+    path: str | os.PathLike[str], tensors: Mapping[str, np.ndarray], header: Mapping[str, Any], kind: Kind
+) -> None:
+    """Write a file, whole or not at all. Equal contents give equal bytes.
+
+    Parameters
+    ----------
+    path : file to write; one already there is replaced.
+    tensors : arrays of any shape and layout, of the dtypes of `kind`.
+    header : what JSON can hold. As in JSON, tuples come back as lists, and keys as strings.
+
+    Raises
+    ------
+    InputError : an array of another dtype, a header that JSON cannot hold, or a path that cannot be written.
+    """
+    from safetensors.numpy import save
+
+    # safetensors writes the memory of an array as it lies there: it must be in C order
+    arrays = {name: np.asarray(array, order="C") for name, array in tensors.items()}
+    for name, array in arrays.items():
+        if name == "__metadata__":
+            raise InputError("An array cannot be named '__metadata__', a reserved word of safetensors. Rename it.")
+        if array.dtype not in kind.dtypes.values():
+            allowed = " or ".join(np.dtype(dtype).name for dtype in kind.dtypes.values())
+            raise InputError(f"The array {name!r} is {array.dtype}. Convert it to {allowed}.")
+    try:
+        header = _parse(json.dumps(dict(header)))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"The header cannot be written as JSON: {error}. Use dicts, lists, strings, numbers and None."
+        ) from error
+    description = {"version": _VERSION, "digest": _digest(arrays, header), "header": header}
+    with atomic_write(path) as file:
+        file.write(save(arrays, {kind.key: json.dumps(description)}))
+
+
+def read_tensors(path: str | os.PathLike[str], kind: Kind) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Read a file that `write_tensors` wrote.
+
+    Parameters
+    ----------
+    path : file to read; it may come from anyone.
+
+    Returns
+    -------
+    tensors : writable arrays by name.
+    header : as it was saved.
+
+    Raises
+    ------
+    ModelFileError : no such file, a truncated or damaged one, one of another kind or of a newer fastmlp.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not os.path.isfile(path):
+        found = "it is a folder or a device" if os.path.exists(path) else "no such file"
+        raise ModelFileError(f"Cannot read the {kind.name} {path}: {found}. Name a file that fastmlp has saved.")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            digest, header = _read_description(path, file.metadata(), kind)
+            tensors = {name: _read_tensor(path, file, name, kind) for name in file.keys()}  # noqa: SIM118
+    except ModelFileError:
+        raise
+    # Beside the format's own error, NumPy refuses shapes that pass its check (a size of 0 hides any other).
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ModelFileError(
+            f"The {kind.name} {path} cannot be read: {error}. It is truncated, damaged or not a {kind.name}: "
+            f"copy it again, or {kind.remedy}."
+        ) from error
+    if digest is None:
+        _log.warning(
+            "The %s %s was saved by a fastmlp that wrote no digest: damage to its numbers would go unnoticed. Save it "
+            "anew to add one.",
+            kind.name,
+            path,
+        )
+    elif digest != _digest(tensors, header):
+        raise ModelFileError(
+            f"The {kind.name} {path} is damaged: its contents do not have the digest that was saved with them. Copy "
+            f"it again, or {kind.remedy}."
+        )
+    return tensors, header
+
+
+def _digest(arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> str:
+    """SHA-256 of the header and of the arrays, C-ordered, whatever their order."""
+    names = sorted(arrays)
+    table = [[name, arrays[name].dtype.name, arrays[name].shape] for name in names]
+    digest = hashlib.sha256(json.dumps([header, table]).encode())
+    for name in names:
+        digest.update(arrays[name].reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def _parse(text: str) -> Any:
+    """The value of JSON text; ValueError if a dict has a key twice, of which Python would keep the last."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(result := dict(pairs)) < len(pairs):
+            raise ValueError(f"a key occurs twice among {[key for key, _ in pairs]}")
+        return result
+
+    return json.loads(text, object_pairs_hook=unique)
+
+
+def _read_description(
+    path: str | os.PathLike[str], metadata: dict[str, str] | None, kind: Kind
+) -> tuple[str | None, dict[str, Any]]:
+    """The digest, if there is one, and the header of a safetensors file, from its metadata."""
+    if not metadata or kind.key not in metadata:
+        raise ModelFileError(
+            f"The file {path} is a safetensors file, but not a {kind.name} of fastmlp: its metadata have no key "
+            f"{kind.key!r}. Name a file that fastmlp has saved."
+        )
+    damaged = f"The header of the {kind.name} {path} is damaged"
+    remedy = kind.remedy[0].upper() + kind.remedy[1:]
+    try:
+        description = _parse(metadata[kind.key])
+        version, header, digest = description["version"], description["header"], description.get("digest")
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
+        raise ModelFileError(f"{damaged}: {error!r}. {remedy}.") from error
+    if type(version) is int and version > _VERSION:
+        raise ModelFileError(
+            f"The {kind.name} {path} has the format version {version}; this fastmlp reads up to {_VERSION}. "
+            "Update it: pip install --upgrade fastmlp"
+        )
+    if type(version) is not int or version < 1 or not isinstance(header, dict):
+        raise ModelFileError(
+            f"{damaged}: version {version!r} with a header of type {type(header).__name__}, where a whole number from "
+            f"1 to {_VERSION} and a dict belong. {remedy}."
+        )
+    # Exactly these keys: a digest whose name is damaged must not pass for none.
+    if description.keys() != _KEYS and (kind.always_digest or description.keys() != _KEYS - {"digest"}):
+        raise ModelFileError(f"{damaged}: it has the keys {sorted(description)}, not {sorted(_KEYS)}. {remedy}.")
+    if "digest" in description and not isinstance(digest, str):
+        raise ModelFileError(f"{damaged}: the digest is {digest!r}, not a text. {remedy}.")
+    return digest, header
+
+
+def _read_tensor(path: str | os.PathLike[str], file: Any, name: str, kind: Kind) -> np.ndarray:
+    """Read one array, after a look at its type: the reader fails in other ways on types that NumPy lacks."""
+    dtype = file.get_slice(name).get_dtype()
+    if dtype not in kind.dtypes:
+        raise ModelFileError(
+            f"The array {name!r} of the {kind.name} {path} is {dtype}. Only {', '.join(kind.dtypes)} belong there: "
+            f"{kind.remedy}."
+        )
+    return file.get_tensor(name)
