@@ -88,6 +88,16 @@ def test_the_file_is_plain_safetensors_with_a_version(valid):
     assert len(description["digest"]) == 64
 
 
+def test_the_bytes_are_those_of_the_safetensors_library(tmp_path):
+    wide = {"scalar": np.array(3.0), "empty": np.zeros((0, 4)), "é": np.arange(6.0).reshape(2, 3)}
+    for tensors in (TENSORS, wide, {}):
+        save_model(tmp_path / "model", tensors, HEADER)
+        content = (tmp_path / "model").read_bytes()
+        (size,) = struct.unpack("<Q", content[:8])
+        metadata = json.loads(content[8 : 8 + size])["__metadata__"]
+        assert content == save_safetensors(tensors, metadata)
+
+
 @pytest.mark.parametrize(
     ("tensors", "header", "message"),
     [
