@@ -17,7 +17,7 @@ try:
 except ImportError:  # Windows, where a file that somebody has open cannot be removed anyway
     flock = None  # type: ignore[assignment]
 
-__all__ = ["atomic_write", "cache_roots", "together"]
+__all__ = ["atomic_write", "cache_roots", "check_writable", "together"]
 
 _TEMPORARY = ".fastmlp-{}.tmp"
 
@@ -109,6 +109,16 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             _discard(file, temporary)
             raise
     written.append(_Written(file, temporary, target, path))
+
+
+class _Enough(Exception):
+    """Ends a trial before anything is replaced."""
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """InputError if `path` could not be written by `atomic_write` now. Nothing is left of the trial."""
+    with suppress(_Enough), atomic_write(path):
+        raise _Enough
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import numpy as np
 
 from fastmlp.activations import output_activations
 from fastmlp.backends import PRECISIONS, get_backend
+from fastmlp.checkpoint import open_checkpoint
 from fastmlp.checks import (
     check_choice,
     check_class_weight,
@@ -36,10 +37,12 @@ from fastmlp.losses import LOSS_OF_OUTPUT, LOSSES, Loss, apply_link, get_loss, l
 from fastmlp.metrics import get_metric
 from fastmlp.network import Data, Layout, aligned_zeros
 from fastmlp.optimizers import Optimizer, get_optimizer
+from fastmlp.progress import progress_bar
+from fastmlp.resume import digests_of
 from fastmlp.schedules import Schedule, get_schedule
 from fastmlp.serialization import load_model, save_model
 from fastmlp.stopping import Stopping
-from fastmlp.trainer import Callback, Training, progress_bar
+from fastmlp.trainer import Callback, Training
 
 __all__ = ["MLP"]
 
@@ -212,8 +215,11 @@ class MLP:
         restore_best: bool | None = None,
         callbacks: Sequence[Callback] = (),
         progress: bool | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int | str = "30s",
+        resume: bool = False,
     ) -> History:
-        """Train from the present parameters on.
+        """Train from the present parameters on, or from where a checkpoint was written.
 
         Parameters
         ----------
@@ -253,6 +259,17 @@ class MLP:
             Called after each epoch with an `Epoch`; training stops if one returns True.
         progress : bool, optional
             Show a bar; by default on a terminal only.
+        checkpoint : path, optional
+            A file that is written now and then, at the end, and on Ctrl-C or another signal that raises. It holds all
+            that training needs to go on: parameters, moments, the generator, the order of the samples, best weights
+            and history; a digest of the data and the settings. Callbacks keep their own state.
+        checkpoint_every : int or str
+            Epochs between two files, or a time such as "30s", "10min" or "2h". One is written at a time, beside the
+            training: a file that is due while the last one is being written waits for the next time.
+        resume : bool
+            Go on from the file at `checkpoint`, or begin if there is none. The end is the same, bit for bit, as that
+            of a run that never stopped, on the same machine and backend. `epochs` counts those already done, and may
+            be more than before. Without, a file that is already there is an error.
 
         Returns
         -------
@@ -262,7 +279,9 @@ class MLP:
         Raises
         ------
         InputError
-            Something given cannot be used. The model is unchanged.
+            Something given cannot be used, or the checkpoint is of another run. The model is unchanged.
+        ModelFileError
+            The checkpoint is damaged. The model is unchanged.
         DivergenceError
             The loss is no longer finite. The model has the last finite weights, `history` the epochs before.
         """
@@ -291,8 +310,11 @@ class MLP:
         for callback in check_sequence("callbacks", callbacks, "functions"):
             if not callable(callback):
                 raise InputError(f"callbacks contains {callback!r}, which cannot be called.")
-        self.loss = loss
-        engine = self._engine()
+        saver = open_checkpoint(checkpoint, checkpoint_every, resume)
+        engine = replace(self._engine(), loss=loss)
+        if saver is not None:
+            measured = {"metrics": names, "gradient_norms": gradient_norms}
+            saver.identity = lambda: measured | (digests_of(held_out, "validation ") if held_out else {})
 
         stopping = Stopping(
             target_loss=target_loss,
@@ -315,27 +337,29 @@ class MLP:
             return row
 
         session = engine.session(rows, rule, [1 - p for p in self.dropout] + [1.0], max_norm)
-        self.history = History()
-        return Training(
+        history = History()
+        training = Training(
             engine=engine,
             session=session,
             data=data,
             samples=np.arange(n),
-            lr=rule.lr,
+            rule=rule,
             schedule=schedule,
-            rates=rule.rates,
             epochs=epochs,
             batch_size=rows,
             shuffle=self._random if shuffle and rows < n else None,
             shuffle_is_private=self._random_is_private,
-            dropout_seed=int(self._random.randint(1 << 62, dtype=np.int64)) if any(self.dropout) else 0,
+            dropout=self._random if any(self.dropout) else None,
             stopping=stopping,
             measure=measure if held_out or names or gradient_norms else None,
             callbacks=callbacks,
             model=self,
-            history=self.history,
+            history=history,
             progress=progress_bar(progress, epochs),
-        ).run()
+            checkpoint=saver,
+        )
+        self.loss, self.history = loss, history
+        return training.run()
 
     def predict_raw(self, x: Any) -> np.ndarray:
         """Values of the last layer (N, O), before the loss's link."""

@@ -36,17 +36,26 @@ class Orders:
             if self.ahead and self.epochs_at_once == 1 and len(self.samples) >= AHEAD_FROM:
                 self._pool = ThreadPoolExecutor(1, "fastmlp-orders")
         self._buffers = [np.tile(self.samples, (self.epochs_at_once, 1)) for _ in range(2 if self._pool else 1)]
-        self._last = self._buffers[0][0]
+        self._last = self.taken = self._buffers[0][0]  # `taken` (N,): the last order that was given out
 
     def take(self, count: int, left: int) -> np.ndarray:
         """Orders (count, N) of the next epochs, good until the next call; `left` more are to be taken after these."""
         orders = self._draw(count) if self._next is None else self._next.result()
-        self._next = None
+        self._next, self.taken = None, orders[-1]
         if self._pool is not None and left:
             self._buffers.reverse()
             with suppress(RuntimeError):  # at the end of the interpreter there are no new threads
                 self._next = self._pool.submit(self._draw_ahead)
         return orders
+
+    def generator(self) -> dict[str, Any] | None:
+        """State of `random` after the last order that was given out; None where there is no generator."""
+        if self.random is None:
+            return None
+        if self._next is None:
+            return self.random.get_state(legacy=False)
+        self._next.result()  # it has begun, at least
+        return self._before
 
     def close(self) -> None:
         if self._pool is not None:

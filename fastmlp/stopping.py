@@ -4,11 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-__all__ = ["Stopping"]
+__all__ = ["Criterion", "Stopping"]
+
+
+class Criterion(Protocol):
+    """When training ends before its last epoch, and which weights it leaves."""
+
+    best: np.ndarray | None  # (P,): what to end with, if not the last parameters
+    best_epoch: int | None  # 1-based
+
+    def epochs_ahead(self) -> float:
+        """How many epochs may pass before it must see one: until then it ends nothing and wants no parameters."""
+        ...
+
+    def observe(self, epoch: int, row: Mapping[str, Any], params: np.ndarray) -> str | None:
+        """Take note of an epoch (1-based), its row of the history and params (P,); the reason to stop now, or None."""
+        ...
+
+    def settings(self) -> dict[str, Any]:
+        """All that it decides by, by names for messages, as JSON can hold it."""
+        ...
 
 
 @dataclass
@@ -36,7 +55,7 @@ class Stopping:
         return np.inf if self.patience is None else max(1, self.patience - self._waited)
 
     def observe(self, epoch: int, row: Mapping[str, Any], params: np.ndarray) -> str | None:
-        """See `fastmlp.trainer.Criterion`. The loss watched is the validation loss where there is one."""
+        """See `Criterion`. The loss watched is the validation loss where there is one."""
         loss = row.get("val_loss", row["loss"])
         if loss < self.best_loss:
             self.best_loss, self.best_epoch = loss, epoch
@@ -49,3 +68,7 @@ class Stopping:
         else:
             self._waited += 1
         return self.reason if self.patience is not None and self._waited >= self.patience else None
+
+    def settings(self) -> dict[str, Any]:
+        names = "target_loss", "tol", "patience", "keep_best"
+        return {name: getattr(self, name) for name in names}

@@ -23,7 +23,7 @@ import numpy as np
 from fastmlp.errors import InputError, ModelFileError
 from fastmlp.files import atomic_write
 
-__all__ = ["ALL_DTYPES", "Kind", "read_tensors", "write_tensors"]
+__all__ = ["ALL_DTYPES", "Kind", "digest_of", "read_tensors", "write_tensors"]
 
 _VERSION = 1
 _KEYS = {"version", "header", "digest"}
@@ -84,7 +84,7 @@ def write_tensors(
         raise InputError(
             f"The header cannot be written as JSON: {error}. Use dicts, lists, strings, numbers and None."
         ) from error
-    description = {"version": _VERSION, "digest": _digest(arrays, header), "header": header}
+    description = {"version": _VERSION, "digest": digest_of(arrays, header), "header": header}
     with atomic_write(path) as file:
         _write(file, arrays, {kind.key: json.dumps(description)})
 
@@ -150,7 +150,7 @@ def read_tensors(path: str | os.PathLike[str], kind: Kind) -> tuple[dict[str, np
             kind.name,
             path,
         )
-    elif digest != _digest(tensors, header):
+    elif digest != digest_of(tensors, header):
         raise ModelFileError(
             f"The {kind.name} {path} is damaged: its contents do not have the digest that was saved with them. Copy "
             f"it again, or {kind.remedy}."
@@ -158,7 +158,7 @@ def read_tensors(path: str | os.PathLike[str], kind: Kind) -> tuple[dict[str, np
     return tensors, header
 
 
-def _digest(arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> str:
+def digest_of(arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> str:
     """SHA-256 of the header and of the arrays, C-ordered, whatever their order."""
     names = sorted(arrays)
     table = [[name, arrays[name].dtype.name, arrays[name].shape] for name in names]

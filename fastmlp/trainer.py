@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastmlp.checkpoint import Checkpoint
 from fastmlp.engine import Engine, Session
 from fastmlp.errors import DivergenceError
 from fastmlp.history import History
 from fastmlp.network import Data
+from fastmlp.optimizers import Optimizer
 from fastmlp.orders import Orders
+from fastmlp.resume import identity_of, restore, saved_state, state_of
 from fastmlp.schedules import Schedule, ignores_losses
+from fastmlp.signals import SafePoints
+from fastmlp.stopping import Criterion
 
-__all__ = ["Callback", "Criterion", "Epoch", "Training", "progress_bar", "tell"]
+__all__ = ["Callback", "Epoch", "Training", "tell"]
 
 
 class Epoch(NamedTuple):
@@ -34,37 +39,35 @@ Callback = Callable[[Epoch], object]
 """Called after every epoch; training stops if it returns True."""
 
 
-class Criterion(Protocol):
-    """When training ends before its last epoch, and which weights it leaves."""
+class Part(NamedTuple):
+    """What is done of an epoch under way, when a checkpoint is written in the middle of it."""
 
-    best: np.ndarray | None  # (P,): what to end with, if not the last parameters
-    best_epoch: int | None  # 1-based
-
-    def epochs_ahead(self) -> float:
-        """How many epochs may pass before it must see one: until then it ends nothing and wants no parameters."""
-        ...
-
-    def observe(self, epoch: int, row: Mapping[str, Any], params: np.ndarray) -> str | None:
-        """Take note of an epoch (1-based), its row of the history and params (P,); the reason to stop now, or None."""
-        ...
+    steps: int = 0
+    loss: float = 0.0  # the sum so far
+    seconds: float = 0.0
 
 
 @dataclass
 class Training:
-    """One run of training. Everything is checked and allocated; `run` does the epochs."""
+    """One run of training. Everything is checked and allocated; `run` does the epochs.
+
+    Raises
+    ------
+    InputError, ModelFileError
+        The checkpoint to go on from is of another run, or damaged.
+    """
 
     engine: Engine
     session: Session
     data: Data
     samples: np.ndarray  # (N,) int64: those of the data to train on, in their first order
-    lr: float
+    rule: Optimizer
     schedule: Schedule
-    rates: Callable[[int, np.ndarray], np.ndarray]  # Optimizer.rates
     epochs: int
     batch_size: int
     shuffle: np.random.RandomState | None  # None: batches in the order of the data
     shuffle_is_private: bool  # whether nobody else draws from it until the end
-    dropout_seed: int
+    dropout: np.random.RandomState | None  # where the seed of the dropout masks comes from; None: no dropout
     stopping: Criterion
     measure: Callable[[], dict[str, Any]] | None  # validation loss and metrics of the current parameters
     callbacks: Sequence[Callback]
@@ -72,10 +75,14 @@ class Training:
     history: History
     progress: Any = None  # a tqdm bar
     overflow: bool = False  # whether a loss that is infinite while the weights are finite is no reason to end
+    checkpoint: Checkpoint | None = None
     _monitored: list[float] = field(default_factory=list)  # the losses that a schedule may look at
 
     def __post_init__(self) -> None:
         net, backend = self.session.net, self.engine.backend
+        if self.checkpoint is not None:
+            given, more = self.data, self.checkpoint.identity
+            self.checkpoint.identity = lambda: identity_of(self, given) | more()
         with self.engine.explaining(net):
             self.data = self.engine.placed(self.data)
         work = float(np.dot(net.fan_in, net.fan_out)) * min(self.batch_size, len(self.samples))
@@ -87,6 +94,12 @@ class Training:
             self._epochs_at_once = max(1, most)
         self._observed = 0  # epochs
         self._recent: tuple[int, _Rows] = 0, {}  # the last that `_blocks` gave
+        self._prepared = False
+        self.part = Part()
+        self._points: SafePoints | None = None
+        self._is_whole = False  # whether all that a checkpoint holds belongs together at the moment
+        self._saved = saved_state(self) if self.checkpoint else None
+        self.dropout_seed = 0 if self.dropout is None else int(self.dropout.randint(1 << 62, dtype=np.int64))
 
     def publish(self) -> np.ndarray:
         """Bring the trained parameters to the engine's (P,) on the host, which are returned."""
@@ -105,34 +118,26 @@ class Training:
         """
         self.history.stopped = "epochs"
         self.engine.backend.write(self.session.net.params, self.engine.params)
-        self._last_finite = self.publish().copy()
+        self.last_finite = self.publish().copy()
+        over = self._saved is not None and restore(self, self._saved)
         try:
-            with self.engine.explaining(self.session.net), closing(self._blocks()) as blocks:
-                for first, rows in blocks:
-                    if self.measure is not None:
-                        rows |= {name: [value] for name, value in self.measure().items()}
-                    reason = self._record(first, rows)
-                    self.history.stopped = reason or "epochs"
-                    if self.progress is not None:
-                        self.progress.set_postfix(
-                            {name: f"{rows[name][-1]:.4g}" for name in ("loss", "val_loss") if name in rows}
-                        )
-                        self.progress.update(len(rows["loss"]))
-                    if self.callbacks:
-                        if tell(self.callbacks, Epoch(self._observed, self.model, self.history)):
-                            self.history.stopped = reason = "callback"
-                        # they may have changed the weights
-                        self.engine.backend.write(self.session.net.params, self.engine.params)
-                    if reason is not None:
-                        break
+            with SafePoints() if self.checkpoint else nullcontext() as self._points:
+                if not over:
+                    self._run_epochs()
+                if self.checkpoint and not over:
+                    self.checkpoint.write(state_of(self, self.history.stopped), last=True)
         except KeyboardInterrupt:
+            if self.checkpoint and self._is_whole:
+                self.checkpoint.write(state_of(self, ""), last=True)
             self.history.stopped = "interrupt"
             first, rows = self._recent
             if len(rows.get("loss", ())) > 1:  # the weights have all of them behind them
-                self._record(first, rows)
+                self.record(first, rows, self.engine.params)
             if not np.isfinite(self.publish()).all():
-                self.publish()[...] = self._last_finite
+                self.publish()[...] = self.last_finite
         finally:
+            if self.checkpoint:
+                self.checkpoint.close()
             self.engine.backend.let_go(self.session.operations)
             if self.progress is not None:
                 self.progress.close()
@@ -140,8 +145,35 @@ class Training:
             self.publish()[...] = self.stopping.best
         return self.history
 
-    def _record(self, first: int, rows: _Rows) -> str | None:
-        """Take note of the rows of epoch `first` and the next, as far as not done; the reason to stop then, or None."""
+    def _run_epochs(self) -> None:
+        with self.engine.explaining(self.session.net), closing(self._blocks()) as blocks:
+            for first, rows in blocks:
+                if self.measure is not None:
+                    rows |= {name: [value] for name, value in self.measure().items()}
+                reason = self.record(first, rows, self.engine.params)
+                self.history.stopped = reason or "epochs"
+                self._show_progress(rows)
+                if self.callbacks:
+                    if tell(self.callbacks, Epoch(self._observed, self.model, self.history)):
+                        self.history.stopped = reason = "callback"
+                    # they may have changed the weights
+                    self.engine.backend.write(self.session.net.params, self.engine.params)
+                if reason is not None:
+                    break
+                if self._observed < self.epochs:
+                    self._reach_safe_point()
+
+    def _show_progress(self, rows: _Rows) -> None:
+        if self.progress is not None:
+            last = {name: f"{rows[name][-1]:.4g}" for name in ("loss", "val_loss") if name in rows}
+            self.progress.set_postfix(last)
+            self.progress.update(len(rows["loss"]))
+
+    def record(self, first: int, rows: _Rows, params: np.ndarray) -> str | None:
+        """Take note of the rows of epoch `first` and the next, as far as not done; the reason to stop then, or None.
+
+        params (P,) are those after the last of them.
+        """
         if len(self.history) == first:
             self.history.extend(rows)
         reason = None
@@ -149,19 +181,24 @@ class Training:
             row = dict(zip(rows, values, strict=True))
             self._monitored.append(row.get("val_loss", row["loss"]))
             self._observed += 1
-            reason = self.stopping.observe(self._observed, row, self.engine.params)
+            reason = self.stopping.observe(self._observed, row, params)
         self.history.best_epoch = self.stopping.best_epoch
         return reason
 
     def _blocks(self) -> Generator[tuple[int, _Rows], None, None]:
         """Train; an epoch and the rows from there. Epochs that nobody needs to see one by one are one backend call."""
-        epoch, shuffler, most = 0, self.engine.backend.shuffler, self._epochs_at_once
+        epoch, shuffler, most = self._observed, self.engine.backend.shuffler, self._epochs_at_once
         # a callback may copy the model with its generator
         ahead = self.shuffle_is_private and not self.callbacks and self.epochs > 1 and self.engine.n_threads != 1
-        with closing(Orders(self.samples, self.shuffle, shuffler, most, ahead)) as orders:
+        with closing(Orders(self.samples, self.shuffle, shuffler, most, ahead)) as self.orders:
+            if self.part.steps:
+                yield from self._finite_blocks(epoch, self.orders.taken[None])
+                epoch += 1
             while epoch < self.epochs:
                 count = int(min(most, self.epochs - epoch, self.stopping.epochs_ahead()))
-                yield from self._finite_blocks(epoch, orders.take(count, self.epochs - epoch - count))
+                if self.checkpoint and self.checkpoint.epochs is not None:
+                    count = min(count, self.checkpoint.epochs - epoch % self.checkpoint.epochs)
+                yield from self._finite_blocks(epoch, self.orders.take(count, self.epochs - epoch - count))
                 epoch += count
 
     def _finite_blocks(self, epoch: int, orders: np.ndarray) -> Iterator[tuple[int, _Rows]]:
@@ -178,11 +215,11 @@ class Training:
             raise
         params = self.publish()
         if np.isfinite(params).all() and (self.overflow or all(map(math.isfinite, rows["loss"]))):
-            self._last_finite[...] = params
+            self.last_finite[...] = params
             yield epoch, rows
             return
         if before is None:
-            params[...] = self._last_finite
+            params[...] = self.last_finite
             raise DivergenceError(self._divergence(epoch + 1, rows["loss"][0], rows["learning_rate"][0]))
         self._go_back(*before)
         for e in range(len(orders)):
@@ -191,17 +228,21 @@ class Training:
     def _go_back(self, step: int, updates: int, m: np.ndarray, v: np.ndarray) -> None:
         state, self.history.updates, self._recent = self.session.state, updates, (0, {})
         state.step, state.update.m[...], state.update.v[...] = step, m, v
-        self.engine.params[...] = self._last_finite
+        self.engine.params[...] = self.last_finite
         self.engine.backend.write(self.session.net.params, self.engine.params)
 
     def _train(self, epoch: int, orders: np.ndarray) -> _Rows:
         """Train on orders (E, N), an epoch each, `epoch` being the first of them; their rows."""
         (net, operations, state), span, count = self.session, self._span, len(orders)
+        done, before, seconds = self.part
         lr = np.concatenate(
-            [self.schedule.rates(self.lr, epoch + e, self.epochs, self._steps, self._monitored) for e in range(count)]
+            [
+                self.schedule.rates(self.rule.lr, epoch + e, self.epochs, self._steps, self._monitored)
+                for e in range(count)
+            ]
         )
         # by the type and layout that compiled code knows, whatever a schedule of the user's gives
-        rates = np.ascontiguousarray(self.rates(state.step, lr.astype(np.float64)), np.float64)
+        rates = np.ascontiguousarray(self.rule.rates(state.step - done, lr.astype(np.float64)), np.float64)
         rates = rates.reshape(count, self._steps, 3)
 
         def arguments(part: slice) -> tuple:
@@ -209,14 +250,19 @@ class Training:
             update, rate = state.update, rates[:, part]
             return net, self.data, update, samples, self.batch_size, rate, self.dropout_seed, state.step
 
-        if epoch == 0:
-            self.engine.backend.prepare(operations, *arguments(slice(0, span)))
-        losses, begin = np.zeros(count), time.perf_counter()
-        for first in range(0, self._steps, span):
+        if not self._prepared:
+            self.engine.backend.prepare(operations, *arguments(slice(done, done + span)))
+            self._prepared = True
+        losses, begin = np.full(count, before), time.perf_counter() - seconds
+        for first in range(done, self._steps, span):
             losses += self.engine.backend.train(operations, *arguments(slice(first, first + span)))
-            done = count * min(span, self._steps - first)
-            state.step += done
-            self.history.updates += done
+            steps = count * min(span, self._steps - first)
+            state.step += steps
+            self.history.updates += steps
+            if self.checkpoint and first + span < self._steps:
+                self.part = Part(first + span, float(losses[0]), time.perf_counter() - begin)
+                self._reach_safe_point()
+        self.part = Part()
         seconds = (time.perf_counter() - begin) / count
         return {
             "loss": (losses / (orders.shape[1] if state.update.mean else 1)).tolist(),
@@ -224,6 +270,16 @@ class Training:
             "seconds": count * [seconds],
             "samples_per_second": count * [orders.shape[1] / seconds],
         }
+
+    def _reach_safe_point(self) -> None:
+        """Write a checkpoint if it is time, and let signals through."""
+        if self.checkpoint is None or self._points is None:
+            return
+        if self.checkpoint.is_due(None if self.part.steps else self._observed):
+            self.checkpoint.write(state_of(self, ""))
+        self._is_whole = True
+        self._points.reach()
+        self._is_whole = False
 
     def _divergence(self, epoch: int, loss: float, lr: float) -> str:
         kept = f"those after epoch {epoch - 1}" if epoch > 1 else "the initial ones"
@@ -239,12 +295,3 @@ def tell(callbacks: Iterable[Callback], epoch: Epoch) -> bool:
     """Call all of them; whether one asks to stop."""
     answers = [callback(epoch) for callback in callbacks]
     return any(isinstance(answer, (bool, np.bool_)) and bool(answer) for answer in answers)
-
-
-def progress_bar(progress: bool | None, epochs: int) -> Any:
-    """A bar of epochs on standard error; None asks for one only if that is a terminal."""
-    if progress is False:
-        return None
-    from tqdm import tqdm
-
-    return tqdm(total=epochs, unit="epoch", disable=False if progress else None, leave=False)

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from fastmlp.errors import FastmlpError, InputError
-from fastmlp.files import atomic_write
+from fastmlp.files import check_writable
 
 __all__ = ["SUFFIXES", "check_outputs"]
 
 SUFFIXES = {"--out": (".safetensors",), "--history": (".json", ".csv"), "--plot": (".png", ".pdf", ".svg")}
-
-
-class _Enough(Exception):
-    """Ends a trial before anything is replaced."""
 
 
 def check_outputs(
@@ -44,8 +39,7 @@ def check_outputs(
             raise InputError(f"{option} {path!r} must end in {' or '.join(allowed)}.")
         if os.path.realpath(path) in read:
             raise InputError(f"{option} {path!r} is also read. Name another file.")
-        with suppress(_Enough), atomic_write(path):
-            raise _Enough
+        check_writable(path)
     if outputs.get("--plot") is not None:
         try:
             import matplotlib.figure  # noqa: F401

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastmlp.backends import get_backend
+from fastmlp.checkpoint import open_checkpoint
 from fastmlp.engine import Engine
 from fastmlp.estimators.callbacks import CallbackSupportMixin, with_callbacks
 from fastmlp.estimators.conversion import from_sklearn, layout_of, to_sklearn
@@ -97,8 +99,11 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         X_val: Any = None,
         y_val: Any = None,
         sample_weight_val: Any = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int | str = "30s",
+        resume: bool = False,
     ) -> BaseMLP:
-        """Train on X and y, from new weights unless warm_start.
+        """Train on X and y, from new weights unless warm_start or from where a checkpoint was written.
 
         Parameters
         ----------
@@ -110,6 +115,13 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         X_val, y_val, sample_weight_val : optional
             Validation data of one's own: `validation_loss_curve_` and `validation_scores_` are kept, and early
             stopping looks at them in place of a part of X.
+        checkpoint : path, optional
+            A file that is written now and then and at the end, with all that the fit needs to go on; not for 'lbfgs'.
+        checkpoint_every : int or str
+            Epochs between two files, or a time such as "30s", "10min" or "2h".
+        resume : bool
+            Go on from the file at `checkpoint`, or begin if there is none: the end is the same, bit for bit, as that
+            of a fit that never stopped. max_iter may be more than before; other data or settings are an error.
 
         Returns
         -------
@@ -118,9 +130,11 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         Raises
         ------
         ValueError
-            Parameters or data cannot be used, or the weights became infinite.
+            Parameters or data cannot be used, the checkpoint is damaged or of another fit (the estimator is
+            unchanged), or the weights became infinite.
         """
-        return fit(self, X, y, sample_weight, (X_val, y_val, sample_weight_val))
+        saver = open_checkpoint(checkpoint, checkpoint_every, resume)
+        return fit(self, X, y, sample_weight, (X_val, y_val, sample_weight_val), saver)
 
     @in_kind
     def hidden_activations(self, X: Any, layer: int = -1) -> np.ndarray:

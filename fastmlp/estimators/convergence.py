@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fastmlp.resume import described
 from fastmlp.schedules import Schedule, ignores_losses
 
 __all__ = ["Convergence"]
@@ -78,6 +79,18 @@ class Convergence:
         e._no_improvement_count = 0 if improved else e._no_improvement_count + 1
         self.learning_rate = self._rate_after(e.t_)
         return self._plateau() if e._no_improvement_count > e.n_iter_no_change else None
+
+    def settings(self) -> dict[str, Any]:
+        """See `fastmlp.stopping.Criterion`; the learning rates too."""
+        e = self.estimator
+        own = None if self.schedule is None else described(self.schedule)
+        names = "tol", "n_iter_no_change", "early_stopping"
+        return {name: getattr(e, name) for name in names} | {
+            "early_stopping_metric": described(e.early_stopping_metric),
+            "learning_rate": own or self.follows,
+            "power_t": self.power_t,
+            "samples seen before": e.t_,
+        }
 
     def _loss_improved(self) -> bool:
         e = self.estimator

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import wraps
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -17,8 +17,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.optimize import _check_optimize_result
 
 from fastmlp.backends import get_backend
+from fastmlp.checkpoint import Checkpoint
 from fastmlp.engine import Engine, Session
-from fastmlp.errors import DivergenceError
+from fastmlp.errors import DivergenceError, InputError, ModelFileError
 from fastmlp.estimators.callbacks import FitTask
 from fastmlp.estimators.convergence import Convergence
 from fastmlp.estimators.initial import begin_curves, initialize
@@ -28,6 +29,7 @@ from fastmlp.estimators.scoring import check_metric, hold_out, validation_measur
 from fastmlp.estimators.targets import Samples, bring_in, check_arrays
 from fastmlp.history import History
 from fastmlp.optimizers import Optimizer
+from fastmlp.resume import digests_of
 from fastmlp.trainer import Epoch, Training, tell
 
 __all__ = ["fit", "partial_fit"]
@@ -61,20 +63,30 @@ class Plan(NamedTuple):
     convergence: Convergence
     measure: Callable[[], dict[str, float]] | None
     before: OptimizerState | None  # None: from the beginning
+    checkpoint: Checkpoint | None
 
 
-def fit(e: Any, X: Any, y: Any, sample_weight: Any, validation: tuple[Any, Any, Any]) -> Any:
+def fit(
+    e: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    validation: tuple[Any, Any, Any],
+    checkpoint: Checkpoint | None,
+) -> Any:
     """All of `fit`; validation is (X, y, sample_weight), each may be None. Returns the estimator."""
-    _check_solver(e, validation)
+    _check_solver(e, validation, checkpoint)
     fresh = not (e.warm_start and hasattr(e, "coefs_"))
-    samples, engine, plan = _begin(e, X, y, sample_weight, fresh, False, validation)
-    if plan is not None:
-        begin_curves(e, e.early_stopping or validation[0] is not None, fresh)
-    task = FitTask(e, e.max_iter, X, y, sample_weight)
-    if plan is None:
-        _lbfgs(e, engine, samples, task)
-    else:
-        _stochastic(e, engine, samples, plan, task)
+    # a checkpoint of another run is found out when all of this one is known
+    with _unchanged_by((InputError, ModelFileError), e):
+        samples, engine, plan = _begin(e, X, y, sample_weight, fresh, False, validation, checkpoint)
+        if plan is not None:
+            begin_curves(e, e.early_stopping or validation[0] is not None, fresh)
+        task = FitTask(e, e.max_iter, X, y, sample_weight)
+        if plan is None:
+            _lbfgs(e, engine, samples, task)
+        else:
+            _stochastic(e, engine, samples, plan, task)
     task.end()
     return _finite(e)
 
@@ -84,38 +96,39 @@ def partial_fit(e: Any, X: Any, y: Any, sample_weight: Any) -> Any:
     if e.early_stopping:
         raise ValueError("partial_fit does not support early_stopping=True")
     fresh = not hasattr(e, "coefs_")
-    samples, engine, plan = _begin(e, X, y, sample_weight, fresh, True, (None, None, None))
+    samples, engine, plan = _begin(e, X, y, sample_weight, fresh, True, (None, None, None), None)
     assert plan is not None  # the estimators have no partial_fit with L-BFGS
     begin_curves(e, False, fresh)
     _stochastic(e, engine, samples, plan, None)
     return _finite(e)
 
 
-def _check_solver(e: Any, validation: tuple[Any, Any, Any]) -> None:
+def _check_solver(e: Any, validation: tuple[Any, Any, Any], checkpoint: Checkpoint | None) -> None:
     used = {"dropout": np.any(e.dropout), "max_norm": e.max_norm is not None, "X_val": validation[0] is not None}
+    used["checkpoint"] = checkpoint is not None
     for name in (name for name in used if used[name] and e.solver == "lbfgs"):
         raise ValueError(
             f"{name} means nothing to solver='lbfgs', which makes no steps on batches. Choose another solver."
         )
+    if checkpoint is not None and e.early_stopping and validation[0] is None and e.random_state is None:
+        raise ValueError(
+            "With random_state=None every fit holds out other samples, so that no fit could go on from the checkpoint. "
+            "Give random_state an integer, or validation data of your own (X_val, y_val)."
+        )
 
 
-def _all_or_nothing(change: Callable) -> Callable:
-    """The estimator is as it was if `change(estimator, …)` raises: parameters or data cannot be used."""
-
-    @wraps(change)
-    def attempt(e: Any, *arguments: Any) -> Any:
-        before = dict(vars(e))
-        try:
-            return change(e, *arguments)
-        except BaseException:
-            vars(e).clear()
-            vars(e).update(before)
-            raise
-
-    return attempt
+@contextmanager
+def _unchanged_by(error: type[BaseException] | tuple[type[BaseException], ...], e: Any) -> Iterator[None]:
+    """If the block raises such an error, the estimator is as it was before: parameters or data cannot be used."""
+    before = dict(vars(e))
+    try:
+        yield
+    except error:
+        vars(e).clear()
+        vars(e).update(before)
+        raise
 
 
-@_all_or_nothing
 def _begin(
     e: Any,
     X: Any,
@@ -124,34 +137,40 @@ def _begin(
     fresh: bool,
     incremental: bool,
     validation: tuple[Any, Any, Any],
+    checkpoint: Checkpoint | None,
 ) -> tuple[Samples, Engine, Plan | None]:
     """Check everything, and set up weights: those of the call before, or new ones if `fresh`. No plan for L-BFGS."""
-    hidden = hidden_sizes(e)
-    get_backend(e.backend, e.precision)
-    check_metric(e)
-    if not all(map(callable, e.callbacks or ())):
-        raise ValueError(f"callbacks={e.callbacks!r} must be a list of functions.")
-    X, y, sample_weight = check_arrays(e, X, y, sample_weight, reset=fresh)
-    e._learn_targets(y, incremental)
-    targets = e._encode(y)
-    if not fresh and targets.n_outputs != e.n_outputs_:
-        raise ValueError(f"y has {targets.n_outputs} outputs, but {type(e).__name__} was fitted to {e.n_outputs_}.")
-    e._random_state = random = check_random_state(e.random_state)
-    # L-BFGS computes in float64 whatever X is: line searches need the digits
-    wanted = X.dtype if e.dtype == "auto" else np.dtype(e.dtype)
-    dtype = np.dtype(np.float64) if e.solver == "lbfgs" else wanted if fresh else e.coefs_[0].dtype
-    if e.precision != "float32" and dtype != np.float32:
-        raise ValueError(
-            f"precision={e.precision!r} is for training in float32; solver={e.solver!r} with dtype={e.dtype!r} and "
-            f"X of {X.dtype} trains in {dtype}. Give dtype='float32' and a solver other than 'lbfgs'."
+    with _unchanged_by(BaseException, e):
+        hidden = hidden_sizes(e)
+        get_backend(e.backend, e.precision)
+        check_metric(e)
+        if not all(map(callable, e.callbacks or ())):
+            raise ValueError(f"callbacks={e.callbacks!r} must be a list of functions.")
+        X, y, sample_weight = check_arrays(e, X, y, sample_weight, reset=fresh)
+        e._learn_targets(y, incremental)
+        targets = e._encode(y)
+        if not fresh and targets.n_outputs != e.n_outputs_:
+            raise ValueError(f"y has {targets.n_outputs} outputs, but {type(e).__name__} was fitted to {e.n_outputs_}.")
+        e._random_state = random = check_random_state(e.random_state)
+        # L-BFGS computes in float64 whatever X is: line searches need the digits
+        wanted = X.dtype if e.dtype == "auto" else np.dtype(e.dtype)
+        dtype = np.dtype(np.float64) if e.solver == "lbfgs" else wanted if fresh else e.coefs_[0].dtype
+        if e.precision != "float32" and dtype != np.float32:
+            raise ValueError(
+                f"precision={e.precision!r} is for training in float32; solver={e.solver!r} with dtype={e.dtype!r} and "
+                f"X of {X.dtype} trains in {dtype}. Give dtype='float32' and a solver other than 'lbfgs'."
+            )
+        samples = bring_in(X, y, sample_weight, targets, dtype)
+        given_validation = _given_validation(e, validation, samples, dtype)
+        e.n_outputs_ = targets.n_outputs
+        if fresh:
+            initialize(e, [X.shape[1], *hidden, targets.n_outputs], wanted, random)
+        engine = e._engine(dtype, show=True)
+        return (
+            samples,
+            engine,
+            None if e.solver == "lbfgs" else _plan(e, engine, samples, given_validation, incremental, checkpoint),
         )
-    samples = bring_in(X, y, sample_weight, targets, dtype)
-    given_validation = _given_validation(e, validation, samples, dtype)
-    e.n_outputs_ = targets.n_outputs
-    if fresh:
-        initialize(e, [X.shape[1], *hidden, targets.n_outputs], wanted, random)
-    engine = e._engine(dtype, show=True)
-    return samples, engine, None if e.solver == "lbfgs" else _plan(e, engine, samples, given_validation, incremental)
 
 
 def _given_validation(e: Any, given: tuple[Any, Any, Any], samples: Samples, dtype: np.dtype) -> Samples | None:
@@ -173,11 +192,23 @@ def _given_validation(e: Any, given: tuple[Any, Any, Any], samples: Samples, dty
     return bring_in(*arrays, targets, dtype)
 
 
-def _plan(e: Any, engine: Engine, samples: Samples, given_validation: Samples | None, incremental: bool) -> Plan:
+def _plan(
+    e: Any,
+    engine: Engine,
+    samples: Samples,
+    given_validation: Samples | None,
+    incremental: bool,
+    checkpoint: Checkpoint | None,
+) -> Plan:
     everything = np.arange(samples.data.n_samples)
     order, held = (everything, None) if given_validation else hold_out(e, samples, e._random_state)
     before: OptimizerState | None = getattr(e, "_optimizer", None) if incremental else None
     rule = before.rule if before else make_optimizer(e)
+    if checkpoint is not None:
+        classes = {"classes": list(map(str, e.classes_))} if is_classifier(e) else {}
+        checkpoint.identity = lambda: (
+            classes | (digests_of(given_validation.data, "validation ") if given_validation else {})
+        )
     return Plan(
         order=order,
         batch_size=_batch_size(e, len(order)),
@@ -187,6 +218,7 @@ def _plan(e: Any, engine: Engine, samples: Samples, given_validation: Samples | 
         convergence=_convergence(e, rule, before, len(order)),
         measure=validation_measure(e, engine, given_validation or samples, held),
         before=before,
+        checkpoint=checkpoint,
     )
 
 
@@ -225,7 +257,7 @@ def _stochastic(
     plan: Plan,
     task: FitTask | None,  # None: one epoch of partial_fit
 ) -> None:
-    order, batch_size, rule, keep, max_norm, convergence, measure, before = plan
+    order, batch_size, rule, keep, max_norm, convergence, measure, before, checkpoint = plan
     random = e._random_state
 
     def build() -> Session:
@@ -244,20 +276,20 @@ def _stochastic(
             session=session,
             data=samples.data,
             samples=order,
-            lr=rule.lr,
+            rule=rule,
             schedule=convergence,
-            rates=rule.rates,
             epochs=1 if task is None else e.max_iter,
             batch_size=batch_size,
             shuffle=random if e.shuffle else None,
             shuffle_is_private=isinstance(e.random_state, Integral),
-            dropout_seed=int(random.randint(1 << 62, dtype=np.int64)) if keep else 0,
+            dropout=random if keep else None,
             stopping=convergence,
             measure=measure,
             callbacks=[after_epoch] if e.callbacks or (task and task.watched) else [],
             model=e,
             history=History(),
             overflow=True,
+            checkpoint=checkpoint,
         )
         e.n_iter_ = 0
         try:
