@@ -16,7 +16,7 @@ from fastmlp.tensor_files import digest_of
 if TYPE_CHECKING:
     from fastmlp.trainer import Training
 
-__all__ = ["described", "digests_of", "identity_of", "restore", "saved_state", "state_of"]
+__all__ = ["described", "digests_of", "restore", "saved_state", "settings_of", "state_of"]
 
 _COLUMN = "history."  # before the name of a column of the history
 _log = logging.getLogger("fastmlp")
@@ -102,8 +102,8 @@ def _epochs(saved: State) -> int:
     return len(saved.arrays[_COLUMN + columns[0]]) if columns else 0
 
 
-def identity_of(training: Training, data: Data) -> dict[str, Any]:
-    """What must be the same in a run that goes on, by names for messages. Reads all the data."""
+def settings_of(training: Training) -> dict[str, Any]:
+    """What must be the same in a run that goes on, besides the data, by names for messages."""
     engine, net, update = training.engine, training.session.net, training.session.state.update
     numbers = ("mean", "l1", "l2", "penalty_shared", "max_norm")
     schedule = {} if training.schedule is training.stopping else {"schedule": described(training.schedule)}
@@ -120,13 +120,12 @@ def identity_of(training: Training, data: Data) -> dict[str, Any]:
         **{name: getattr(update, name) for name in numbers},
         **schedule,
         **training.stopping.settings(),
-        **digests_of(data),
         "samples": digest_of({"samples": training.samples}, {}),
     }
 
 
 def digests_of(data: Data, prefix: str = "") -> dict[str, str]:
-    """Digests of features, targets and weights."""
+    """Digests of features, targets and weights, by names for messages. Reads all of them."""
     parts = {
         "features": ("x", "values", "columns", "starts"),
         "targets": ("labels", "targets"),

@@ -18,7 +18,7 @@ from fastmlp.history import History
 from fastmlp.network import Data
 from fastmlp.optimizers import Optimizer
 from fastmlp.orders import Orders
-from fastmlp.resume import identity_of, restore, saved_state, state_of
+from fastmlp.resume import digests_of, restore, saved_state, settings_of, state_of
 from fastmlp.schedules import Schedule, ignores_losses
 from fastmlp.signals import SafePoints
 from fastmlp.stopping import Criterion
@@ -81,8 +81,8 @@ class Training:
     def __post_init__(self) -> None:
         net, backend = self.session.net, self.engine.backend
         if self.checkpoint is not None:
-            given, more = self.data, self.checkpoint.identity
-            self.checkpoint.identity = lambda: identity_of(self, given) | more()
+            data, more, settings = self.data, self.checkpoint.identity, settings_of(self)
+            self.checkpoint.identity = lambda: settings | digests_of(data) | more()
         with self.engine.explaining(net):
             self.data = self.engine.placed(self.data)
         work = float(np.dot(net.fan_in, net.fan_out)) * min(self.batch_size, len(self.samples))
