@@ -23,9 +23,10 @@ from fastmlp.errors import FastmlpError, InputError
 from fastmlp.files import check_writable
 from fastmlp.tensor_files import Kind, read_tensors, write_tensors
 
-__all__ = ["Checkpoint", "State", "open_checkpoint", "read_state"]
+__all__ = ["DEFAULT_INTERVAL", "Checkpoint", "State", "check_interval", "open_checkpoint", "read_state"]
 
 _KIND = Kind(name="checkpoint", key="fastmlp.checkpoint", remedy="remove it and train from the beginning")
+DEFAULT_INTERVAL = "30s"
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 _log = logging.getLogger("fastmlp")
 
@@ -140,7 +141,7 @@ def open_checkpoint(path: Any, every: Any, resume: Any) -> Checkpoint | None:
     InputError
         `every` is no number of epochs and no time, the file cannot be written, or it is there and not to be resumed.
     """
-    epochs, seconds = _interval(every)
+    epochs, seconds = check_interval(every)
     resume = check_flag("resume", resume)
     if path is None:
         if resume:
@@ -162,8 +163,8 @@ def read_state(path: str | os.PathLike[str]) -> State:
     return State(*read_tensors(path, _KIND))
 
 
-def _interval(every: Any) -> tuple[int | None, float]:
-    """Epochs, or None and seconds."""
+def check_interval(every: Any) -> tuple[int | None, float]:
+    """Epochs and 0, or None and seconds, of a `checkpoint_every`."""
     if not isinstance(every, str):
         return check_integer("checkpoint_every", every), 0.0
     parts = re.fullmatch(r"(\d+(?:\.\d+)?) ?(s|min|h)", every.strip())

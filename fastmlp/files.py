@@ -44,22 +44,32 @@ _WAITING: ContextVar[list[_Written] | None] = ContextVar("fastmlp_files_waiting"
 def together() -> Iterator[None]:
     """Within, files written by `atomic_write` appear at the end of the block, all of them, or none if it fails.
 
-    No file system replaces two files in one step. So the older versions of all files but the first are removed
+    No file system replaces two files in one step. So the older versions of all files but the first are put aside
     beforehand: a program killed in between leaves files missing, never a new file beside an older version of another.
     """
     written: list[_Written] = []
+    aside: list[tuple[Path, Path]] = []
     outside = _WAITING.set(written)
     try:
         yield
         for entry in written[1:]:
-            with _explained(entry.path):
-                entry.target.unlink(missing_ok=True)
+            with _explained(entry.path), suppress(FileNotFoundError):
+                older = _temporary_in(entry.target.parent)
+                os.replace(entry.target, older)
+                aside.append((older, entry.target))
         for entry in written:
             with _explained(entry.path):
                 if os.name == "nt":
                     entry.file.close()
                 os.replace(entry.temporary, entry.target)
                 _sync_folder(entry.target.parent)
+        for older, _ in aside:
+            older.unlink(missing_ok=True)
+    except InputError:
+        for older, target in aside:
+            if not target.exists():
+                os.replace(older, target)
+        raise
     finally:
         _WAITING.reset(outside)
         for entry in written:
@@ -135,7 +145,7 @@ def _explained(path: str | os.PathLike[str]) -> Iterator[None]:
 def _open_temporary(folder: Path) -> tuple[BinaryIO, Path]:
     """A new file, locked as long as it is open, so that others can tell it from those of programs that were killed."""
     _sweep(folder)
-    path = folder / _TEMPORARY.format(secrets.token_hex(8))
+    path = _temporary_in(folder)
     # Opened by name, not with tempfile, whose files no other user could read whatever the umask says.
     file = open(path, "xb")  # noqa: SIM115 - whoever discards it closes it
     if flock is not None:
@@ -145,6 +155,10 @@ def _open_temporary(folder: Path) -> tuple[BinaryIO, Path]:
             file.close()
             return _open_temporary(folder)
     return file, path
+
+
+def _temporary_in(folder: Path) -> Path:
+    return folder / _TEMPORARY.format(secrets.token_hex(8))
 
 
 def _sweep(folder: Path) -> None:

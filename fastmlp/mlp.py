@@ -12,7 +12,7 @@ import numpy as np
 
 from fastmlp.activations import output_activations
 from fastmlp.backends import PRECISIONS, get_backend
-from fastmlp.checkpoint import open_checkpoint
+from fastmlp.checkpoint import DEFAULT_INTERVAL, open_checkpoint
 from fastmlp.checks import (
     check_choice,
     check_class_weight,
@@ -216,7 +216,7 @@ class MLP:
         callbacks: Sequence[Callback] = (),
         progress: bool | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
-        checkpoint_every: int | str = "30s",
+        checkpoint_every: int | str = DEFAULT_INTERVAL,
         resume: bool = False,
     ) -> History:
         """Train from the present parameters on, or from where a checkpoint was written.

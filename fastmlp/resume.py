@@ -38,6 +38,7 @@ def state_of(training: Training, stopped: str) -> State:
     if training.part.steps:  # else those are params
         arrays["last_finite"] = training.last_finite
     facts = {
+        "epochs": len(history),
         "stopped": stopped,
         "columns": history.columns,
         "step": state.step,
@@ -62,7 +63,7 @@ def saved_state(training: Training) -> State | None:
     saved = training.checkpoint.read()
     if saved is None:
         return None
-    done, backend = _epochs(saved), training.engine.backend.name
+    done, backend = saved.facts["epochs"], training.engine.backend.name
     if done > training.epochs:
         raise InputError(
             f"The checkpoint {training.checkpoint.path} has {done} epochs, more than the {training.epochs} asked for. "
@@ -93,13 +94,7 @@ def restore(training: Training, saved: State) -> bool:
     if reason is None and facts["stopped"] == "callback":
         reason = "callback"
     training.history.stopped = reason or "epochs"
-    return reason is not None or _epochs(saved) == training.epochs
-
-
-def _epochs(saved: State) -> int:
-    """How many epochs are done."""
-    columns = saved.facts["columns"]
-    return len(saved.arrays[_COLUMN + columns[0]]) if columns else 0
+    return reason is not None or facts["epochs"] == training.epochs
 
 
 def settings_of(training: Training) -> dict[str, Any]:

@@ -2,11 +2,14 @@
 
 import os
 import stat
+import subprocess
+import sys
+from contextlib import suppress
 
 import pytest
 
 from fastmlp.errors import InputError
-from fastmlp.files import atomic_write
+from fastmlp.files import atomic_write, together
 
 
 def names(folder) -> list[str]:
@@ -101,6 +104,112 @@ def test_a_folder_that_is_missing_or_a_file_is_refused(tmp_path):
         with pytest.raises(InputError, match="existing folder"), atomic_write(tmp_path / folder / "model"):
             pass
     assert names(tmp_path) == ["file"]
+
+
+PROGRAM = """
+import os, sys
+from fastmlp.files import atomic_write
+with atomic_write(sys.argv[1]) as file:
+    file.write(b"half")
+    print("begun", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_leftovers_of_killed_programs_are_swept_and_living_ones_are_spared(tmp_path):
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path / "model")]
+    options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **options) as killed, subprocess.Popen(command, **options) as living:
+        assert killed.stdout.readline() == living.stdout.readline() == "begun\n"
+        assert len(names(tmp_path)) == 2
+        killed.kill()
+        killed.wait()
+        with atomic_write(tmp_path / "other") as file:
+            file.write(b"x")
+        assert len(names(tmp_path)) == 2  # that of the living one, and what was written
+        living.communicate(timeout=60)
+    assert (names(tmp_path), (tmp_path / "model").read_bytes()) == (["model", "other"], b"half")
+
+
+def test_foreign_files_are_not_swept(tmp_path):
+    for name in ("fastmlp.tmp", ".fastmlp-1.txt", ".other.tmp"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / ".fastmlp-folder.tmp").mkdir()
+    before = names(tmp_path)
+    with atomic_write(tmp_path / "model"):
+        pass
+    assert names(tmp_path) == sorted([*before, "model"])
+
+
+def test_the_folder_is_synced_after_the_file_has_its_name(tmp_path, monkeypatch):
+    synced = []
+    fsync = os.fsync
+
+    def note(descriptor):
+        synced.append((stat.S_ISDIR(os.fstat(descriptor).st_mode), (tmp_path / "model").exists()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    with atomic_write(tmp_path / "model") as file:
+        file.write(b"x")
+    assert synced == [(False, False), (True, True)]
+
+
+@pytest.mark.parametrize("replaced", [0, 1, 2])
+def test_files_that_belong_together_are_never_a_new_one_beside_an_old_one(tmp_path, monkeypatch, replaced):
+    """Whenever the program is killed, here between two calls of the operating system."""
+    pair = [tmp_path / name for name in ("model", "history")]
+    for path in pair:
+        path.write_bytes(b"old")
+    replace, count = os.replace, [-1]  # the older history is put aside first
+
+    def killed(source, target):
+        if count[0] == replaced:
+            raise SystemExit
+        count[0] += 1
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", killed)
+    with suppress(SystemExit), together():
+        for path in pair:
+            with atomic_write(path) as file:
+                file.write(b"new")
+            assert path.read_bytes() == b"old"
+    found = [path.read_bytes() if path.exists() else None for path in pair]
+    assert found == [[b"old", None], [b"new", None], [b"new", b"new"]][replaced]
+
+
+@pytest.mark.parametrize("failing", ["model", "history"])
+def test_what_cannot_be_replaced_leaves_the_older_files(tmp_path, monkeypatch, failing):
+    pair = [tmp_path / name for name in ("model", "history")]
+    for path in pair:
+        path.write_bytes(b"old")
+    replace = os.replace
+
+    def refused(source, target):
+        if os.path.basename(source).startswith(".fastmlp") and (tmp_path / failing) == target and target not in given:
+            given.append(target)
+            raise PermissionError(13, "Permission denied")
+        replace(source, target)
+
+    given = []
+    monkeypatch.setattr(os, "replace", refused)
+    with pytest.raises(InputError, match=f"Cannot write .*{failing}: Permission denied"), together():
+        for path in pair:
+            with atomic_write(path) as file:
+                file.write(b"new")
+    assert names(tmp_path) == ["history", "model"]
+    assert pair[1].read_bytes() == b"old"
+
+
+def test_files_that_belong_together_are_all_written_or_none(tmp_path):
+    first, second = tmp_path / "first", tmp_path / "missing" / "second"
+    first.write_bytes(b"old")
+    with pytest.raises(InputError, match="missing"), together():
+        for path in (first, second):
+            with atomic_write(path) as file:
+                file.write(b"new")
+    assert (names(tmp_path), first.read_bytes()) == (["first"], b"old")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write to every folder")

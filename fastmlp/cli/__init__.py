@@ -1,6 +1,7 @@
 """The command ``fastmlp``: train, predict, evaluate, info.
 
-Exit codes: 0 done; 1 something given cannot be used, with one line on standard error; 2 wrong usage; 130 interrupted.
+Exit codes: 0 done; 1 something given cannot be used, or a result could not be written where it was to be, with one
+line on standard error; 2 wrong usage; 130, 143, 129 interrupted by Ctrl-C, SIGTERM, SIGHUP.
 Any other exception is a bug and keeps its traceback.
 """
 
@@ -9,11 +10,13 @@ from __future__ import annotations
 import io
 import os
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 
 from fastmlp.cli.parser import build_parser
+from fastmlp.cli.stopping import INTERRUPTED, interruptions
 from fastmlp.cli.text import one_line
 from fastmlp.errors import FastmlpError
 
@@ -30,6 +33,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.command is None:
         parser.print_help()
         return 2
+    with interruptions() as interruption:
+        code = _run(arguments)
+    return interruption.exit_code if code == INTERRUPTED else code
+
+
+def _run(arguments: Namespace) -> int:
     try:
         # Each command is a module that holds a function of the same name, imported only when it is called.
         command = getattr(import_module(f"fastmlp.cli.{arguments.command}"), arguments.command)
@@ -44,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(f"error: The memory does not suffice: {error}. Use fewer or smaller layers, or less data.")
     except KeyboardInterrupt:
         _fail("interrupted")
-        return 130
+        return INTERRUPTED
 
 
 def _fail(message: str) -> int:

@@ -8,7 +8,10 @@ import re
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Collection
 
-__all__ = ["batch_size", "choices", "column", "delimiter", "real", "reals", "sizes", "texts", "whole"]
+from fastmlp.checkpoint import check_interval
+from fastmlp.errors import InputError
+
+__all__ = ["batch_size", "choices", "column", "delimiter", "interval", "real", "reals", "sizes", "texts", "whole"]
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:
@@ -61,6 +64,16 @@ def sizes(text: str) -> list[int]:
 def batch_size(text: str) -> int | str:
     """A number of samples, or "full"."""
     return text if text == "full" else whole(1, 1 << 62)(text)
+
+
+def interval(text: str) -> int | str:
+    """A number of epochs, or a time such as "30s"."""
+    value = int(text) if text.isdecimal() else text
+    try:
+        check_interval(value)
+    except InputError as error:
+        raise ArgumentTypeError(str(error).replace("checkpoint_every=", "")) from None
+    return value
 
 
 def choices(known: Collection[str]) -> Callable[[str], str | list[str]]:

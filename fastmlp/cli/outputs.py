@@ -23,7 +23,7 @@ def check_outputs(
     ----------
     outputs : paths, or None, by option.
     inputs : paths, names of data sets, or None.
-    suffixes : those allowed, by option.
+    suffixes : those allowed, by option; any of an option that is not in it.
 
     Raises
     ------
@@ -31,14 +31,18 @@ def check_outputs(
     FastmlpError : a plot is wanted, and Matplotlib cannot be imported.
     """
     read = {os.path.realpath(path) for path in inputs if path is not None}
+    written: dict[str, str] = {}
     for option, path in outputs.items():
         if path is None:
             continue
-        allowed = suffixes[option]
-        if Path(path).suffix.lower() not in allowed:
+        allowed = suffixes.get(option)
+        if allowed is not None and Path(path).suffix.lower() not in allowed:
             raise InputError(f"{option} {path!r} must end in {' or '.join(allowed)}.")
         if os.path.realpath(path) in read:
             raise InputError(f"{option} {path!r} is also read. Name another file.")
+        other = written.setdefault(os.path.realpath(path), option)
+        if other != option:
+            raise InputError(f"{option} {path!r} is the file of {other}, too. Name another file.")
         check_writable(path)
     if outputs.get("--plot") is not None:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 
 from fastmlp import __version__
-from fastmlp.cli import options
+from fastmlp.cli import arguments, options
 
 __all__ = ["build_parser"]
 
@@ -34,6 +34,7 @@ examples
   fastmlp train xor --hidden none --activation threshold   the perceptron, which cannot learn this
   fastmlp train Fish.csv --target Weight               a number: regression
   fastmlp train Fish.csv --target Species              a text: classification
+  fastmlp train mnist --checkpoint run.checkpoint --resume --out mnist.safetensors     say it again to go on
   fastmlp train liver.csv --missing impute --class-weight balanced --patience 10
   fastmlp train adult.data --no-header --missing impute --strip-label . \\
                 --test-file adult.test --test-skip-lines 1
@@ -99,6 +100,23 @@ def _add_train(parser: ArgumentParser) -> None:
     output.add_argument("--out", metavar="MODEL", help="write the model to this .safetensors file")
     output.add_argument("--history", metavar="FILE", help="write what each epoch gave to this .json or .csv file")
     output.add_argument("--plot", metavar="FILE", help="draw the losses into this .png, .pdf or .svg file")
+    output.add_argument(
+        "--checkpoint",
+        metavar="FILE",
+        help="write all that the training needs to go on to this file, now and then, at the end, and when interrupted",
+    )
+    output.add_argument(
+        "--every",
+        type=arguments.interval,
+        metavar="N",
+        help="a checkpoint each N epochs, or each 30s, 10min, 2h (default: 30s)",
+    )
+    output.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on from the checkpoint, if there is one: with the same data and settings the end is the same as that "
+        "of a run that never stopped",
+    )
     output.add_argument("--quiet", action="store_true", help="print the final scores only")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from argparse import Namespace
@@ -12,12 +13,15 @@ from typing import Any
 import numpy as np
 
 from fastmlp.backends import get_backend
+from fastmlp.checkpoint import DEFAULT_INTERVAL, open_checkpoint, read_state
 from fastmlp.cli.compiling import announce_compilation
 from fastmlp.cli.network import build_network, targets_for
 from fastmlp.cli.outputs import check_outputs
 from fastmlp.cli.preparation import Preparation, Scaling
 from fastmlp.cli.report import score_lines
+from fastmlp.cli.results import Save, write_results
 from fastmlp.cli.sources import load_training
+from fastmlp.cli.stopping import INTERRUPTED
 from fastmlp.cli.text import counted, one_line
 from fastmlp.datasets import Dataset
 from fastmlp.datasets.split import split_rows
@@ -25,6 +29,7 @@ from fastmlp.errors import InputError
 from fastmlp.history import History
 from fastmlp.mlp import MLP
 from fastmlp.optimizers import SGD, Optimizer, get_optimizer
+from fastmlp.signals import SafePoints
 from fastmlp.trainer import Epoch
 
 __all__ = ["train"]
@@ -41,10 +46,12 @@ _STOPPED = {
 
 
 def train(arguments: Namespace) -> int:
-    """Run the command; the exit code is 130 after Ctrl-C, which keeps what was learned so far."""
+    """Run the command; the exit code is 130 after Ctrl-C, which keeps what was learned so far, 1 if a file is not."""
     say = (lambda text: None) if arguments.quiet else print
     outputs = {"--out": arguments.out, "--history": arguments.history, "--plot": arguments.plot}
+    outputs["--checkpoint"] = arguments.checkpoint
     check_outputs(outputs, [arguments.data, arguments.test_file, arguments.target_file])
+    _check_checkpoint(arguments)
     rule = _optimizer(arguments)
     get_backend(arguments.backend)  # if it is missing, that is to be known before any data are read
     dataset, preparation = load_training(arguments)
@@ -60,23 +67,43 @@ def train(arguments: Namespace) -> int:
         f"{arguments.optimizer}, learning rate {rule.lr:g} ({arguments.schedule}), batch size {options['batch_size']}, "
         f"{counted(options['epochs'], 'epoch')}, seed {arguments.seed}"
     )
+    if arguments.resume and os.path.exists(arguments.checkpoint):
+        done = read_state(arguments.checkpoint).facts["epochs"]
+        say(f"going on from {one_line(arguments.checkpoint)}, where {counted(done, 'epoch')} are done")
     announce_compilation(model.backend, arguments.quiet)
     began = time.perf_counter()
     history = model.fit(optimizer=rule, **options)
-    seconds = time.perf_counter() - began
-
-    if history.stopped != "epochs":
-        say(f"stopped after {counted(len(history), 'epoch')}: {_STOPPED[history.stopped]}")
-    if not len(history):
-        say("no epoch was finished, so nothing is written")
-        return 130
-    say(_speed_line(history, seconds, options["restore_best"]))
-    _write(arguments, model, history, say)
+    with SafePoints():  # what is learned is written before another signal counts
+        seconds = time.perf_counter() - began
+        if history.stopped != "epochs":
+            say(f"stopped after {counted(len(history), 'epoch')}: {_STOPPED[history.stopped]}")
+        if not len(history):
+            say("no epoch was finished, so nothing is written")
+            return INTERRUPTED
+        say(_speed_line(history, seconds, options["restore_best"]))
+        complete = write_results(_files(arguments, model, history), say)
     x, y, what = dataset.x, dataset.y, "training"
     if dataset.x_test is not None and dataset.y_test is not None:
         x, y, what = dataset.x_test, dataset.y_test, "test"
     print(score_lines(model, preparation, x, y, what))
-    return 130 if history.stopped == "interrupt" else 0
+    if not complete:
+        return 1
+    return INTERRUPTED if history.stopped == "interrupt" else 0
+
+
+def _check_checkpoint(arguments: Namespace) -> None:
+    """See to the checkpoint before any data are read."""
+    if arguments.checkpoint is None:
+        for option in ("every", "resume"):
+            if getattr(arguments, option):
+                raise InputError(f"--{option} is given without --checkpoint FILE.")
+        return
+    try:
+        open_checkpoint(arguments.checkpoint, arguments.every or DEFAULT_INTERVAL, arguments.resume)
+    except InputError as error:
+        raise InputError(str(error).replace("resume=True", "--resume")) from error
+    if arguments.resume and os.path.exists(arguments.checkpoint):
+        read_state(arguments.checkpoint)
 
 
 def _optimizer(arguments: Namespace) -> Optimizer:
@@ -115,6 +142,9 @@ def _fit_options(arguments: Namespace, model: MLP, preparation: Preparation, dat
         "validation_data": held_out,
         "target_loss": arguments.target_loss,
         "patience": arguments.patience,
+        "checkpoint": arguments.checkpoint,
+        "checkpoint_every": arguments.every or DEFAULT_INTERVAL,
+        "resume": arguments.resume,
         "restore_best": held_out is not None and arguments.patience is not None,
         "callbacks": [] if arguments.quiet or on_terminal else [_epoch_lines(epochs)],
         "progress": on_terminal and not arguments.quiet,
@@ -163,13 +193,11 @@ def _speed_line(history: History, seconds: float, restored: bool) -> str:
     return f"{counted(len(history), 'epoch')} in {seconds:.2f} s, {speed:,.0f} samples/s{best}"
 
 
-def _write(arguments: Namespace, model: MLP, history: History, say: Callable[[str], None]) -> None:
-    if arguments.out is not None:
-        model.save(arguments.out)
-        say(f"model written to {one_line(arguments.out)}")
-    if arguments.history is not None:
-        history.save(arguments.history)
-        say(f"history written to {one_line(arguments.history)}")
-    if arguments.plot is not None:
-        history.plot(arguments.plot)
-        say(f"plot written to {one_line(arguments.plot)}")
+def _files(arguments: Namespace, model: MLP, history: History) -> dict[str, tuple[str, Save]]:
+    """What is to be written, where, and how."""
+    files: dict[str, tuple[str | None, Save]] = {
+        "model": (arguments.out, model.save),
+        "history": (arguments.history, history.save),
+        "plot": (arguments.plot, history.plot),
+    }
+    return {what: (path, save) for what, (path, save) in files.items() if path is not None}

@@ -17,7 +17,7 @@ from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastmlp.backends import get_backend
-from fastmlp.checkpoint import open_checkpoint
+from fastmlp.checkpoint import DEFAULT_INTERVAL, open_checkpoint
 from fastmlp.engine import Engine
 from fastmlp.estimators.callbacks import CallbackSupportMixin, with_callbacks
 from fastmlp.estimators.conversion import from_sklearn, layout_of, to_sklearn
@@ -100,7 +100,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         y_val: Any = None,
         sample_weight_val: Any = None,
         checkpoint: str | os.PathLike[str] | None = None,
-        checkpoint_every: int | str = "30s",
+        checkpoint_every: int | str = DEFAULT_INTERVAL,
         resume: bool = False,
     ) -> BaseMLP:
         """Train on X and y, from new weights unless warm_start or from where a checkpoint was written.
