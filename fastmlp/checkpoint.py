@@ -27,6 +27,7 @@ __all__ = ["DEFAULT_INTERVAL", "Checkpoint", "State", "check_interval", "open_ch
 
 _KIND = Kind(name="checkpoint", key="fastmlp.checkpoint", remedy="remove it and train from the beginning")
 DEFAULT_INTERVAL = "30s"
+_LARGE = 1 << 20  # bytes
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 _log = logging.getLogger("fastmlp")
 
@@ -82,6 +83,12 @@ class Checkpoint:
             )
         return state
 
+    def reserve(self, state: State) -> None:
+        """Take memory for copies of such a state beside the training: taking it costs three times the copying."""
+        large = {name: array for name, array in state.arrays.items() if array.nbytes >= _LARGE}
+        if large:
+            self._start(lambda: [np.copyto(self._buffer(name, array), 0) for name, array in large.items()])
+
     def is_due(self, epoch: int | None) -> bool:
         """Whether to write now; epoch is the number of those done, None in the middle of one."""
         if self.epochs is not None:
@@ -98,13 +105,10 @@ class Checkpoint:
                 return
             self._writer.join()
         self._last = perf_counter()
-        copies = {name: self._copied(name, array) for name, array in state.arrays.items()}
-        self._writer = Thread(target=self._write, args=(State(copies, state.facts),), name="fastmlp-checkpoint")
-        try:
-            self._writer.start()
-        except RuntimeError:  # no more threads can be had
-            self._writer = None
-            self._write(State(copies, state.facts))
+        copies = {name: self._buffer(name, array) for name, array in state.arrays.items()}
+        for name, copy in copies.items():
+            np.copyto(copy, state.arrays[name])
+        self._start(lambda: self._write(State(copies, state.facts)))
         if last:
             self.close()
 
@@ -118,13 +122,21 @@ class Checkpoint:
             self._known = self.identity()
         return self._known
 
-    def _copied(self, name: str, array: np.ndarray) -> np.ndarray:
-        """A copy in memory that is kept: new memory costs three times as much as the copying."""
+    def _buffer(self, name: str, array: np.ndarray) -> np.ndarray:
+        """Memory for a copy, the same from file to file."""
         buffer = self._buffers.get(name)
         if buffer is None or (buffer.shape, buffer.dtype) != (array.shape, array.dtype):
             buffer = self._buffers[name] = np.empty_like(array, order="C", subok=False)
-        np.copyto(buffer, array)
         return buffer
+
+    def _start(self, work: Callable[[], object]) -> None:
+        """Do it in a thread, if one can be had."""
+        self._writer = Thread(target=work, name="fastmlp-checkpoint")
+        try:
+            self._writer.start()
+        except RuntimeError:
+            self._writer = None
+            work()
 
     def _write(self, state: State) -> None:
         try:

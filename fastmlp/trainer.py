@@ -191,6 +191,8 @@ class Training:
         # a callback may copy the model with its generator
         ahead = self.shuffle_is_private and not self.callbacks and self.epochs > 1 and self.engine.n_threads != 1
         with closing(Orders(self.samples, self.shuffle, shuffler, most, ahead)) as self.orders:
+            if self.checkpoint:
+                self.checkpoint.reserve(state_of(self, ""))
             if self.part.steps:
                 yield from self._finite_blocks(epoch, self.orders.taken[None])
                 epoch += 1
