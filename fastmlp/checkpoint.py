@@ -86,8 +86,13 @@ class Checkpoint:
     def reserve(self, state: State) -> None:
         """Take memory for copies of such a state beside the training: taking it costs three times the copying."""
         large = {name: array for name, array in state.arrays.items() if array.nbytes >= _LARGE}
+
+        def touch() -> None:
+            for name, array in large.items():
+                self._buffer(name, array)[...] = 0
+
         if large:
-            self._start(lambda: [np.copyto(self._buffer(name, array), 0) for name, array in large.items()])
+            self._start(touch)
 
     def is_due(self, epoch: int | None) -> bool:
         """Whether to write now; epoch is the number of those done, None in the middle of one."""
