@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -14,21 +17,22 @@ STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP
 
 
 class SafePoints:
-    """Within, a signal that has a Python handler is held back until `reach` is called, or until its second time.
+    """Within, a signal that would raise or end the process is held back until `reach`, or until its second time.
 
-    So a `KeyboardInterrupt` meets a state that can be written down. Signals are delivered to the main thread alone: in
-    others this does nothing, and so it does for signals that are ignored or end the process.
+    So it meets a state that can be written down, and has been. Signals are delivered to the main thread alone: in
+    others this does nothing. A signal that is ignored stays ignored.
     """
 
     def __init__(self) -> None:
         self._handlers: dict[int, Any] = {}  # those that are put aside
         self._waiting: int | None = None
+        self._open = False
 
     def __enter__(self) -> SafePoints:
         if threading.current_thread() is threading.main_thread():
             for number in STOPPING:
                 handler = signal.getsignal(number)
-                if callable(handler):
+                if callable(handler) or handler is signal.SIG_DFL:
                     self._handlers[number] = handler
                     signal.signal(number, self._hold)
         return self
@@ -39,14 +43,37 @@ class SafePoints:
         if kind is None:
             self.reach()
 
+    @property
+    def waiting(self) -> bool:
+        """Whether a signal waits."""
+        return self._waiting is not None
+
     def reach(self) -> None:
-        """Deliver the signal that waits, if one does: its handler is called, which may raise."""
+        """Deliver the signal that waits, if one does: its handler is called, which may raise, or the process ends."""
         number, self._waiting = self._waiting, None
         if number is not None:
-            self._handlers[number](number, None)
+            self._deliver(number, None)
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Within, no signal is held back: for what takes long and changes nothing."""
+        self.reach()
+        self._open = True
+        try:
+            yield
+        finally:
+            self._open = False
 
     def _hold(self, number: int, frame: FrameType | None) -> None:
-        if self._waiting is None:
-            self._waiting = number
+        if self._open or self.waiting:
+            self._deliver(number, frame)
         else:
-            self._handlers[number](number, frame)
+            self._waiting = number
+
+    def _deliver(self, number: int, frame: FrameType | None) -> None:
+        handler = self._handlers[number]
+        if callable(handler):
+            handler(number, frame)
+        else:
+            signal.signal(number, handler)
+            os.kill(os.getpid(), number)

@@ -96,8 +96,7 @@ class Training:
         self._recent: tuple[int, _Rows] = 0, {}  # the last that `_blocks` gave
         self._prepared = False
         self.part = Part()
-        self._points: SafePoints | None = None
-        self._is_whole = False  # whether all that a checkpoint holds belongs together at the moment
+        self._points = SafePoints()
         self._saved = saved_state(self) if self.checkpoint else None
         self.dropout_seed = 0 if self.dropout is None else int(self.dropout.randint(1 << 62, dtype=np.int64))
 
@@ -121,14 +120,12 @@ class Training:
         self.last_finite = self.publish().copy()
         over = self._saved is not None and restore(self, self._saved)
         try:
-            with SafePoints() if self.checkpoint else nullcontext() as self._points:
+            with self._points if self.checkpoint else nullcontext():
                 if not over:
                     self._run_epochs()
                 if self.checkpoint and not over:
                     self.checkpoint.write(state_of(self, self.history.stopped), last=True)
         except KeyboardInterrupt:
-            if self.checkpoint and self._is_whole:
-                self.checkpoint.write(state_of(self, ""), last=True)
             self.history.stopped = "interrupt"
             first, rows = self._recent
             if len(rows.get("loss", ())) > 1:  # the weights have all of them behind them
@@ -253,7 +250,8 @@ class Training:
             return net, self.data, update, samples, self.batch_size, rate, self.dropout_seed, state.step
 
         if not self._prepared:
-            self.engine.backend.prepare(operations, *arguments(slice(done, done + span)))
+            with self._points.opened():  # it may compile for a while
+                self.engine.backend.prepare(operations, *arguments(slice(done, done + span)))
             self._prepared = True
         losses, begin = np.full(count, before), time.perf_counter() - seconds
         for first in range(done, self._steps, span):
@@ -274,14 +272,12 @@ class Training:
         }
 
     def _reach_safe_point(self) -> None:
-        """Write a checkpoint if it is time, and let signals through."""
-        if self.checkpoint is None or self._points is None:
+        """Write a checkpoint if it is time or a signal waits, and let that through."""
+        if self.checkpoint is None:
             return
-        if self.checkpoint.is_due(None if self.part.steps else self._observed):
-            self.checkpoint.write(state_of(self, ""))
-        self._is_whole = True
+        if self._points.waiting or self.checkpoint.is_due(None if self.part.steps else self._observed):
+            self.checkpoint.write(state_of(self, ""), last=self._points.waiting)
         self._points.reach()
-        self._is_whole = False
 
     def _divergence(self, epoch: int, loss: float, lr: float) -> str:
         kept = f"those after epoch {epoch - 1}" if epoch > 1 else "the initial ones"

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 from contextlib import contextmanager
 
@@ -323,6 +325,32 @@ def test_a_signal_waits_for_a_safe_point_and_leaves_a_checkpoint_of_it(tmp_path,
     assert read_state(path).facts["part"][0] == 2
     assert outcome(*train("adam", "numpy", checkpoint=path, resume=True)) == wanted
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+PROGRAM = """
+import sys
+import numpy as np
+from fastmlp import MLP
+x = np.random.RandomState(0).standard_normal((90, 7))
+def tell(epoch):
+    if epoch.number == 200:
+        print("ready", flush=True)
+model = MLP([7, 9, 3], seed=0, backend="numpy", loss="softmax_cross_entropy")
+model.fit(x, np.arange(90) % 3, epochs=100_000, checkpoint=sys.argv[1], checkpoint_every="1h", callbacks=[tell])
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs SIGTERM")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_signal_that_ends_the_process_comes_after_a_checkpoint(name, tmp_path):
+    """In a program that knows nothing of signals, as a scheduler meets it before it kills."""
+    number = getattr(signal, name)
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path / "c")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout.readline() == "ready\n"
+        child.send_signal(number)
+        assert child.wait(timeout=60) == -number
+    assert read_state(tmp_path / "c").facts["epochs"] >= 200
 
 
 def test_the_file_is_safetensors_without_pickle(tmp_path):
