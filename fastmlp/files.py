@@ -35,6 +35,7 @@ class _Written(NamedTuple):
     temporary: Path
     target: Path
     path: str | os.PathLike[str]  # as the caller named it
+    durable: bool
 
 
 _WAITING: ContextVar[list[_Written] | None] = ContextVar("fastmlp_files_waiting", default=None)
@@ -62,7 +63,8 @@ def together() -> Iterator[None]:
                 if os.name == "nt":
                     entry.file.close()
                 os.replace(entry.temporary, entry.target)
-                _sync_folder(entry.target.parent)
+                if entry.durable:
+                    _sync_folder(entry.target.parent)
         for older, _ in aside:
             older.unlink(missing_ok=True)
     except InputError:
@@ -77,17 +79,18 @@ def together() -> Iterator[None]:
 
 
 @contextmanager
-def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+def atomic_write(path: str | os.PathLike[str], *, durable: bool = True) -> Iterator[BinaryIO]:
     """Open a file whose content appears under `path` only once the block has ended well, or that of `together`.
 
-    The bytes go to a temporary file in the same folder, which then replaces `path` in one step; both are on the disk
-    by then. When the block fails, or the program is stopped, a file already at `path` is untouched. A link is
+    The bytes go to a temporary file in the same folder, which then replaces `path` in one step. When the block fails, or the program is stopped, a file already at `path` is untouched. A link is
     followed, and the permissions of a file that is replaced are kept. Temporary files of programs that were killed are
     removed from the folder.
 
     Parameters
     ----------
     path : file to write; its folder must exist.
+    durable : whether content and name are on the disk at the end, whatever happens to the machine; what can be made
+        again needs no such wait.
 
     Yields
     ------
@@ -100,7 +103,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """
     written = _WAITING.get()
     if written is None:
-        with together(), atomic_write(path) as file:
+        with together(), atomic_write(path, durable=durable) as file:
             yield file
         return
     target = Path(os.path.realpath(path))
@@ -112,13 +115,14 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         try:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
             if os.path.exists(target):
                 shutil.copymode(target, temporary)
         except BaseException:
             _discard(file, temporary)
             raise
-    written.append(_Written(file, temporary, target, path))
+    written.append(_Written(file, temporary, target, path, durable))
 
 
 class _Enough(Exception):
