@@ -10,13 +10,29 @@ from typing import BinaryIO
 
 from fastmlp.errors import InputError
 
-__all__ = ["atomic_write", "cache_roots"]
+__all__ = ["atomic_write", "cache_roots", "may_write"]
 
 
 def cache_roots() -> list[Path]:
-    """Folders for what can be made again, the first choice first: FASTMLP_CACHE_DIR, else the user's cache folder."""
-    named = [os.environ.get("FASTMLP_CACHE_DIR"), os.environ.get("XDG_CACHE_HOME"), "~/.cache"]
-    return [Path(os.path.expanduser(name)) / "fastmlp" for name in named if name]
+    """Folders for what can be made again, the first choice first; none is made here.
+
+    FASTMLP_CACHE_DIR, XDG_CACHE_HOME and ~/.cache, each if it is set, up to the first that may be written to. The ones
+    before it can still be read, for example those of a container's image. Without a home folder there may be none.
+    """
+    roots: list[Path] = []
+    for name in (os.environ.get("FASTMLP_CACHE_DIR"), os.environ.get("XDG_CACHE_HOME"), "~/.cache"):
+        path = os.path.expanduser(name or "")
+        if path and not path.startswith("~"):  # which is left where no home folder is known
+            roots.append(Path(path) / "fastmlp")
+            if may_write(roots[-1]):
+                break
+    return roots
+
+
+def may_write(folder: Path) -> bool:
+    """Whether permissions let a folder be made, or be written to where there is one. A disk may still be full."""
+    existing = next((path for path in (folder, *folder.parents) if os.path.lexists(path)), Path())
+    return os.path.isdir(existing) and os.access(existing, os.W_OK | os.X_OK)
 
 
 @contextmanager

@@ -44,7 +44,8 @@ class CudaBackend(Backend):
     def __init__(self, precision: str = "float32", device: Device | None = None, choices: Path | None = None) -> None:
         super().__init__(precision)
         if device is None:
-            device, choices = _gpu(precision), choices or cache_roots()[0] / "cuda"
+            device = _gpu(precision)
+            choices = choices or next((root / "cuda" for root in cache_roots()), None)
         gpu = self._device = device
         self._choice = cache(lambda real: Choice(gpu, real, choices))
 
