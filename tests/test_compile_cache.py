@@ -79,6 +79,14 @@ def test_no_folder_is_made_before_there_is_something_to_write(folder, tmp_path):
     assert [*tmp_path.iterdir()] == []
 
 
+def test_a_folder_that_is_named_and_can_be_written_to_is_the_only_one(folder, tmp_path, monkeypatch):
+    assert cache_folders() == [folder] and folder.parents[1] == tmp_path / "named"
+    monkeypatch.setenv("FASTMLP_CACHE_DIR", "")
+    assert cache_folders() == [tmp_path / "user/fastmlp" / folder.name]
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache_folders() == [tmp_path / "home/.cache/fastmlp" / folder.name]
+
+
 def test_a_later_process_compiles_nothing(folder):
     assert compilations(double, 1.5, 3, np.float32(0.5)) == 3
     assert compilations(double, 1.5, 3, np.float32(0.5)) == 0

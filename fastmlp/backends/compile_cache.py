@@ -17,7 +17,6 @@ import pickle
 import secrets
 import shutil
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -49,7 +48,7 @@ _SETTINGS = "OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "BOUNDSCHECK", "DEBUGINFO_
 _log = logging.getLogger("fastmlp")
 
 
-def cached(function: Callable, options: dict[str, Any]) -> Any:
+def cached(function: Any, options: dict[str, Any]) -> Any:
     """`function` jitted with `options`, found again on disk by later processes.
 
     Only for the modules whose sources `_environment` knows: their digest stands for the options, too.
@@ -67,7 +66,8 @@ def cache_folders() -> list[Path]:
 def stored_sizes(folder: Path) -> list[int]:
     """Bytes of each file of compiled code in one of `cache_folders()`; none if the folder is missing or unreadable."""
     try:
-        return [entry.stat().st_size for entry in os.scandir(folder) if entry.name.endswith(_SUFFIX)]
+        with os.scandir(folder) as entries:
+            return [entry.stat().st_size for entry in entries if entry.name.endswith(_SUFFIX)]
     except OSError:
         return []
 
@@ -78,7 +78,7 @@ class _KernelCache(NullCache):
     The members of Numba that are used here and in `cached` are private, and the same from version 0.61 to 0.68.
     """
 
-    def __init__(self, function: Callable) -> None:
+    def __init__(self, function: Any) -> None:
         self._function = function
 
     def load_overload(self, sig, target_context):
