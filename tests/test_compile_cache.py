@@ -148,6 +148,18 @@ def test_a_folder_in_the_place_of_a_file_is_replaced(folder):
     assert compilations(double) == 0
 
 
+def test_a_link_in_the_place_of_a_file_is_replaced_and_not_followed(folder, tmp_path):
+    compilations(double)
+    (path,) = folder.iterdir()
+    for target in (tmp_path / "other", tmp_path / "missing", tmp_path):
+        path.unlink()
+        path.symlink_to(target)
+        (tmp_path / "other").write_text("mine")
+        assert compilations(double) == 1
+        assert compilations(double) == 0
+        assert (tmp_path / "other").read_text() == "mine"
+
+
 def test_a_file_that_may_not_be_read_is_replaced(folder, monkeypatch):
     compilations(double)
     (path,) = folder.iterdir()
@@ -287,10 +299,7 @@ def test_without_a_home_nothing_is_written_anywhere(tmp_path, monkeypatch, caplo
 
 def test_other_settings_of_numba_have_code_of_their_own(folder, monkeypatch):
     compilations(double)
-    compile_cache._environment.cache_clear()
     monkeypatch.setattr(numba.config, "OPT", 0)
-    try:
-        assert cache_folders()[0] != folder
-        assert compilations(double) == 1
-    finally:
-        compile_cache._environment.cache_clear()
+    monkeypatch.setattr(compile_cache, "ENVIRONMENT", compile_cache._environment())
+    assert cache_folders() != [folder]
+    assert compilations(double) == 1

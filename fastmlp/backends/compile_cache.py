@@ -51,7 +51,7 @@ _log = logging.getLogger("fastmlp")
 def cached(function: Any, options: dict[str, Any]) -> Any:
     """`function` jitted with `options`, found again on disk by later processes.
 
-    Only for the modules whose sources `_environment` knows: their digest stands for the options, too.
+    Only for the modules whose sources `_environment` reads: their digest stands for the options, too.
     """
     dispatcher = numba.njit(**options)(function)
     dispatcher._cache = _KernelCache(function)
@@ -60,7 +60,7 @@ def cached(function: Any, options: dict[str, Any]) -> Any:
 
 def cache_folders() -> list[Path]:
     """Folders for this state of the sources on this machine, the first choice first. None is made here."""
-    return [root / _environment() for root in cache_roots()]
+    return [root / ENVIRONMENT for root in cache_roots()]
 
 
 def stored_sizes(folder: Path) -> list[int]:
@@ -86,17 +86,11 @@ class _KernelCache(NullCache):
         target_context.refresh()  # the code may call what Numba registers on first use
         name = self._file_name(sig)
         for folder in cache_folders():
-            with suppress(OSError):  # no file, a folder in its place, or one that may not be read
-                content = (folder / name).read_bytes()
-                payload = content[hashlib.sha256().digest_size :]
-                if content == _sealed(name, payload):  # before it is unpickled, which links its machine code
-                    with suppress(Exception):  # it comes from another build of Numba of this version
-                        return CompileResult._rebuild(target_context, *pickle.loads(payload))
-        # Numba numbers functions from 1 in each process, and tells closures of one function, such as the products of
-        # `tiled`, apart by that number alone. In code of two processes, different closures would have the same symbol,
-        # and the linker would take one for the other, without a word (issue 10486 of Numba). So what is compiled now
-        # is numbered from a place of its own.
-        FunctionIdentity._unique_ids = itertools.count(secrets.randbits(56))
+            payload = _sound_payload(folder / name)
+            if payload is not None:
+                with suppress(Exception):  # it comes from another build of Numba of this version
+                    return CompileResult._rebuild(target_context, *pickle.loads(payload))
+        _number_functions_apart()
         return None
 
     def save_overload(self, sig, compiled):
@@ -109,7 +103,7 @@ class _KernelCache(NullCache):
         for folder in cache_folders():
             try:
                 folder.mkdir(parents=True, exist_ok=True)
-                _remove_unreadable(folder / name)
+                _make_way(folder / name)
                 with atomic_write(folder / name) as file:
                     file.write(content)
                 return
@@ -120,11 +114,10 @@ class _KernelCache(NullCache):
 
     def _file_name(self, sig) -> str:
         function = self._function
-        key = f"{_environment()} {function.__module__}.{function.__qualname__} {sig}"
+        key = f"{ENVIRONMENT} {function.__module__}.{function.__qualname__} {sig}"
         return f"{function.__name__}-{hashlib.sha256(key.encode()).hexdigest()[:32]}{_SUFFIX}"
 
 
-@cache
 def _environment() -> str:
     """Digest of all that shapes machine code but for the function and its types."""
     codegen = cpu_target.target_context.codegen()
@@ -143,16 +136,42 @@ def _environment() -> str:
     return digest.hexdigest()[:16]
 
 
+ENVIRONMENT = _environment()  # while the sources are those that are imported: they may be upgraded under a long run
+
+
+def _number_functions_apart() -> None:
+    """Let the symbols of what Numba compiles next differ from those in every file.
+
+    Numba numbers functions from 1 in each process, and closures of one function, such as the products of `tiled`,
+    differ in that number alone. Different closures compiled by two processes could have the same symbol, and where both
+    are loaded, one would silently be called for the other (Numba's issue 10486).
+    """
+    FunctionIdentity._unique_ids = itertools.count(secrets.randbits(56))
+
+
 def _sealed(name: str, payload: bytes) -> bytes:
     """Content of a file: a digest of its name and payload, then the payload."""
     return hashlib.sha256(name.encode() + payload).digest() + payload
 
 
-def _remove_unreadable(path: Path) -> None:
-    """Remove a folder in the place of a file, and a file whose permissions its successor would inherit."""
+def _sound_payload(path: Path) -> bytes | None:
+    """Payload of a file that is what was written under this name; unpickling any other could do anything."""
+    try:
+        content = path.read_bytes()
+    except OSError:  # there is none, or a folder in its place, or it may not be read
+        return None
+    payload = content[hashlib.sha256().digest_size :]
+    return payload if content == _sealed(path.name, payload) else None
+
+
+def _make_way(path: Path) -> None:
+    """Remove what a new file could not simply replace.
+
+    That is a folder, a link, whose target would be replaced, and a file whose missing permissions would be kept.
+    """
     if os.path.isdir(path) and not os.path.islink(path):
         shutil.rmtree(path)
-    elif not os.access(path, os.R_OK):
+    elif os.path.islink(path) or not os.access(path, os.R_OK):
         path.unlink(missing_ok=True)
 
 
@@ -160,6 +179,6 @@ def _remove_unreadable(path: Path) -> None:
 def _warn_unsaved(reason: str) -> None:
     _log.warning(
         "Compiled kernels stay in the memory of this process, the next one compiles them again: they cannot be saved "
-        "(%s). Set FASTMLP_CACHE_DIR to a folder that can be written to.",
+        "(%s). Set FASTMLP_CACHE_DIR to a folder that can be written to, on a disk with room.",
         reason,
     )
