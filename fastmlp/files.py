@@ -10,23 +10,23 @@ from typing import BinaryIO
 
 from fastmlp.errors import InputError
 
-__all__ = ["atomic_write", "cache_roots", "may_write"]
+__all__ = ["atomic_write", "cache_folders", "may_write"]
 
 
-def cache_roots() -> list[Path]:
-    """Folders for what can be made again, the first choice first; none is made here.
+def cache_folders(name: str) -> list[Path]:
+    """Folders called `name` for what can be made again, the first choice first; none is made here.
 
-    FASTMLP_CACHE_DIR, XDG_CACHE_HOME and ~/.cache, each if it is set, up to the first that may be written to. The ones
-    before it can still be read, for example those of a container's image. Without a home folder there may be none.
+    They lie under FASTMLP_CACHE_DIR, XDG_CACHE_HOME and ~/.cache, each if it is set, up to the first where `name` may
+    be written. Those before it can still be read, for example a container's image. Without a home there may be none.
     """
-    roots: list[Path] = []
-    for name in (os.environ.get("FASTMLP_CACHE_DIR"), os.environ.get("XDG_CACHE_HOME"), "~/.cache"):
-        path = os.path.expanduser(name or "")
+    folders: list[Path] = []
+    for place in (os.environ.get("FASTMLP_CACHE_DIR"), os.environ.get("XDG_CACHE_HOME"), "~/.cache"):
+        path = os.path.expanduser(place or "")
         if path and not path.startswith("~"):  # which is left where no home folder is known
-            roots.append(Path(path) / "fastmlp")
-            if may_write(roots[-1]):
+            folders.append(Path(path) / "fastmlp" / name)
+            if may_write(folders[-1]):
                 break
-    return roots
+    return folders
 
 
 def may_write(folder: Path) -> bool:

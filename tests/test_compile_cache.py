@@ -24,7 +24,7 @@ import numba
 from numba.core.bytecode import FunctionIdentity
 
 from fastmlp.backends import compile_cache
-from fastmlp.backends.compile_cache import cache_folders, cached, stored_sizes
+from fastmlp.backends.compile_cache import cached, kernel_folders, stored_sizes
 
 
 def double(x):
@@ -42,7 +42,7 @@ def folder(tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     compile_cache._warn_unsaved.cache_clear()
-    return cache_folders()[0]
+    return kernel_folders()[0]
 
 
 def compilations(function, *arguments) -> int:
@@ -80,11 +80,11 @@ def test_no_folder_is_made_before_there_is_something_to_write(folder, tmp_path):
 
 
 def test_a_folder_that_is_named_and_can_be_written_to_is_the_only_one(folder, tmp_path, monkeypatch):
-    assert cache_folders() == [folder] and folder.parents[1] == tmp_path / "named"
+    assert kernel_folders() == [folder] and folder.parents[1] == tmp_path / "named"
     monkeypatch.setenv("FASTMLP_CACHE_DIR", "")
-    assert cache_folders() == [tmp_path / "user/fastmlp" / folder.name]
+    assert kernel_folders() == [tmp_path / "user/fastmlp" / folder.name]
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache_folders() == [tmp_path / "home/.cache/fastmlp" / folder.name]
+    assert kernel_folders() == [tmp_path / "home/.cache/fastmlp" / folder.name]
 
 
 def test_a_later_process_compiles_nothing(folder):
@@ -229,16 +229,17 @@ def test_processes_that_write_at_once_lose_nothing(folder):
     assert len(stored_sizes(folder)) == len([*folder.iterdir()]) == len(names)
 
 
-def test_a_read_only_folder_that_is_filled_is_used(folder, monkeypatch, caplog):
+@pytest.mark.parametrize("level", [1, 0], ids=["all of it", "what another user has filled"])
+def test_a_read_only_folder_that_is_filled_is_used(folder, monkeypatch, caplog, level):
     compilations(double, 1.5)
     before = {path: path.read_bytes() for path in folder.iterdir()}
-    unwritable(monkeypatch, folder.parents[1])
+    unwritable(monkeypatch, [folder, folder.parents[1]][level])
     assert compilations(double, 1.5) == 0
-    # what it lacks, or has only damaged, goes to the user's folder
+    # what it lacks goes to the user's folder
     assert compilations(double, 1.5, 3) == 1
     assert compilations(double, 1.5, 3) == 0
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
-    assert [len(stored_sizes(place)) for place in cache_folders()] == [1, 1]
+    assert [len(stored_sizes(place)) for place in kernel_folders()] == [1, 1]
     assert caplog.text == ""
 
 
@@ -301,5 +302,5 @@ def test_other_settings_of_numba_have_code_of_their_own(folder, monkeypatch):
     compilations(double)
     monkeypatch.setattr(numba.config, "OPT", 0)
     monkeypatch.setattr(compile_cache, "ENVIRONMENT", compile_cache._environment())
-    assert cache_folders() != [folder]
+    assert kernel_folders() != [folder]
     assert compilations(double) == 1

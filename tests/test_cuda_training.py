@@ -181,7 +181,7 @@ def test_later_processes_take_the_same_ways(products, monkeypatch, tmp_path):
 
 def test_no_folder_for_choices_is_needed(products, monkeypatch):
     monkeypatch.setattr(cuda_backend, "_gpu", lambda precision: EmulatedDevice(prefers_products=True))
-    monkeypatch.setattr(cuda_backend, "cache_roots", list)
+    monkeypatch.setattr(cuda_backend, "cache_folders", lambda name: [])
     backend = CudaBackend()
     monkeypatch.setattr(backends, "_load", lambda name, precision: backend)
     assert np.isfinite(train("cuda", **WITH_MASKS)[0]).all()

@@ -34,9 +34,9 @@ from numba.core.serialize import dumps
 
 from fastmlp import kernels, network, step
 from fastmlp.errors import InputError
-from fastmlp.files import atomic_write, cache_roots
+from fastmlp.files import atomic_write, cache_folders
 
-__all__ = ["COMPILING", "cache_folders", "cached", "stored_sizes"]
+__all__ = ["COMPILING", "cached", "kernel_folders", "stored_sizes"]
 
 COMPILING = RLock()  # held by whoever compiles or loads
 if hasattr(os, "register_at_fork"):
@@ -58,13 +58,13 @@ def cached(function: Any, options: dict[str, Any]) -> Any:
     return dispatcher
 
 
-def cache_folders() -> list[Path]:
+def kernel_folders() -> list[Path]:
     """Folders for this state of the sources on this machine, the first choice first. None is made here."""
-    return [root / ENVIRONMENT for root in cache_roots()]
+    return cache_folders(ENVIRONMENT)
 
 
 def stored_sizes(folder: Path) -> list[int]:
-    """Bytes of each file of compiled code in one of `cache_folders()`; none if the folder is missing or unreadable."""
+    """Bytes of each file of compiled code in one of `kernel_folders()`; none if the folder is missing or unreadable."""
     try:
         with os.scandir(folder) as entries:
             return [entry.stat().st_size for entry in entries if entry.name.endswith(_SUFFIX)]
@@ -85,7 +85,7 @@ class _KernelCache(NullCache):
         """The compiled function, or None if no folder has a sound file of it, which Numba then compiles."""
         target_context.refresh()  # the code may call what Numba registers on first use
         name = self._file_name(sig)
-        for folder in cache_folders():
+        for folder in kernel_folders():
             payload = _sound_payload(folder / name)
             if payload is not None:
                 with suppress(Exception):  # it comes from another build of Numba of this version
@@ -100,7 +100,7 @@ class _KernelCache(NullCache):
         name = self._file_name(sig)
         content = _sealed(name, dumps(compiled._reduce()))
         refusals = []
-        for folder in cache_folders():
+        for folder in kernel_folders():
             try:
                 folder.mkdir(parents=True, exist_ok=True)
                 _make_way(folder / name)

@@ -14,7 +14,7 @@ from fastmlp.backends.cuda.device import Device
 from fastmlp.backends.cuda.runs import Run
 from fastmlp.backends.cuda.streaming import HostSamples
 from fastmlp.errors import InputError
-from fastmlp.files import cache_roots
+from fastmlp.files import cache_folders
 from fastmlp.kernels import codes
 from fastmlp.losses import Loss
 from fastmlp.network import Network
@@ -45,7 +45,7 @@ class CudaBackend(Backend):
         super().__init__(precision)
         if device is None:
             device = _gpu(precision)
-            choices = choices or next((root / "cuda" for root in cache_roots()), None)
+            choices = choices or next(iter(cache_folders("cuda")), None)
         gpu = self._device = device
         self._choice = cache(lambda real: Choice(gpu, real, choices))
 

@@ -11,10 +11,10 @@ def announce_compilation(backend: str, quiet: bool = False) -> None:
     """Say so on standard error if the Numba backend has no compiled kernels on this machine yet."""
     if backend != "numba" or quiet:
         return
-    from fastmlp.backends.compile_cache import cache_folders, stored_sizes
+    from fastmlp.backends.compile_cache import kernel_folders, stored_sizes
     from fastmlp.files import may_write
 
-    folders = cache_folders()
+    folders = kernel_folders()
     if not any(map(stored_sizes, folders)):
         often = "once on this machine" if any(map(may_write, folders)) else "in every run, as no folder can keep them"
         print(f"compiling the kernels, {often}: half a minute or so …", file=sys.stderr, flush=True)

@@ -180,7 +180,7 @@ def test_compilation_is_announced_once(monkeypatch, tmp_path, capsys):
     announce_compilation("numba")
     assert re.fullmatch("compiling the kernels, once on this machine: .*\n", capsys.readouterr().err)
     assert [*tmp_path.iterdir()] == []
-    (folder,) = compile_cache.cache_folders()
+    (folder,) = compile_cache.kernel_folders()
     folder.mkdir(parents=True)
     (folder / "linear.kernel").touch()
     announce_compilation("numba")
