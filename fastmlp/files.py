@@ -17,15 +17,9 @@ try:
 except ImportError:  # Windows, where a file that somebody has open cannot be removed anyway
     flock = None  # type: ignore[assignment]
 
-__all__ = ["atomic_write", "cache_roots", "check_writable", "together"]
+__all__ = ["atomic_write", "check_writable", "together"]
 
 _TEMPORARY = ".fastmlp-{}.tmp"
-
-
-def cache_roots() -> list[Path]:
-    """Folders for what can be made again, the first choice first: FASTMLP_CACHE_DIR, else the user's cache folder."""
-    named = [os.environ.get("FASTMLP_CACHE_DIR"), os.environ.get("XDG_CACHE_HOME"), "~/.cache"]
-    return [Path(os.path.expanduser(name)) / "fastmlp" for name in named if name]
 
 
 class _Written(NamedTuple):
@@ -82,9 +76,9 @@ def together() -> Iterator[None]:
 def atomic_write(path: str | os.PathLike[str], *, durable: bool = True) -> Iterator[BinaryIO]:
     """Open a file whose content appears under `path` only once the block has ended well, or that of `together`.
 
-    The bytes go to a temporary file in the same folder, which then replaces `path` in one step. When the block fails, or the program is stopped, a file already at `path` is untouched. A link is
-    followed, and the permissions of a file that is replaced are kept. Temporary files of programs that were killed are
-    removed from the folder.
+    The bytes go to a temporary file in the same folder, which then replaces `path` in one step. When the block fails,
+    or the program is stopped, a file already at `path` is untouched. A link is followed, and the permissions of a file
+    that is replaced are kept. Temporary files of programs that were killed are removed from the folder.
 
     Parameters
     ----------
@@ -94,7 +88,7 @@ def atomic_write(path: str | os.PathLike[str], *, durable: bool = True) -> Itera
 
     Yields
     ------
-    file : binary file, to be written from its beginning; `file.name` may be written to instead.
+    file : binary file, to be written from its beginning.
 
     Raises
     ------

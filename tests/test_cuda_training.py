@@ -14,6 +14,7 @@ from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
 from fastmlp import MLP, SGD, Adam, AdamW, InputError, MLPClassifier, RMSprop, backends
+from fastmlp.backends import cuda_backend
 from fastmlp.backends.cuda import runs
 from fastmlp.backends.cuda.runs import Run
 from fastmlp.backends.cuda_backend import CudaBackend
@@ -176,6 +177,14 @@ def test_later_processes_take_the_same_ways(products, monkeypatch, tmp_path):
         products.epilogues.clear()
     np.testing.assert_array_equal(*weights)
     assert epilogues[0] >= epilogues[1] >= {"bias", "relu_aux_bias", "drelu_bgrad", "bgrad"}
+
+
+def test_no_folder_for_choices_is_needed(products, monkeypatch):
+    monkeypatch.setattr(cuda_backend, "_gpu", lambda precision: EmulatedDevice(prefers_products=True))
+    monkeypatch.setattr(cuda_backend, "cache_folders", lambda name: [])
+    backend = CudaBackend()
+    monkeypatch.setattr(backends, "_load", lambda name, precision: backend)
+    assert np.isfinite(train("cuda", **WITH_MASKS)[0]).all()
 
 
 @pytest.mark.parametrize("wrong", [("relu_aux_bias", "mask"), ("drelu_bgrad", "vector"), ("bgrad", "vector")], ids=str)

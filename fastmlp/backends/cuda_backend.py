@@ -13,8 +13,8 @@ from fastmlp.backends.cuda.choice import Choice
 from fastmlp.backends.cuda.device import Device
 from fastmlp.backends.cuda.runs import Run
 from fastmlp.backends.cuda.streaming import HostSamples
+from fastmlp.cache_folders import cache_folders
 from fastmlp.errors import InputError
-from fastmlp.files import cache_roots
 from fastmlp.kernels import codes
 from fastmlp.losses import Loss
 from fastmlp.network import Network
@@ -44,7 +44,8 @@ class CudaBackend(Backend):
     def __init__(self, precision: str = "float32", device: Device | None = None, choices: Path | None = None) -> None:
         super().__init__(precision)
         if device is None:
-            device, choices = _gpu(precision), choices or cache_roots()[0] / "cuda"
+            device = _gpu(precision)
+            choices = choices or next(iter(cache_folders("cuda")), None)
         gpu = self._device = device
         self._choice = cache(lambda real: Choice(gpu, real, choices))
 

@@ -11,7 +11,10 @@ def announce_compilation(backend: str, quiet: bool = False) -> None:
     """Say so on standard error if the Numba backend has no compiled kernels on this machine yet."""
     if backend != "numba" or quiet:
         return
-    from fastmlp.backends.compile_cache import cache_folder
+    from fastmlp.backends.compile_cache import kernel_folders, stored_sizes
+    from fastmlp.cache_folders import may_write
 
-    if not any(path.is_file() for path in cache_folder().rglob("*")):
-        print("compiling the kernels, once on this machine: half a minute or so …", file=sys.stderr, flush=True)
+    folders = kernel_folders()
+    if not any(map(stored_sizes, folders)):
+        often = "once on this machine" if any(map(may_write, folders)) else "in every run, as no folder can keep them"
+        print(f"compiling the kernels, {often}: half a minute or so …", file=sys.stderr, flush=True)

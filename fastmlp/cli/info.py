@@ -42,7 +42,8 @@ def _version(package: str) -> str:
 def _cache(numba: str) -> str:
     if numba.startswith("unavailable"):
         return "none without Numba"
-    from fastmlp.backends.compile_cache import cache_folder
+    from fastmlp.backends.compile_cache import kernel_folders, stored_sizes
 
-    sizes = [path.stat().st_size for path in cache_folder().rglob("*") if path.is_file()]
-    return f"{counted(len(sizes), 'file')}, {sum(sizes) / 1e6:.1f} MB in {cache_folder()}"
+    sizes = {folder: stored_sizes(folder) for folder in kernel_folders()}
+    filled = [f"{counted(len(s), 'file')}, {sum(s) / 1e6:.1f} MB in {folder}" for folder, s in sizes.items() if s]
+    return "; ".join(filled) or "none yet"

@@ -62,6 +62,13 @@ def test_info_names_versions_backends_threads_and_cache():
     assert re.search(r"^compiled kernels: (\d+ files?, .* in /|none)", out, re.M)
 
 
+def test_info_makes_no_cache(monkeypatch, tmp_path):
+    pytest.importorskip("numba")
+    monkeypatch.setenv("FASTMLP_CACHE_DIR", str(tmp_path / "cache"))
+    assert "compiled kernels: none yet\n" in succeed("info")
+    assert [*tmp_path.iterdir()] == []
+
+
 def test_info_reports_a_wrong_environment(monkeypatch):
     monkeypatch.setenv("FASTMLP_BACKEND", "quantum")
     fail("info", about="FASTMLP_BACKEND='quantum'")

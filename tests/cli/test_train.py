@@ -173,13 +173,26 @@ def test_compilation_is_announced_once(monkeypatch, tmp_path, capsys):
     from fastmlp.cli.compiling import announce_compilation
 
     compile_cache = pytest.importorskip("fastmlp.backends.compile_cache")
-    monkeypatch.setattr(compile_cache, "cache_folder", lambda: tmp_path)
+    monkeypatch.setenv("FASTMLP_CACHE_DIR", str(tmp_path / "cache"))
     announce_compilation("numpy")
     announce_compilation("numba", quiet=True)
     assert capsys.readouterr() == ("", "")
     announce_compilation("numba")
-    assert re.fullmatch("compiling the kernels, .*\n", capsys.readouterr().err)
-    (tmp_path / "__pycache__").mkdir()
-    (tmp_path / "__pycache__" / "kernel.nbi").touch()
+    assert re.fullmatch("compiling the kernels, once on this machine: .*\n", capsys.readouterr().err)
+    assert [*tmp_path.iterdir()] == []
+    (folder,) = compile_cache.kernel_folders()
+    folder.mkdir(parents=True)
+    (folder / "linear.kernel").touch()
     announce_compilation("numba")
     assert capsys.readouterr().err == ""
+
+
+def test_compilation_is_announced_where_nothing_can_be_kept(monkeypatch, tmp_path, capsys):
+    from fastmlp.cli.compiling import announce_compilation
+
+    pytest.importorskip("numba")
+    (tmp_path / "file").touch()
+    for name in ("FASTMLP_CACHE_DIR", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.setenv(name, str(tmp_path / "file"))
+    announce_compilation("numba")
+    assert re.fullmatch("compiling the kernels, in every run, .*\n", capsys.readouterr().err)

@@ -71,7 +71,7 @@ class Choice:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             # what other processes have chosen meanwhile stays
             self._chosen = self._read() | self._chosen
-            with atomic_write(self._file) as file:
+            with atomic_write(self._file, durable=False) as file:
                 file.write(json.dumps(self._chosen, indent=1, sort_keys=True).encode())
         except (OSError, InputError):
             self._file = None  # this process remembers, later ones measure again
