@@ -15,6 +15,7 @@ import numpy as np
 
 from fastmlp.errors import InputError, ModelFileError
 from fastmlp.files import atomic_write
+from fastmlp.forks import no_fork
 
 __all__ = ["load_model", "save_model"]
 
@@ -37,7 +38,8 @@ def save_model(path: str | os.PathLike[str], tensors: Mapping[str, np.ndarray], 
     InputError : an array of another dtype, a value that is not finite, a header that JSON cannot hold, or a
         path that cannot be written.
     """
-    from safetensors.numpy import save
+    with no_fork():
+        from safetensors.numpy import save
 
     arrays = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     for name, array in arrays.items():
@@ -76,7 +78,8 @@ def load_model(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dic
     ------
     ModelFileError : no such file, a truncated or damaged one, one of another program or of a newer fastmlp.
     """
-    from safetensors import SafetensorError, safe_open
+    with no_fork():
+        from safetensors import SafetensorError, safe_open
 
     if not os.path.isfile(path):
         found = "it is a folder or a device" if os.path.exists(path) else "no such file"

@@ -13,6 +13,7 @@ import numpy as np
 
 from fastmlp.engine import Engine, Session
 from fastmlp.errors import DivergenceError
+from fastmlp.forks import hold_at_forks, no_fork
 from fastmlp.history import History
 from fastmlp.network import Data
 from fastmlp.orders import Orders
@@ -245,6 +246,9 @@ def progress_bar(progress: bool | None, epochs: int) -> Any:
     """A bar of epochs on standard error; None asks for one only if that is a terminal."""
     if progress is False:
         return None
-    from tqdm import tqdm
+    with no_fork():
+        from tqdm.std import TqdmDefaultWriteLock, tqdm
 
+        hold_at_forks(TqdmDefaultWriteLock.th_lock)  # of all bars, in whatever thread they are drawn
+        tqdm.get_lock()  # which imports what it needs
     return tqdm(total=epochs, unit="epoch", disable=False if progress else None, leave=False)

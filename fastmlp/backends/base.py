@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fastmlp.forks import no_fork
 from fastmlp.losses import Loss
 from fastmlp.network import Data, Network, Update
 
@@ -47,7 +48,8 @@ class Backend(ABC):
         """After training: keep nothing of its samples, so that their memory can be freed."""
 
     def __reduce__(self) -> tuple:
-        from fastmlp.backends import revived_backend
+        with no_fork():
+            from fastmlp.backends import revived_backend
 
         return revived_backend, (self.name, self.precision)  # a device and compiled code belong to a process
 

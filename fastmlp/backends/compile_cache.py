@@ -7,24 +7,32 @@ upgraded package could run stale machine code. Here each state of the sources ha
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from threading import RLock
 
 import numba
 from numba import config
+from numba.core.compiler_lock import global_compiler_lock
 
 from fastmlp import kernels, network, step
 from fastmlp.files import cache_roots
+from fastmlp.forks import hold_at_forks, no_fork
 
-__all__ = ["COMPILING", "cache_folder", "cached"]
+__all__ = ["cache_folder", "cached", "compiling"]
 
-COMPILING = RLock()  # held by whoever compiles or loads
-if hasattr(os, "register_at_fork"):
-    # no fork while one thread compiles: the child would find Numba's lock held, by nobody
-    os.register_at_fork(before=COMPILING.acquire, after_in_parent=COMPILING.release, after_in_child=COMPILING.release)
+_COMPILING = RLock()
+hold_at_forks(global_compiler_lock)  # Numba's own, which functions of the user's are compiled under
+
+
+@contextmanager
+def compiling() -> Iterator[None]:
+    """Within, no other thread compiles or loads, and none forks the process."""
+    with no_fork(), _COMPILING:
+        yield
 
 
 @cache
