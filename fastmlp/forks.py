@@ -1,8 +1,8 @@
 """Sections in which no other thread forks this process.
 
 A child has one thread, the one that forked. What another thread held at that moment stays held in the child for ever:
-the lock of a module that it was importing, Numba's compiler, a NumPy generator. The child hangs where it needs the same.
-So imports at run time, compilation and draws are sections, ``with no_fork():``, and a fork waits until all other
+the lock of a module that it was importing, Numba's compiler, a NumPy generator. The child hangs where it needs the
+same. So imports at run time, compilation and draws are sections, ``with no_fork():``, and a fork waits until all other
 threads have left theirs. Many threads may be in sections at once, and a thread may enter one within another.
 
 A fork waits for sections, and a section may wait for locks. Nobody waits in a circle as long as no holder of such a

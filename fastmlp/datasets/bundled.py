@@ -25,7 +25,7 @@ def digits(*, test_fraction: float = 0.2, seed: int = 0) -> Dataset:
     with no_fork():
         from sklearn.datasets import load_digits
 
-    bunch = load_digits()
+        bunch = load_digits()
     train, test = split_rows(len(bunch.data), test_fraction, seed)
     return _dataset("digits", (bunch.data / 16).astype(np.float32), bunch, train, test)
 
@@ -40,7 +40,8 @@ def breast_cancer(*, test_fraction: float = 0.2, seed: int = 0) -> Dataset:
     with no_fork():
         from sklearn.datasets import load_breast_cancer
 
-    return _standardised("breast_cancer", load_breast_cancer(), test_fraction, seed)
+        bunch = load_breast_cancer()
+    return _standardised("breast_cancer", bunch, test_fraction, seed)
 
 
 def diabetes(*, test_fraction: float = 0.2, seed: int = 0) -> Dataset:
@@ -53,7 +54,8 @@ def diabetes(*, test_fraction: float = 0.2, seed: int = 0) -> Dataset:
     with no_fork():
         from sklearn.datasets import load_diabetes
 
-    return _standardised("diabetes", load_diabetes(scaled=False), test_fraction, seed)
+        bunch = load_diabetes(scaled=False)
+    return _standardised("diabetes", bunch, test_fraction, seed)
 
 
 def iris(*, test_fraction: float = 0.2, seed: int = 0) -> Dataset:
@@ -66,7 +68,8 @@ def iris(*, test_fraction: float = 0.2, seed: int = 0) -> Dataset:
     with no_fork():
         from sklearn.datasets import load_iris
 
-    return _standardised("iris", load_iris(), test_fraction, seed)
+        bunch = load_iris()
+    return _standardised("iris", bunch, test_fraction, seed)
 
 
 def spirals(n: int = 300, classes: int = 3, noise: float = 0.2, seed: int = 0) -> Dataset:
