@@ -1,4 +1,4 @@
-"""Threads that cannot be started: a run goes on with those that can, to the same bits, and spoils nothing for the next."""
+"""Threads that cannot be started: runs go on with those that can, to the same bits."""
 
 import logging
 import os
