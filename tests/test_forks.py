@@ -19,7 +19,7 @@ from fastmlp.backends import numba_backend
 from fastmlp.forks import no_fork
 from fastmlp.orders import AHEAD_FROM, Orders
 
-LONG = 30  # seconds, for what would otherwise hang
+LONG = 6  # seconds, for what would otherwise hang
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system"),
@@ -35,9 +35,20 @@ def fit(seed=0, **options):
     return model.predict(x)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def compiled():
+    """Nothing waits long for compilation."""
+    fit()
+
+
 def fork(work=fit):
     """Exit code of a child that does the work: 0 if it is done in time."""
-    child = os.fork()
+    signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(LONG)
+    try:
+        child = os.fork()
+    finally:
+        signal.alarm(0)
     if not child:
         code = 1
         try:
@@ -48,6 +59,10 @@ def fork(work=fit):
         finally:
             os._exit(code)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def give_up(*_signal):
+    raise TimeoutError("The fork waits for ever.")  # which ends the waiting
 
 
 class Hold:
@@ -117,7 +132,6 @@ def test_while_a_function_of_the_users_is_compiled(hold):
         with global_compiler_lock:
             hold()
 
-    fit()
     assert hold.amid(compile_it, lambda: numba_backend.numba.njit(lambda x: x)(1)) == 0
 
 
@@ -202,7 +216,7 @@ def test_a_fork_whose_wait_is_interrupted_leaves_nothing_locked(monkeypatch):
         assert begun.wait(LONG)
         with monkeypatch.context() as patched:
             patched.setattr(forks, "sleep", interrupt)
-            assert fork(lambda: None) == 0
+            assert fork(lambda: os._exit(len(forks._inside))) == 0
         go.set()
         busy.result(LONG)
         assert pool.submit(fit).result(LONG).size == 20  # passes the gate
