@@ -72,7 +72,7 @@ class _Teams:
         me, now = get_ident(), perf_counter()
         with self._lock:
             if free > 1:
-                free -= sum(cores for caller, (cores, until) in self._held.items() if caller != me and now < until)
+                free -= sum(held for caller, (held, until) in self._held.items() if caller != me and now < until)
                 wanted = max(1, min(free, worth, self._most if now < self._until else worth))
             size = 1 + self._reserve(wanted - 1)
             self._held[me] = size, inf
