@@ -20,6 +20,7 @@ from fastmlp.errors import (
     ModelFileError,
     OutOfDeviceMemoryError,
 )
+from fastmlp.forks import no_fork
 from fastmlp.gradient_check import numerical_gradient
 from fastmlp.history import History
 from fastmlp.mlp import MLP
@@ -54,7 +55,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in ("MLPClassifier", "MLPRegressor"):
-        from fastmlp import estimators  # imports scikit-learn, so only when it is wanted
+        with no_fork():
+            from fastmlp import estimators  # imports scikit-learn, so only when it is wanted
 
         return getattr(estimators, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

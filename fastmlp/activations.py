@@ -8,10 +8,13 @@ forward pass stores σ'(z) beside a, where exp and erf are at hand anyway.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
+from types import ModuleType
 
 import numpy as np
 
 from fastmlp.errors import InputError
+from fastmlp.forks import no_fork
 from fastmlp.kernels import codes
 
 __all__ = ["ACTIVATIONS", "activate", "activation_code", "multiply_by_derivative", "output_activations"]
@@ -142,16 +145,19 @@ def _slope_from_output(code: int, a: np.ndarray, out: np.ndarray) -> None:
         np.negative(out, out=out)  # sigmoid(z) = 1 - exp(-softplus(z))
 
 
-def _sigmoid(z: np.ndarray, out: np.ndarray) -> None:
-    from scipy.special import expit
+@cache
+def _special() -> ModuleType:
+    with no_fork():
+        from scipy import special
+    return special
 
-    expit(z, out=out)
+
+def _sigmoid(z: np.ndarray, out: np.ndarray) -> None:
+    _special().expit(z, out=out)
 
 
 def _gelu(z: np.ndarray, slope: np.ndarray) -> None:
-    from scipy.special import erf
-
-    cdf = 0.5 * (1 + erf(z * 0.5**0.5))
+    cdf = 0.5 * (1 + _special().erf(z * 0.5**0.5))
     np.multiply(z, z, out=slope)
     slope *= -0.5
     np.exp(slope, out=slope)

@@ -14,6 +14,7 @@ import numpy as np
 
 from fastmlp.errors import FastmlpError, InputError
 from fastmlp.files import atomic_write
+from fastmlp.forks import no_fork
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -213,8 +214,9 @@ class History:
         FastmlpError : Matplotlib is not installed.
         """
         try:
-            from matplotlib.figure import Figure
-            from matplotlib.ticker import MaxNLocator
+            with no_fork():
+                from matplotlib.figure import Figure
+                from matplotlib.ticker import MaxNLocator
         except ImportError as error:
             raise FastmlpError(
                 f"Plots need Matplotlib, which cannot be imported ({error}). Run: pip install 'fastmlp[plot]'"
@@ -235,7 +237,7 @@ class History:
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.legend()
         if path is not None and suffix is not None:
-            with atomic_write(path) as file:
+            with atomic_write(path) as file, no_fork():  # Matplotlib imports what writes such a file
                 ax.figure.canvas.figure.savefig(file, format=suffix[1:])
         return ax
 

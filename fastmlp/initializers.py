@@ -6,6 +6,7 @@ from math import sqrt
 import numpy as np
 
 from fastmlp.errors import InputError
+from fastmlp.forks import drawing
 
 __all__ = ["default_initializer", "initialize"]
 
@@ -57,9 +58,10 @@ def initialize(name: str, fan_in: int, fan_out: int, rng: np.random.RandomState)
     if name == "zeros":
         return np.zeros((fan_in, fan_out))
     scale = _SCALES[name](fan_in, fan_out)
-    if name.endswith("uniform"):
-        return rng.uniform(-scale, scale, (fan_in, fan_out))
-    return rng.normal(0.0, scale, (fan_in, fan_out))
+    with drawing(rng):
+        if name.endswith("uniform"):
+            return rng.uniform(-scale, scale, (fan_in, fan_out))
+        return rng.normal(0.0, scale, (fan_in, fan_out))
 
 
 def default_initializer(activation: str) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastmlp.errors import InputError
+from fastmlp.forks import no_fork
 
 __all__ = ["accuracy_score", "confusion_matrix", "get_metric", "per_class_accuracy", "r2_score"]
 
@@ -28,7 +29,8 @@ def accuracy_score(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLik
     ------
     InputError : no samples, shapes that differ, or labels that scikit-learn refuses.
     """
-    from sklearn.metrics import accuracy_score as score
+    with no_fork():
+        from sklearn.metrics import accuracy_score as score
 
     return _delegate(score, y_true, y_pred, sample_weight)
 
@@ -48,7 +50,8 @@ def r2_score(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | No
     ------
     InputError : no samples, shapes that differ, or values that are not finite.
     """
-    from sklearn.metrics import r2_score as score
+    with no_fork():
+        from sklearn.metrics import r2_score as score
 
     if np.ndim(y_true) and len(np.asarray(y_true)) == 1 and np.shape(y_true) == np.shape(y_pred):
         return float("nan")  # where scikit-learn warns as well

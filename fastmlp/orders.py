@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+
+from fastmlp.forks import drawing
 
 __all__ = ["Orders"]
 
@@ -44,8 +45,10 @@ class Orders:
         self._next, self.taken = None, orders[-1]
         if self._pool is not None and left:
             self._buffers.reverse()
-            with suppress(RuntimeError):  # at the end of the interpreter there are no new threads
+            try:
                 self._next = self._pool.submit(self._draw_ahead)
+            except RuntimeError:  # no thread can be started. The pool keeps what it was given, for one that may come
+                self._pool = None
         return orders
 
     def generator(self) -> dict[str, Any] | None:
@@ -67,7 +70,8 @@ class Orders:
         orders = self._buffers[0][:count]
         if self.random is not None:
             # the running order, not a fresh one: scikit-learn's batches from the same seed
-            self._shuffle(orders, self._last)
+            with drawing(self.random):
+                self._shuffle(orders, self._last)
             self._last = orders[-1]
         return orders
 

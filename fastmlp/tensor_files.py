@@ -22,6 +22,7 @@ import numpy as np
 
 from fastmlp.errors import InputError, ModelFileError
 from fastmlp.files import atomic_write
+from fastmlp.forks import no_fork
 
 __all__ = ["ALL_DTYPES", "Kind", "digest_of", "read_tensors", "write_tensors"]
 
@@ -126,7 +127,8 @@ def read_tensors(path: str | os.PathLike[str], kind: Kind) -> tuple[dict[str, np
     ------
     ModelFileError : no such file, a truncated or damaged one, one of another kind or of a newer fastmlp.
     """
-    from safetensors import SafetensorError, safe_open
+    with no_fork():
+        from safetensors import SafetensorError, safe_open
 
     if not os.path.isfile(path):
         found = "it is a folder or a device" if os.path.exists(path) else "no such file"

@@ -9,7 +9,7 @@ from hypothesis import settings
 from operation_calls import CALLS, READ_ONLY, READS_SAMPLES, Guarded
 
 from fastmlp import backends
-from fastmlp.backends import BACKENDS, get_backend
+from fastmlp.backends import BACKENDS, get_backend, teams
 from fastmlp.backends.cuda_backend import CudaBackend
 from fastmlp.backends.numpy_ops import NumpyOps
 from fastmlp.errors import BackendUnavailableError
@@ -70,6 +70,12 @@ def cpu_backend(backend) -> str:
     if backend == "cuda":
         pytest.skip("losses made of Python functions have no CUDA kernel")
     return backend
+
+
+@pytest.fixture(autouse=True)
+def teams_larger_than_the_cores(monkeypatch):
+    """An explicit n_threads is taken as it is: threads meet at barriers whatever the machine that runs the tests."""
+    monkeypatch.setattr(teams, "cores", lambda: 64)
 
 
 @pytest.fixture(params=["float32", "float64"])

@@ -58,10 +58,10 @@ def unwritable(monkeypatch, root: Path) -> None:
     access, mkdir, write = os.access, os.mkdir, compile_cache.atomic_write
 
     def guarded(action):
-        def act(path, *rest):
+        def act(path, *rest, **options):
             if Path(path).is_relative_to(root) and not os.path.isdir(path):
                 raise OSError(errno.EROFS, "Read-only file system", str(path))
-            return action(path, *rest)
+            return action(path, *rest, **options)
 
         return act
 

@@ -14,7 +14,7 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from fastmlp import MLP, SGD, Adam, RMSprop
-from fastmlp.backends import numba_backend, threads
+from fastmlp.backends import numba_backend, teams, threads
 from fastmlp.backends.numpy_ops import NumpyOps
 from fastmlp.backends.teams import TEAMS, _Teams
 
@@ -91,6 +91,8 @@ def test_a_team_is_as_large_as_the_limits_of_the_moment(sizes, monkeypatch):
 
     assert size_of() == CORES
     assert size_of(3) == 3
+    monkeypatch.setattr(teams, "cores", threads.cores)
+    assert (size_of(3), size_of(64)) == (3, CORES)
     monkeypatch.setattr(threads._BLAS, "threads", lambda: 2)
     assert size_of() == 2
     monkeypatch.setattr(threads._BLAS, "threads", lambda: None)  # none that is known
@@ -100,6 +102,8 @@ def test_a_team_is_as_large_as_the_limits_of_the_moment(sizes, monkeypatch):
     monkeypatch.setenv("FASTMLP_NUM_THREADS", "2")
     assert size_of() == 2
     assert size_of(3) == 3
+    monkeypatch.setenv("FASTMLP_NUM_THREADS", "64")
+    assert size_of() == CORES
 
 
 def test_a_limit_by_threadpoolctl_holds_from_epoch_to_epoch(sizes, monkeypatch):
@@ -146,6 +150,23 @@ def test_limits_of_the_blas_that_overlap_leave_what_they_found():
         seen.append((library.num_threads, controlled.threads()))
     second.__exit__(None, None, None)
     assert seen == [(2, 8), (2, 8), (5, 8)]
+    assert library.num_threads == 8
+
+
+def test_a_child_lifts_the_limits_that_runs_of_its_parent_had_set():
+    class Library:
+        num_threads = 8
+
+        def set_num_threads(self, number):
+            self.num_threads = number
+
+    parents = threads._Blas()
+    parents._libraries = [library] = [Library()]
+    parents.limited(2).__enter__()
+    parents.reset()  # as in a child
+    assert (parents.threads(), library.num_threads) == (8, 8)
+    with parents.limited(3):
+        assert library.num_threads == 3
     assert library.num_threads == 8
 
 

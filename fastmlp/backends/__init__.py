@@ -5,13 +5,14 @@ Modules of a backend are imported when it is asked for, so that `import fastmlp`
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
 from functools import cache
+from importlib import import_module
 
 from fastmlp.backends.base import Backend
 from fastmlp.errors import BackendUnavailableError, InputError
+from fastmlp.forks import no_fork
 
 __all__ = ["BACKENDS", "PRECISIONS", "Backend", "available_backends", "get_backend", "revived_backend"]
 
@@ -75,7 +76,8 @@ def _problem(name: str) -> str | None:
 
 
 def _backend_class(name: str) -> type[Backend]:
-    module = importlib.import_module(f"fastmlp.backends.{name}_backend")
+    with no_fork():
+        module = import_module(f"fastmlp.backends.{name}_backend")
     return getattr(module, f"{name.capitalize()}Backend")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fastmlp.forks import no_fork
 from fastmlp.losses import Loss
 from fastmlp.network import Data, Network, Update
 
@@ -47,7 +48,8 @@ class Backend(ABC):
         """After training: keep nothing of its samples, so that their memory can be freed."""
 
     def __reduce__(self) -> tuple:
-        from fastmlp.backends import revived_backend
+        with no_fork():
+            from fastmlp.backends import revived_backend
 
         return revived_backend, (self.name, self.precision)  # a device and compiled code belong to a process
 
@@ -99,9 +101,9 @@ class Backend(ABC):
     def operations(self, net: Network, rows: int, n_threads: int | None, loss: Loss | None = None) -> Any:
         """What `run` needs to work on `net` with `rows` rows a step: the operations and their workspaces.
 
-        n_threads is honoured as it is; None lets every run take what is free. Numba's results do not depend on it; on
-        NumPy it bounds the threads of the BLAS, whose sums may differ in the last digit. loss is looked at only if
-        it is a custom one.
+        n_threads is honoured, by Numba up to the number of cores; None lets every run take what is free. Numba's
+        results do not depend on it; on NumPy it bounds the threads of the BLAS, whose sums may differ in the last
+        digit. loss is looked at only if it is a custom one.
         """
 
     @abstractmethod

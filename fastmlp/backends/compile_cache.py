@@ -17,7 +17,8 @@ import pickle
 import secrets
 import shutil
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from threading import RLock
@@ -29,6 +30,7 @@ from numba import config
 from numba.core.bytecode import FunctionIdentity
 from numba.core.caching import NullCache
 from numba.core.compiler import CompileResult
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 from numba.core.serialize import dumps
 
@@ -36,17 +38,22 @@ from fastmlp import kernels, network, step
 from fastmlp.cache_folders import cache_folders
 from fastmlp.errors import InputError
 from fastmlp.files import atomic_write
+from fastmlp.forks import hold_at_forks, no_fork
 
-__all__ = ["COMPILING", "cached", "kernel_folders", "stored_sizes"]
-
-COMPILING = RLock()  # held by whoever compiles or loads
-if hasattr(os, "register_at_fork"):
-    # no fork while one thread compiles: the child would find Numba's lock held, by nobody
-    os.register_at_fork(before=COMPILING.acquire, after_in_parent=COMPILING.release, after_in_child=COMPILING.release)
+__all__ = ["cached", "compiling", "kernel_folders", "stored_sizes"]
 
 _SUFFIX = ".kernel"
 _SETTINGS = "OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "BOUNDSCHECK", "DEBUGINFO_DEFAULT"  # of Numba, for all functions
 _log = logging.getLogger("fastmlp")
+_COMPILING = RLock()
+hold_at_forks(global_compiler_lock)  # Numba's own, which functions of the user's are compiled under
+
+
+@contextmanager
+def compiling() -> Iterator[None]:
+    """Within, no other thread compiles or loads, and none forks the process."""
+    with no_fork(), _COMPILING:
+        yield
 
 
 def cached(function: Any, options: dict[str, Any]) -> Any:

@@ -15,6 +15,7 @@ from fastmlp.backends.cuda.runs import Run
 from fastmlp.backends.cuda.streaming import HostSamples
 from fastmlp.cache_folders import cache_folders
 from fastmlp.errors import InputError
+from fastmlp.forks import no_fork
 from fastmlp.kernels import codes
 from fastmlp.losses import Loss
 from fastmlp.network import Network
@@ -51,7 +52,8 @@ class CudaBackend(Backend):
 
     @classmethod
     def problem(cls) -> str | None:
-        from fastmlp.backends.cuda.detection import cuda_problem
+        with no_fork():
+            from fastmlp.backends.cuda.detection import cuda_problem
 
         return cuda_problem()
 
@@ -104,6 +106,7 @@ class CudaBackend(Backend):
 
 
 def _gpu(precision: str) -> Device:
-    from fastmlp.backends.cuda.nvidia import NvidiaDevice
+    with no_fork():
+        from fastmlp.backends.cuda.nvidia import NvidiaDevice
 
     return NvidiaDevice(precision)

@@ -5,18 +5,18 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
-from importlib.metadata import version
 from itertools import pairwise
 from operator import is_
 from typing import Any, NamedTuple
 
+import numba
 import numba.extending
 import numpy as np
 
 from fastmlp import step
 from fastmlp.backends.base import Backend
 from fastmlp.backends.call_table import CallTable, Functions
-from fastmlp.backends.compile_cache import COMPILING, cached
+from fastmlp.backends.compile_cache import cached, compiling
 from fastmlp.backends.shuffler import make_shuffler
 from fastmlp.backends.teams import TEAMS, Task
 from fastmlp.backends.threads import WORK_PER_ROW, available_threads, is_worth_sharing, worth_threads
@@ -153,7 +153,7 @@ class NumbaBackend(Backend):
 
     def describe(self) -> str:
         threads, bits = available_threads(), 8 * cpu.VECTOR_BYTES
-        return f"Numba {version('numba')}, {bits}-bit vectors, up to {threads} thread{'s' * (threads > 1)}"
+        return f"Numba {numba.__version__}, {bits}-bit vectors, up to {threads} thread{'s' * (threads > 1)}"
 
     def zeros(self, n: int, dtype: np.dtype | type) -> np.ndarray:
         return aligned_zeros(n, dtype)
@@ -241,7 +241,7 @@ def _compiled(entry: str, call: dict[str, Any], custom: Functions | None) -> _Co
         *(value for value in call.get("update", ()) if not isinstance(value, np.ndarray)),
     )
     if kind not in _COMPILED:
-        with COMPILING:
+        with compiling():
             recorder, team = _Recorder(), cpu.make_teams(1, np.zeros(0, net.params.dtype), 0)[0]
             getattr(step, entry)(recorder, **_shortened(call, 1))  # one sample passes the same branches as all of them
             names = {*recorder.names, *_inner_operations(recorder.names, call, custom)}

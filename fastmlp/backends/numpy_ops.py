@@ -15,6 +15,7 @@ import numpy as np
 
 from fastmlp.activations import activate, multiply_by_derivative
 from fastmlp.dropout import drop
+from fastmlp.forks import no_fork
 from fastmlp.losses import Loss, loss_and_gradient
 
 __all__ = ["NumpyOps"]
@@ -241,7 +242,8 @@ class NumpyOps:
 
 def _compressed(values, columns, starts, rows, n_columns):
     """The compressed rows numbered rows (B,) as a matrix (B, n_columns), at a cost that does not grow with N."""
-    from scipy.sparse import csr_matrix
+    with no_fork():
+        from scipy.sparse import csr_matrix
 
     lengths = starts[rows + 1] - starts[rows]
     ends = np.cumsum(lengths)

@@ -7,7 +7,7 @@ from ctypes import c_void_p, cast
 
 import numpy as np
 
-from fastmlp.backends.compile_cache import COMPILING, cached
+from fastmlp.backends.compile_cache import cached, compiling
 from fastmlp.kernels import cpu
 
 __all__ = ["make_shuffler"]
@@ -23,7 +23,7 @@ def make_shuffler(random: np.random.RandomState, n_samples: int) -> Callable[[np
     functions = generator.ctypes  # what NumPy offers compiled code
     next_uint32, state = cast(functions.next_uint32, c_void_p).value, functions.state_address
     places = np.empty(n_samples, np.int64)
-    with COMPILING:  # not while the generator is locked, for which others wait
+    with compiling():  # not while the generator is locked, for which others wait
         _shuffle(np.empty((0, 0), np.int64), places, places, next_uint32, state)
 
     def shuffle(orders: np.ndarray, last: np.ndarray) -> None:

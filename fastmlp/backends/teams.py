@@ -6,11 +6,13 @@ deserves and the limits allow (see `fastmlp.backends.threads`),
 - less the cores that other threads of this process compute on, so that fits at once share the cores;
 - less the cores that other processes were seen to use.
 
-It may change from run to run because the results do not depend on it (see `fastmlp.kernels.cpu.team.part_length`).
+It may change from run to run because the results do not depend on it (see `fastmlp.kernels.cpu.team.part_length`). For
+the same reason a run goes on with fewer threads where the system lets the process start no more.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -20,12 +22,13 @@ from queue import SimpleQueue
 from threading import Lock, Thread, get_ident
 from time import perf_counter, thread_time
 
-from fastmlp.backends.threads import free_of_limits
+from fastmlp.backends.threads import cores, free_of_limits
 
 __all__ = ["TEAMS", "Task"]
 
 Task = Callable[[], float]
 _CALL = methodcaller("__call__")
+_log = logging.getLogger("fastmlp")
 
 
 class _Teams:
@@ -45,6 +48,7 @@ class _Teams:
         self._jobs: SimpleQueue[tuple[Task, SimpleQueue]] = SimpleQueue()
         self._threads = 0  # that serve the queue
         self._asked = 0  # jobs of the runs under way: never more than threads
+        self._told = False  # that the system allows no more
         self._held: dict[int, tuple[int, float]] = {}  # calling thread: the cores it counts for, and until when
         self._wall = self._lost = 0.0  # of the runs not judged yet
         self._suspected = False  # whether the last window was a bad one
@@ -59,22 +63,47 @@ class _Teams:
         try:
             return self._together(tasks(size), n_threads is None)
         finally:
-            with self._lock:
-                now = perf_counter()
-                self._held[get_ident()] = 1, now + self.LINGER
-                if len(self._held) > 1:
-                    self._held = {caller: held for caller, held in self._held.items() if now < held[1]}
+            self._leave(size)
 
     def _enter(self, n_threads: int | None, worth: int) -> int:
-        size = n_threads or 1
+        """The size of the team; as many threads less one are there for its jobs, whatever other runs begin."""
+        wanted = min(n_threads, cores()) if n_threads and n_threads > 1 else 1
         free = free_of_limits() if n_threads is None and worth > 1 else 0
         me, now = get_ident(), perf_counter()
         with self._lock:
             if free > 1:
-                free -= sum(cores for caller, (cores, until) in self._held.items() if caller != me and now < until)
-                size = max(1, min(free, worth, self._most if now < self._until else worth))
+                free -= sum(held for caller, (held, until) in self._held.items() if caller != me and now < until)
+                wanted = max(1, min(free, worth, self._most if now < self._until else worth))
+            size = 1 + self._reserve(wanted - 1)
             self._held[me] = size, inf
+            tell, self._told = size < wanted and not self._told, self._told or size < wanted
+        if tell:
+            _log.warning(
+                "Only %d of %d threads could be had: the system lets this process start no more. Results are the same; "
+                "for speed, raise its limit of processes (ulimit -u, or the container's) or give a smaller n_threads.",
+                *(size, wanted),
+            )
         return size
+
+    def _reserve(self, jobs: int) -> int:
+        """Have a thread for each of so many more jobs, or for as many as can be; how many."""
+        while self._threads < self._asked + jobs:
+            try:
+                Thread(target=self._serve, args=(self._jobs,), name="fastmlp", daemon=True).start()
+            except RuntimeError:  # a limit of the system's, or the end of the interpreter
+                jobs = self._threads - self._asked
+                break
+            self._threads += 1
+        self._asked += jobs
+        return jobs
+
+    def _leave(self, size: int) -> None:
+        with self._lock:
+            now = perf_counter()
+            self._asked -= size - 1
+            self._held[get_ident()] = 1, now + self.LINGER
+            if len(self._held) > 1:
+                self._held = {caller: held for caller, held in self._held.items() if now < held[1]}
 
     def _together(self, tasks: Sequence[Task], observed: bool) -> float:
         own, *others = tasks
@@ -82,20 +111,11 @@ class _Teams:
             return own()
         answers: SimpleQueue[tuple[float | BaseException, float]] = SimpleQueue()
         jobs = [partial(self._jobs.put, (task, answers)) for task in others]
-        with self._lock:
-            self._asked += len(jobs)
-            while self._threads < self._asked:
-                Thread(target=self._serve, args=(self._jobs,), name="fastmlp", daemon=True).start()
-                self._threads += 1
-        try:
-            begin, waited = perf_counter(), _waited()
-            # The members of a team wait for one another, so that none may be missing. Ctrl-C is delivered between two
-            # bytecodes, of which there is one here: it comes when nobody has started or when all have done their work.
-            *_, share = map(_CALL, [*jobs, own])
-            answered = [(share, _waited() - waited), *(answers.get() for _ in jobs)]
-        finally:
-            with self._lock:
-                self._asked -= len(jobs)
+        begin, waited = perf_counter(), _waited()
+        # The members of a team wait for one another, so that none may be missing. Ctrl-C is delivered between two
+        # bytecodes, of which there is one here: it comes when nobody has started or when all have done their work.
+        *_, share = map(_CALL, [*jobs, own])
+        answered = [(share, _waited() - waited), *(answers.get() for _ in jobs)]
         if observed:
             self._judge(len(tasks), perf_counter() - begin, [lost for _, lost in answered])
         for share, _ in answered:

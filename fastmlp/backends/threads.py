@@ -1,9 +1,11 @@
 """How many threads a step is worth, and how many the limits allow.
 
-An explicit number is taken as it is. Otherwise these bound it:
+No run gets more than the cores of the process (affinity, container quota): results do not depend on the number of
+threads, and threads that share a core wait for one another at every barrier. Up to there an explicit number is taken as
+it is. Without one these bound it, too:
 
-- FASTMLP_NUM_THREADS, or else the cores of the process (affinity, container quota), OMP_NUM_THREADS, and the limit that
-  threadpoolctl has set on the BLAS; one in a process that multiprocessing has started, which is one of many at work;
+- FASTMLP_NUM_THREADS, or else OMP_NUM_THREADS and the limit that threadpoolctl has set on the BLAS; one in a process
+  that multiprocessing has started, which is one of many at work;
 - what other threads and processes leave free (see `fastmlp.backends.teams`).
 """
 
@@ -12,16 +14,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from math import inf
+from multiprocessing import parent_process
 from threading import Lock
 from time import perf_counter
 from typing import Any
 
 from fastmlp.errors import InputError
+from fastmlp.forks import no_fork
 
 __all__ = [
-    *("WORK_PER_ROW", "available_threads", "blas_limited"),
+    *("WORK_PER_ROW", "available_threads", "blas_limited", "cores"),
     *("free_of_limits", "is_worth_sharing", "worth_threads"),
 ]
 
@@ -53,8 +57,13 @@ def worth_threads(rows: int, work: int, update: int = 0, steps: float = inf) -> 
     return max(1, int(min(worth, (work + update) * steps // WORK_PER_RUN)))
 
 
+def cores() -> int:
+    """Cores that this process may use, by its affinity and the quota of its container."""
+    return _cpu_count(int(perf_counter()))
+
+
 def available_threads() -> int:
-    """Threads on an idle machine: FASTMLP_NUM_THREADS, else what the process may use and OMP_NUM_THREADS allows.
+    """Threads on an idle machine: the cores, or fewer by FASTMLP_NUM_THREADS, else by OMP_NUM_THREADS.
 
     Raises InputError if FASTMLP_NUM_THREADS is no positive integer.
     """
@@ -62,21 +71,21 @@ def available_threads() -> int:
     if wanted is not None:
         if not wanted.isdecimal() or int(wanted) < 1:
             raise InputError(f"FASTMLP_NUM_THREADS={wanted!r} must be a positive integer. Correct or unset it.")
-        return int(wanted)
-    from multiprocessing import parent_process
-
-    cores = _cpu_count(int(perf_counter()))
+        return min(int(wanted), cores())
     openmp = os.environ.get("OMP_NUM_THREADS", "")  # which joblib's workers find set to their share
     if openmp.isdecimal() and int(openmp) > 0:
-        return min(cores, int(openmp))
-    return 1 if parent_process() is not None else cores
+        return min(int(openmp), cores())
+    return 1 if parent_process() is not None else cores()
 
 
 @lru_cache(maxsize=1)
 def _cpu_count(_second: int) -> int:
     """Looked up once a second: it takes a tenth of a millisecond, which is an epoch of a small network."""
-    import joblib  # comes with scikit-learn and knows affinity masks and container quotas
-
+    try:
+        with no_fork():
+            import joblib  # comes with scikit-learn and knows affinity masks and container quotas
+    except RuntimeError:  # at the end of the interpreter, where there are no new threads either
+        return 1
     return joblib.cpu_count()
 
 
@@ -84,45 +93,59 @@ class _Blas:
     """The number of threads of NumPy's BLAS, which is one for the whole process."""
 
     def __init__(self) -> None:
+        self._libraries: list[Any] | None = None  # not searched for yet
+        self._found: list[int] = []  # their numbers before a limit of ours was set, as long as one is
         self.reset()
 
     def reset(self) -> None:
-        """After a fork: the runs under way are the parent's."""
+        """After a fork: the runs under way are the parent's. The child lifts their limits when it next looks."""
         self._lock = Lock()
         self._limits: list[int] = []  # of the runs under way
 
-    @cached_property
-    def _libraries(self) -> list[Any]:
-        from threadpoolctl import ThreadpoolController  # comes with scikit-learn
-
-        return ThreadpoolController().select(user_api="blas").lib_controllers  # a search of some milliseconds
-
     def threads(self) -> int | None:
         """The least number of any library, limits of our own aside; None if there is none."""
+        libraries = self._search()
         with self._lock:
-            return min(self._found if self._limits else self._numbers(), default=None)
+            if not self._limits:
+                self._apply(libraries)
+            return min(self._found or _numbers(libraries), default=None)
 
     @contextmanager
     def limited(self, n_threads: int) -> Iterator[None]:
         """At most n_threads within; the least of these where runs in several threads overlap."""
+        libraries = self._search()
         with self._lock:
             if not self._limits:
-                self._found = self._numbers()
+                self._apply(libraries)
+                self._found = _numbers(libraries)
             self._limits.append(n_threads)
-            self._apply()
+            self._apply(libraries)
         try:
             yield
         finally:
             with self._lock:
                 self._limits.remove(n_threads)
-                self._apply()
+                self._apply(libraries)
 
-    def _numbers(self) -> list[int]:
-        return [library.num_threads for library in self._libraries]
+    def _search(self) -> list[Any]:
+        """The libraries; the first time, a search of some milliseconds. A section, so the lock is not held."""
+        if self._libraries is None:
+            with no_fork():
+                from threadpoolctl import ThreadpoolController  # comes with scikit-learn
 
-    def _apply(self) -> None:
-        for library, found in zip(self._libraries, self._found, strict=True):
+                self._libraries = ThreadpoolController().select(user_api="blas").lib_controllers
+        return self._libraries
+
+    def _apply(self, libraries: list[Any]) -> None:
+        """Set the least of the limits, or, without any, go back to what was found."""
+        for library, found in zip(libraries, self._found, strict=False):  # nothing is found before the first limit
             library.set_num_threads(min(found, *self._limits) if self._limits else found)
+        if not self._limits:
+            self._found = []
+
+
+def _numbers(libraries: list[Any]) -> list[int]:
+    return [library.num_threads for library in libraries]
 
 
 _BLAS = _Blas()
@@ -134,8 +157,8 @@ def free_of_limits() -> int:
     """Threads that may be had now, as far as limits go."""
     if "FASTMLP_NUM_THREADS" in os.environ:
         return available_threads()
-    cores = available_threads()
-    return min(cores, _BLAS.threads() or cores) if cores > 1 else cores
+    threads = available_threads()
+    return min(threads, _BLAS.threads() or threads) if threads > 1 else threads
 
 
 def blas_limited(n_threads: int | None) -> AbstractContextManager[None]:

@@ -19,6 +19,7 @@ from fastmlp.cli.parser import build_parser
 from fastmlp.cli.stopping import INTERRUPTED, interruptions
 from fastmlp.cli.text import one_line
 from fastmlp.errors import FastmlpError
+from fastmlp.forks import no_fork
 
 __all__ = ["main"]
 
@@ -28,8 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names from data and models may hold what a terminal cannot show
             stream.reconfigure(errors="backslashreplace")
-    parser = build_parser()
-    arguments = parser.parse_args(argv)
+    with no_fork():
+        parser = build_parser()
+        arguments = parser.parse_args(argv)
     if arguments.command is None:
         parser.print_help()
         return 2
@@ -41,7 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: Namespace) -> int:
     try:
         # Each command is a module that holds a function of the same name, imported only when it is called.
-        command = getattr(import_module(f"fastmlp.cli.{arguments.command}"), arguments.command)
+        with no_fork():
+            command = getattr(import_module(f"fastmlp.cli.{arguments.command}"), arguments.command)
         code = command(arguments)
         sys.stdout.flush()
         return code

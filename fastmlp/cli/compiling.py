@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sys
 
+from fastmlp.cache_folders import may_write
+from fastmlp.forks import no_fork
+
 __all__ = ["announce_compilation"]
 
 
@@ -11,8 +14,8 @@ def announce_compilation(backend: str, quiet: bool = False) -> None:
     """Say so on standard error if the Numba backend has no compiled kernels on this machine yet."""
     if backend != "numba" or quiet:
         return
-    from fastmlp.backends.compile_cache import kernel_folders, stored_sizes
-    from fastmlp.cache_folders import may_write
+    with no_fork():
+        from fastmlp.backends.compile_cache import kernel_folders, stored_sizes
 
     folders = kernel_folders()
     if not any(map(stored_sizes, folders)):

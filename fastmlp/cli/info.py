@@ -10,6 +10,7 @@ from fastmlp import __version__
 from fastmlp.backends import available_backends, get_backend
 from fastmlp.backends.threads import available_threads
 from fastmlp.cli.text import counted
+from fastmlp.forks import no_fork
 
 __all__ = ["info"]
 
@@ -34,7 +35,8 @@ def info(arguments: Namespace) -> int:
 
 def _version(package: str) -> str:
     try:
-        return version(package)
+        with no_fork():
+            return version(package)
     except PackageNotFoundError:
         return "not installed"
 
@@ -42,7 +44,8 @@ def _version(package: str) -> str:
 def _cache(numba: str) -> str:
     if numba.startswith("unavailable"):
         return "none without Numba"
-    from fastmlp.backends.compile_cache import kernel_folders, stored_sizes
+    with no_fork():
+        from fastmlp.backends.compile_cache import kernel_folders, stored_sizes
 
     sizes = {folder: stored_sizes(folder) for folder in kernel_folders()}
     filled = [f"{counted(len(s), 'file')}, {sum(s) / 1e6:.1f} MB in {folder}" for folder, s in sizes.items() if s]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fastmlp.errors import FastmlpError, InputError
 from fastmlp.files import check_writable
+from fastmlp.forks import no_fork
 
 __all__ = ["SUFFIXES", "check_outputs"]
 
@@ -46,7 +47,8 @@ def check_outputs(
         check_writable(path)
     if outputs.get("--plot") is not None:
         try:
-            import matplotlib.figure  # noqa: F401
+            with no_fork():
+                import matplotlib.figure  # noqa: F401
         except ImportError as error:
             raise FastmlpError(
                 f"--plot needs Matplotlib, which cannot be imported ({error}). Run: pip install 'fastmlp[plot]'"

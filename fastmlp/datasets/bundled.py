@@ -8,6 +8,7 @@ import numpy as np
 from fastmlp.datasets.dataset import Dataset
 from fastmlp.datasets.split import check_seed, split_rows
 from fastmlp.errors import InputError
+from fastmlp.forks import no_fork
 
 __all__ = ["breast_cancer", "diabetes", "digits", "iris", "spirals", "xor"]
 
@@ -21,9 +22,10 @@ def digits(*, test_fraction: float = 0.2, seed: int = 0) -> Dataset:
     ----------
     test_fraction, seed : how the rows are split, see `split_rows`.
     """
-    from sklearn.datasets import load_digits
+    with no_fork():
+        from sklearn.datasets import load_digits
 
-    bunch = load_digits()
+        bunch = load_digits()
     train, test = split_rows(len(bunch.data), test_fraction, seed)
     return _dataset("digits", (bunch.data / 16).astype(np.float32), bunch, train, test)
 
@@ -35,9 +37,11 @@ def breast_cancer(*, test_fraction: float = 0.2, seed: int = 0) -> Dataset:
     ----------
     test_fraction, seed : how the rows are split, see `split_rows`.
     """
-    from sklearn.datasets import load_breast_cancer
+    with no_fork():
+        from sklearn.datasets import load_breast_cancer
 
-    return _standardised("breast_cancer", load_breast_cancer(), test_fraction, seed)
+        bunch = load_breast_cancer()
+    return _standardised("breast_cancer", bunch, test_fraction, seed)
 
 
 def diabetes(*, test_fraction: float = 0.2, seed: int = 0) -> Dataset:
@@ -47,9 +51,11 @@ def diabetes(*, test_fraction: float = 0.2, seed: int = 0) -> Dataset:
     ----------
     test_fraction, seed : how the rows are split, see `split_rows`.
     """
-    from sklearn.datasets import load_diabetes
+    with no_fork():
+        from sklearn.datasets import load_diabetes
 
-    return _standardised("diabetes", load_diabetes(scaled=False), test_fraction, seed)
+        bunch = load_diabetes(scaled=False)
+    return _standardised("diabetes", bunch, test_fraction, seed)
 
 
 def iris(*, test_fraction: float = 0.2, seed: int = 0) -> Dataset:
@@ -59,9 +65,11 @@ def iris(*, test_fraction: float = 0.2, seed: int = 0) -> Dataset:
     ----------
     test_fraction, seed : how the rows are split, see `split_rows`.
     """
-    from sklearn.datasets import load_iris
+    with no_fork():
+        from sklearn.datasets import load_iris
 
-    return _standardised("iris", load_iris(), test_fraction, seed)
+        bunch = load_iris()
+    return _standardised("iris", bunch, test_fraction, seed)
 
 
 def spirals(n: int = 300, classes: int = 3, noise: float = 0.2, seed: int = 0) -> Dataset:

@@ -10,6 +10,7 @@ import numpy as np
 from fastmlp.datasets.dataset import Dataset
 from fastmlp.datasets.images import image_dataset
 from fastmlp.errors import InputError
+from fastmlp.forks import no_fork
 
 __all__ = ["download"]
 
@@ -35,7 +36,8 @@ def download(name: str) -> Dataset:
     """
     if name not in _NAMES:
         raise InputError(f"name={name!r} cannot be downloaded. Choose {' or '.join(map(repr, _NAMES))}.")
-    from sklearn.datasets import fetch_openml
+    with no_fork():
+        from sklearn.datasets import fetch_openml
 
     try:
         with warnings.catch_warnings():

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastmlp.estimators.parameters import hidden_activations
+from fastmlp.forks import drawing
 from fastmlp.network import Layout, aligned_zeros
 
 __all__ = ["begin_curves", "initialize"]
@@ -25,8 +26,9 @@ def initialize(e: Any, sizes: Sequence[int], dtype: np.dtype, random: np.random.
     weights, biases = layout.weights(params), layout.biases(params)
     for w, b, activation in zip(weights, biases, _activations(e, len(weights)), strict=True):
         bound = np.sqrt((2.0 if activation == "sigmoid" else 6.0) / sum(w.shape))
-        w[...] = random.uniform(-bound, bound, w.shape)
-        b[...] = random.uniform(-bound, bound, b.shape)
+        with drawing(random):
+            w[...] = random.uniform(-bound, bound, w.shape)
+            b[...] = random.uniform(-bound, bound, b.shape)
     _replace("coefs_init", e.coefs_init, weights)
     _replace("intercepts_init", e.intercepts_init, biases)
     e._set_weights(layout, params)

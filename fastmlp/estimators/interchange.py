@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from sklearn import get_config
 
+from fastmlp.forks import no_fork
+
 __all__ = ["in_kind"]
 
 
@@ -30,7 +32,8 @@ def _like(X: Any, answer: np.ndarray) -> Any:
         return answer
     if not isinstance(answer, np.ndarray) or answer.dtype.kind not in "biuf":
         return answer  # sparse labels; and only NumPy has arrays of strings and objects
-    from sklearn.utils._array_api import get_namespace_and_device
+    with no_fork():
+        from sklearn.utils._array_api import get_namespace_and_device
 
     xp, _, device = get_namespace_and_device(X)
     return xp.asarray(answer, device=device)

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import xlogy
 
 from fastmlp.engine import Engine
+from fastmlp.forks import no_fork
 from fastmlp.kernels import codes
 from fastmlp.losses import apply_link
 from fastmlp.network import Data
@@ -37,7 +38,8 @@ def minimise(
 
     Source: Byrd, Lu, Nocedal & Zhu, SIAM J. Sci. Comput. 16, 1995.
     """
-    from scipy.optimize import minimize
+    with no_fork():
+        from scipy.optimize import minimize
 
     layout, params, order = engine.layout, engine.params, np.arange(data.n_samples)
     # Summed, and divided once at the end: scikit-learn's order, whose path a line search leaves over the last digit.

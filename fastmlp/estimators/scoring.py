@@ -15,6 +15,7 @@ from sklearn.model_selection import train_test_split
 
 from fastmlp.engine import Engine
 from fastmlp.estimators.targets import Samples
+from fastmlp.forks import drawing
 from fastmlp.losses import apply_link
 
 __all__ = ["check_metric", "hold_out", "validation_measure"]
@@ -36,7 +37,10 @@ def hold_out(e: Any, given: Samples, random: np.random.RandomState) -> tuple[np.
         return everything, everything[:0]
     values = given.targets.values
     by_class = values.astype(bool) if is_classifier(e) and values is not None and values.shape[1] == 1 else None
-    train, held = train_test_split(everything, random_state=random, test_size=e.validation_fraction, stratify=by_class)
+    with drawing(random):
+        train, held = train_test_split(
+            everything, random_state=random, test_size=e.validation_fraction, stratify=by_class
+        )
     if len(held) < 2:
         raise ValueError("The validation set is too small. Increase 'validation_fraction' or the size of your dataset.")
     return train, held

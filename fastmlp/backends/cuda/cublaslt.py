@@ -17,6 +17,7 @@ import numpy as np
 
 from fastmlp.backends.cuda.device import mask_width
 from fastmlp.errors import InputError, OutOfDeviceMemoryError
+from fastmlp.forks import no_fork
 
 __all__ = ["PRECISIONS", "CublasLt", "CublasLtError", "NoAlgorithmError", "Plan", "Product", "alignment"]
 
@@ -126,7 +127,8 @@ class CublasLt:
         if precision not in PRECISIONS:
             raise InputError(f"precision={precision!r} is unknown. Choose {', '.join(map(repr, PRECISIONS))}.")
         if library is None:
-            from cuda import pathfinder
+            with no_fork():
+                from cuda import pathfinder
 
             library = ctypes.CDLL(pathfinder.load_nvidia_dynamic_lib("cublasLt").abs_path)
         for name, arguments in _SIGNATURES.items():

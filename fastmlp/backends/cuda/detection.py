@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from fastmlp.forks import no_fork
+
 __all__ = ["cuda_problem"]
 
 _OR_ELSE = "Or use backend='numba' (or 'auto')."
@@ -21,7 +23,8 @@ def cuda_problem() -> str | None:
 
 def _problem() -> str | None:
     try:
-        import cupy
+        with no_fork():
+            import cupy
     except ModuleNotFoundError as error:
         if error.name != "cupy":
             return _broken(error)
@@ -99,7 +102,8 @@ def _library_problem(runtime: Any) -> str | None:
     """The GPU is there, and CUDA's libraries are not, or not the headers that CuPy wants for every kernel."""
     remedy = f"It comes with pip install 'fastmlp[cuda{runtime.runtimeGetVersion() // 1000}]'."
     try:
-        from cuda import pathfinder
+        with no_fork():
+            from cuda import pathfinder
 
         for library in _LIBRARIES:
             try:
