@@ -11,6 +11,7 @@ import numpy as np
 from fastmlp.errors import InputError
 from fastmlp.interchange import as_numpy
 from fastmlp.losses import Loss
+from fastmlp.weights import usable_weights
 
 __all__ = [
     "cast",
@@ -168,7 +169,7 @@ def check_weights(weights: Any, n_samples: int, dtype: np.dtype, name: str = "sa
     _check_finite(array, name)
     if array.min() < 0 or not array.any():
         raise InputError(f"{name} ranges from {array.min():g} to {array.max():g}: none may be negative, not all zero.")
-    return np.ascontiguousarray(cast(array, dtype, name))
+    return usable_weights(array, dtype, name)
 
 
 def check_class_weight(

@@ -17,6 +17,7 @@ from fastmlp.history import History
 from fastmlp.network import Data
 from fastmlp.orders import Orders
 from fastmlp.schedules import Schedule, ignores_losses
+from fastmlp.weights import check_sums
 
 __all__ = ["Callback", "Criterion", "Epoch", "Training", "progress_bar", "tell"]
 
@@ -76,6 +77,8 @@ class Training:
 
     def __post_init__(self) -> None:
         net, backend = self.session.net, self.engine.backend
+        self._weights = self.data.weights  # on the host
+        self._weights_may_cancel = self.engine.mean and bool((self._weights < 0).any())
         with self.engine.explaining(net):
             self.data = self.engine.placed(self.data)
         work = float(np.dot(net.fan_in, net.fan_out)) * min(self.batch_size, len(self.samples))
@@ -197,6 +200,9 @@ class Training:
     def _train(self, epoch: int, orders: np.ndarray) -> _Rows:
         """Train on orders (E, N), an epoch each, `epoch` being the first of them; their rows."""
         (net, operations, state), span, count = self.session, self._span, len(orders)
+        if self._weights_may_cancel:
+            for e, order in enumerate(orders, epoch + 1):
+                check_sums(self._weights, order, self.batch_size, f"sample_weight of a batch in epoch {e}")
         lr = np.concatenate(
             [self.schedule.rates(self.lr, epoch + e, self.epochs, self._steps, self._monitored) for e in range(count)]
         )

@@ -403,6 +403,7 @@ def test_scale_of_means_and_copy(check, draw, nan, dtype):
         order = picks(SAMPLES, rows)
         whole = weights[order].astype(np.float64).sum()
         check("mean_scale", {"whole": 1 / whole if rows else 0}, weights=weights, rows=order)
+        check("mean_scale", {"whole": -1 / whole if rows else 0}, weights=-weights, rows=order)
         check("mean_scale", {"whole": 1 / rows if rows else 0}, weights=np.zeros(0, dtype), rows=order)
         check("mean_scale", {"whole": 0}, weights=np.zeros(SAMPLES, dtype), rows=order)
         check("copy", {"out": x[order]}, tolerance=EXACT, x=x[order], out=nan(rows, 3))

@@ -29,6 +29,7 @@ from fastmlp.estimators.targets import Samples, bring_in, check_arrays
 from fastmlp.history import History
 from fastmlp.optimizers import Optimizer
 from fastmlp.trainer import Epoch, Training, tell
+from fastmlp.weights import check_any
 
 __all__ = ["fit", "partial_fit"]
 
@@ -176,6 +177,8 @@ def _given_validation(e: Any, given: tuple[Any, Any, Any], samples: Samples, dty
 def _plan(e: Any, engine: Engine, samples: Samples, given_validation: Samples | None, incremental: bool) -> Plan:
     everything = np.arange(samples.data.n_samples)
     order, held = (everything, None) if given_validation else hold_out(e, samples, e._random_state)
+    if samples.data.weights.size:
+        check_any(samples.data.weights[order], "sample_weight of the samples left to train on")
     before: OptimizerState | None = getattr(e, "_optimizer", None) if incremental else None
     rule = before.rule if before else make_optimizer(e)
     return Plan(

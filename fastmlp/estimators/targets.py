@@ -11,6 +11,7 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 from fastmlp.checks import cast
 from fastmlp.interchange import as_numpy
 from fastmlp.network import Data
+from fastmlp.weights import usable_weights
 
 __all__ = ["Samples", "Targets", "bring_in", "check_arrays", "row_major"]
 
@@ -66,11 +67,13 @@ def check_arrays(estimator: Any, X: Any, y: Any, sample_weight: Any, reset: bool
 def bring_in(X: Any, y: np.ndarray, sample_weight: np.ndarray | None, targets: Targets, dtype: np.dtype) -> Samples:
     """Samples for training in `dtype`."""
     values = None if targets.values is None else np.ascontiguousarray(cast(targets.values, dtype, "y"))
-    weights = sample_weight
+    weights, name = sample_weight, "sample_weight"
     if targets.class_weight is not None:
-        weights = targets.class_weight if weights is None else weights * targets.class_weight
+        name = "class_weight" if weights is None else "class_weight times sample_weight"
+        with np.errstate(over="ignore"):
+            weights = targets.class_weight if weights is None else weights * targets.class_weight
     if weights is not None:
-        weights = np.ascontiguousarray(cast(weights, dtype, "sample_weight"))
+        weights = usable_weights(weights, dtype, name)
     dense = isinstance(X, np.ndarray)
     x = cast(X, dtype, "X") if dense else type(X)((cast(X.data, dtype, "X"), X.indices, X.indptr), shape=X.shape)
     return Samples(X, y, sample_weight, targets, Data.of(x, dtype, targets.labels, values, weights))
