@@ -477,7 +477,7 @@ def of_numpy(name, *arguments):
 
 
 @pytest.mark.parametrize("shift", SHIFTS)
-@pytest.mark.parametrize(("l1", "l2"), [(0.1, 0.0), (0.0, 0.2), (0.1, 0.2)])
+@pytest.mark.parametrize(("l1", "l2"), [(0.1, 0.0), (0.0, 0.2), (0.1, 0.2), (-0.1, -0.2)])
 def test_penalties(check, draw, shift, l1, l2):
     for n in LENGTHS:
         w, out, total = draw(n), draw(n), reduction()

@@ -447,7 +447,7 @@ def test_dropout_is_decided_by_philox_alone(check, draw, nan, keep):
 
 
 def test_penalty_and_its_gradient(check, draw):
-    for n, (l1, l2) in product(LENGTHS, [(0.1, 0.0), (0.0, 0.2), (0.1, 0.2)]):
+    for n, (l1, l2) in product(LENGTHS, [(0.1, 0.0), (0.0, 0.2), (0.1, 0.2), (-0.1, -0.2)]):
         w, out = draw(n), draw(n)
         w[::5] = 0
         w64, o64 = wide(w, out)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import is_regressor
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from fastmlp.checks import cast
-from fastmlp.interchange import as_numpy
+from fastmlp.interchange import as_numpy, compressed_rows, enough_memory
 from fastmlp.network import Data
 from fastmlp.weights import usable_weights
 
-__all__ = ["Samples", "Targets", "bring_in", "check_arrays", "row_major"]
+__all__ = ["Samples", "Targets", "bring_in", "check_arrays", "readable"]
 
 
 class Targets(NamedTuple):
@@ -47,23 +48,29 @@ class Samples(NamedTuple):
         return None if self.sample_weight is None else self.sample_weight[samples]
 
 
+@enough_memory()
 def check_arrays(estimator: Any, X: Any, y: Any, sample_weight: Any, reset: bool) -> tuple[Any, np.ndarray, Any]:
     """X, y and sample_weight as scikit-learn checks them, with its messages."""
-    X, y, sample_weight = as_numpy(X), as_numpy(y), as_numpy(sample_weight)
+    X, y, sample_weight = readable(X, "X"), readable(y, "y"), as_numpy(sample_weight)
     numeric = {"y_numeric": True} if is_regressor(estimator) else {}
     X, y = validate_data(
         estimator,
         X,
         y,
-        accept_sparse=["csr", "csc"],
+        accept_sparse="csr",
         multi_output=True,
         dtype=(np.float64, np.float32),
         reset=reset,
         **numeric,
     )
-    return row_major(X), y, None if sample_weight is None else _check_sample_weight(sample_weight, X)
+    if numeric and issparse(y):
+        y = y.toarray()
+    if sample_weight is not None:
+        sample_weight = _check_sample_weight(sample_weight, X)
+    return X if issparse(X) else np.ascontiguousarray(X), y, sample_weight
 
 
+@enough_memory()
 def bring_in(X: Any, y: np.ndarray, sample_weight: np.ndarray | None, targets: Targets, dtype: np.dtype) -> Samples:
     """Samples for training in `dtype`."""
     values = None if targets.values is None else np.ascontiguousarray(cast(targets.values, dtype, "y"))
@@ -79,6 +86,8 @@ def bring_in(X: Any, y: np.ndarray, sample_weight: np.ndarray | None, targets: T
     return Samples(X, y, sample_weight, targets, Data.of(x, dtype, targets.labels, values, weights))
 
 
-def row_major(X: Any) -> Any:
-    """X with its rows one after the other in memory: a C-ordered array or a CSR matrix."""
-    return X.tocsr() if hasattr(X, "tocsr") else np.ascontiguousarray(X)
+def readable(array: Any, name: str) -> Any:
+    """An array for scikit-learn to check: of NumPy if another library gives it away, or of checked compressed rows."""
+    if issparse(array) and array.ndim == 2:
+        return compressed_rows(array, name)
+    return as_numpy(array)
