@@ -46,8 +46,8 @@ def as_numpy(array: Any) -> Any:
         raise
     except Exception as error:  # whatever the other library raises: BufferError, RuntimeError, its own
         raise TypeError(
-            f"This {type(array).__name__} cannot become a NumPy array: {error}. Convert it yourself, for example a tensor "
-            "of PyTorch by tensor.detach().float().cpu().numpy()."
+            f"This {type(array).__name__} cannot become a NumPy array: {error}. Convert it yourself, for example a "
+            "tensor of PyTorch by tensor.detach().float().cpu().numpy()."
         ) from error
 
 
