@@ -148,8 +148,9 @@ def network_doors(x, values, weights):
     yield lambda: MLP([4, 1]).fit(X, values)  # of which the loss is to follow
 
 
-def test_hidden_entries_are_refused_at_every_door():
+def test_hidden_entries_are_refused_at_every_door(monkeypatch):
     """NumPy gives the numbers beneath the mask to whoever asks for an array."""
+    monkeypatch.setenv("FASTMLP_BACKEND", "numpy")
     hidden = [masked(array, True) for array in (X, LABELS, Y["regression"], WEIGHTS)]
     for call in (*estimator_doors(*hidden), *network_doors(hidden[0], *hidden[2:])):
         with pytest.raises(
@@ -157,7 +158,7 @@ def test_hidden_entries_are_refused_at_every_door():
         ):
             call()
     with pytest.raises(InputError, match="hides 4 of its 4 entries"):
-        fitted().predict([row for row in hidden[0]])
+        fitted().predict(list(hidden[0]))
     coefs = [masked(w, True) for w in fitted().coefs_]
     with pytest.raises(InputError, match="hides"):
         ours("multiclass", coefs_init=coefs).fit(X, LABELS)
@@ -165,7 +166,8 @@ def test_hidden_entries_are_refused_at_every_door():
         MLP([4, 3]).set_parameters([masked(np.ones((4, 3)), True)], [np.ones(3)])
 
 
-def test_masks_that_hide_nothing_change_nothing():
+def test_masks_that_hide_nothing_change_nothing(monkeypatch):
+    monkeypatch.setenv("FASTMLP_BACKEND", "numpy")
     shown = [masked(array, False) for array in (X, LABELS, Y["regression"], WEIGHTS)]
     for call in (*estimator_doors(*shown), *network_doors(shown[0], *shown[2:])):
         call()
@@ -174,8 +176,9 @@ def test_masks_that_hide_nothing_change_nothing():
     assert type(e.predict(shown[0])) is np.ndarray
 
 
-def test_a_lack_of_memory_is_told_with_a_remedy():
+def test_a_lack_of_memory_is_told_with_a_remedy(monkeypatch):
     """256 TiB, which no machine has; the bytes themselves are one."""
+    monkeypatch.setenv("FASTMLP_BACKEND", "numpy")
     x = np.broadcast_to(np.int8(0), (1 << 44, 4))
     net = MLP([4, 3])
     for call in (net.predict, fitted().predict, lambda x: net.fit(x, [0]), lambda x: ours("multiclass").fit(x, [0])):

@@ -168,7 +168,7 @@ def test_what_is_compiled_of_a_custom_loss_goes_with_it(samples):
     """A search over the constants of a loss makes hundreds of them, 4 MB each."""
     from fastmlp.backends.call_table import Functions, known
 
-    x, y = samples
+    x, y, _ = samples
     mine = custom_loss(lambda z, y: 0.3 * (z - y) ** 2, lambda z, y: 0.6 * (z - y))
     net = model(mine, "numba")
     net.fit(x, y, epochs=1)

@@ -194,8 +194,9 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("name", DAMAGED)
-def test_numbers_beyond_a_matrix_are_refused_at_every_door(name):
+def test_numbers_beyond_a_matrix_are_refused_at_every_door(monkeypatch, name):
     """scikit-learn and SciPy read foreign memory there."""
+    monkeypatch.setenv("FASTMLP_BACKEND", "numpy")
     x, good = DAMAGED[name], sparse.csr_array((6, FEATURES))
     y, values = np.arange(6) % 3, np.arange(6.0)
     classifier = MLPClassifier((3,), max_iter=1).partial_fit(good, y, classes=[0, 1, 2])
@@ -210,11 +211,12 @@ def test_numbers_beyond_a_matrix_are_refused_at_every_door(name):
         *(lambda: net.gradients(x, values), lambda: net.fit(good, values, validation_data=(x, values))),
     ]
     for call in calls:
-        with pytest.raises(InputError, match="is no valid sparse matrix: .*Build it anew"):
+        with pytest.raises(InputError, match=r"is no valid sparse matrix: .*Build it anew"):
             call()
 
 
-def test_sparse_labels_beyond_their_matrix_are_refused():
+def test_sparse_labels_beyond_their_matrix_are_refused(monkeypatch):
+    monkeypatch.setenv("FASTMLP_BACKEND", "numpy")
     labels = sparse.csr_array(np.tile([1, 0, 1], (6, 1)))
     x = np.ones((6, 2))
     fitted = MLPClassifier((3,), max_iter=1).partial_fit(x, labels.copy(), classes=[0, 1, 2])
@@ -226,7 +228,8 @@ def test_sparse_labels_beyond_their_matrix_are_refused():
         MLPClassifier().partial_fit(x, labels, classes=[0, 1, 2])
 
 
-def test_a_checked_matrix_is_as_it_was():
+def test_a_checked_matrix_is_as_it_was(monkeypatch):
+    monkeypatch.setenv("FASTMLP_BACKEND", "numpy")
     x = sparse.csr_array(([1.0, 2.0, 3.0], [3, 1, 3], [0, 2, 3]), shape=(2, FEATURES))
     before = [part.copy() for part in (x.data, x.indices, x.indptr)]
     MLPRegressor(max_iter=1, tol=1e9, n_iter_no_change=1).partial_fit(x, [1.0, 2.0]).predict(x)

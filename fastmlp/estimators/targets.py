@@ -63,7 +63,7 @@ def check_arrays(estimator: Any, X: Any, y: Any, sample_weight: Any, reset: bool
         reset=reset,
         **numeric,
     )
-    if numeric and issparse(y):
+    if numeric and issparse(y) and y.shape[1] > 1:  # one column is refused later, as scikit-learn does
         y = y.toarray()
     if sample_weight is not None:
         sample_weight = _check_sample_weight(sample_weight, X)

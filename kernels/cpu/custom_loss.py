@@ -68,9 +68,8 @@ def _compiled(role, function):
         raise InputError(f"custom_loss {role} cannot be compiled by Numba: {reason}. {advice}") from error
     result = compiled.overloads[numbers].signature.return_type
     if isinstance(result, types.Array) and result.ndim == 0:
-        return numba.njit(**_OPTIONS)(
-            lambda z, y: compiled(z, y)[()]
-        )  # np.where of numbers is an array without dimensions
+        # np.where of numbers is an array without dimensions
+        return numba.njit(**_OPTIONS)(lambda z, y: compiled(z, y)[()])
     if not isinstance(result, (types.Float, types.Integer, types.Boolean)):
         raise InputError(f"custom_loss {role} of two numbers is {result}, but must be a real number. {advice}")
     return compiled
