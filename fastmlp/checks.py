@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from fastmlp.errors import InputError
-from fastmlp.interchange import as_numpy
+from fastmlp.interchange import as_numpy, compressed_rows, enough_memory
 from fastmlp.losses import Loss
+from fastmlp.weights import usable_weights
 
 __all__ = [
     "cast",
@@ -67,6 +68,7 @@ def check_sequence(name: str, value: Any, what: str) -> list:
     return list(value)
 
 
+@enough_memory()
 def check_features(x: Any, n_features: int, dtype: np.dtype, name: str = "x") -> Any:
     """x as a C-ordered array (N, I) of finite reals in `dtype`; a SciPy sparse matrix as one of compressed rows.
 
@@ -92,15 +94,10 @@ def _check_sparse(x: Any, n_features: int, dtype: np.dtype, name: str) -> Any:
     if x.ndim != 2:
         raise InputError(f"{name} has shape {x.shape}, but must have two dimensions (samples, features).")
     _check_shape(x.shape, n_features, name)
-    rows = x.tocsr()
+    rows = compressed_rows(x, name)
     values = _as_real(rows.data, f"{name}.data")
-    try:
-        rows = type(rows)((values, rows.indices, rows.indptr), shape=x.shape)
-        rows.check_format()  # compiled code trusts the indices
-    except ValueError as error:
-        raise InputError(f"{name} is no valid sparse matrix: {error}.") from None
-    _check_finite(rows.data, f"{name}.data")
-    parts = map(np.ascontiguousarray, (cast(rows.data, dtype, name), rows.indices, rows.indptr))
+    _check_finite(values, f"{name}.data")
+    parts = map(np.ascontiguousarray, (cast(values, dtype, name), rows.indices, rows.indptr))
     return type(rows)(tuple(parts), shape=x.shape)
 
 
@@ -111,6 +108,7 @@ def _check_shape(shape: tuple[int, ...], n_features: int, name: str) -> None:
         raise InputError(f"{name} has no samples (shape {shape}).")
 
 
+@enough_memory()
 def check_targets(
     y: Any, loss: Loss, n_samples: int, n_outputs: int, dtype: np.dtype, name: str = "y"
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -149,6 +147,7 @@ def check_targets(
     return no_labels, np.ascontiguousarray(cast(targets, dtype, name))
 
 
+@enough_memory()
 def check_parameter(name: str, value: Any, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """Finite weights or biases of the given shape, in `dtype`."""
     array = _as_real(value, name)
@@ -158,6 +157,7 @@ def check_parameter(name: str, value: Any, shape: tuple[int, ...], dtype: np.dty
     return cast(array, dtype, name)
 
 
+@enough_memory()
 def check_weights(weights: Any, n_samples: int, dtype: np.dtype, name: str = "sample_weight") -> np.ndarray:
     """Sample weights (N,) in `dtype`; an empty array for None."""
     if weights is None:
@@ -168,7 +168,7 @@ def check_weights(weights: Any, n_samples: int, dtype: np.dtype, name: str = "sa
     _check_finite(array, name)
     if array.min() < 0 or not array.any():
         raise InputError(f"{name} ranges from {array.min():g} to {array.max():g}: none may be negative, not all zero.")
-    return np.ascontiguousarray(cast(array, dtype, name))
+    return usable_weights(array, dtype, name)
 
 
 def check_class_weight(
@@ -238,8 +238,8 @@ def _as_array(values: Any, name: str) -> np.ndarray:
         values = as_numpy(values)
         array = values if isinstance(values, np.ndarray) else np.asarray(values)
         return array.astype(np.float64) if array.dtype == object else array
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"{name} cannot be read as an array of numbers: {error}.") from None
+    except (TypeError, ValueError, OverflowError, RuntimeError, BufferError) as error:
+        raise InputError(f"{name} cannot be read as an array of numbers: {str(error).rstrip('.')}.") from None
 
 
 def _as_real(values: Any, name: str) -> np.ndarray:

@@ -1,15 +1,19 @@
-"""Arrays of other libraries (PyTorch, CuPy, …) as NumPy arrays, through DLPack.
+"""What others give as samples: arrays of any library (PyTorch, CuPy, …), masked arrays and sparse matrices.
 
 Source: https://dmlc.github.io/dlpack/latest.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-__all__ = ["as_numpy"]
+from fastmlp.errors import FastmlpError, InputError
+
+__all__ = ["as_numpy", "compressed_rows", "enough_memory"]
 
 # DLPack's device types whose memory the host can read: CPU, CUDA pinned, ROCm pinned, CUDA managed
 _HOST = (1, 3, 11, 13)
@@ -19,15 +23,80 @@ def as_numpy(array: Any) -> Any:
     """An array of another library as a NumPy array, without a copy if the host can read its memory.
 
     Lists, data frames and sparse matrices are left to scikit-learn, which knows them.
+
+    Raises
+    ------
+    TypeError
+        The other library does not give its array away.
+    InputError
+        A masked array that hides entries, or a list of such: NumPy would give the numbers beneath the mask.
     """
-    if isinstance(array, np.ndarray) or not (hasattr(array, "__dlpack__") and hasattr(array, "__dlpack_device__")):
+    if isinstance(array, np.ndarray):
+        return _without_mask(array)
+    if isinstance(array, (list, tuple)):
+        for row in array:
+            if isinstance(row, np.ma.MaskedArray):
+                _without_mask(row)
         return array
+    if not (hasattr(array, "__dlpack__") and hasattr(array, "__dlpack_device__")):
+        return array
+    try:
+        return _exported(array)
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever the other library raises: BufferError, RuntimeError, its own
+        raise TypeError(
+            f"This {type(array).__name__} cannot become a NumPy array: {error}. Convert it yourself, for example a "
+            "tensor of PyTorch by tensor.detach().float().cpu().numpy()."
+        ) from error
+
+
+def _without_mask(array: np.ndarray) -> np.ndarray:
+    if not isinstance(array, np.ma.MaskedArray):
+        return array
+    if hidden := int(np.ma.count_masked(array)):
+        raise InputError(
+            f"This masked array hides {hidden} of its {array.size} entries, and there is no computing with those. Give "
+            "array.filled(value), or leave such samples out."
+        )
+    return array.data
+
+
+def _exported(array: Any) -> Any:
     if array.__dlpack_device__()[0] in _HOST:
-        try:
-            return np.from_dlpack(array)
-        except (BufferError, RuntimeError) as error:  # a tensor with a gradient, or of bfloat16
-            raise TypeError(f"This {type(array).__name__} cannot become a NumPy array: {error}") from error
+        return np.from_dlpack(array)
     for to_host in ("get", "cpu"):  # CuPy's and PyTorch's; older versions of both cannot export to another device
         if hasattr(array, to_host):
             return as_numpy(getattr(array, to_host)())
     return np.from_dlpack(array, device="cpu")
+
+
+def compressed_rows(x: Any, name: str) -> Any:
+    """A sparse matrix (N, I) of any format as one of compressed rows, whose row and column numbers are within it.
+
+    SciPy itself believes the numbers that it is given: a conversion would read and write beyond its arrays.
+    """
+    try:
+        if x.format in ("csr", "csc", "bsr"):
+            x = type(x)((x.data, x.indices, x.indptr), shape=x.shape)  # the caller's own is not to be touched
+            x.check_format()
+        else:
+            x = x.tocoo()
+            x = type(x)((x.data, (x.row, x.col)), shape=x.shape)  # looks at all numbers
+        return x.tocsr()
+    except (ValueError, TypeError, IndexError) as error:
+        raise InputError(f"{name} is no valid sparse matrix: {error}. Build it anew from its entries.") from None
+
+
+@contextmanager
+def enough_memory() -> Iterator[None]:
+    """Within, a lack of memory on the host is an InputError that says what to do. A decorator as well."""
+    try:
+        yield
+    except MemoryError as error:
+        if isinstance(error, FastmlpError):
+            raise
+        raise InputError(
+            f"There is not enough memory: {error}. Give fewer samples at a time, a memory-mapped array, or arrays in C "
+            "order and of the network's dtype, which are not copied."
+        ) from None

@@ -16,6 +16,7 @@ import numpy as np
 
 from fastmlp.activations import activate
 from fastmlp.errors import InputError
+from fastmlp.interchange import as_numpy
 from fastmlp.kernels import codes
 
 __all__ = [
@@ -140,9 +141,9 @@ def custom_loss(
 def loss_for_targets(y: Any, n_outputs: int) -> Loss:
     """The loss if nobody named one: class labels mean a cross entropy, real numbers the mean squared error."""
     try:
-        kind = str(np.asarray(y).dtype.kind)
-    except ValueError:
-        kind = "?"  # ragged: `check_targets` will say so
+        kind = str(np.asarray(as_numpy(y)).dtype.kind)
+    except (TypeError, ValueError, RuntimeError, BufferError, MemoryError):
+        kind = "?"  # ragged, or no array at all: `check_targets` will say so
     if kind in "biu":
         return LOSSES["softmax_cross_entropy" if n_outputs > 1 else "binary_cross_entropy"]
     return LOSSES["mean_squared_error"]

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from fastmlp.errors import InputError
 from fastmlp.forks import no_fork
+from fastmlp.interchange import as_numpy
 
 __all__ = ["accuracy_score", "confusion_matrix", "get_metric", "per_class_accuracy", "r2_score"]
 
@@ -53,7 +54,7 @@ def r2_score(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | No
     with no_fork():
         from sklearn.metrics import r2_score as score
 
-    if np.ndim(y_true) and len(np.asarray(y_true)) == 1 and np.shape(y_true) == np.shape(y_pred):
+    if len(_pair(y_true, y_pred)[0]) == 1:
         return float("nan")  # where scikit-learn warns as well
     return _delegate(score, y_true, y_pred, sample_weight)
 
@@ -127,7 +128,7 @@ def _delegate(
     """Call a scikit-learn metric, with its refusals turned into InputErrors."""
     true, predicted = _pair(y_true, y_pred)
     if sample_weight is not None:
-        weight = np.asarray(sample_weight)
+        sample_weight = weight = np.asarray(as_numpy(sample_weight))
         if weight.shape != true.shape[:1] or not (weight >= 0).all():
             raise InputError(
                 f"sample_weight of shape {weight.shape} cannot weigh {len(true)} samples. Give one number "
@@ -166,7 +167,7 @@ def _labels(y_true: ArrayLike, y_pred: ArrayLike, n_classes: int | None) -> tupl
 
 def _pair(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Both as arrays of one shape, with at least one sample."""
-    true, predicted = np.asarray(y_true), np.asarray(y_pred)
+    true, predicted = np.asarray(as_numpy(y_true)), np.asarray(as_numpy(y_pred))
     if true.shape != predicted.shape:
         raise InputError(
             f"y_true has the shape {true.shape} and y_pred {predicted.shape}. Give one prediction per "

@@ -33,6 +33,7 @@ from fastmlp.errors import InputError, ModelFileError
 from fastmlp.gradient_check import numerical_gradient
 from fastmlp.history import History
 from fastmlp.initializers import default_initializer, initialize
+from fastmlp.interchange import enough_memory
 from fastmlp.losses import LOSS_OF_OUTPUT, LOSSES, Loss, apply_link, get_loss, loss_for_targets
 from fastmlp.metrics import get_metric
 from fastmlp.network import Data, Layout, aligned_zeros
@@ -387,6 +388,7 @@ class MLP:
         names = natural if metrics is None else check_sequence("metrics", metrics, "metric names")
         return self._engine().measure(loss, self._data(loss, x, y, sample_weight), names)
 
+    @enough_memory()
     def gradients(self, x: Any, y: Any, sample_weight: Any = None, *, per_sample: bool = False) -> Gradients:
         """Loss and gradients at the present parameters, by backpropagation, penalties included, without dropout.
 

@@ -22,6 +22,7 @@ from fastmlp.resume import digests_of, restore, saved_state, settings_of, state_
 from fastmlp.schedules import Schedule, ignores_losses
 from fastmlp.signals import SafePoints
 from fastmlp.stopping import Criterion
+from fastmlp.weights import check_sums
 
 __all__ = ["Callback", "Epoch", "Training", "tell"]
 
@@ -83,6 +84,8 @@ class Training:
         if self.checkpoint is not None:
             data, more, settings = self.data, self.checkpoint.identity, settings_of(self)
             self.checkpoint.identity = lambda: settings | digests_of(data) | more()
+        self._weights = self.data.weights  # on the host
+        self._weights_may_cancel = self.engine.mean and bool((self._weights < 0).any())
         with self.engine.explaining(net):
             self.data = self.engine.placed(self.data)
         work = float(np.dot(net.fan_in, net.fan_out)) * min(self.batch_size, len(self.samples))
@@ -234,6 +237,9 @@ class Training:
         """Train on orders (E, N), an epoch each, `epoch` being the first of them; their rows."""
         (net, operations, state), span, count = self.session, self._span, len(orders)
         done, before, seconds = self.part
+        if self._weights_may_cancel:
+            for e, order in enumerate(orders, epoch + 1):
+                check_sums(self._weights, order, self.batch_size, f"sample_weight of a batch in epoch {e}")
         lr = np.concatenate(
             [
                 self.schedule.rates(self.rule.lr, epoch + e, self.epochs, self._steps, self._monitored)

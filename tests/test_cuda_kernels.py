@@ -166,7 +166,7 @@ def test_mean_scale(check, draw):
         (rows, samples), weights, total = batch(n), abs(draw(SAMPLES)), reduction()
         expected = 1 / weights[samples].sum(dtype=np.float64) if n else 0
         check("mean_scale", [(total[2], expected)], weights=weights, rows=rows, n=n, sum=total)
-    for weight, expected in ((0, 0), (-1, 0), (np.nan, 0)):
+    for weight, expected in ((0, 0), (-1, -1 / 700), (np.nan, np.nan)):
         total = reduction()
         check("mean_scale", [(total[2], expected)], weights=weights * 0 + weight, rows=rows, n=n, sum=total)
 
@@ -477,7 +477,7 @@ def of_numpy(name, *arguments):
 
 
 @pytest.mark.parametrize("shift", SHIFTS)
-@pytest.mark.parametrize(("l1", "l2"), [(0.1, 0.0), (0.0, 0.2), (0.1, 0.2)])
+@pytest.mark.parametrize(("l1", "l2"), [(0.1, 0.0), (0.0, 0.2), (0.1, 0.2), (-0.1, -0.2)])
 def test_penalties(check, draw, shift, l1, l2):
     for n in LENGTHS:
         w, out, total = draw(n), draw(n), reduction()

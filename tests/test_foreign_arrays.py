@@ -14,7 +14,9 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from fastmlp import MLP, InputError
 from fastmlp.interchange import as_numpy
+from fastmlp.metrics import accuracy_score, r2_score
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -76,6 +78,112 @@ def test_unreadable_arrays_are_refused():
 
     with pytest.raises(TypeError, match="Unreadable cannot become a NumPy array: requires a gradient"):
         fitted().predict(Unreadable(X))
+
+
+class Tensor(Foreign):
+    """One that fails as libraries do: with a gradient, on a device that is gone, without memory there."""
+
+    def __init__(self, error, on_host):
+        self.error = error
+        self.device = 1 if on_host else 2
+        if not on_host:
+            self.cpu = self.__dlpack__
+
+    def __dlpack__(self, **_):
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [BufferError, RuntimeError, AssertionError, NotImplementedError, ValueError])
+@pytest.mark.parametrize("on_host", [True, False])
+def test_whatever_the_other_library_raises_comes_with_a_remedy(error, on_host):
+    given = Tensor(error("so it is"), on_host)
+    for call in (fitted().predict, lambda x: ours("multiclass").fit(x, LABELS), lambda y: fitted().score(X, y)):
+        with pytest.raises(TypeError, match=r"Tensor cannot become a NumPy array: so it is\. .* tensor\.detach\(\)"):
+            call(given)
+    net = MLP([4, 3])
+    for call in (net.predict, lambda x: net.fit(x, np.zeros(90, int)), lambda y: net.fit(X, y)):
+        with pytest.raises(InputError, match=r"[xy] cannot be read as an array of numbers: .* tensor\.detach\(\)"):
+            call(given)
+    with pytest.raises(TypeError, match="so it is"):
+        accuracy_score(given, LABELS)
+
+
+def masked(array, hidden):
+    mask = np.zeros(np.shape(array), bool)
+    mask[-1] = hidden
+    return np.ma.array(array, mask=mask)
+
+
+def estimator_doors(x, y, values, weights):
+    """Calls by which samples come to the estimators and the metrics; of each argument, plain or not."""
+    plain = X, LABELS, Y["regression"], WEIGHTS
+    yield from (lambda: ours("multiclass").fit(x, plain[1]), lambda: ours("multiclass").fit(X, y))
+    yield lambda: ours("regression").fit(X, values)
+    yield from (lambda: ours("multiclass").fit(X, LABELS, weights), lambda: ours("regression").fit(x, plain[2]))
+    yield lambda: ours("multiclass").partial_fit(x, LABELS, classes=np.unique(LABELS))
+    yield lambda: ours("multiclass").partial_fit(X, y, classes=np.unique(LABELS))
+    yield lambda: ours("regression").partial_fit(X, values, weights)
+    yield from (lambda: ours("multiclass").fit(X, LABELS, X_val=x, y_val=LABELS),)
+    yield lambda: ours("multiclass").fit(X, LABELS, X_val=X, y_val=y)
+    yield lambda: ours("multiclass").fit(X, LABELS, X_val=X, y_val=LABELS, sample_weight_val=weights)
+    for method in ("predict", "predict_proba", "predict_log_proba", "hidden_activations"):
+        yield lambda method=method: getattr(fitted(), method)(x)
+    yield from (lambda: fitted().score(x, LABELS), lambda: fitted().score(X, LABELS, weights))
+    yield from (lambda: fitted().score(X, y), lambda: ours("regression").fit(X, plain[2]).score(X, values))
+    yield lambda: accuracy_score(y, LABELS)
+    yield from (lambda: r2_score(plain[2], values), lambda: accuracy_score(LABELS, LABELS, weights))
+
+
+def network_doors(x, values, weights):
+    target, net = Y["regression"], MLP([4, 3, 1], loss="mean_squared_error", seed=0)
+    yield from (
+        lambda: net.fit(x, target),
+        lambda: net.fit(X, values),
+        lambda: net.fit(X, target, sample_weight=weights),
+    )
+    yield from (lambda: net.predict(x), lambda: net.predict_proba(x), lambda: net.hidden_activations(x))
+    yield from (lambda: net.evaluate(x, target), lambda: net.evaluate(X, values), lambda: net.gradients(X, values))
+    for held in ((x, target), (X, values), (X, target, weights)):
+        yield lambda held=held: net.fit(X, target, validation_data=held)
+    yield lambda: MLP([4, 1]).fit(X, values)  # of which the loss is to follow
+
+
+def test_hidden_entries_are_refused_at_every_door(monkeypatch):
+    """NumPy gives the numbers beneath the mask to whoever asks for an array."""
+    monkeypatch.setenv("FASTMLP_BACKEND", "numpy")
+    hidden = [masked(array, True) for array in (X, LABELS, Y["regression"], WEIGHTS)]
+    for call in (*estimator_doors(*hidden), *network_doors(hidden[0], *hidden[2:])):
+        with pytest.raises(
+            InputError, match=r"masked array hides (1|4) of its (90|360) entries.*array\.filled\(value\)"
+        ):
+            call()
+    with pytest.raises(InputError, match="hides 4 of its 4 entries"):
+        fitted().predict(list(hidden[0]))
+    coefs = [masked(w, True) for w in fitted().coefs_]
+    with pytest.raises(InputError, match="hides"):
+        ours("multiclass", coefs_init=coefs).fit(X, LABELS)
+    with pytest.raises(InputError, match="hides"):
+        MLP([4, 3]).set_parameters([masked(np.ones((4, 3)), True)], [np.ones(3)])
+
+
+def test_masks_that_hide_nothing_change_nothing(monkeypatch):
+    monkeypatch.setenv("FASTMLP_BACKEND", "numpy")
+    shown = [masked(array, False) for array in (X, LABELS, Y["regression"], WEIGHTS)]
+    for call in (*estimator_doors(*shown), *network_doors(shown[0], *shown[2:])):
+        call()
+    e = ours("multiclass").fit(shown[0], shown[1], shown[3])
+    assert_same_state(e.coefs_, ours("multiclass").fit(X, LABELS, WEIGHTS).coefs_)
+    assert type(e.predict(shown[0])) is np.ndarray
+
+
+def test_a_lack_of_memory_is_told_with_a_remedy(monkeypatch):
+    """256 TiB, which no machine has; the bytes themselves are one."""
+    monkeypatch.setenv("FASTMLP_BACKEND", "numpy")
+    x = np.broadcast_to(np.int8(0), (1 << 44, 4))
+    net = MLP([4, 3])
+    for call in (net.predict, fitted().predict, lambda x: net.fit(x, [0]), lambda x: ours("multiclass").fit(x, [0])):
+        with pytest.raises(InputError, match=r"not enough memory: Unable to allocate .* Give fewer samples"):
+            call(x)
 
 
 ARRAY_API = textwrap.dedent("""

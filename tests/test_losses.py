@@ -1,5 +1,8 @@
 """Losses with a parameter and losses of one's own: their gradients, what they learn, errors and files."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -159,3 +162,23 @@ def test_a_custom_loss_has_no_place_in_a_file(tmp_path):
     with pytest.raises(InputError, match="custom loss cannot be saved"):
         model(SQUARED).save(tmp_path / "net")
     assert not list(tmp_path.iterdir())
+
+
+def test_what_is_compiled_of_a_custom_loss_goes_with_it(samples):
+    """A search over the constants of a loss makes hundreds of them, 4 MB each."""
+    from fastmlp.backends.call_table import Functions, known
+
+    x, y, _ = samples
+    mine = custom_loss(lambda z, y: 0.3 * (z - y) ** 2, lambda z, y: 0.6 * (z - y))
+    net = model(mine, "numba")
+    net.fit(x, y, epochs=1)
+    functions = known(Functions(mine.value, mine.gradient))
+    assert functions.compiled
+    gone = weakref.ref(functions.dispatcher)
+    for i in range(8):  # the last few are kept, whoever made them
+        known(Functions(lambda z, y, i=i: i * z, abs))
+    gc.collect()
+    assert gone() is not None  # in use
+    del net, functions
+    gc.collect()
+    assert gone() is None

@@ -403,6 +403,7 @@ def test_scale_of_means_and_copy(check, draw, nan, dtype):
         order = picks(SAMPLES, rows)
         whole = weights[order].astype(np.float64).sum()
         check("mean_scale", {"whole": 1 / whole if rows else 0}, weights=weights, rows=order)
+        check("mean_scale", {"whole": -1 / whole if rows else 0}, weights=-weights, rows=order)
         check("mean_scale", {"whole": 1 / rows if rows else 0}, weights=np.zeros(0, dtype), rows=order)
         check("mean_scale", {"whole": 0}, weights=np.zeros(SAMPLES, dtype), rows=order)
         check("copy", {"out": x[order]}, tolerance=EXACT, x=x[order], out=nan(rows, 3))
@@ -446,7 +447,7 @@ def test_dropout_is_decided_by_philox_alone(check, draw, nan, keep):
 
 
 def test_penalty_and_its_gradient(check, draw):
-    for n, (l1, l2) in product(LENGTHS, [(0.1, 0.0), (0.0, 0.2), (0.1, 0.2)]):
+    for n, (l1, l2) in product(LENGTHS, [(0.1, 0.0), (0.0, 0.2), (0.1, 0.2), (-0.1, -0.2)]):
         w, out = draw(n), draw(n)
         w[::5] = 0
         w64, o64 = wide(w, out)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from fastmlp import MLP, InputError
+from fastmlp import MLP, InputError, MLPClassifier, MLPRegressor
 
 FEATURES, OUTPUTS = 40, 3
 FORMATS = {
@@ -146,9 +146,9 @@ def spoilt(value, dtype=None):
         (sparse.csr_array((5, FEATURES - 1)), r"39 features \(shape \(5, 39\)\), but the network takes 40"),
         (sparse.csr_array((0, FEATURES)), "no samples"),
         (sparse.coo_array(np.ones(FEATURES)), r"shape \(40,\), but must have two dimensions"),
-        (rows_of([0, FEATURES], [0, 1, 2]), "x is no valid sparse matrix: ind"),
-        (rows_of([0, -1], [0, 1, 2]), "x is no valid sparse matrix: ind"),
-        (rows_of([0, 1], [0, 2, 1, 2]), "x is no valid sparse matrix: ind"),
+        (rows_of([0, FEATURES], [0, 1, 2]), "x is no valid sparse matrix: "),
+        (rows_of([0, -1], [0, 1, 2]), "x is no valid sparse matrix: "),
+        (rows_of([0, 1], [0, 2, 1, 2]), "x is no valid sparse matrix: "),
     ],
 )
 def test_what_cannot_be_used_is_refused(backend, x, message):
@@ -157,6 +157,84 @@ def test_what_cannot_be_used_is_refused(backend, x, message):
     for call in (net.predict, lambda x: net.fit(x, y), lambda x: net.gradients(x, y)):
         with pytest.raises(InputError, match=message):
             call(x)
+
+
+def damaged(form, change):
+    """A valid matrix (6, 4) of which some numbers have been changed since, as a file or another thread would."""
+    x = getattr(sparse, form)(np.random.RandomState(0).standard_normal((6, FEATURES)))
+    change(x)
+    return x
+
+
+def put(name, at, value):
+    def change(x):
+        getattr(x, name)[at] = value
+
+    return change
+
+
+def cut(x):
+    x.indices = x.indices[:-3]
+
+
+DAMAGED = {
+    "column beyond": damaged("csr_array", put("indices", 5, FEATURES)),
+    "column far beyond": damaged("csr_matrix", put("indices", 5, 10**9)),
+    "negative column": damaged("csr_array", put("indices", 5, -3)),
+    "row starts that fall": damaged("csr_array", put("indptr", 2, 200)),
+    "an end beyond": damaged("csr_array", put("indptr", -1, 10**6)),
+    "a start before": damaged("csr_array", put("indptr", 0, -1)),
+    "fewer numbers than values": damaged("csr_array", cut),
+    "row beyond, by columns": damaged("csc_array", put("indices", 5, 10**8)),
+    "row beyond, by coordinates": damaged("coo_array", put("row", 5, 10**8)),
+    "negative column, by coordinates": damaged("coo_array", put("col", 5, -1)),
+    "block beyond": damaged("bsr_array", put("indices", 0, 10**8)),
+    "column beyond, by lists": damaged("lil_array", lambda x: x.rows[2].__setitem__(3, 10**7)),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_numbers_beyond_a_matrix_are_refused_at_every_door(monkeypatch, name):
+    """scikit-learn and SciPy read foreign memory there."""
+    monkeypatch.setenv("FASTMLP_BACKEND", "numpy")
+    x, good = DAMAGED[name], sparse.csr_array((6, FEATURES))
+    y, values = np.arange(6) % 3, np.arange(6.0)
+    classifier = MLPClassifier((3,), max_iter=1).partial_fit(good, y, classes=[0, 1, 2])
+    net = MLP([FEATURES, 3, 1], loss="mean_squared_error")
+    calls = [
+        *(lambda: MLPClassifier((3,)).fit(x, y), lambda: MLPRegressor(solver="lbfgs").fit(x, values)),
+        *(lambda: classifier.partial_fit(x, y), lambda: MLPRegressor().partial_fit(x, values)),
+        lambda: MLPClassifier((3,)).fit(good, y, X_val=x, y_val=y),
+        *(lambda: classifier.predict(x), lambda: classifier.predict_proba(x), lambda: classifier.predict_log_proba(x)),
+        *(lambda: classifier.hidden_activations(x), lambda: classifier.score(x, y)),
+        *(lambda: net.fit(x, values), lambda: net.predict(x), lambda: net.evaluate(x, values)),
+        *(lambda: net.gradients(x, values), lambda: net.fit(good, values, validation_data=(x, values))),
+    ]
+    for call in calls:
+        with pytest.raises(InputError, match=r"is no valid sparse matrix: .*Build it anew"):
+            call()
+
+
+def test_sparse_labels_beyond_their_matrix_are_refused(monkeypatch):
+    monkeypatch.setenv("FASTMLP_BACKEND", "numpy")
+    labels = sparse.csr_array(np.tile([1, 0, 1], (6, 1)))
+    x = np.ones((6, 2))
+    fitted = MLPClassifier((3,), max_iter=1).partial_fit(x, labels.copy(), classes=[0, 1, 2])
+    labels.indices[2] = 10**8
+    for call in (MLPClassifier().fit, MLPRegressor().fit, fitted.partial_fit, fitted.score):
+        with pytest.raises(InputError, match="y is no valid sparse matrix"):
+            call(x, labels)
+    with pytest.raises(InputError, match="y is no valid sparse matrix"):
+        MLPClassifier().partial_fit(x, labels, classes=[0, 1, 2])
+
+
+def test_a_checked_matrix_is_as_it_was(monkeypatch):
+    monkeypatch.setenv("FASTMLP_BACKEND", "numpy")
+    x = sparse.csr_array(([1.0, 2.0, 3.0], [3, 1, 3], [0, 2, 3]), shape=(2, FEATURES))
+    before = [part.copy() for part in (x.data, x.indices, x.indptr)]
+    MLPRegressor(max_iter=1, tol=1e9, n_iter_no_change=1).partial_fit(x, [1.0, 2.0]).predict(x)
+    for part, old in zip((x.data, x.indices, x.indptr), before, strict=True):
+        np.testing.assert_array_equal(part, old)
 
 
 def test_no_dense_batch_is_made(backend):

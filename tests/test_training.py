@@ -286,6 +286,35 @@ def test_a_sample_of_weight_0_is_absent_and_one_of_weight_2_counts_twice(backend
     assert_same_training(weighted, trained(x[repeated], y[repeated], backend))
 
 
+@pytest.mark.parametrize(
+    ("kind", "size"), [("float32", 1e-25), ("float32", 1e-200), ("float32", 1e25), ("float64", 1e-200)]
+)
+def test_weights_beyond_the_range_of_the_arithmetic_are_refused(kind, size):
+    """They would vanish, and nothing be learned at a loss of 0, or their sum be infinite."""
+    x, y = samples()
+    for given in ({"sample_weight": np.full(100, size)}, {"class_weight": dict.fromkeys(range(3), size)}):
+        with pytest.raises(InputError, match=f"has sizes up to .* but {kind} computes with largest sizes from"):
+            MLP([4, 3], dtype=kind, backend="numpy").fit(x, y, **given)
+
+
+@pytest.mark.parametrize("size", [1e-15, 1e15])
+def test_a_factor_of_all_weights_changes_nothing(backend, size):
+    x, y = samples()
+    plain, scaled = (MLP([4, 5, 3], dtype="float32", backend=backend, seed=0) for _ in range(2))
+    for net, factor in ((plain, 1), (scaled, size)):
+        net.fit(x, y, epochs=3, sample_weight=factor * (1 + np.arange(100) % 3))
+    np.testing.assert_allclose(flat(scaled), flat(plain), rtol=1e-4, atol=1e-5)
+
+
+def test_a_weight_that_vanishes_beside_the_largest_is_0_on_every_backend(backend):
+    """Compiled code and a GPU take a denormal number for 0; NumPy does not."""
+    x, y = samples()
+    tiny, zero = (MLP([4, 5, 3], dtype="float32", backend=backend, seed=0) for _ in range(2))
+    for net, least in ((tiny, 1e-39), (zero, 0.0)):
+        net.fit(x, y, epochs=2, batch_size=1, sample_weight=np.where(np.arange(100) % 2, 1.0, least))
+    np.testing.assert_array_equal(flat(tiny), flat(zero))
+
+
 @pytest.mark.parametrize("target", ["labels", "one-hot"])
 @pytest.mark.parametrize("weights", [{0: 0.2, 1: 2, 2: 1}, {2: 3.5}, "balanced"], ids=str)
 def test_class_weights_are_weights_of_samples(weights, target):

@@ -9,6 +9,7 @@ compiled at all.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
@@ -23,14 +24,21 @@ from fastmlp.backends.compile_cache import cached
 from fastmlp.kernels import cpu
 from fastmlp.kernels.cpu.custom_loss import custom_loss_gradient
 
-__all__ = ["CallTable", "Functions"]
+__all__ = ["CallTable", "Functions", "known"]
 
 
 class Functions:
-    """The two functions of a custom loss; equal to others of the same code and constants, as pickling makes them."""
+    """The two functions of a custom loss; equal to others of the same code and constants, as pickling makes them.
+
+    What is compiled of them lives as long as this object (see `known`), 4 MB each: a search over the constants of a
+    loss makes hundreds.
+    """
 
     def __init__(self, value: Callable, gradient: Callable) -> None:
         self.value, self.gradient = value, gradient
+        self.dispatcher: Any = None  # of their `loss_gradient`
+        self.tables: dict[tuple, np.ndarray] = {}  # see `CallTable.addresses`
+        self.compiled: dict[tuple, Any] = {}  # see `numba_backend._compiled`
         self._key = tuple(map(self._key_of, (value, gradient)))
 
     @staticmethod
@@ -51,6 +59,12 @@ class Functions:
         return hash(self._key)
 
 
+@lru_cache(maxsize=8)
+def known(functions: Functions) -> Functions:
+    """The equal Functions of before, if they are among the last few or in use since: what is compiled stays theirs."""
+    return functions
+
+
 class CallTable:
     """The operations of `fastmlp.kernels.cpu` as methods of the compiled type of `Team`."""
 
@@ -67,7 +81,6 @@ class CallTable:
         self._index = {operation.__name__: i for i, operation in enumerate(self._operations)}
         self._tables: dict[tuple, np.ndarray] = {}
         self._options = options
-        self._custom: dict[Functions, Any] = {}  # `loss_gradient` by the functions of a custom loss
         methods = {view.__name__: _inlined(view) for view in cpu.VIEWS}
         methods |= {operation.__name__: _called(i, operation) for i, operation in enumerate(self._operations)}
 
@@ -90,8 +103,8 @@ class CallTable:
         There is one such table in a process: what has been compiled or loaded once is never looked for again. A custom
         loss has a table of its own.
         """
-        kind = team.scratch.dtype, numba.typeof(samples), special, custom
-        table = self._tables.setdefault(kind, np.zeros(len(self._operations), np.int64))
+        kind, tables = (team.scratch.dtype, numba.typeof(samples), special), custom.tables if custom else self._tables
+        table = tables.setdefault(kind, np.zeros(len(self._operations), np.int64))
         for name in self._index.keys() & names:
             index = self._index[name]
             if not table[index]:
@@ -105,9 +118,9 @@ class CallTable:
     def _dispatcher(self, name: str, special: str, custom: Functions | None) -> Any:
         if name != "loss_gradient" or custom is None:
             return self.special.get((special, name)) or self.dispatchers[name]
-        if custom not in self._custom:
-            self._custom[custom] = numba.njit(**self._options)(custom_loss_gradient(custom.value, custom.gradient))
-        return self._custom[custom]
+        if custom.dispatcher is None:
+            custom.dispatcher = numba.njit(**self._options)(custom_loss_gradient(custom.value, custom.gradient))
+        return custom.dispatcher
 
 
 def _called(index: int, operation: Callable) -> type[AbstractTemplate]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from fastmlp import step
 from fastmlp.backends.base import Backend
-from fastmlp.backends.call_table import CallTable, Functions
+from fastmlp.backends.call_table import CallTable, Functions, known
 from fastmlp.backends.compile_cache import cached, compiling
 from fastmlp.backends.shuffler import make_shuffler
 from fastmlp.backends.teams import TEAMS, Task
@@ -79,7 +79,7 @@ class _Crew:
     def __init__(self, net: Network, rows: int, n_threads: int | None, loss: Loss | None) -> None:
         products = net.fan_in * net.fan_out
         self.n_threads = n_threads
-        self.custom = Functions(loss.value, loss.gradient) if loss and loss.value and loss.gradient else None
+        self.custom = known(Functions(loss.value, loss.gradient)) if loss and loss.value and loss.gradient else None
         self._rows, self._products = min(rows, net.chunk), int(products.sum())
         self._real = net.params.dtype
         # of a thread: for a transposed weight matrix, or a few converted samples
@@ -233,14 +233,14 @@ def _compiled(entry: str, call: dict[str, Any], custom: Functions | None) -> _Co
     if special == "tiny" and (entry == "gradient" or call["data"].sparse or custom):
         special = ""  # whose values by columns would be seen, or for which it has no operations
     kind = (
-        *(custom, special),
-        *(entry, net.params.dtype),
+        *(special, entry, net.params.dtype),
         *_facts(call["data"]),
         # and the numbers on which the step chooses its operations
         *(net.activation.tobytes(), net.loss, net.keep.tobytes(), len(call["order"]) > 0, call.get("depth")),
         *(value for value in call.get("update", ()) if not isinstance(value, np.ndarray)),
     )
-    if kind not in _COMPILED:
+    before = custom.compiled if custom else _COMPILED
+    if kind not in before:
         with compiling():
             recorder, team = _Recorder(), cpu.make_teams(1, np.zeros(0, net.params.dtype), 0)[0]
             getattr(step, entry)(recorder, **_shortened(call, 1))  # one sample passes the same branches as all of them
@@ -248,8 +248,8 @@ def _compiled(entry: str, call: dict[str, Any], custom: Functions | None) -> _Co
             table = TABLE.addresses(names, team, x, special, custom)
             idle = team._replace(table=table), *_idle(entry, call)
             _ENTRIES[entry](*idle)  # Numba compiles or loads it
-            _COMPILED[kind] = _Compiled(table, _ENTRIES[entry].get_overload(tuple(map(numba.typeof, idle))))
-    return _COMPILED[kind]
+            before[kind] = _Compiled(table, _ENTRIES[entry].get_overload(tuple(map(numba.typeof, idle))))
+    return before[kind]
 
 
 def _facts(data: Data) -> tuple:

@@ -72,9 +72,9 @@ class NumpyOps:
     # Batches
 
     def mean_scale(self, weights, rows):
-        """1 / Σ weights[rows], or 1 / B if weights is empty, 0 if nothing weighs; in float64, on every thread."""
+        """1 / Σ weights[rows], or 1 / B if weights is empty, 0 if the sum is 0; in float64, on every thread."""
         total = float(weights[rows].sum(dtype=np.float64)) if weights.size else float(len(rows))
-        return 1.0 / total if total > 0.0 else 0.0
+        return 1.0 / total if total else 0.0
 
     def expect(self, x, labels, rows):
         """Samples `rows` are the next batch, none if there is none: a backend may begin with what it needs of them.

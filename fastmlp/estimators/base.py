@@ -24,8 +24,8 @@ from fastmlp.estimators.conversion import from_sklearn, layout_of, to_sklearn
 from fastmlp.estimators.fitting import fit
 from fastmlp.estimators.interchange import in_kind
 from fastmlp.estimators.parameters import CONSTRAINTS, hidden_activations
-from fastmlp.estimators.targets import Targets
-from fastmlp.interchange import as_numpy
+from fastmlp.estimators.targets import Targets, readable
+from fastmlp.interchange import as_numpy, enough_memory
 from fastmlp.losses import Loss, apply_link
 from fastmlp.network import Data, Layout, aligned_zeros
 
@@ -180,10 +180,10 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         link = "sigmoid" if fitted == "logistic" else fitted
         return self._by_rows(X, lambda values: answer(apply_link(link, values)))
 
+    @enough_memory()
     def _by_rows(self, X: Any, answer: Callable[[np.ndarray], np.ndarray], depth: int | None = None) -> np.ndarray:
         """The answers made of values (n, O) of layer `depth`, n rows at a time: scikit-learn's `working_memory`."""
-        X = validate_data(self, as_numpy(X), accept_sparse=["csr", "csc"], reset=False)
-        X = X.tocsr() if hasattr(X, "tocsr") else X
+        X = validate_data(self, readable(X, "X"), accept_sparse="csr", reset=False)
         dtype = np.result_type(*(w.dtype for w in self.coefs_), X.dtype)
         dtype = dtype if dtype == np.float32 else np.dtype(np.float64)
         engine = self._engine(dtype)
@@ -267,7 +267,7 @@ def _fill(views: Sequence[np.ndarray], given: Sequence[np.ndarray]) -> None:
     for view, array in zip(views, given, strict=True):
         if view.shape != array.shape:
             raise ValueError(f"coefs_ and intercepts_ do not fit together: a shape is {array.shape}, not {view.shape}.")
-        view[...] = array
+        view[...] = as_numpy(array)
 
 
 def _readable(X: Any, dtype: np.dtype) -> Any:

@@ -19,7 +19,7 @@ from fastmlp.estimators.documentation import documented
 from fastmlp.estimators.fitting import partial_fit
 from fastmlp.estimators.interchange import in_kind
 from fastmlp.estimators.parameters import CONSTRAINTS
-from fastmlp.estimators.targets import Targets
+from fastmlp.estimators.targets import Targets, readable
 from fastmlp.interchange import as_numpy
 from fastmlp.kernels import codes
 from fastmlp.losses import Loss
@@ -198,7 +198,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Accuracy of `predict` on X (N, I) and y (N,) or (N, C)."""
-        return super().score(as_numpy(X), as_numpy(y), as_numpy(sample_weight))
+        return super().score(as_numpy(X), readable(y, "y"), as_numpy(sample_weight))
 
     @available_if(has_partial_fit)
     @_fit_context(prefer_skip_nested_validation=True)
@@ -217,7 +217,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         self
         """
-        y, classes = as_numpy(y), as_numpy(classes)
+        y, classes = readable(y, "y"), as_numpy(classes)
         if _check_partial_fit_first_call(self, classes):
             multilabel = type_of_target(y).startswith("multilabel")
             self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)

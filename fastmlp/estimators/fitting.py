@@ -31,6 +31,7 @@ from fastmlp.history import History
 from fastmlp.optimizers import Optimizer
 from fastmlp.resume import digests_of
 from fastmlp.trainer import Epoch, Training, tell
+from fastmlp.weights import check_any
 
 __all__ = ["fit", "partial_fit"]
 
@@ -202,6 +203,8 @@ def _plan(
 ) -> Plan:
     everything = np.arange(samples.data.n_samples)
     order, held = (everything, None) if given_validation else hold_out(e, samples, e._random_state)
+    if samples.data.weights.size:
+        check_any(samples.data.weights[order], "sample_weight of the samples left to train on")
     before: OptimizerState | None = getattr(e, "_optimizer", None) if incremental else None
     rule = before.rule if before else make_optimizer(e)
     if checkpoint is not None:

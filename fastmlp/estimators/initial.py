@@ -9,6 +9,7 @@ import numpy as np
 
 from fastmlp.estimators.parameters import hidden_activations
 from fastmlp.forks import drawing
+from fastmlp.interchange import as_numpy
 from fastmlp.network import Layout, aligned_zeros
 
 __all__ = ["begin_curves", "initialize"]
@@ -67,6 +68,6 @@ def _replace(name: str, given: Any, views: Sequence[np.ndarray]) -> None:
     if shapes != wanted:
         raise ValueError(f"{name} has arrays of shapes {shapes}, but the network takes {wanted}.")
     for array, view in zip(given, views, strict=True):
-        view[...] = array
+        view[...] = as_numpy(array)
         if not np.isfinite(view).all():
             raise ValueError(f"{name} contains NaN or infinity.")

@@ -14,6 +14,7 @@ from fastmlp.forks import no_fork
 from fastmlp.kernels import codes
 from fastmlp.losses import apply_link
 from fastmlp.network import Data
+from fastmlp.weights import check_total
 
 __all__ = ["minimise"]
 
@@ -42,6 +43,7 @@ def minimise(
         from scipy.optimize import minimize
 
     layout, params, order = engine.layout, engine.params, np.arange(data.n_samples)
+    check_total(data.weights, "sample_weight")
     # Summed, and divided once at the end: scikit-learn's order, whose path a line search leaves over the last digit.
     summed, total = replace(engine, mean=False), data.total_weight()
     known = engine.loss is not None and engine.loss.code in _TERMS

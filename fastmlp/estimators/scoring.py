@@ -17,6 +17,7 @@ from fastmlp.engine import Engine
 from fastmlp.estimators.targets import Samples
 from fastmlp.forks import drawing
 from fastmlp.losses import apply_link
+from fastmlp.weights import check_total
 
 __all__ = ["check_metric", "hold_out", "validation_measure"]
 
@@ -58,6 +59,10 @@ def validation_measure(
         return None
     metric = e.early_stopping_metric
     truth, weights = held.truth(samples), held.weights(samples)
+    # of the score, and of the loss with its weights of classes
+    for given in (weights, held.data.weights[samples] if held.data.weights.size else None):
+        if given is not None:
+            check_total(given, "sample_weight of the validation samples")
     named = metric in ("score", "loss")
     scorer: Any = None if named else check_scoring(e, scoring=metric)
     # a function of (estimator, X, y) gets just those

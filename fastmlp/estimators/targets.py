@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import is_regressor
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from fastmlp.checks import cast
-from fastmlp.interchange import as_numpy
+from fastmlp.interchange import as_numpy, compressed_rows, enough_memory
 from fastmlp.network import Data
+from fastmlp.weights import usable_weights
 
-__all__ = ["Samples", "Targets", "bring_in", "check_arrays", "row_major"]
+__all__ = ["Samples", "Targets", "bring_in", "check_arrays", "readable"]
 
 
 class Targets(NamedTuple):
@@ -46,36 +48,46 @@ class Samples(NamedTuple):
         return None if self.sample_weight is None else self.sample_weight[samples]
 
 
+@enough_memory()
 def check_arrays(estimator: Any, X: Any, y: Any, sample_weight: Any, reset: bool) -> tuple[Any, np.ndarray, Any]:
     """X, y and sample_weight as scikit-learn checks them, with its messages."""
-    X, y, sample_weight = as_numpy(X), as_numpy(y), as_numpy(sample_weight)
+    X, y, sample_weight = readable(X, "X"), readable(y, "y"), as_numpy(sample_weight)
     numeric = {"y_numeric": True} if is_regressor(estimator) else {}
     X, y = validate_data(
         estimator,
         X,
         y,
-        accept_sparse=["csr", "csc"],
+        accept_sparse="csr",
         multi_output=True,
         dtype=(np.float64, np.float32),
         reset=reset,
         **numeric,
     )
-    return row_major(X), y, None if sample_weight is None else _check_sample_weight(sample_weight, X)
+    if numeric and issparse(y) and y.shape[1] > 1:  # one column is refused later, as scikit-learn does
+        y = y.toarray()
+    if sample_weight is not None:
+        sample_weight = _check_sample_weight(sample_weight, X)
+    return X if issparse(X) else np.ascontiguousarray(X), y, sample_weight
 
 
+@enough_memory()
 def bring_in(X: Any, y: np.ndarray, sample_weight: np.ndarray | None, targets: Targets, dtype: np.dtype) -> Samples:
     """Samples for training in `dtype`."""
     values = None if targets.values is None else np.ascontiguousarray(cast(targets.values, dtype, "y"))
-    weights = sample_weight
+    weights, name = sample_weight, "sample_weight"
     if targets.class_weight is not None:
-        weights = targets.class_weight if weights is None else weights * targets.class_weight
+        name = "class_weight" if weights is None else "class_weight times sample_weight"
+        with np.errstate(over="ignore"):
+            weights = targets.class_weight if weights is None else weights * targets.class_weight
     if weights is not None:
-        weights = np.ascontiguousarray(cast(weights, dtype, "sample_weight"))
+        weights = usable_weights(weights, dtype, name)
     dense = isinstance(X, np.ndarray)
     x = cast(X, dtype, "X") if dense else type(X)((cast(X.data, dtype, "X"), X.indices, X.indptr), shape=X.shape)
     return Samples(X, y, sample_weight, targets, Data.of(x, dtype, targets.labels, values, weights))
 
 
-def row_major(X: Any) -> Any:
-    """X with its rows one after the other in memory: a C-ordered array or a CSR matrix."""
-    return X.tocsr() if hasattr(X, "tocsr") else np.ascontiguousarray(X)
+def readable(array: Any, name: str) -> Any:
+    """An array for scikit-learn to check: of NumPy if another library gives it away, or of checked compressed rows."""
+    if issparse(array) and array.ndim == 2:
+        return compressed_rows(array, name)
+    return as_numpy(array)

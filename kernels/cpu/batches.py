@@ -28,7 +28,7 @@ def mean_scale(ops, weights: Weights, rows: Indices) -> float:
         total = 0.0
         for i in range(rows.shape[0]):
             total += weights[rows[i]]
-    return 1.0 / total if total > 0.0 else 0.0
+    return 1.0 / total if total != 0.0 else 0.0
 
 
 def copy(ops, x: Matrix, out: Matrix):

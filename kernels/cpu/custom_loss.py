@@ -14,6 +14,9 @@ from fastmlp.errors import InputError
 
 __all__ = ["custom_loss_gradient"]
 
+# Called by compiled code alone. Each wrapper would stay in LLVM's memory, a megabyte a loss.
+_OPTIONS = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
 
 def custom_loss_gradient(value: Callable, gradient: Callable) -> Callable:
     """`loss_gradient` for the loss Σ value(z, y) of `fastmlp.losses.custom_loss`."""
@@ -56,7 +59,7 @@ def _compiled(role, function):
     )
     numbers = types.float64, types.float64
     try:
-        compiled = numba.njit(error_model="numpy")(getattr(function, "py_func", function))
+        compiled = numba.njit(error_model="numpy", **_OPTIONS)(getattr(function, "py_func", function))
         compiled.compile(numbers)
     except Exception as error:  # Numba's own, and whatever else it meets in a text that is not meant for it
         lines = [line.strip() for line in str(error).splitlines()]
@@ -65,7 +68,8 @@ def _compiled(role, function):
         raise InputError(f"custom_loss {role} cannot be compiled by Numba: {reason}. {advice}") from error
     result = compiled.overloads[numbers].signature.return_type
     if isinstance(result, types.Array) and result.ndim == 0:
-        return numba.njit(lambda z, y: compiled(z, y)[()])  # np.where of numbers is an array without dimensions
+        # np.where of numbers is an array without dimensions
+        return numba.njit(**_OPTIONS)(lambda z, y: compiled(z, y)[()])
     if not isinstance(result, (types.Float, types.Integer, types.Boolean)):
         raise InputError(f"custom_loss {role} of two numbers is {result}, but must be a real number. {advice}")
     return compiled

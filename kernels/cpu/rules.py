@@ -25,10 +25,10 @@ def penalty(ops, w: Vector, l1: float, l2: float) -> float:
     for first in range(begin, end, length):
         part = w[first : min(first + length, end)]
         total = 0.0
-        if l1 > 0.0:
+        if l1 != 0.0:
             for i in range(part.shape[0]):
                 total += l1 * abs(part[i])
-        if l2 > 0.0:
+        if l2 != 0.0:
             for i in range(part.shape[0]):
                 total += 0.5 * l2 * (part[i] * part[i])
         ops.partial[first // length] = total
@@ -39,10 +39,10 @@ def penalty(ops, w: Vector, l1: float, l2: float) -> float:
 def regularize(ops, w: Vector, l1: float, l2: float, out: Vector):
     w, out = _own(ops, w), _own(ops, out)
     a1, a2 = w.dtype.type(l1), w.dtype.type(l2)
-    if l2 > 0.0:
+    if l2 != 0.0:
         for i in range(w.shape[0]):
             out[i] += a2 * w[i]
-    if l1 > 0.0:
+    if l1 != 0.0:
         for i in range(w.shape[0]):
             out[i] += a1 * np.sign(w[i])
     barrier(ops)

@@ -132,12 +132,12 @@ struct MeanScale {
   Reduction sum;
 };
 
-// *out = 1 / Σ weights[rows], or 0 if the sum is not positive
+// *out = 1 / Σ weights[rows], or 0 if the sum is 0
 __device__ void run(const MeanScale &a, const Part &part) {
   const long long *sample = numbers(a.rows);
   double sum = 0;
   for (int i = part.thread(); i < a.n; i += part.threads()) sum += a.weights[sample[i]];
-  if (over_grid<Sum>(sum, a.sum, part) && threadIdx.x == 0) *a.sum.out = *a.sum.out > 0 ? 1 / *a.sum.out : 0;
+  if (over_grid<Sum>(sum, a.sum, part) && threadIdx.x == 0) *a.sum.out = *a.sum.out != 0 ? 1 / *a.sum.out : 0;
 }
 OPERATION(mean_scale, MeanScale)
 
