@@ -5,6 +5,7 @@ Source: https://dmlc.github.io/dlpack/latest.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -34,8 +35,8 @@ def as_numpy(array: Any) -> Any:
     if isinstance(array, np.ndarray):
         return _without_mask(array)
     if isinstance(array, (list, tuple)):
-        for row in array:
-            if isinstance(row, np.ma.MaskedArray):
+        for row in array if "numpy.ma" in sys.modules else ():
+            if isinstance(row, np.ndarray):
                 _without_mask(row)
         return array
     if not (hasattr(array, "__dlpack__") and hasattr(array, "__dlpack_device__")):
@@ -52,7 +53,8 @@ def as_numpy(array: Any) -> Any:
 
 
 def _without_mask(array: np.ndarray) -> np.ndarray:
-    if not isinstance(array, np.ma.MaskedArray):
+    # NumPy imports numpy.ma when it is asked for; before that there are no masked arrays
+    if "numpy.ma" not in sys.modules or not isinstance(array, np.ma.MaskedArray):
         return array
     if hidden := int(np.ma.count_masked(array)):
         raise InputError(

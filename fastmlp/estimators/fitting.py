@@ -19,7 +19,7 @@ from sklearn.utils.optimize import _check_optimize_result
 from fastmlp.backends import get_backend
 from fastmlp.checkpoint import Checkpoint
 from fastmlp.engine import Engine, Session
-from fastmlp.errors import DivergenceError, InputError, ModelFileError
+from fastmlp.errors import DivergenceError
 from fastmlp.estimators.callbacks import FitTask
 from fastmlp.estimators.convergence import Convergence
 from fastmlp.estimators.initial import begin_curves, initialize
@@ -65,6 +65,7 @@ class Plan(NamedTuple):
     measure: Callable[[], dict[str, float]] | None
     before: OptimizerState | None  # None: from the beginning
     checkpoint: Checkpoint | None
+    attributes: dict[str, Any]  # of the estimator before the fit
 
 
 def fit(
@@ -78,16 +79,14 @@ def fit(
     """All of `fit`; validation is (X, y, sample_weight), each may be None. Returns the estimator."""
     _check_solver(e, validation, checkpoint)
     fresh = not (e.warm_start and hasattr(e, "coefs_"))
-    # a checkpoint of another run is found out when all of this one is known
-    with _unchanged_by((InputError, ModelFileError), e):
-        samples, engine, plan = _begin(e, X, y, sample_weight, fresh, False, validation, checkpoint)
-        if plan is not None:
-            begin_curves(e, e.early_stopping or validation[0] is not None, fresh)
-        task = FitTask(e, e.max_iter, X, y, sample_weight)
-        if plan is None:
-            _lbfgs(e, engine, samples, task)
-        else:
-            _stochastic(e, engine, samples, plan, task)
+    samples, engine, plan = _begin(e, X, y, sample_weight, fresh, False, validation, checkpoint)
+    if plan is not None:
+        begin_curves(e, e.early_stopping or validation[0] is not None, fresh)
+    task = FitTask(e, e.max_iter, X, y, sample_weight)
+    if plan is None:
+        _lbfgs(e, engine, samples, task)
+    else:
+        _stochastic(e, engine, samples, plan, task)
     task.end()
     return _finite(e)
 
@@ -119,12 +118,11 @@ def _check_solver(e: Any, validation: tuple[Any, Any, Any], checkpoint: Checkpoi
 
 
 @contextmanager
-def _unchanged_by(error: type[BaseException] | tuple[type[BaseException], ...], e: Any) -> Iterator[None]:
-    """If the block raises such an error, the estimator is as it was before: parameters or data cannot be used."""
-    before = dict(vars(e))
+def _as_before(e: Any, before: dict[str, Any]) -> Iterator[None]:
+    """If the block raises, the estimator's attributes are those: parameters, data or checkpoint cannot be used."""
     try:
         yield
-    except error:
+    except BaseException:
         vars(e).clear()
         vars(e).update(before)
         raise
@@ -141,7 +139,8 @@ def _begin(
     checkpoint: Checkpoint | None,
 ) -> tuple[Samples, Engine, Plan | None]:
     """Check everything, and set up weights: those of the call before, or new ones if `fresh`. No plan for L-BFGS."""
-    with _unchanged_by(BaseException, e):
+    attributes = dict(vars(e))
+    with _as_before(e, attributes):
         hidden = hidden_sizes(e)
         get_backend(e.backend, e.precision)
         check_metric(e)
@@ -170,7 +169,9 @@ def _begin(
         return (
             samples,
             engine,
-            None if e.solver == "lbfgs" else _plan(e, engine, samples, given_validation, incremental, checkpoint),
+            None
+            if e.solver == "lbfgs"
+            else _plan(e, engine, samples, given_validation, incremental, checkpoint, attributes),
         )
 
 
@@ -200,6 +201,7 @@ def _plan(
     given_validation: Samples | None,
     incremental: bool,
     checkpoint: Checkpoint | None,
+    attributes: dict[str, Any],
 ) -> Plan:
     everything = np.arange(samples.data.n_samples)
     order, held = (everything, None) if given_validation else hold_out(e, samples, e._random_state)
@@ -222,6 +224,7 @@ def _plan(
         measure=validation_measure(e, engine, given_validation or samples, held),
         before=before,
         checkpoint=checkpoint,
+        attributes=attributes,
     )
 
 
@@ -260,7 +263,7 @@ def _stochastic(
     plan: Plan,
     task: FitTask | None,  # None: one epoch of partial_fit
 ) -> None:
-    order, batch_size, rule, keep, max_norm, convergence, measure, before, checkpoint = plan
+    order, batch_size, rule, keep, max_norm, convergence, measure, before, checkpoint, attributes = plan
     random = e._random_state
 
     def build() -> Session:
@@ -274,26 +277,27 @@ def _stochastic(
             last = stop or epoch.history.stopped != "epochs" or epoch.number == e.max_iter
             return (task is not None and task.epoch(last)) or stop
 
-        training = Training(
-            engine=engine,
-            session=session,
-            data=samples.data,
-            samples=order,
-            rule=rule,
-            schedule=convergence,
-            epochs=1 if task is None else e.max_iter,
-            batch_size=batch_size,
-            shuffle=random if e.shuffle else None,
-            shuffle_is_private=isinstance(e.random_state, Integral),
-            dropout=random if keep else None,
-            stopping=convergence,
-            measure=measure,
-            callbacks=[after_epoch] if e.callbacks or (task and task.watched) else [],
-            model=e,
-            history=History(),
-            overflow=True,
-            checkpoint=checkpoint,
-        )
+        with _as_before(e, attributes):  # the checkpoint may be of another run
+            training = Training(
+                engine=engine,
+                session=session,
+                data=samples.data,
+                samples=order,
+                rule=rule,
+                schedule=convergence,
+                epochs=1 if task is None else e.max_iter,
+                batch_size=batch_size,
+                shuffle=random if e.shuffle else None,
+                shuffle_is_private=isinstance(e.random_state, Integral),
+                dropout=random if keep else None,
+                stopping=convergence,
+                measure=measure,
+                callbacks=[after_epoch] if e.callbacks or (task and task.watched) else [],
+                model=e,
+                history=History(),
+                overflow=True,
+                checkpoint=checkpoint,
+            )
         e.n_iter_ = 0
         try:
             _run(e, training, incremental=task is None)
