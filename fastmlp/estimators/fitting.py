@@ -166,13 +166,10 @@ def _begin(
         if fresh:
             initialize(e, [X.shape[1], *hidden, targets.n_outputs], wanted, random)
         engine = e._engine(dtype, show=True)
-        return (
-            samples,
-            engine,
-            None
-            if e.solver == "lbfgs"
-            else _plan(e, engine, samples, given_validation, incremental, checkpoint, attributes),
-        )
+        if e.solver == "lbfgs":
+            return samples, engine, None
+        plan = _plan(e, engine, samples, given_validation, incremental, checkpoint, attributes)
+        return samples, engine, plan
 
 
 def _given_validation(e: Any, given: tuple[Any, Any, Any], samples: Samples, dtype: np.dtype) -> Samples | None:
