@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import is_dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["described", "digests_of", "restore", "saved_state", "settings_of", "state_of"]
 
+_PLAIN = (bool, int, float, str, type(None))
 _COLUMN = "history."  # before the name of a column of the history
 _log = logging.getLogger("fastmlp")
 
@@ -106,6 +108,7 @@ def settings_of(training: Training) -> dict[str, Any]:
         "sizes": engine.layout.sizes,
         "activations": engine.activations,
         "loss": engine.loss and (engine.loss.name, engine.loss.parameter),
+        "functions of the loss": [described(part) for part in (engine.loss or ()) if callable(part)],
         "dtype": str(engine.params.dtype),
         "precision": engine.backend.precision,
         "keep probabilities": net.keep.tolist(),
@@ -132,10 +135,16 @@ def digests_of(data: Data, prefix: str = "") -> dict[str, str]:
 
 
 def described(thing: Any) -> str:
-    """A setting as text; of objects that might show an address, the name or the class alone."""
-    if is_dataclass(thing) or isinstance(thing, str):
+    """A setting as text that is the same in every process; of a function its code, of an object what is plain in it."""
+    if isinstance(thing, str) or is_dataclass(thing):
         return str(thing)
-    return getattr(thing, "__qualname__", type(thing).__qualname__)
+    code = getattr(thing, "__code__", None)
+    if code is not None:
+        values = *code.co_consts, *(thing.__defaults__ or ()), *(cell.cell_contents for cell in thing.__closure__ or ())
+        plain = [value for value in values if isinstance(value, _PLAIN)]
+        return f"{thing.__qualname__} {sha256(repr((code.co_code, code.co_names, plain)).encode()).hexdigest()[:16]}"
+    plain = [f"{name}={value!r}" for name, value in getattr(thing, "__dict__", {}).items() if isinstance(value, _PLAIN)]
+    return f"{type(thing).__qualname__}({', '.join(plain)})"
 
 
 def _plain(state: Any) -> Any:

@@ -122,6 +122,8 @@ class Training:
         self.engine.backend.write(self.session.net.params, self.engine.params)
         self.last_finite = self.publish().copy()
         over = self._saved is not None and restore(self, self._saved)
+        if self.progress is not None:
+            self.progress.update(self._observed)
         try:
             with self._points if self.checkpoint else nullcontext():
                 if not over:

@@ -14,6 +14,7 @@ from scipy import sparse
 
 from fastmlp import MLP, InputError, ModelFileError
 from fastmlp.checkpoint import Checkpoint, open_checkpoint, read_state
+from fastmlp.losses import custom_loss
 from fastmlp.optimizers import SGD, Adam, AdamW, RMSprop
 from fastmlp.schedules import Cosine, OneCycle, ReduceOnPlateau, WarmUp
 
@@ -220,6 +221,30 @@ def test_another_network_is_refused(settings, tmp_path):
     model = MLP(**{"sizes": [7, 9, 3], "backend": "numpy", "seed": 0, **settings})
     with pytest.raises(InputError, match=r"is of another run: .*then, .*now"):
         model.fit(X, Y, optimizer="sgd", batch_size=16, epochs=2, checkpoint=path, resume=True)
+
+
+class Rising:
+    """A schedule of the user's that is no dataclass."""
+
+    def __init__(self, first):
+        self.first = first
+
+    def rates(self, lr, epoch, epochs, steps, losses):
+        return np.full(steps, self.first * (epoch + 1))
+
+
+def test_functions_and_objects_of_the_user_are_compared_as_far_as_they_are_plain(tmp_path):
+    def run(schedule, power):
+        loss = custom_loss(lambda z, y: (z - y) ** 2, lambda z, y: power * (z - y))
+        net = MLP([7, 1], "identity", loss=loss, backend="numpy", seed=0)
+        return net.fit(X, X[:, 0], lr=0.01, epochs=2, schedule=schedule, checkpoint=tmp_path / "c", resume=True)
+
+    run(Rising(0.1), 2)
+    run(Rising(0.1), 2)
+    with pytest.raises(InputError, match=r"schedule Rising\(first=0.1\) then, Rising\(first=0.2\) now"):
+        run(Rising(0.2), 2)
+    with pytest.raises(InputError, match="of another run: functions of the loss"):
+        run(Rising(0.1), 3)
 
 
 def test_another_backend_goes_on_and_says_that_it_rounds_differently(tmp_path, caplog):
