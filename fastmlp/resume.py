@@ -143,8 +143,10 @@ def described(thing: Any) -> str:
         values = *code.co_consts, *(thing.__defaults__ or ()), *(cell.cell_contents for cell in thing.__closure__ or ())
         plain = [value for value in values if isinstance(value, _PLAIN)]
         return f"{thing.__qualname__} {sha256(repr((code.co_code, code.co_names, plain)).encode()).hexdigest()[:16]}"
-    plain = [f"{name}={value!r}" for name, value in getattr(thing, "__dict__", {}).items() if isinstance(value, _PLAIN)]
-    return f"{type(thing).__qualname__}({', '.join(plain)})"
+    fields = [
+        f"{name}={value!r}" for name, value in getattr(thing, "__dict__", {}).items() if isinstance(value, _PLAIN)
+    ]
+    return f"{type(thing).__qualname__}({', '.join(fields)})"
 
 
 def _plain(state: Any) -> Any:
