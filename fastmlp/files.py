@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from errno import EEXIST
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -30,6 +31,7 @@ class _Written(NamedTuple):
     target: Path
     path: str | os.PathLike[str]  # as the caller named it
     durable: bool
+    new: bool
 
 
 _WAITING: ContextVar[list[_Written] | None] = ContextVar("fastmlp_files_waiting", default=None)
@@ -44,27 +46,36 @@ def together() -> Iterator[None]:
     """
     written: list[_Written] = []
     aside: list[tuple[Path, Path]] = []
+    replaced = False
     outside = _WAITING.set(written)
     try:
         yield
         for entry in written[1:]:
-            with _explained(entry.path), suppress(FileNotFoundError):
-                older = _temporary_in(entry.target.parent)
-                os.replace(entry.target, older)
-                aside.append((older, entry.target))
+            with _explained(entry.path):
+                if entry.target.is_file():
+                    older = _temporary_in(entry.target.parent)
+                    os.replace(entry.target, older)
+                    aside.append((older, entry.target))
         for entry in written:
             with _explained(entry.path):
                 if os.name == "nt":
                     entry.file.close()
-                os.replace(entry.temporary, entry.target)
+                if entry.new:
+                    _link(entry.temporary, entry.target)
+                else:
+                    os.replace(entry.temporary, entry.target)
+                replaced = True
                 if entry.durable:
                     _sync_folder(entry.target.parent)
         for older, _ in aside:
             older.unlink(missing_ok=True)
     except InputError:
         for older, target in aside:
-            if not target.exists():
-                os.replace(older, target)
+            with suppress(OSError):
+                if replaced:  # an older file would not belong to those that are new
+                    older.unlink()
+                elif not target.exists():
+                    os.replace(older, target)
         raise
     finally:
         _WAITING.reset(outside)
@@ -73,7 +84,7 @@ def together() -> Iterator[None]:
 
 
 @contextmanager
-def atomic_write(path: str | os.PathLike[str], *, durable: bool = True) -> Iterator[BinaryIO]:
+def atomic_write(path: str | os.PathLike[str], *, durable: bool = True, new: bool = False) -> Iterator[BinaryIO]:
     """Open a file whose content appears under `path` only once the block has ended well, or that of `together`.
 
     The bytes go to a temporary file in the same folder, which then replaces `path` in one step. When the block fails,
@@ -85,6 +96,7 @@ def atomic_write(path: str | os.PathLike[str], *, durable: bool = True) -> Itera
     path : file to write; its folder must exist.
     durable : whether content and name are on the disk at the end, whatever happens to the machine; what can be made
         again needs no such wait.
+    new : whether a file that is at `path` by then is an error, and stays.
 
     Yields
     ------
@@ -97,7 +109,7 @@ def atomic_write(path: str | os.PathLike[str], *, durable: bool = True) -> Itera
     """
     written = _WAITING.get()
     if written is None:
-        with together(), atomic_write(path, durable=durable) as file:
+        with together(), atomic_write(path, durable=durable, new=new) as file:
             yield file
         return
     target = Path(os.path.realpath(path))
@@ -116,7 +128,7 @@ def atomic_write(path: str | os.PathLike[str], *, durable: bool = True) -> Itera
         except BaseException:
             _discard(file, temporary)
             raise
-    written.append(_Written(file, temporary, target, path, durable))
+    written.append(_Written(file, temporary, target, path, durable, new))
 
 
 class _Enough(Exception):
@@ -153,6 +165,18 @@ def _open_temporary(folder: Path) -> tuple[BinaryIO, Path]:
             file.close()
             return _open_temporary(folder)
     return file, path
+
+
+def _link(temporary: Path, target: Path) -> None:
+    """Give a file its name; FileExistsError if that is taken."""
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        if os.path.lexists(target):
+            raise FileExistsError(EEXIST, os.strerror(EEXIST), str(target)) from None
+        os.replace(temporary, target)
 
 
 def _temporary_in(folder: Path) -> Path:

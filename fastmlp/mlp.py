@@ -39,7 +39,6 @@ from fastmlp.metrics import get_metric
 from fastmlp.network import Data, Layout, aligned_zeros
 from fastmlp.optimizers import Optimizer, get_optimizer
 from fastmlp.progress import progress_bar
-from fastmlp.resume import digests_of
 from fastmlp.schedules import Schedule, get_schedule
 from fastmlp.serialization import load_model, save_model
 from fastmlp.stopping import Stopping
@@ -303,7 +302,7 @@ class MLP:
         restore_best = None if restore_best is None else check_flag("restore_best", restore_best)
         progress = None if progress is None else check_flag("progress", progress)
         if patience is not None:
-            check_integer("patience", patience)
+            patience = check_integer("patience", patience)
         held_out = None if validation_data is None else self._validation(loss, validation_data)
         names = [] if metrics is None else check_sequence("metrics", metrics, "metric names")
         for name in names:
@@ -314,8 +313,8 @@ class MLP:
         saver = open_checkpoint(checkpoint, checkpoint_every, resume)
         engine = replace(self._engine(), loss=loss)
         if saver is not None:
-            measured = {"metrics": names, "gradient_norms": gradient_norms}
-            saver.identity = lambda: measured | (digests_of(held_out, "validation ") if held_out else {})
+            saver.settings |= {"metrics": names, "gradient_norms": gradient_norms}
+            saver.data |= {"validation ": held_out} if held_out else {}
 
         stopping = Stopping(
             target_loss=target_loss,

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import is_dataclass
+from collections.abc import Iterable
+from dataclasses import fields, is_dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from fastmlp.checkpoint import State
-from fastmlp.errors import InputError
-from fastmlp.network import Data
+from fastmlp.errors import InputError, ModelFileError
 from fastmlp.tensor_files import digest_of
 
 if TYPE_CHECKING:
     from fastmlp.trainer import Training
 
-__all__ = ["described", "digests_of", "restore", "saved_state", "settings_of", "state_of"]
+__all__ = ["Part", "described", "restore", "saved_state", "settings_of", "state_of"]
 
-_PLAIN = (bool, int, float, str, type(None))
 _COLUMN = "history."  # before the name of a column of the history
 _log = logging.getLogger("fastmlp")
+
+
+class Part(NamedTuple):
+    """What is done of an epoch under way."""
+
+    steps: int = 0
+    loss: float = 0.0  # the sum so far
+    seconds: float = 0.0
 
 
 def state_of(training: Training, stopped: str) -> State:
@@ -37,8 +44,11 @@ def state_of(training: Training, stopped: str) -> State:
     }
     if training.stopping.best is not None:
         arrays["best"] = training.stopping.best
-    if training.part.steps:  # else those are params
+    if training.part.steps or training.callbacks:  # else those are params
         arrays["last_finite"] = training.last_finite
+    generator = orders.generator()
+    if generator is None and training.dropout is not None:
+        generator = training.dropout.get_state(legacy=False)
     facts = {
         "epochs": len(history),
         "stopped": stopped,
@@ -47,7 +57,7 @@ def state_of(training: Training, stopped: str) -> State:
         "updates": history.updates,
         "part": training.part,
         "dropout_seed": training.dropout_seed,
-        "generator": _plain(orders.generator()),
+        "generator": _plain(generator),
         "backend": backend.name,
     }
     return State(arrays, facts)
@@ -62,19 +72,44 @@ def saved_state(training: Training) -> State | None:
         It is the state of another run, or damaged, or has more epochs than the run is to have.
     """
     assert training.checkpoint is not None
-    saved = training.checkpoint.read()
+    saved, path = training.checkpoint.read(), training.checkpoint.path
     if saved is None:
         return None
-    done, backend = saved.facts["epochs"], training.engine.backend.name
-    if done > training.epochs:
+    try:
+        _check(training, saved)
+        done, part, backend = saved.facts["epochs"], Part(*saved.facts["part"]), saved.facts["backend"]
+    except (AssertionError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise ModelFileError(
+            f"The checkpoint {path} is none that this fastmlp has written: {error!r}. Train from the beginning with "
+            "another checkpoint."
+        ) from error
+    if done + (part.steps > 0) > training.epochs:
+        more = " and a part" if part.steps else ""
         raise InputError(
-            f"The checkpoint {training.checkpoint.path} has {done} epochs, more than the {training.epochs} asked for. "
-            "Ask for as many or more."
+            f"The checkpoint {path} has {done} epochs{more}, more than the {training.epochs} asked for. Ask for as "
+            "many or more."
         )
-    if saved.facts["backend"] != backend:
+    if backend != training.engine.backend.name:
         text = "The checkpoint was written with backend=%r and goes on with %r, which rounds differently."
-        _log.warning(text, saved.facts["backend"], backend)
+        _log.warning(text, backend, training.engine.backend.name)
     return saved
+
+
+def _check(training: Training, saved: State) -> None:
+    """Raise one of several errors unless `restore` can take the state."""
+    (net, _, state), (arrays, facts) = training.session, saved
+    for name, like in (("params", net.params), ("m", state.update.m), ("v", state.update.v)):
+        assert (arrays[name].shape, arrays[name].dtype) == (like.shape, np.dtype(like.dtype)), name
+    for name in {"best", "last_finite"} & arrays.keys():
+        assert arrays[name].shape == net.params.shape, name
+    assert np.array_equal(np.sort(arrays["order"]), np.sort(training.samples)), "order"
+    assert all(len(arrays[_COLUMN + name]) == facts["epochs"] for name in facts["columns"]), "history"
+    assert bool(facts["columns"]) == bool(facts["epochs"]), "history"
+    assert all(type(facts[name]) is int for name in ("epochs", "step", "updates", "dropout_seed")), "counters"
+    if _generator(training) is not None:
+        np.random.RandomState(getattr(np.random, facts["generator"]["bit_generator"])()).set_state(
+            _arrays(facts["generator"])
+        )
 
 
 def restore(training: Training, saved: State) -> bool:
@@ -85,15 +120,18 @@ def restore(training: Training, saved: State) -> bool:
         backend.write(array, arrays[values])
     training.last_finite[...] = arrays.get("last_finite", arrays["params"])
     training.samples, training.dropout_seed = arrays["order"], facts["dropout_seed"]
-    if training.shuffle is not None:
-        training.shuffle.set_state(_arrays(facts["generator"]))
+    random = _generator(training)
+    if random is np.random.mtrand._rand:  # NumPy's own, which others draw from: this run goes on with another
+        random = training.shuffle = np.random.RandomState() if training.shuffle else None
+    if random is not None:
+        random.set_state(_arrays(facts["generator"]))
     state.step, training.history.updates = facts["step"], facts["updates"]
-    training.part = type(training.part)(*facts["part"])
+    training.part = Part(*facts["part"])
     # What a criterion knows follows from the rows, except the best weights.
     columns = {name: arrays[_COLUMN + name].tolist() for name in facts["columns"]}
     reason = training.record(0, columns, np.empty(0))
     training.stopping.best = arrays.get("best")
-    if reason is None and facts["stopped"] == "callback":
+    if facts["stopped"] == "callback":
         reason = "callback"
     training.history.stopped = reason or "epochs"
     return reason is not None or facts["epochs"] == training.epochs
@@ -102,51 +140,73 @@ def restore(training: Training, saved: State) -> bool:
 def settings_of(training: Training) -> dict[str, Any]:
     """What must be the same in a run that goes on, besides the data, by names for messages."""
     engine, net, update = training.engine, training.session.net, training.session.state.update
-    numbers = ("mean", "l1", "l2", "penalty_shared", "max_norm")
+    loss, random = engine.loss, _generator(training)
     schedule = {} if training.schedule is training.stopping else {"schedule": described(training.schedule)}
+    # the rule of the update follows from the optimizer, but also from the backend's way to do it
+    numbers = {
+        name: value for name, value in update._asdict().items() if not isinstance(value, np.ndarray) and name != "rule"
+    }
     return {
         "sizes": engine.layout.sizes,
-        "activations": engine.activations,
-        "loss": engine.loss and (engine.loss.name, engine.loss.parameter),
-        "functions of the loss": [described(part) for part in (engine.loss or ()) if callable(part)],
+        "activations": list(engine.activations),
+        "loss": loss and [loss.name, *loss.parameter, *(described(part) for part in loss if callable(part))],
         "dtype": str(engine.params.dtype),
         "precision": engine.backend.precision,
         "keep probabilities": net.keep.tolist(),
-        "optimizer": repr(training.rule),
+        "optimizer": described(training.rule),
         "batch size": training.batch_size,
         "shuffle": training.shuffle is not None,
-        **{name: getattr(update, name) for name in numbers},
+        "generator": random and random.get_state(legacy=False)["bit_generator"],
+        **{name: float(value) if isinstance(value, float) else value for name, value in numbers.items()},
         **schedule,
-        **training.stopping.settings(),
-        "samples": digest_of({"samples": training.samples}, {}),
-    }
-
-
-def digests_of(data: Data, prefix: str = "") -> dict[str, str]:
-    """Digests of features, targets and weights, by names for messages. Reads all of them."""
-    parts = {
-        "features": ("x", "values", "columns", "starts"),
-        "targets": ("labels", "targets"),
-        "sample weights": ("weights",),
-    }
-    return {
-        prefix + what: digest_of({name: getattr(data, name) for name in names}, {}) for what, names in parts.items()
+        **{name: _number(value) for name, value in training.stopping.settings().items()},
+        "samples": digest_of({"samples": training.samples}, {})[:32],
     }
 
 
 def described(thing: Any) -> str:
-    """A setting as text that is the same in every process; of a function its code, of an object what is plain in it."""
-    if isinstance(thing, str) or is_dataclass(thing):
-        return str(thing)
+    """A setting as text that is the same in every process: of a function its code, of an object what is in it."""
+    return _described(thing, 4)
+
+
+def _described(thing: Any, depth: int) -> str:
+    if thing is None or isinstance(thing, (bool, int, float, str, np.generic)):
+        return str(_number(thing))
+    if isinstance(thing, np.ndarray):
+        return f"{thing.dtype}{list(thing.shape)} {sha256(np.ascontiguousarray(thing).tobytes()).hexdigest()[:16]}"
+    if depth == 0:
+        return type(thing).__qualname__
+
+    def listed(values: Iterable[Any]) -> str:
+        return ", ".join(_described(value, depth - 1) for value in values)
+
+    def named(values: Iterable[tuple[Any, Any]]) -> str:
+        return ", ".join(f"{name}={_described(value, depth - 1)}" for name, value in values)
+
     code = getattr(thing, "__code__", None)
     if code is not None:
-        values = *code.co_consts, *(thing.__defaults__ or ()), *(cell.cell_contents for cell in thing.__closure__ or ())
-        plain = [value for value in values if isinstance(value, _PLAIN)]
-        return f"{thing.__qualname__} {sha256(repr((code.co_code, code.co_names, plain)).encode()).hexdigest()[:16]}"
-    fields = [
-        f"{name}={value!r}" for name, value in getattr(thing, "__dict__", {}).items() if isinstance(value, _PLAIN)
-    ]
-    return f"{type(thing).__qualname__}({', '.join(fields)})"
+        cells = [cell.cell_contents for cell in thing.__closure__ or ()]
+        content = code.co_code.hex(), code.co_names, listed([*code.co_consts, *(thing.__defaults__ or ()), *cells])
+        return f"{thing.__name__} {sha256(repr(content).encode()).hexdigest()[:16]}"
+    if isinstance(thing, (list, tuple)):
+        return f"[{listed(thing)}]"
+    if isinstance(thing, dict):
+        return f"{{{named(thing.items())}}}"
+    if isinstance(thing, type):
+        return thing.__qualname__
+    if is_dataclass(thing):
+        return f"{type(thing).__name__}({named((entry.name, getattr(thing, entry.name)) for entry in fields(thing))})"
+    return f"{type(thing).__name__}({named(getattr(thing, '__dict__', {}).items())})"
+
+
+def _generator(training: Training) -> np.random.RandomState | None:
+    """What the run draws from."""
+    return training.shuffle if training.shuffle is not None else training.dropout
+
+
+def _number(value: Any) -> Any:
+    """A number of NumPy's as one of Python's."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _plain(state: Any) -> Any:

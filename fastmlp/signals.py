@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import perf_counter
 from types import FrameType
 from typing import Any
 
@@ -20,28 +21,36 @@ class SafePoints:
     """Within, a signal that would raise or end the process is held back until `reach`, or until its second time.
 
     So it meets a state that can be written down, and has been. Signals are delivered to the main thread alone: in
-    others this does nothing. A signal that is ignored stays ignored.
+    others this does nothing. A signal that is ignored stays ignored. A child that is forked within holds nothing back.
     """
 
+    _TOGETHER = 1.0  # seconds: what comes so soon after another is no second time. Some senders send two at once
+
     def __init__(self) -> None:
-        self._handlers: dict[int, Any] = {}  # those that are put aside
+        self._handlers: dict[int, Any] = {}  # to whom signals are delivered
+        self._before: dict[int, Any] = {}  # what was set, perhaps by a training around this one
         self._waiting: int | None = None
+        self._since = 0.0
         self._open = False
+        self._process = os.getpid()
 
     def __enter__(self) -> SafePoints:
         if threading.current_thread() is threading.main_thread():
             for number in STOPPING:
                 handler = signal.getsignal(number)
+                outer = getattr(handler, "__self__", None)
+                if isinstance(outer, SafePoints):  # a training within another's callback: it ends by itself
+                    handler = outer._handlers[number]
                 if callable(handler) or handler is signal.SIG_DFL:
                     self._handlers[number] = handler
-                    signal.signal(number, self._hold)
+                    self._before[number] = signal.signal(number, self._hold)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_rest: object) -> None:
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-        if kind is None:
-            self.reach()
+    def __exit__(self, *_error: object) -> None:
+        for number, handler in self._before.items():
+            if signal.getsignal(number) == self._hold:  # else somebody has set another meanwhile
+                signal.signal(number, handler)
+        self.reach()
 
     @property
     def waiting(self) -> bool:
@@ -65,10 +74,12 @@ class SafePoints:
             self._open = False
 
     def _hold(self, number: int, frame: FrameType | None) -> None:
-        if self._open or self.waiting:
+        if self._open or self._process != os.getpid():
             self._deliver(number, frame)
-        else:
-            self._waiting = number
+        elif not self.waiting:
+            self._waiting, self._since = number, perf_counter()
+        elif perf_counter() - self._since > self._TOGETHER:
+            self._deliver(number, frame)
 
     def _deliver(self, number: int, frame: FrameType | None) -> None:
         handler = self._handlers[number]

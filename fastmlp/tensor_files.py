@@ -57,13 +57,18 @@ class Kind(NamedTuple):
 
 
 def write_tensors(
-    path: str | os.PathLike[str], tensors: Mapping[str, np.ndarray], header: Mapping[str, Any], kind: Kind
+    path: str | os.PathLike[str],
+    tensors: Mapping[str, np.ndarray],
+    header: Mapping[str, Any],
+    kind: Kind,
+    *,
+    new: bool = False,
 ) -> None:
     """Write a file, whole or not at all. Equal contents give equal bytes.
 
     Parameters
     ----------
-    path : file to write; one already there is replaced.
+    path : file to write; one already there is replaced, or with `new` an error.
     tensors : arrays of any shape and layout, of the dtypes of `kind`.
     header : what JSON can hold. As in JSON, tuples come back as lists, and keys as strings.
 
@@ -86,7 +91,7 @@ def write_tensors(
             f"The header cannot be written as JSON: {error}. Use dicts, lists, strings, numbers and None."
         ) from error
     description = {"version": _VERSION, "digest": digest_of(arrays, header), "header": header}
-    with atomic_write(path) as file:
+    with atomic_write(path, new=new) as file:
         _write(file, arrays, {kind.key: json.dumps(description)})
 
 

@@ -18,7 +18,7 @@ from fastmlp.history import History
 from fastmlp.network import Data
 from fastmlp.optimizers import Optimizer
 from fastmlp.orders import Orders
-from fastmlp.resume import digests_of, restore, saved_state, settings_of, state_of
+from fastmlp.resume import Part, restore, saved_state, settings_of, state_of
 from fastmlp.schedules import Schedule, ignores_losses
 from fastmlp.signals import SafePoints
 from fastmlp.stopping import Criterion
@@ -38,14 +38,6 @@ class Epoch(NamedTuple):
 _Rows = dict[str, list[Any]]  # of the history, by columns
 Callback = Callable[[Epoch], object]
 """Called after every epoch; training stops if it returns True."""
-
-
-class Part(NamedTuple):
-    """What is done of an epoch under way, when a checkpoint is written in the middle of it."""
-
-    steps: int = 0
-    loss: float = 0.0  # the sum so far
-    seconds: float = 0.0
 
 
 @dataclass
@@ -82,8 +74,8 @@ class Training:
     def __post_init__(self) -> None:
         net, backend = self.session.net, self.engine.backend
         if self.checkpoint is not None:
-            data, more, settings = self.data, self.checkpoint.identity, settings_of(self)
-            self.checkpoint.identity = lambda: settings | digests_of(data) | more()
+            self.checkpoint.settings |= settings_of(self)
+            self.checkpoint.data[""] = self.data
         self._weights = self.data.weights  # on the host
         self._weights_may_cancel = self.engine.mean and bool((self._weights < 0).any())
         with self.engine.explaining(net):
@@ -121,15 +113,15 @@ class Training:
         self.history.stopped = "epochs"
         self.engine.backend.write(self.session.net.params, self.engine.params)
         self.last_finite = self.publish().copy()
-        over = self._saved is not None and restore(self, self._saved)
-        if self.progress is not None:
-            self.progress.update(self._observed)
         try:
             with self._points if self.checkpoint else nullcontext():
+                over = self._saved is not None and restore(self, self._saved)
+                if self.progress is not None:
+                    self.progress.update(self._observed)
                 if not over:
                     self._run_epochs()
-                if self.checkpoint and not over:
-                    self.checkpoint.write(state_of(self, self.history.stopped), last=True)
+                    if self.checkpoint:
+                        self.checkpoint.write(state_of(self, self.history.stopped), last=True)
         except KeyboardInterrupt:
             self.history.stopped = "interrupt"
             first, rows = self._recent
@@ -138,11 +130,11 @@ class Training:
             if not np.isfinite(self.publish()).all():
                 self.publish()[...] = self.last_finite
         finally:
-            if self.checkpoint:
-                self.checkpoint.close()
             self.engine.backend.let_go(self.session.operations)
             if self.progress is not None:
                 self.progress.close()
+            if self.checkpoint:
+                self.checkpoint.close()
         if self.stopping.best is not None:
             self.publish()[...] = self.stopping.best
         return self.history
@@ -194,7 +186,7 @@ class Training:
         ahead = self.shuffle_is_private and not self.callbacks and self.epochs > 1 and self.engine.n_threads != 1
         with closing(Orders(self.samples, self.shuffle, shuffler, most, ahead)) as self.orders:
             if self.checkpoint:
-                self.checkpoint.reserve(state_of(self, ""))
+                self.checkpoint.begin(state_of(self, ""))
             if self.part.steps:
                 yield from self._finite_blocks(epoch, self.orders.taken[None])
                 epoch += 1

@@ -6,17 +6,22 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 from scipy import sparse
 
 from fastmlp import MLP, InputError, ModelFileError
-from fastmlp.checkpoint import Checkpoint, open_checkpoint, read_state
+from fastmlp.backends.numpy_ops import NumpyOps
+from fastmlp.checkpoint import _KIND, Checkpoint, open_checkpoint, read_state
 from fastmlp.losses import custom_loss
 from fastmlp.optimizers import SGD, Adam, AdamW, RMSprop
+from fastmlp.resume import described
 from fastmlp.schedules import Cosine, OneCycle, ReduceOnPlateau, WarmUp
+from fastmlp.tensor_files import write_tensors
 
 RANDOM = np.random.RandomState(0)
 X = RANDOM.standard_normal((90, 7)).astype(np.float32)
@@ -37,8 +42,9 @@ def killed_after(monkeypatch):
         write, count = Checkpoint.write, [0]
 
         def counted(self, state, *, last=False):
+            self._writer.wait()
             write(self, state, last=last)
-            self.close()
+            self._writer.wait()
             count[0] += 1
             if count[0] == n:
                 raise Killed
@@ -183,7 +189,7 @@ def test_callbacks_hear_of_the_new_epochs_alone(tmp_path):
 
 
 OTHER = {
-    "data": ({"x": X + 1}, "features [0-9a-f]{64} then, [0-9a-f]{64} now"),
+    "data": ({"x": X + 1}, r"features float32\[90, 7\] [0-9a-f]{32} then, float32\[90, 7\] [0-9a-f]{32} now"),
     "seed of the targets": ({"y": (Y + 1) % 3}, "targets"),
     "weights": ({"sample_weight": np.ones(90)}, "sample weights"),
     "rate": ({"optimizer": SGD(0.2)}, r"optimizer SGD\(lr=0.1, .*\) then, SGD\(lr=0.2, .*\) now"),
@@ -243,8 +249,65 @@ def test_functions_and_objects_of_the_user_are_compared_as_far_as_they_are_plain
     run(Rising(0.1), 2)
     with pytest.raises(InputError, match=r"schedule Rising\(first=0.1\) then, Rising\(first=0.2\) now"):
         run(Rising(0.2), 2)
-    with pytest.raises(InputError, match="of another run: functions of the loss"):
+    with pytest.raises(InputError, match="of another run: loss "):
         run(Rising(0.1), 3)
+    with pytest.raises(InputError, match="of another run: schedule "):
+        run(WarmUp(2, Rising(0.1)), 2)
+
+
+def test_settings_of_numpys_types_are_numbers(tmp_path):
+    options = {"patience": np.int64(9), "tol": np.float32(0.5), "checkpoint": tmp_path / "c", "resume": True}
+    train("sgd", "numpy", epochs=2, **options)
+    assert len(train("sgd", "numpy", epochs=3, **options)[1]) == 3
+
+
+def test_schedules_of_equal_settings_are_the_same_wherever_they_lie(tmp_path):
+    for epochs in (1, 2):
+        schedule = WarmUp(2, Rising(0.1))
+        train("sgd", "numpy", epochs=epochs, schedule=schedule, checkpoint=tmp_path / "c", resume=True)
+    table = [Table(np.arange(5000.0)), Table(np.arange(5000.0))]
+    table[1].values[2500] += 1
+    assert described(table[0]) != described(table[1]) == described(table[1])
+
+
+@dataclass
+class Table:
+    values: np.ndarray
+
+
+def test_another_kind_of_generator_is_refused_before_anything_changes(tmp_path):
+    def fit(seed):
+        model = MLP([7, 9, 3], backend="numpy", seed=seed)
+        before = model._params.tobytes()
+        try:
+            model.fit(X, Y, epochs=2, batch_size=16, checkpoint=tmp_path / "c", resume=True)
+        except InputError:
+            assert model._params.tobytes() == before
+            raise
+
+    fit(np.random.RandomState(np.random.PCG64(1)))
+    with pytest.raises(InputError, match="generator PCG64 then, MT19937 now"):
+        fit(0)
+    fit(np.random.RandomState(np.random.PCG64(1)))
+
+
+@pytest.mark.parametrize("change", ["order", "params", "columns", "epochs"])
+def test_a_sound_file_of_strange_content_is_refused(change, tmp_path):
+    path = tmp_path / "c"
+    train("sgd", "numpy", epochs=2, checkpoint=path)
+    arrays, facts = read_state(path)
+    if change in arrays:
+        arrays[change] = arrays[change][:-1]
+    elif change == "epochs":
+        facts["epochs"] = 1
+    else:
+        del facts[change]
+    write_tensors(path, arrays, facts, _KIND)
+    model = MLP([7, 9, 3], backend="numpy", seed=0)
+    before = model._params.tobytes()
+    with pytest.raises(ModelFileError, match="is none that this fastmlp has written"):
+        model.fit(X, Y, epochs=3, optimizer="sgd", batch_size=16, checkpoint=path, resume=True)
+    assert model._params.tobytes() == before and model.history is None
 
 
 def test_another_backend_goes_on_and_says_that_it_rounds_differently(tmp_path, caplog):
@@ -274,7 +337,8 @@ def test_a_file_that_is_there_is_never_lost(tmp_path):
     [
         ({"resume": True}, "resume=True is given without a checkpoint"),
         ({"checkpoint": 3}, "must be the path of a file"),
-        ({"checkpoint": "missing/c"}, "Cannot write missing/c: No such file"),
+        ({"checkpoint": "missing/c"}, "Cannot write .*missing/c: No such file"),
+        ({"checkpoint": "a\0b"}, "must be the path of a file"),
         ({"checkpoint": "c", "checkpoint_every": 0}, "checkpoint_every=0 must be an integer from 1"),
         ({"checkpoint": "c", "checkpoint_every": "3 days"}, "must be a number of epochs, such as 5, or a time"),
         ({"checkpoint": "c", "checkpoint_every": None}, "checkpoint_every=None"),
@@ -288,9 +352,9 @@ def test_wrong_arguments_are_refused_before_any_work(options, message, tmp_path,
     assert os.listdir() == []
 
 
-def test_a_time_is_seconds_minutes_or_hours():
+def test_a_time_is_seconds_minutes_or_hours(tmp_path):
     every = {"30s": 30, "1.5 min": 90, "2h": 7200}
-    assert {text: open_checkpoint("unused-checkpoint", text, False).seconds for text in every} == every
+    assert {text: open_checkpoint(tmp_path / "c", text, False).seconds for text in every} == every
 
 
 def test_training_goes_on_where_no_checkpoint_can_be_written(tmp_path, monkeypatch, caplog):
@@ -309,23 +373,132 @@ def test_one_is_written_at_a_time_and_training_does_not_wait(tmp_path, monkeypat
 
     write, writing, may_go_on, epochs = checkpoint.write_tensors, threading.Event(), threading.Event(), []
 
-    def slow(path, arrays, *rest):
+    def slow(path, arrays, *rest, **options):
         epochs.append(len(arrays["history.loss"]))
         writing.set()
         assert may_go_on.wait(30)
-        write(path, arrays, *rest)
+        write(path, arrays, *rest, **options)
 
     monkeypatch.setattr(checkpoint, "write_tensors", slow)
 
     def callback(epoch):
-        if epoch.number == 2:
-            assert writing.wait(30)  # the first is under way
-        if epoch.number == 4:
+        if not writing.is_set():
+            time.sleep(0.01)
+        elif epoch.number > epochs[0] + 3:
             may_go_on.set()
 
-    train("sgd", "numpy", epochs=4, checkpoint=tmp_path / "c", checkpoint_every=1, callbacks=[callback])
-    assert epochs[0] == 1 and epochs[-1] == 4 and 2 not in epochs
-    assert len(read_state(tmp_path / "c").arrays["history.loss"]) == 4
+    train("sgd", "numpy", epochs=99, checkpoint=tmp_path / "c", checkpoint_every=1, callbacks=[callback])
+    assert epochs[-1] == 99 and not {epochs[0] + 1, epochs[0] + 2} & set(epochs)
+    assert len(read_state(tmp_path / "c").arrays["history.loss"]) == 99
+
+
+@contextmanager
+def signal_at_step(monkeypatch, number, n, method="adam"):
+    """Raise the signal at the n-th call of an operation of NumPy's."""
+    operation, count = getattr(NumpyOps, method), [0]
+
+    def raising(self, *arguments):
+        count[0] += 1
+        if count[0] == n:
+            signal.raise_signal(number)
+        return operation(self, *arguments)
+
+    with monkeypatch.context() as context:
+        context.setattr(NumpyOps, method, raising)
+        yield
+
+
+def test_a_part_of_an_epoch_more_than_is_asked_for_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("fastmlp.backends.numpy_backend.NumpyBackend.span_work", 1.0)
+    with signal_at_step(monkeypatch, signal.SIGINT, 8):
+        train("adam", "numpy", checkpoint=tmp_path / "c")
+    with pytest.raises(InputError, match="has 2 epochs and a part, more than the 2 asked for"):
+        train("adam", "numpy", epochs=2, checkpoint=tmp_path / "c", resume=True)
+
+
+def test_a_signal_that_waits_is_delivered_where_training_fails(tmp_path, monkeypatch):
+    def broken(epoch):
+        signal.raise_signal(signal.SIGTERM)
+        raise OSError("the callback's own")
+
+    heard = []
+    before = signal.signal(signal.SIGTERM, lambda *_: heard.append("SIGTERM"))
+    try:
+        with pytest.raises(OSError, match="the callback's own"):
+            train("sgd", "numpy", checkpoint=tmp_path / "c", callbacks=[broken])
+        assert heard == ["SIGTERM"]
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_child_that_is_forked_within_can_be_ended(tmp_path):
+    ended = []
+
+    def forks(epoch):
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.write(writer, b"x")
+            time.sleep(60)
+            os._exit(0)
+        os.read(reader, 1)  # Python drops signals that come while it starts the child
+        os.kill(child, signal.SIGTERM)
+        ended.append(os.WTERMSIG(os.waitpid(child, 0)[1]))
+        os.close(reader)
+        os.close(writer)
+
+    train("sgd", "numpy", epochs=2, checkpoint=tmp_path / "c", callbacks=[forks])
+    assert ended == 2 * [signal.SIGTERM]
+
+
+def test_ctrl_c_within_a_callbacks_own_training_ends_that(tmp_path, monkeypatch):
+    inner = []
+
+    def trains(epoch):
+        with signal_at_step(monkeypatch, signal.SIGINT, 8, "mean_scale"):
+            inner.append(train("sgd", "numpy", epochs=50, checkpoint=tmp_path / f"inner{epoch.number}")[1])
+
+    _, outer = train("adam", "numpy", epochs=2, checkpoint=tmp_path / "c", callbacks=[trains])
+    assert [history.stopped for history in inner] == 2 * ["interrupt"] and all(len(history) < 5 for history in inner)
+    assert outer.stopped == "epochs"
+
+
+def test_a_handler_that_a_callback_sets_stays(tmp_path):
+    def sets(epoch):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+    try:
+        train("sgd", "numpy", epochs=1, checkpoint=tmp_path / "c", callbacks=[sets])
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def test_a_second_run_does_not_replace_the_first_file_of_another(tmp_path, caplog):
+    path = tmp_path / "c"
+
+    def other(epoch):
+        if epoch.number == 1:
+            train("sgd", "numpy", epochs=3, checkpoint=path)
+
+    train("sgd", "numpy", epochs=2, checkpoint=path, callbacks=[other])
+    assert read_state(path).facts["epochs"] == 3 and "No checkpoint was written" in caplog.text
+
+
+def test_a_relative_path_is_where_it_was(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+    train("sgd", "numpy", epochs=2, checkpoint="c", callbacks=[lambda epoch: os.chdir(tmp_path / "sub") and None])
+    assert (tmp_path / "c").exists()
+
+
+def test_a_callback_that_ends_an_epoch_together_with_patience_is_what_ended_it(tmp_path):
+    options = {"patience": 2, "tol": 9.0, "callbacks": [lambda epoch: epoch.number == 3], "checkpoint": tmp_path / "c"}
+    first = outcome(*train("sgd", "numpy", **options))
+    assert first["history"][1] == "callback"
+    assert outcome(*train("sgd", "numpy", resume=True, **options)) == first
 
 
 def test_a_signal_waits_for_a_safe_point_and_leaves_a_checkpoint_of_it(tmp_path, monkeypatch):
@@ -333,18 +506,7 @@ def test_a_signal_waits_for_a_safe_point_and_leaves_a_checkpoint_of_it(tmp_path,
     monkeypatch.setattr("fastmlp.backends.numpy_backend.NumpyBackend.span_work", 1.0)
     wanted = outcome(*train("adam", "numpy"))
     path = tmp_path / "c"
-    from fastmlp.backends.numpy_ops import NumpyOps
-
-    adam, count = NumpyOps.adam, [0]
-
-    def interrupted(self, *arguments):
-        count[0] += 1
-        if count[0] == 8:
-            signal.raise_signal(signal.SIGINT)
-        adam(self, *arguments)
-
-    with monkeypatch.context() as context:
-        context.setattr(NumpyOps, "adam", interrupted)
+    with signal_at_step(monkeypatch, signal.SIGINT, 8):
         _, history = train("adam", "numpy", checkpoint=path, checkpoint_every="1h")
     assert history.stopped == "interrupt" and len(history) == 2
     assert read_state(path).facts["part"][0] == 2

@@ -41,7 +41,7 @@ examples
 
 Two classes get one sigmoid output and binary_cross_entropy, more classes softmax_cross_entropy, numbers one output and
 mean_squared_error. Numbers are scaled for the training; scores and predictions are in their own unit. Error messages
-name options as Python does: missing='impute' is --missing impute.
+name options as Python does: missing='impute' is --missing impute, resume=True is --resume.
 """
 _PREDICT_EXAMPLES = """\
 The preparation of the training data is kept in the model and repeated here. A table needs the columns that the model

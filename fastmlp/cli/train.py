@@ -51,7 +51,7 @@ def train(arguments: Namespace) -> int:
     outputs = {"--out": arguments.out, "--history": arguments.history, "--plot": arguments.plot}
     outputs["--checkpoint"] = arguments.checkpoint
     check_outputs(outputs, [arguments.data, arguments.test_file, arguments.target_file])
-    _check_checkpoint(arguments)
+    done = _check_checkpoint(arguments)
     rule = _optimizer(arguments)
     get_backend(arguments.backend)  # if it is missing, that is to be known before any data are read
     dataset, preparation = load_training(arguments)
@@ -67,8 +67,7 @@ def train(arguments: Namespace) -> int:
         f"{arguments.optimizer}, learning rate {rule.lr:g} ({arguments.schedule}), batch size {options['batch_size']}, "
         f"{counted(options['epochs'], 'epoch')}, seed {arguments.seed}"
     )
-    if arguments.resume and os.path.exists(arguments.checkpoint):
-        done = read_state(arguments.checkpoint).facts["epochs"]
+    if done is not None:
         say(f"going on from {one_line(arguments.checkpoint)}, where {counted(done, 'epoch')} are done")
     announce_compilation(model.backend, arguments.quiet)
     began = time.perf_counter()
@@ -91,19 +90,16 @@ def train(arguments: Namespace) -> int:
     return INTERRUPTED if history.stopped == "interrupt" else 0
 
 
-def _check_checkpoint(arguments: Namespace) -> None:
-    """See to the checkpoint before any data are read."""
+def _check_checkpoint(arguments: Namespace) -> int | None:
+    """See to the checkpoint before any data are read; the epochs that are done, if there is one to go on from."""
     if arguments.checkpoint is None:
         for option in ("every", "resume"):
             if getattr(arguments, option):
                 raise InputError(f"--{option} is given without --checkpoint FILE.")
-        return
-    try:
-        open_checkpoint(arguments.checkpoint, arguments.every or DEFAULT_INTERVAL, arguments.resume)
-    except InputError as error:
-        raise InputError(str(error).replace("resume=True", "--resume")) from error
-    if arguments.resume and os.path.exists(arguments.checkpoint):
-        read_state(arguments.checkpoint)
+        return None
+    open_checkpoint(arguments.checkpoint, arguments.every or DEFAULT_INTERVAL, arguments.resume)
+    there = arguments.resume and os.path.exists(arguments.checkpoint)
+    return read_state(arguments.checkpoint).facts.get("epochs", 0) if there else None
 
 
 def _optimizer(arguments: Namespace) -> Optimizer:

@@ -90,6 +90,7 @@ class Convergence:
             "learning_rate": own or self.follows,
             "power_t": self.power_t,
             "samples seen before": e.t_,
+            "curve before": described(np.array([*e.loss_curve_, -1.0 if e.best_loss_ is None else e.best_loss_])),
         }
 
     def _loss_improved(self) -> bool:

@@ -29,7 +29,6 @@ from fastmlp.estimators.scoring import check_metric, hold_out, validation_measur
 from fastmlp.estimators.targets import Samples, bring_in, check_arrays
 from fastmlp.history import History
 from fastmlp.optimizers import Optimizer
-from fastmlp.resume import digests_of
 from fastmlp.trainer import Epoch, Training, tell
 from fastmlp.weights import check_any
 
@@ -53,6 +52,13 @@ class OptimizerState:
     moments: tuple[np.ndarray, np.ndarray]  # m and v (P,), see `fastmlp.network.Update`
 
 
+class _Before(NamedTuple):
+    """An estimator before a fit."""
+
+    attributes: dict[str, Any]
+    generator: Any  # state of its random_state, if that is a generator
+
+
 class Plan(NamedTuple):
     """A run of a solver that makes steps, all of it checked."""
 
@@ -65,7 +71,7 @@ class Plan(NamedTuple):
     measure: Callable[[], dict[str, float]] | None
     before: OptimizerState | None  # None: from the beginning
     checkpoint: Checkpoint | None
-    attributes: dict[str, Any]  # of the estimator before the fit
+    untouched: _Before
 
 
 def fit(
@@ -118,13 +124,15 @@ def _check_solver(e: Any, validation: tuple[Any, Any, Any], checkpoint: Checkpoi
 
 
 @contextmanager
-def _as_before(e: Any, before: dict[str, Any]) -> Iterator[None]:
-    """If the block raises, the estimator's attributes are those: parameters, data or checkpoint cannot be used."""
+def _as_before(e: Any, before: _Before) -> Iterator[None]:
+    """If the block raises, the estimator is as it was then: parameters, data or checkpoint cannot be used."""
     try:
         yield
     except BaseException:
         vars(e).clear()
-        vars(e).update(before)
+        vars(e).update(before.attributes)
+        if before.generator is not None:
+            e.random_state.set_state(before.generator)
         raise
 
 
@@ -139,8 +147,9 @@ def _begin(
     checkpoint: Checkpoint | None,
 ) -> tuple[Samples, Engine, Plan | None]:
     """Check everything, and set up weights: those of the call before, or new ones if `fresh`. No plan for L-BFGS."""
-    attributes = dict(vars(e))
-    with _as_before(e, attributes):
+    random = e.random_state.get_state() if isinstance(e.random_state, np.random.RandomState) else None
+    untouched = _Before(dict(vars(e)), random)
+    with _as_before(e, untouched):
         hidden = hidden_sizes(e)
         get_backend(e.backend, e.precision)
         check_metric(e)
@@ -168,7 +177,7 @@ def _begin(
         engine = e._engine(dtype, show=True)
         if e.solver == "lbfgs":
             return samples, engine, None
-        plan = _plan(e, engine, samples, given_validation, incremental, checkpoint, attributes)
+        plan = _plan(e, engine, samples, given_validation, incremental, checkpoint, untouched)
         return samples, engine, plan
 
 
@@ -198,7 +207,7 @@ def _plan(
     given_validation: Samples | None,
     incremental: bool,
     checkpoint: Checkpoint | None,
-    attributes: dict[str, Any],
+    untouched: _Before,
 ) -> Plan:
     everything = np.arange(samples.data.n_samples)
     order, held = (everything, None) if given_validation else hold_out(e, samples, e._random_state)
@@ -207,10 +216,8 @@ def _plan(
     before: OptimizerState | None = getattr(e, "_optimizer", None) if incremental else None
     rule = before.rule if before else make_optimizer(e)
     if checkpoint is not None:
-        classes = {"classes": list(map(str, e.classes_))} if is_classifier(e) else {}
-        checkpoint.identity = lambda: (
-            classes | (digests_of(given_validation.data, "validation ") if given_validation else {})
-        )
+        checkpoint.settings |= {"classes": list(map(str, e.classes_))} if is_classifier(e) else {}
+        checkpoint.data |= {"validation ": given_validation.data} if given_validation else {}
     return Plan(
         order=order,
         batch_size=_batch_size(e, len(order)),
@@ -221,7 +228,7 @@ def _plan(
         measure=validation_measure(e, engine, given_validation or samples, held),
         before=before,
         checkpoint=checkpoint,
-        attributes=attributes,
+        untouched=untouched,
     )
 
 
@@ -260,7 +267,7 @@ def _stochastic(
     plan: Plan,
     task: FitTask | None,  # None: one epoch of partial_fit
 ) -> None:
-    order, batch_size, rule, keep, max_norm, convergence, measure, before, checkpoint, attributes = plan
+    order, batch_size, rule, keep, max_norm, convergence, measure, before, checkpoint, untouched = plan
     random = e._random_state
 
     def build() -> Session:
@@ -274,7 +281,7 @@ def _stochastic(
             last = stop or epoch.history.stopped != "epochs" or epoch.number == e.max_iter
             return (task is not None and task.epoch(last)) or stop
 
-        with _as_before(e, attributes):  # the checkpoint may be of another run
+        with _as_before(e, untouched):  # the checkpoint may be of another run
             training = Training(
                 engine=engine,
                 session=session,

@@ -41,8 +41,9 @@ def killed_after(monkeypatch, n):
     write, count = Checkpoint.write, [0]
 
     def counted(self, state, *, last=False):
+        self._writer.wait()
         write(self, state, last=last)
-        self.close()
+        self._writer.wait()
         count[0] += 1
         if count[0] == n:
             raise Killed
@@ -114,6 +115,14 @@ def test_what_is_refused_leaves_the_estimator_as_it_was(tmp_path):
     assert not [name for name in vars(e) if name.endswith("_")]
     with pytest.raises(InputError, match="features"):
         e.fit(X + 1, LABELS, checkpoint=path, resume=True)
+    seeded = {"random_state": np.random.RandomState(3)}
+    fitted("early stopping", more=seeded, checkpoint=tmp_path / "e")
+    seeded["random_state"].seed(3)
+    for _ in range(2):  # a refusal draws nothing from the generator
+        with pytest.raises(InputError, match=r"of another run: l2 0\.0001 then, 0\.5 now\. Give"):
+            fitted("early stopping", more=seeded | {"alpha": 0.5}, checkpoint=tmp_path / "e", resume=True)
+    fitted("early stopping", more=seeded, checkpoint=tmp_path / "e", resume=True)
+    (tmp_path / "e").unlink()
     with pytest.raises(ValueError, match="checkpoint means nothing to solver='lbfgs'"):
         e.set_params(solver="lbfgs").fit(X, LABELS, checkpoint=tmp_path / "d")
     with pytest.raises(ValueError, match="every fit holds out other samples"):
