@@ -533,7 +533,9 @@ def test_a_signal_that_ends_the_process_comes_after_a_checkpoint(name, tmp_path)
     """In a program that knows nothing of signals, as a scheduler meets it before it kills."""
     number = getattr(signal, name)
     command = [sys.executable, "-c", PROGRAM, str(tmp_path / "c")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+    # whatever is ignored where the tests run
+    fresh = {"preexec_fn": lambda: signal.signal(number, signal.SIG_DFL)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **fresh) as child:
         assert child.stdout.readline() == "ready\n"
         child.send_signal(number)
         assert child.wait(timeout=60) == -number
