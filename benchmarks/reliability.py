@@ -60,8 +60,8 @@ sys.exit(code != 0)
 
 def kills(count: int, folder: Path, chance: random.Random) -> list[str]:
     """At least so many kills."""
-    train = [*FASTMLP, "train", "mnist", "--epochs", "150", "--hidden", "64", "--dropout", "0.1", "--optimizer", "adam"]
-    train += ["--validation-fraction", "0.1", "--patience", "150", "--quiet"]
+    train = [*FASTMLP, "train", "mnist", "--epochs", "300", "--hidden", "64", "--dropout", "0.1", "--optimizer", "adam"]
+    train += ["--validation-fraction", "0.1", "--patience", "300", "--quiet"]
     whole, part = folder / "whole.safetensors", folder / "part.safetensors"
     expected = _output([*train, "--out", str(whole), "--history", str(folder / "whole.csv")])
     again = [*train, "--out", str(part), "--history", str(folder / "part.csv")]

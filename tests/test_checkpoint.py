@@ -12,11 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from killing import Killed, killed_after
 from scipy import sparse
 
 from fastmlp import MLP, InputError, ModelFileError
 from fastmlp.backends.numpy_ops import NumpyOps
-from fastmlp.checkpoint import _KIND, Checkpoint, open_checkpoint, read_state
+from fastmlp.checkpoint import _KIND, open_checkpoint, read_state
 from fastmlp.losses import custom_loss
 from fastmlp.optimizers import SGD, Adam, AdamW, RMSprop
 from fastmlp.resume import described
@@ -27,33 +28,6 @@ RANDOM = np.random.RandomState(0)
 X = RANDOM.standard_normal((90, 7)).astype(np.float32)
 Y = (X @ RANDOM.standard_normal((7, 3))).argmax(axis=1)
 HELD = X[:30] + 0.1, Y[:30]
-
-
-class Killed(BaseException):
-    """Ends a run as SIGKILL would, as far as files go: nobody catches it."""
-
-
-@pytest.fixture
-def killed_after(monkeypatch):
-    """`with killed_after(n)`: the run ends right after its n-th checkpoint is on the disk; every due one is written."""
-
-    @contextmanager
-    def killed(n):
-        write, count = Checkpoint.write, [0]
-
-        def counted(self, state, *, last=False):
-            self._writer.wait()
-            write(self, state, last=last)
-            self._writer.wait()
-            count[0] += 1
-            if count[0] == n:
-                raise Killed
-
-        with monkeypatch.context() as context:
-            context.setattr(Checkpoint, "write", counted)
-            yield
-
-    return killed
 
 
 def outcome(model, history):
@@ -87,12 +61,12 @@ def train(case, backend, x=X, dtype="float32", epochs=6, **more):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_resumed_run_ends_as_one_that_never_stopped(case, backend, dtype, tmp_path, killed_after):
+def test_a_resumed_run_ends_as_one_that_never_stopped(case, backend, dtype, tmp_path, monkeypatch):
     wanted = outcome(*train(case, backend, dtype=dtype))
     path = tmp_path / "c"
     options = {"dtype": dtype, "checkpoint": path, "checkpoint_every": 1, "resume": True}
     for n in (2, 1, 3):
-        with killed_after(n), pytest.raises(Killed):
+        with killed_after(monkeypatch, n), pytest.raises(Killed):
             train(case, backend, **options)
     assert outcome(*train(case, backend, **options)) == wanted
     # and again from the last file, with nothing left to do
@@ -102,7 +76,7 @@ def test_a_resumed_run_ends_as_one_that_never_stopped(case, backend, dtype, tmp_
 
 
 @pytest.mark.parametrize("case", ["sgd, one sample", "adam", "momentum"])
-def test_a_run_goes_on_from_the_middle_of_an_epoch(case, backend, tmp_path, killed_after, monkeypatch):
+def test_a_run_goes_on_from_the_middle_of_an_epoch(case, backend, tmp_path, monkeypatch):
     model, _ = train(case, backend, epochs=1)
     monkeypatch.setattr(type(model._backend), "span_work", 1.0)  # one step in a call
     wanted = outcome(*train(case, backend, epochs=3))
@@ -110,7 +84,7 @@ def test_a_run_goes_on_from_the_middle_of_an_epoch(case, backend, tmp_path, kill
     options = {"epochs": 3, "checkpoint": path, "checkpoint_every": "0s", "resume": True}
     parts = []
     for n in (2, 1, 4):
-        with killed_after(n), pytest.raises(Killed):
+        with killed_after(monkeypatch, n), pytest.raises(Killed):
             train(case, backend, **options)
         parts.append(read_state(path).facts["part"][0])
     assert any(parts), parts
@@ -127,16 +101,16 @@ def as_mapped(x, folder):
 
 
 @pytest.mark.parametrize("kind", [as_sparse, as_mapped])
-def test_sparse_and_mapped_samples(kind, backend, tmp_path, killed_after):
+def test_sparse_and_mapped_samples(kind, backend, tmp_path, monkeypatch):
     x = kind(X, tmp_path)
     wanted = outcome(*train("adam", backend, x=x))
     options = {"x": x, "checkpoint": tmp_path / "c", "checkpoint_every": 2, "resume": True}
-    with killed_after(2), pytest.raises(Killed):
+    with killed_after(monkeypatch, 2), pytest.raises(Killed):
         train("adam", backend, **options)
     assert outcome(*train("adam", backend, **options)) == wanted
 
 
-def test_the_number_of_threads_and_the_size_of_the_data_do_not_matter(tmp_path, killed_after):
+def test_the_number_of_threads_and_the_size_of_the_data_do_not_matter(tmp_path, monkeypatch):
     """From 8192 samples on the next order is drawn while an epoch runs."""
     x = RANDOM.standard_normal((9000, 60)).astype(np.float32)
     y = (x[:, 0] > 0).astype(int)
@@ -147,7 +121,7 @@ def test_the_number_of_threads_and_the_size_of_the_data_do_not_matter(tmp_path, 
 
     wanted, options = run(1), {"checkpoint": tmp_path / "c", "checkpoint_every": 1, "resume": True}
     for threads in (2, 3):
-        with killed_after(2), pytest.raises(Killed):
+        with killed_after(monkeypatch, 2), pytest.raises(Killed):
             run(threads, **options)
     assert run(None, **options) == wanted
 

@@ -1,15 +1,14 @@
 """A fit that was killed and resumed is, bit for bit, one that never stopped; fitted attributes included."""
 
 import warnings
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
+from killing import Killed, killed_after
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
 from fastmlp import InputError, MLPClassifier, MLPRegressor
-from fastmlp.checkpoint import Checkpoint
 
 RANDOM = np.random.RandomState(0)
 X = RANDOM.standard_normal((120, 6))
@@ -30,27 +29,6 @@ CASES = {
     "schedule": (MLPRegressor, {"learning_rate": "one_cycle", "solver": "adamw", "l1": 0.01, "max_norm": 1.0}, {}),
     "no shuffle": (MLPRegressor, {"shuffle": False, "loss": "huber"}, {}),
 }
-
-
-class Killed(BaseException):
-    """Ends a fit as SIGKILL would, as far as files go."""
-
-
-@contextmanager
-def killed_after(monkeypatch, n):
-    write, count = Checkpoint.write, [0]
-
-    def counted(self, state, *, last=False):
-        self._writer.wait()
-        write(self, state, last=last)
-        self._writer.wait()
-        count[0] += 1
-        if count[0] == n:
-            raise Killed
-
-    with monkeypatch.context() as context:
-        context.setattr(Checkpoint, "write", counted)
-        yield
 
 
 def fitted(case, x=X, more=None, **options):
