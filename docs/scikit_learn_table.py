@@ -29,7 +29,7 @@ EXTENDED = {
     "solver": "'adamw', 'rmsprop', an `Optimizer`",
     "learning_rate": "schedules of `fastmlp.schedules` by name or instance, for all solvers but 'lbfgs'",
     "loss": "'absolute_error', 'huber', 'quantile' and others, or a `Loss`",
-    "fit": "`X_val`, `y_val`, `sample_weight_val`",
+    "fit": "`X_val`, `y_val`, `sample_weight_val`; `checkpoint`, `checkpoint_every`, `resume`",
     "set_fit_request": "for these, too",
     "validation_scores_": "with `X_val` also without early stopping",
     "best_validation_score_": "with `X_val` also without early stopping",
