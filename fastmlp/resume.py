@@ -144,7 +144,9 @@ def settings_of(training: Training) -> dict[str, Any]:
     schedule = {} if training.schedule is training.stopping else {"schedule": described(training.schedule)}
     # the rule of the update follows from the optimizer, but also from the backend's way to do it
     numbers = {
-        name: value for name, value in update._asdict().items() if not isinstance(value, np.ndarray) and name != "rule"
+        name: value
+        for name, value in update._asdict().items()
+        if isinstance(value, (bool, int, float)) and name != "rule"
     }
     return {
         "sizes": engine.layout.sizes,
@@ -157,7 +159,7 @@ def settings_of(training: Training) -> dict[str, Any]:
         "batch size": training.batch_size,
         "shuffle": training.shuffle is not None,
         "generator": random and random.get_state(legacy=False)["bit_generator"],
-        **{name: float(value) if isinstance(value, float) else value for name, value in numbers.items()},
+        **numbers,
         **schedule,
         **{name: _number(value) for name, value in training.stopping.settings().items()},
         "samples": digest_of({"samples": training.samples}, {})[:32],
