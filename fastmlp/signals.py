@@ -11,10 +11,13 @@ from time import perf_counter
 from types import FrameType
 from typing import Any
 
-__all__ = ["STOPPING", "SafePoints"]
+__all__ = ["STOPPING", "TOGETHER", "SafePoints"]
 
 # What Ctrl-C, a scheduler before it kills, and a closed terminal send. Windows has no SIGHUP.
 STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+# Seconds: what comes so soon after another is no second time. Some senders send two at once.
+TOGETHER = 1.0
 
 
 class SafePoints:
@@ -23,8 +26,6 @@ class SafePoints:
     So it meets a state that can be written down, and has been. Signals are delivered to the main thread alone: in
     others this does nothing. A signal that is ignored stays ignored. A child that is forked within holds nothing back.
     """
-
-    _TOGETHER = 1.0  # seconds: what comes so soon after another is no second time. Some senders send two at once
 
     def __init__(self) -> None:
         self._handlers: dict[int, Any] = {}  # to whom signals are delivered
@@ -78,7 +79,7 @@ class SafePoints:
             self._deliver(number, frame)
         elif not self.waiting:
             self._waiting, self._since = number, perf_counter()
-        elif perf_counter() - self._since > self._TOGETHER:
+        elif perf_counter() - self._since > TOGETHER:
             self._deliver(number, frame)
 
     def _deliver(self, number: int, frame: FrameType | None) -> None:

@@ -6,9 +6,10 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import perf_counter
 from types import FrameType
 
-from fastmlp.signals import STOPPING
+from fastmlp.signals import STOPPING, TOGETHER
 
 __all__ = ["INTERRUPTED", "Interruption", "interruptions"]
 
@@ -19,6 +20,7 @@ class Interruption:
     """Which signal interrupted the command."""
 
     number = int(signal.SIGINT)
+    _since = -TOGETHER
 
     @property
     def exit_code(self) -> int:
@@ -26,8 +28,10 @@ class Interruption:
         return 128 + self.number
 
     def raise_for(self, number: int, frame: FrameType | None) -> None:
-        self.number = number
-        raise KeyboardInterrupt
+        now = perf_counter()
+        if now - self._since > TOGETHER:
+            self.number, self._since = number, now
+            raise KeyboardInterrupt
 
 
 @contextmanager
