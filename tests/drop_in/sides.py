@@ -75,7 +75,7 @@ def on_both_sides(test=None, *, tolerance=TOLERANCE):
     @wraps(test)
     def compare(**given):
         expected = run(theirs, given)
-        assert expected not in (None, []), "the program has no results"
+        assert expected is not None and len(expected), "the program has no results"
         assert_same(run(ours, given), expected, tolerance)
 
     signature = inspect.signature(test)
