@@ -90,7 +90,8 @@ def test_ensemble_in_one_model(nn):
 
         def _forward_pass_fast(self, X, check_input=True):
             outputs = []
-            for self.coefs_, self.intercepts_ in self.members:
+            for member in self.members:
+                self.coefs_, self.intercepts_ = member
                 outputs.append(super()._forward_pass_fast(X, check_input))
             return np.mean(outputs, axis=0)
 
