@@ -28,9 +28,7 @@ NOT_CALLED = [
     *((name, EARLY | {"solver": "lbfgs"}) for name in SCORING),
 ]
 # one of which the message names
-PUBLIC_WAYS = (
-    "custom_loss|callbacks|coefs_init|hidden_activations|early_stopping_metric|dropout|l1|optimizers"
-)
+PUBLIC_WAYS = "custom_loss|callbacks|coefs_init|hidden_activations|early_stopping_metric|dropout|l1|optimizers"
 
 
 def counted(calls):
