@@ -73,7 +73,8 @@ def on_both_sides(test=None, *, tolerance=TOLERANCE):
         return [copied(result) for result in results] if inspect.isgenerator(results) else copied(results)
 
     @wraps(test)
-    def compare(**given):
+    def compare(*arguments, **named):
+        given = compare.__signature__.bind(*arguments, **named).arguments
         expected = run(theirs, given)
         assert expected is not None and len(expected), "the program has no results"
         assert_same(run(ours, given), expected, tolerance)
