@@ -22,7 +22,15 @@ _ACTIVATIONS = {"identity": "identity", "sigmoid": "logistic", "tanh": "tanh", "
 _LOSSES = {"identity": "squared_error", "exp": "poisson"}  # by link: enough to predict with
 _HOW = {"backend", "n_threads", "quantile", "huber_delta"}  # they change nothing, or go with a loss of ours
 _CHOICES = {"solver": ("lbfgs", "sgd", "adam"), "learning_rate": ("constant", "invscaling", "adaptive")}
-_PRIVATE = ("_label_binarizer", "_random_state", "_no_improvement_count", "_coef_indptr", "_intercept_indptr")
+_PRIVATE = (
+    "_label_binarizer",
+    "_random_state",
+    "_no_improvement_count",
+    "_coef_indptr",
+    "_intercept_indptr",
+    "_best_coefs",
+    "_best_intercepts",
+)
 
 
 def to_sklearn(e: Any, predict_only: bool) -> Any:
@@ -59,11 +67,12 @@ def to_sklearn(e: Any, predict_only: bool) -> Any:
         if not np.isfinite(np.array(fitted.get("validation_loss_curve_") or [], float)).any():
             fitted.pop("validation_loss_curve_", None)
         vars(theirs).update(fitted)
-        # with early stopping these are the same lists in scikit-learn, without it nobody reads them
-        theirs._best_coefs, theirs._best_intercepts = theirs.coefs_, theirs.intercepts_
+        vars(theirs).setdefault("_best_coefs", theirs.coefs_)  # without early stopping nobody reads these
+        vars(theirs).setdefault("_best_intercepts", theirs.intercepts_)
         optimizer = copy.deepcopy(face_of(e))
         if isinstance(optimizer, (AdamOptimizer, SGDOptimizer)):
-            vars(optimizer).pop("epochs", None)
+            for name in ("epochs", "params"):
+                vars(optimizer).pop(name, None)
             theirs._optimizer = optimizer
     _carry_requests(e, theirs)
     return theirs
@@ -82,6 +91,9 @@ def from_sklearn(cls: Any, theirs: Any, ours: Mapping[str, Any]) -> Any:
     if hasattr(theirs, "coefs_"):
         vars(e).update(fitted)
         own_weights(e)
+        if not theirs.early_stopping:  # then they are the initial weights, which nobody reads
+            vars(e).pop("_best_coefs", None)
+            vars(e).pop("_best_intercepts", None)
         if hasattr(e, "validation_scores_"):
             scores = e.validation_scores_
             losses = None if scores is None else [float("nan")] * len(scores)
