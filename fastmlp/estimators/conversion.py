@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from sklearn import neural_network
 from sklearn.base import is_classifier
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
 
 from fastmlp.estimators.fitting import OptimizerState
@@ -29,7 +29,7 @@ _PRIVATE = ("_label_binarizer", "_random_state", "_no_improvement_count", "_coef
 
 def to_sklearn(e: Any, predict_only: bool) -> Any:
     """See `BaseMLP.to_sklearn`."""
-    kind = neural_network.MLPClassifier if is_classifier(e) else neural_network.MLPRegressor
+    kind = _kind(e)
     given, known = e.get_params(deep=False), kind._get_param_names()
     params = {name: given[name] for name in known}
     refused = {}
@@ -70,7 +70,7 @@ def to_sklearn(e: Any, predict_only: bool) -> Any:
 
 def from_sklearn(cls: type, theirs: Any, ours: Mapping[str, Any]) -> Any:
     """See `BaseMLP.from_sklearn`."""
-    kind = neural_network.MLPClassifier if is_classifier(cls()) else neural_network.MLPRegressor
+    kind = _kind(cls())
     if not isinstance(theirs, kind):
         raise TypeError(f"from_sklearn takes a {kind.__module__.split('.')[0]} {kind.__name__}, got {theirs!r}.")
     params, fitted = copy.deepcopy((theirs.get_params(deep=False), _fitted(theirs)))
@@ -85,9 +85,18 @@ def from_sklearn(cls: type, theirs: Any, ours: Mapping[str, Any]) -> Any:
             if scores and e.best_validation_score_ in scores:
                 e.best_epoch_ = scores.index(e.best_validation_score_) + 1
         if hasattr(theirs, "_optimizer"):
-            e._optimizer = _take_optimizer(theirs)
+            its = theirs._optimizer
+            e._optimizer = copy.deepcopy(its) if isinstance(its, OptimizerState) else _take_optimizer(theirs)
     _carry_requests(theirs, e)
     return e
+
+
+def _kind(e: Any) -> Any:
+    """scikit-learn's class for an estimator.
+
+    Bound when this module is imported: programs replace the classes in scikit-learn's own modules by ours.
+    """
+    return MLPClassifier if is_classifier(e) else MLPRegressor
 
 
 def _hidden(e: Any) -> list[int]:
