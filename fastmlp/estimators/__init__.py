@@ -3,7 +3,9 @@
 from sklearn import neural_network
 
 from fastmlp.estimators.classifier import MLPClassifier
+from fastmlp.estimators.onnx import register
 from fastmlp.estimators.regressor import MLPRegressor
+from fastmlp.when_imported import when_imported
 
 __all__ = ["MLPClassifier", "MLPRegressor"]
 
@@ -11,3 +13,5 @@ __all__ = ["MLPClassifier", "MLPRegressor"]
 # dispatch on the type.
 neural_network.MLPClassifier.register(MLPClassifier)
 neural_network.MLPRegressor.register(MLPRegressor)
+
+when_imported("skl2onnx", register)
