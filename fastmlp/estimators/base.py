@@ -173,6 +173,7 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator, ABC):
         Parameters
         ----------
         estimator : sklearn.neural_network.MLPClassifier or MLPRegressor
+            One of our classes is copied.
         **ours
             Parameters that are to be others, or that scikit-learn does not have, such as ``backend="cuda"``.
         """
