@@ -6,10 +6,6 @@ import sys
 import textwrap
 
 import pytest
-from sklearn.experimental import enable_halving_search_cv  # noqa: F401
-
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-
 
 DISPATCHED = textwrap.dedent("""
     import importlib, sys, warnings

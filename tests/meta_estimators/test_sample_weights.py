@@ -1,10 +1,9 @@
-"""Ensembles that hand over sample weights in place of rows."""
+"""Sample weights that ensembles pass to a network."""
 
 import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.ensemble import AdaBoostClassifier, AdaBoostRegressor, BaggingClassifier
-from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 
 from meta_estimators.cases import VALUES, X, Y, assert_same_network, classifier, regressor
 

@@ -1,10 +1,9 @@
-"""Validation data of one's own on their way to the network, and early stopping's in a search."""
+"""What meta-estimators do to validation data, and do not do."""
 
 import numpy as np
 import pytest
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import BaggingClassifier, VotingClassifier
-from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_validate
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor, RegressorChain
@@ -113,5 +112,6 @@ def test_early_stopping_does_not_know_groups():
 
     early = classifier(early_stopping=True, early_stopping_metric=scorer, max_iter=1)
     cross_validate(early, np.column_stack([X, groups]), Y, groups=groups, cv=GroupKFold(3))
+    assert len(rows_held) == 3
     for of_group in rows_held:
         assert ((of_group > 0) & (of_group < 5)).any()  # the others are trained on
