@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.compose import TransformedTargetRegressor
-from sklearn.ensemble import BaggingClassifier, VotingClassifier
+from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassifier
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_validate
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor, RegressorChain
@@ -83,6 +83,8 @@ def test_labels_are_numbered_but_not_those_of_class_weights(kind):
 
     with pytest.raises(ValueError, match=r"The classes, \[0, 1, 2\], are not in class_weight"):
         likeliest(WORDS, {"ant": 1, "bee": 50, "cat": 1})
+    with pytest.raises(ValueError, match=r"The classes, \[0, 1, 2\], are not in class_weight"):
+        StackingClassifier([("only", classifier(class_weight={"ant": 1, "bee": 50, "cat": 1}))]).fit(X, WORDS)
     assert likeliest(Y, {0: 1, 1: 50, 2: 1}) == 1
     assert likeliest(Y + 1, {1: 50}) == 1  # which is class 2
 
