@@ -5,52 +5,39 @@ from __future__ import annotations
 import copy
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
-from weakref import WeakKeyDictionary
+from collections.abc import Mapping
+from inspect import signature
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
-from scipy.sparse import vstack
-from sklearn import get_config
 from sklearn.base import BaseEstimator, _fit_context
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.neural_network._multilayer_perceptron import BaseMultilayerPerceptron
+from sklearn.utils.validation import check_is_fitted
 
-from fastmlp.backends import get_backend
 from fastmlp.checkpoint import DEFAULT_INTERVAL, open_checkpoint
-from fastmlp.engine import Engine
 from fastmlp.estimators.callbacks import CallbackSupportMixin, with_callbacks
-from fastmlp.estimators.conversion import from_sklearn, layout_of, to_sklearn
-from fastmlp.estimators.fitting import fit
+from fastmlp.estimators.conversion import from_sklearn, to_sklearn
+from fastmlp.estimators.fitted_weights import layout_of, own_weights
 from fastmlp.estimators.interchange import in_kind
-from fastmlp.estimators.parameters import CONSTRAINTS, hidden_activations
-from fastmlp.estimators.targets import Targets, readable
-from fastmlp.interchange import as_numpy, enough_memory
-from fastmlp.losses import Loss, apply_link
-from fastmlp.network import Data, Layout, aligned_zeros
+from fastmlp.estimators.optimizer import face_of
+from fastmlp.estimators.parameters import CONSTRAINTS
+from fastmlp.estimators.prediction import by_rows
+from fastmlp.estimators.private import PrivateMethods
+from fastmlp.estimators.targets import Targets
+from fastmlp.losses import Loss
 
-__all__ = ["BaseMLP", "has_partial_fit"]
+__all__ = ["BaseMLP", "with_defaults"]
 
+T = TypeVar("T", bound="type[BaseMLP]")
 
-@dataclass
-class _Running:
-    """What an estimator's arithmetic in one dtype needs."""
-
-    params: np.ndarray  # (P,)
-    shown: list[np.ndarray] = field(default_factory=list)  # its views in `coefs_` and `intercepts_`, if any: users may
-    # hold them, so only a fit may write to it
-    sessions: dict = field(default_factory=dict)
+_BASE = signature(BaseMultilayerPerceptron.__init__)
 
 
-# Buffers, threads and compiled code of estimators, by dtype. They belong to the process, not to the estimator's
-# state: what is pickled, cloned or compared are parameters and fitted attributes.
-_RUNNING: WeakKeyDictionary[BaseMLP, dict[np.dtype, _Running]] = WeakKeyDictionary()
-
-
-class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
+class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator, ABC):
     """Base of `MLPClassifier` and `MLPRegressor`."""
 
     _parameter_constraints: ClassVar[dict[str, list]] = CONSTRAINTS
+    _defaults: ClassVar[dict[str, Any]] = {}  # of the parameters of fastmlp's own classes
 
     # of the parameters and of what a fit leaves, those that are looked at here
     activation: Any
@@ -64,14 +51,19 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
     n_outputs_: int
     out_activation_: str
 
-    def _store_parameters(self, parameters: dict[str, Any]) -> None:
+    def __init__(self, *theirs: Any, **named: Any) -> None:
+        """Take what scikit-learn's base class takes, for subclasses that pass over their parent's constructor."""
+        self._store_parameters(_BASE.bind_partial(None, *theirs, **named).arguments)
+
+    def _store_parameters(self, given: Mapping[str, Any]) -> None:
         """Store the parameters of a constructor, unchanged."""
-        for name in self._get_param_names():
-            setattr(self, name, parameters[name])
+        for name, value in given.items():
+            if name != "self":
+                setattr(self, name, value)
 
     @abstractmethod
     def _learn_targets(self, y: np.ndarray, incremental: bool) -> None:
-        """Take note of what y is: its classes, the number of outputs, the activation of the output."""
+        """Take note of what y is: its classes."""
 
     def _check_validation_targets(self, y: np.ndarray) -> None:
         """ValueError if the targets of validation data are none that can be predicted."""
@@ -79,6 +71,18 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
     @abstractmethod
     def _encode(self, y: np.ndarray, trained_on: Targets | None = None) -> Targets:
         """y as targets, given what was learned of it; trained_on: by whose frequencies to balance, if not by y's."""
+
+    @abstractmethod
+    def _encoded_by_user(self, y: np.ndarray) -> tuple[np.ndarray, Targets]:
+        """y and the targets from what a `_validate_input` of a subclass has made of y."""
+
+    @abstractmethod
+    def _output_activation(self) -> str:
+        """The activation of the output, in scikit-learn's words, given what was learned of y."""
+
+    @abstractmethod
+    def _suited(self, targets: Targets) -> Targets:
+        """Targets in the form that goes with `out_activation_`; ValueError if none does."""
 
     @abstractmethod
     def _loss(self) -> Loss:
@@ -133,14 +137,17 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
             Parameters or data cannot be used, the checkpoint is damaged or of another fit (the estimator is
             unchanged), or the weights became infinite.
         """
+        validation = (X_val, y_val, sample_weight_val)
         saver = open_checkpoint(checkpoint, checkpoint_every, resume)
-        return fit(self, X, y, sample_weight, (X_val, y_val, sample_weight_val), saver)
+        ours: dict[str, Any] = {"validation": validation} if any(array is not None for array in validation) else {}
+        ours |= {} if saver is None else {"checkpoint": saver}
+        return self._fit(X, y, sample_weight=sample_weight, incremental=False, **ours)
 
     @in_kind
     def hidden_activations(self, X: Any, layer: int = -1) -> np.ndarray:
         """Outputs (N, H) of a hidden layer, as features for another model. Layers count from 0, or from the end."""
         check_is_fitted(self, "coefs_")
-        return self._by_rows(X, lambda values: values, layout_of(self).hidden_depth(layer))
+        return by_rows(self, X, lambda values: values, layout_of(self).hidden_depth(layer))
 
     def to_sklearn(self, *, predict_only: bool = False) -> Any:
         """The same estimator as one of scikit-learn's, fitted if this one is.
@@ -173,89 +180,39 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         """
         return from_sklearn(cls, estimator, ours)
 
-    def _predicted(self, X: Any, answer: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """The answers made of predicted values (n, O), probabilities of a classifier, some rows at a time."""
-        check_is_fitted(self, "coefs_")
-        fitted = self.out_activation_  # not `_loss().link`: the parameter may be another by now
-        link = "sigmoid" if fitted == "logistic" else fitted
-        return self._by_rows(X, lambda values: answer(apply_link(link, values)))
+    @property
+    def _optimizer(self) -> Any:
+        """scikit-learn's optimizer in the state in which the last stochastic fit has left ours."""
+        optimizer = face_of(self)
+        if optimizer is None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute '_optimizer'")
+        self._optimizer = optimizer
+        return optimizer
 
-    @enough_memory()
-    def _by_rows(self, X: Any, answer: Callable[[np.ndarray], np.ndarray], depth: int | None = None) -> np.ndarray:
-        """The answers made of values (n, O) of layer `depth`, n rows at a time: scikit-learn's `working_memory`."""
-        X = validate_data(self, readable(X, "X"), accept_sparse="csr", reset=False)
-        dtype = np.result_type(*(w.dtype for w in self.coefs_), X.dtype)
-        dtype = dtype if dtype == np.float32 else np.dtype(np.float64)
-        engine = self._engine(dtype)
-        sizes, n = engine.layout.sizes, X.shape[0]
-        # workspaces, for this and the last number of rows; the rows converted; values on their way to the answer
-        row_bytes = dtype.itemsize * (6 * sum(sizes) + sizes[0] + 6 * sizes[-1 if depth is None else depth]) + 16
-        out, sparse = np.empty(0), list[Any]()
-        step = max(1, int(get_config()["working_memory"] * 2**20 / row_bytes))
-        for start in range(0, n, step):
-            rows = slice(start, start + step)
-            part = answer(engine.raw(Data.of(_readable(X[rows], dtype), dtype), depth))
-            if part.shape[0] == n:
-                return part
-            if not isinstance(part, np.ndarray):
-                sparse.append(part)  # labels of a classifier that learned them from a sparse indicator matrix
-                continue
-            if not start:
-                out = np.empty((n, *part.shape[1:]), part.dtype)
-            out[rows] = part
-        return vstack(sparse, sparse[0].format) if sparse else out
+    @_optimizer.setter
+    def _optimizer(self, optimizer: Any) -> None:
+        self.__dict__["_optimizer"] = optimizer
+        self.__dict__.pop("_optimizer_state", None)
 
-    def _set_weights(self, layout: Layout, params: np.ndarray) -> None:
-        """New weights: `coefs_` and `intercepts_` become views of params (P,)."""
-        running = _Running(params)
-        _RUNNING[self] = {params.dtype: running}
-        self._show(layout, running)
+    @_optimizer.deleter
+    def _optimizer(self) -> None:
+        self._optimizer  # noqa: B018  # AttributeError if there is none
+        del self.__dict__["_optimizer"]
 
-    def _show(self, layout: Layout, running: _Running) -> None:
-        self.coefs_, self.intercepts_ = layout.weights(running.params), layout.biases(running.params)
-        running.shown = [*self.coefs_, *self.intercepts_]
-
-    def _own_weights(self) -> None:
-        """Bring `coefs_` and `intercepts_`, whatever arrays they are, into one buffer of this estimator's own."""
-        given = [*self.coefs_, *self.intercepts_]
-        layout = layout_of(self)
-        params = aligned_zeros(layout.n_params, np.result_type(*given))
-        _fill([*layout.weights(params), *layout.biases(params)], given)
-        self._set_weights(layout, params)
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        if state.pop("_optimizer_state", None):
+            state["_optimizer"] = face_of(self)  # of a type that others know
+        return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if "coefs_" in state:
             # so that nothing is shared with what was copied, and predictions copy nothing
-            self._own_weights()
+            own_weights(self)
             for name in ("_optimizer", "loss_curve_", "validation_scores_", "validation_loss_curve_"):
                 if name in state:
                     setattr(self, name, copy.deepcopy(state[name]))
-
-    def _engine(self, dtype: np.dtype, show: bool = False) -> Engine:
-        """An engine of the fitted weights with arithmetic in `dtype`; show: `coefs_` becomes what it trains."""
-        layout, given = layout_of(self), [*self.coefs_, *self.intercepts_]
-        kept = _RUNNING.setdefault(self, {})
-        running = kept.get(dtype)
-        if running is None or list(map(id, running.shown)) != list(map(id, given)):
-            # given by the user, or of another dtype
-            if running is None or running.shown or running.params.size != layout.n_params:
-                running = kept[dtype] = _Running(aligned_zeros(layout.n_params, dtype))
-            _fill([*layout.weights(running.params), *layout.biases(running.params)], given)
-        if show:
-            self._show(layout, running)
-        return Engine(
-            layout=layout,
-            activations=[*hidden_activations(self, len(self.coefs_) - 1), None],
-            loss=self._loss(),
-            params=running.params,
-            backend=get_backend(self.backend, self.precision),
-            n_threads=self.n_threads,
-            l1=float(self.l1),
-            l2=float(self.alpha),
-            penalty_shared=True,
-            sessions=running.sessions,
-        )
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -263,22 +220,12 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         return tags
 
 
-def _fill(views: Sequence[np.ndarray], given: Sequence[np.ndarray]) -> None:
-    for view, array in zip(views, given, strict=True):
-        if view.shape != array.shape:
-            raise ValueError(f"coefs_ and intercepts_ do not fit together: a shape is {array.shape}, not {view.shape}.")
-        view[...] = as_numpy(array)
+def with_defaults(cls: T) -> T:
+    """Decorate an estimator whose parameters' defaults are attributes of the class.
 
-
-def _readable(X: Any, dtype: np.dtype) -> Any:
-    """Rows in C order, float32 or float64; sparse ones as they are."""
-    if not isinstance(X, np.ndarray):
-        return X
-    return np.ascontiguousarray(X, None if X.dtype in (np.float32, np.float64) and X.dtype.isnative else dtype)
-
-
-def has_partial_fit(estimator: BaseMLP) -> bool:
-    """For `available_if`: L-BFGS has no partial fit."""
-    if estimator.solver == "lbfgs":
-        raise AttributeError("partial_fit is only available for stochastic optimizers. lbfgs is not stochastic.")
-    return True
+    So a subclass may have a constructor that does not set all of them.
+    """
+    cls._defaults = {name: parameter.default for name, parameter in signature(cls).parameters.items()}
+    for name, default in cls._defaults.items():
+        setattr(cls, name, default)
+    return cls

@@ -12,14 +12,15 @@ from sklearn.utils import compute_class_weight, compute_sample_weight
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
-from sklearn.utils.validation import column_or_1d
+from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from fastmlp.estimators.base import BaseMLP, has_partial_fit
+from fastmlp.estimators.base import BaseMLP, with_defaults
 from fastmlp.estimators.documentation import documented
-from fastmlp.estimators.fitting import partial_fit
+from fastmlp.estimators.hooks import estimator_class
 from fastmlp.estimators.interchange import in_kind
 from fastmlp.estimators.parameters import CONSTRAINTS
-from fastmlp.estimators.targets import Targets, readable
+from fastmlp.estimators.prediction import predicted
+from fastmlp.estimators.targets import Targets, one_hot, readable
 from fastmlp.interchange import as_numpy
 from fastmlp.kernels import codes
 from fastmlp.losses import Loss
@@ -32,6 +33,8 @@ _LOGISTIC = Loss("log_loss", codes.CLIPPED_BINARY_CROSS_ENTROPY, "sigmoid", "-Σ
 
 
 @documented
+@with_defaults
+@estimator_class
 class MLPClassifier(ClassifierMixin, BaseMLP):
     """Multilayer perceptron classifier: scikit-learn's, number for number, and faster.
 
@@ -129,12 +132,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 raise ValueError(
                     f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {classes}."
                 )
-        self.out_activation_ = "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"
         if incremental and self.class_weight == "balanced":
             raise ValueError(
                 "class_weight='balanced' is not supported by partial_fit, which does not see all samples. Use "
                 "compute_class_weight('balanced', classes=classes, y=y) and give the weights as a dict."
             )
+
+    def _output_activation(self) -> str:
+        return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"
 
     def _check_validation_targets(self, y: np.ndarray) -> None:
         kind, trained_on = type_of_target(y), self._label_binarizer.y_type_
@@ -147,13 +152,36 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def _encode(self, y: np.ndarray, trained_on: Targets | None = None) -> Targets:
         if y.ndim == 2 and y.shape[1] == 1:
             y = y.ravel()
-        if y.ndim == 2:  # an indicator of labels, which may be 1 and 2
-            values = self._label_binarizer.transform(y).astype(bool)
+        binarizer: Any = self._label_binarizer
+        if y.ndim == 2 or not _is_plain(binarizer, self.classes_):  # an indicator of labels, which may be 1 and 2
+            values = binarizer.transform(y).astype(bool)
             targets = Targets(None, values, values.shape[1])
         else:
-            labels = np.searchsorted(self.classes_, y)
-            softmax = self.out_activation_ == "softmax"
-            targets = Targets(labels, None, len(self.classes_)) if softmax else Targets(None, labels[:, None] == 1, 1)
+            labels = np.searchsorted(binarizer.classes_, y)
+            many = binarizer.y_type_ == "multiclass"
+            targets = Targets(labels, None, len(self.classes_)) if many else Targets(None, labels[:, None] == 1, 1)
+        return self._weighted(targets, y, trained_on)
+
+    def _encoded_by_user(self, y: np.ndarray) -> tuple[np.ndarray, Targets]:
+        values = y.reshape(len(y), -1)
+        labels = self._label_binarizer.inverse_transform(values.ravel() if values.shape[1] == 1 else values)
+        return labels, self._weighted(Targets(None, values, values.shape[1]), labels, None)
+
+    def _suited(self, targets: Targets) -> Targets:
+        if self.out_activation_ == "softmax":
+            values = targets.values
+            if values is not None and np.isin(values, (0, 1)).all() and (values.sum(axis=1) == 1).all():
+                return targets._replace(labels=values.argmax(axis=1), values=None)
+            return targets
+        if self.out_activation_ != "logistic":
+            raise ValueError(
+                f"out_activation_={self.out_activation_!r} can predict, but the log loss is trained with 'softmax' or "
+                "'logistic'."
+            )
+        return targets if targets.labels is None else targets._replace(labels=None, values=one_hot(targets))
+
+    def _weighted(self, targets: Targets, y: np.ndarray, trained_on: Targets | None) -> Targets:
+        """The targets with the weights of their classes, y being the labels."""
         if self.class_weight is None:
             return targets
         weight = self._weights_of_classes(y, targets.array, targets.array if trained_on is None else trained_on.array)
@@ -177,6 +205,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def _score_predicted(self, truth, predicted, weights) -> float:
         if self.out_activation_ == "softmax":
+            truth = truth if truth.ndim == 1 else truth.argmax(axis=1)
             return float(accuracy_score(truth, predicted.argmax(axis=1), sample_weight=weights))
         positive = (predicted > 0.5) & (len(self.classes_) > 1)  # a single class is predicted whatever the output is
         return float(accuracy_score(truth > 0.5, positive, sample_weight=weights))
@@ -184,14 +213,26 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     @in_kind
     def predict(self, X: Any) -> np.ndarray:
         """Class labels (N,), or an indicator matrix (N, C) of labels, for X (N, I)."""
-        return self._predicted(
-            X, lambda p: self._label_binarizer.inverse_transform(p.ravel() if p.shape[1] == 1 else p)
+        check_is_fitted(self, "coefs_")
+        return self._predict(X)
+
+    def _predict(self, X: Any, check_input: bool = True) -> np.ndarray:
+        binarizer = self._label_binarizer
+        return predicted(
+            self,
+            X,
+            lambda p: binarizer.inverse_transform(p.ravel() if p.shape[1] == 1 else p),
+            check_input=check_input,
         )
+
+    def _score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        return self._score_with_function(X, y, sample_weight, accuracy_score)
 
     @in_kind
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities (N, C) of the classes, in the order of `classes_`."""
-        return self._predicted(X, lambda p: np.hstack([1 - p, p]) if p.shape[1] == 1 else p)
+        check_is_fitted(self, "coefs_")
+        return predicted(self, X, lambda p: np.hstack([1 - p, p]) if p.shape[1] == 1 else p)
 
     @in_kind
     def predict_log_proba(self, X: Any) -> np.ndarray:
@@ -203,7 +244,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """Accuracy of `predict` on X (N, I) and y (N,) or (N, C)."""
         return super().score(as_numpy(X), readable(y, "y"), as_numpy(sample_weight))
 
-    @available_if(has_partial_fit)
+    @available_if(lambda estimator: estimator._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> MLPClassifier:
         """One epoch over X and y that goes on where the call before ended.
@@ -224,9 +265,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         if _check_partial_fit_first_call(self, classes):
             multilabel = type_of_target(y).startswith("multilabel")
             self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
-        return partial_fit(self, X, y, sample_weight)
+        return self._fit(X, y, sample_weight=sample_weight, incremental=True)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+
+def _is_plain(binarizer: Any, classes: np.ndarray) -> bool:
+    """Whether it does what finding labels among the classes does: users put others there."""
+    zeros_and_ones = type(binarizer) is LabelBinarizer and (binarizer.neg_label, binarizer.pos_label) == (0, 1)
+    return zeros_and_ones and (binarizer.classes_ is classes or np.array_equal(binarizer.classes_, classes))

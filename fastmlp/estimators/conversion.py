@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,12 +11,11 @@ from sklearn import neural_network
 from sklearn.base import is_classifier
 from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
 
-from fastmlp.estimators.fitting import OptimizerState
+from fastmlp.estimators.fitted_weights import own_weights
+from fastmlp.estimators.optimizer import face_of
 from fastmlp.estimators.parameters import hidden_activations, hidden_sizes
-from fastmlp.network import Layout, aligned_zeros
-from fastmlp.optimizers import SGD, Adam
 
-__all__ = ["from_sklearn", "layout_of", "to_sklearn"]
+__all__ = ["from_sklearn", "to_sklearn"]
 
 # ours by its name in scikit-learn
 _ACTIVATIONS = {"identity": "identity", "sigmoid": "logistic", "tanh": "tanh", "relu": "relu"}
@@ -30,7 +28,7 @@ _PRIVATE = ("_label_binarizer", "_random_state", "_no_improvement_count", "_coef
 def to_sklearn(e: Any, predict_only: bool) -> Any:
     """See `BaseMLP.to_sklearn`."""
     kind = neural_network.MLPClassifier if is_classifier(e) else neural_network.MLPRegressor
-    given, known = e.get_params(deep=False), kind._get_param_names()
+    given, known = {name: getattr(e, name) for name in e._defaults}, kind._get_param_names()
     params = {name: given[name] for name in known}
     refused = {}
     activations = set(hidden_activations(e, len(_hidden(e))))
@@ -63,21 +61,27 @@ def to_sklearn(e: Any, predict_only: bool) -> Any:
         vars(theirs).update(fitted)
         # with early stopping these are the same lists in scikit-learn, without it nobody reads them
         theirs._best_coefs, theirs._best_intercepts = theirs.coefs_, theirs.intercepts_
-        _give_optimizer(e, theirs)
+        optimizer = copy.deepcopy(face_of(e))
+        if isinstance(optimizer, (AdamOptimizer, SGDOptimizer)):
+            vars(optimizer).pop("epochs", None)
+            theirs._optimizer = optimizer
     _carry_requests(e, theirs)
     return theirs
 
 
-def from_sklearn(cls: type, theirs: Any, ours: Mapping[str, Any]) -> Any:
+def from_sklearn(cls: Any, theirs: Any, ours: Mapping[str, Any]) -> Any:
     """See `BaseMLP.from_sklearn`."""
     kind = neural_network.MLPClassifier if is_classifier(cls()) else neural_network.MLPRegressor
     if not isinstance(theirs, kind):
         raise TypeError(f"from_sklearn takes a {kind.__module__.split('.')[0]} {kind.__name__}, got {theirs!r}.")
     params, fitted = copy.deepcopy((theirs.get_params(deep=False), _fitted(theirs)))
-    e = cls(**(params | dict(ours)))
+    params |= ours
+    e = cls(**{name: params.pop(name) for name in cls._get_param_names() if name in params})
+    for name, value in params.items():  # those that the constructor of a subclass does not take
+        setattr(e, name, value)
     if hasattr(theirs, "coefs_"):
         vars(e).update(fitted)
-        e._own_weights()
+        own_weights(e)
         if hasattr(e, "validation_scores_"):
             scores = e.validation_scores_
             losses = None if scores is None else [float("nan")] * len(scores)
@@ -85,7 +89,7 @@ def from_sklearn(cls: type, theirs: Any, ours: Mapping[str, Any]) -> Any:
             if scores and e.best_validation_score_ in scores:
                 e.best_epoch_ = scores.index(e.best_validation_score_) + 1
         if hasattr(theirs, "_optimizer"):
-            e._optimizer = _take_optimizer(theirs)
+            e._optimizer = copy.deepcopy(theirs._optimizer)
     _carry_requests(theirs, e)
     return e
 
@@ -96,7 +100,7 @@ def _hidden(e: Any) -> list[int]:
 
 def _set(e: Any, name: str) -> bool:
     """Whether a parameter that only we have does something."""
-    value, default = getattr(e, name), inspect.signature(type(e)).parameters[name].default
+    value, default = getattr(e, name), e._defaults[name]
     if default is None:
         return value is not None and (not hasattr(value, "__len__") or len(value) > 0)
     return bool(np.any(value)) if default == 0 else value != default
@@ -105,57 +109,6 @@ def _set(e: Any, name: str) -> bool:
 def _fitted(e: Any) -> dict[str, Any]:
     public = {name: value for name, value in vars(e).items() if name.endswith("_") and not name.startswith("_")}
     return public | {name: vars(e)[name] for name in _PRIVATE if name in vars(e)}
-
-
-def layout_of(e: Any) -> Layout:
-    """Where the weights of a fitted estimator, ours or scikit-learn's, would lie in one buffer."""
-    return Layout.of([len(e.coefs_[0]), *(w.shape[1] for w in e.coefs_)])
-
-
-def _give_optimizer(e: Any, theirs: Any) -> None:
-    """scikit-learn's optimizer in the state of ours."""
-    state: OptimizerState | None = getattr(e, "_optimizer", None)
-    if state is None or type(state.rule) not in (SGD, Adam):
-        return
-    layout, params = layout_of(e), [*theirs.coefs_, *theirs.intercepts_]
-    rule: Any = state.rule
-    moments = [
-        [array.copy() for array in (*layout.weights(flat), *layout.biases(flat))] if flat.size else None
-        for flat in state.moments
-    ]
-    optimizer: Any
-    if isinstance(rule, SGD):
-        optimizer = SGDOptimizer(params, rule.lr, state.follows, rule.momentum, rule.nesterov, state.power_t)
-        optimizer.learning_rate = state.learning_rate
-        optimizer.velocities = moments[0] or optimizer.velocities  # none without momentum
-    else:
-        optimizer = AdamOptimizer(params, rule.lr, rule.beta1, rule.beta2, rule.epsilon)
-        optimizer.t, (optimizer.ms, optimizer.vs) = state.step, moments
-        corrections = np.sqrt(1 - rule.beta2**state.step) / (1 - rule.beta1**state.step)
-        optimizer.learning_rate = rule.lr * corrections
-    theirs._optimizer = optimizer
-
-
-def _take_optimizer(theirs: Any) -> OptimizerState:
-    """Our state of scikit-learn's optimizer."""
-    its, layout, dtype = theirs._optimizer, layout_of(theirs), theirs.coefs_[0].dtype
-
-    def flat(arrays: list[np.ndarray]) -> np.ndarray:
-        whole = aligned_zeros(layout.n_params, dtype)
-        for view, array in zip((*layout.weights(whole), *layout.biases(whole)), arrays, strict=True):
-            view[...] = array
-        return whole
-
-    epochs = len(theirs.loss_curve_)
-    if isinstance(its, AdamOptimizer):
-        rule = Adam(its.learning_rate_init, its.beta_1, its.beta_2, its.epsilon, epsilon_hat=True)
-        return OptimizerState(
-            rule, its.t, epochs, its.learning_rate_init, "constant", 0.5, (flat(its.ms), flat(its.vs))
-        )
-    none = np.zeros(0, dtype)
-    velocities = flat(its.velocities) if its.momentum else none
-    sgd = SGD(its.learning_rate_init, momentum=its.momentum, nesterov=bool(its.nesterov))
-    return OptimizerState(sgd, 0, epochs, its.learning_rate, its.lr_schedule, its.power_t, (velocities, none))
 
 
 def _carry_requests(old: Any, new: Any) -> None:

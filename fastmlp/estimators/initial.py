@@ -3,46 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from fastmlp.estimators.fitted_weights import own_weights
+from fastmlp.estimators.hooks import overridden
 from fastmlp.estimators.parameters import hidden_activations
 from fastmlp.forks import drawing
 from fastmlp.interchange import as_numpy
-from fastmlp.network import Layout, aligned_zeros
 
-__all__ = ["begin_curves", "initialize"]
+__all__ = ["begin_curves", "draw", "initialize"]
 
 
-def initialize(e: Any, sizes: Sequence[int], dtype: np.dtype, random: np.random.RandomState) -> None:
-    """Give the estimator new weights for layers of the given sizes (I, …, O).
-
-    Weights and biases are uniform within sqrt(6 / (I + O)), or sqrt(2 / (I + O)) for the logistic function: Glorot &
-    Bengio 2010. Drawn in float64 layer by layer, weights before biases, so that a seed means what it does in
-    scikit-learn.
-    """
-    layout = Layout.of(sizes)
-    params = aligned_zeros(layout.n_params, dtype)
-    weights, biases = layout.weights(params), layout.biases(params)
-    for w, b, activation in zip(weights, biases, _activations(e, len(weights)), strict=True):
-        bound = np.sqrt((2.0 if activation == "sigmoid" else 6.0) / sum(w.shape))
-        with drawing(random):
-            w[...] = random.uniform(-bound, bound, w.shape)
-            b[...] = random.uniform(-bound, bound, b.shape)
-    _replace("coefs_init", e.coefs_init, weights)
-    _replace("intercepts_init", e.intercepts_init, biases)
-    e._set_weights(layout, params)
+def initialize(e: Any, sizes: Sequence[int], dtype: np.dtype) -> None:
+    """Give the estimator new weights for layers of the given sizes (I, …, O), and curves without an entry."""
     e.__dict__.pop("_optimizer", None)
-    e.n_iter_, e.t_, e.n_layers_ = 0, 0, len(sizes)
+    e.__dict__.pop("_optimizer_state", None)
+    e.n_iter_, e.t_, e.n_outputs_, e.n_layers_ = 0, 0, sizes[-1], len(sizes)
+    e.out_activation_ = e._output_activation()
+    pairs, names = list(pairwise(sizes)), _activations(e, len(sizes) - 1)
+    if overridden(e, "_init_coef"):
+        drawn = [e._init_coef(*pair, dtype) for pair in pairs]
+    else:
+        drawn = [draw(e._random_state, *pair, name, dtype) for pair, name in zip(pairs, names, strict=True)]
+    e.coefs_, e.intercepts_ = [w for w, _ in drawn], [b for _, b in drawn]
+    _replace("coefs_init", e.coefs_init, e.coefs_)
+    _replace("intercepts_init", e.intercepts_init, e.intercepts_)
+    if not overridden(e, "_init_coef"):  # whose arrays scikit-learn trains in place
+        own_weights(e)
+    if e.solver != "lbfgs":
+        begin_curves(e, e.early_stopping, fresh=True)
 
 
-def begin_curves(e: Any, validates: bool, fresh: bool) -> None:
+def draw(
+    random: np.random.RandomState, fan_in: int, fan_out: int, activation: str, dtype: np.dtype
+) -> tuple[np.ndarray, np.ndarray]:
+    """Random weights (fan_in, fan_out) and biases (fan_out,).
+
+    Uniform within sqrt(6 / (fan_in + fan_out)), or sqrt(2 / (fan_in + fan_out)) for the logistic function: Glorot &
+    Bengio 2010. Drawn in float64, weights before biases, so that a seed means what it does in scikit-learn.
+    """
+    bound = np.sqrt((2.0 if activation in ("sigmoid", "logistic") else 6.0) / (fan_in + fan_out))
+    with drawing(random):
+        weights = random.uniform(-bound, bound, (fan_in, fan_out))
+        biases = random.uniform(-bound, bound, fan_out)
+    return weights.astype(dtype, copy=False), biases.astype(dtype, copy=False)
+
+
+def begin_curves(e: Any, validates: bool, fresh: bool = False) -> None:
     """Curves for the stochastic solvers to go on with: without an entry if `fresh`, or if there are none yet.
 
     Those of validation are None as long as there is none.
     """
     known = {} if fresh else vars(e)
+    e.t_, e.n_iter_ = vars(e).get("t_", 0), vars(e).get("n_iter_", 0)  # a model built by hand may lack them
     e.loss_curve_, e._no_improvement_count = known.get("loss_curve_", []), known.get("_no_improvement_count", 0)
     best = known.get("best_loss_")
     e.best_loss_ = None if e.early_stopping else np.inf if best is None else best

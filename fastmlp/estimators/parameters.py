@@ -10,32 +10,36 @@ import numpy as np
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 
 from fastmlp.activations import ACTIVATIONS
-from fastmlp.backends import BACKENDS, PRECISIONS
+from fastmlp.backends import BACKENDS, PRECISIONS, get_backend
+from fastmlp.engine import Engine
+from fastmlp.estimators.fitted_weights import Buffer
 from fastmlp.kernels import codes
 from fastmlp.losses import LOSSES, Loss, get_loss, huber, quantile
 from fastmlp.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 from fastmlp.schedules import SCHEDULES, Schedule, get_schedule
 
 __all__ = [
+    "ALIASES",
     "CONSTRAINTS",
     "REGRESSION_LOSSES",
     "hidden_activations",
     "hidden_sizes",
     "keep_probabilities",
+    "make_engine",
     "make_optimizer",
     "own_schedule",
     "regression_loss",
 ]
 
 # scikit-learn's name of what everybody else calls the sigmoid
-_ALIASES = {"logistic": "sigmoid"}
+ALIASES = {"logistic": "sigmoid"}
 
 REGRESSION_LOSSES = {"squared_error", *(name for name, loss in LOSSES.items() if not loss.classifies)}
 
 CONSTRAINTS: dict[str, list] = {
     # scikit-learn's
     "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-    "activation": [StrOptions({*ACTIVATIONS, *_ALIASES}), "array-like"],
+    "activation": [StrOptions({*ACTIVATIONS, *ALIASES}), "array-like"],
     "solver": [StrOptions({"lbfgs", "sgd", "adam", "adamw", "rmsprop"}), Optimizer],
     "alpha": [Interval(Real, 0, None, closed="left")],
     "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
@@ -85,11 +89,11 @@ def hidden_activations(estimator: Any, layers: int) -> list[str]:
     """An activation name, in the words of `fastmlp.activations`, for each of the hidden layers."""
     given = estimator.activation
     names = [given] * layers if isinstance(given, str) else list(given)
-    known: list[Any] = [_ALIASES.get(name, name) if isinstance(name, str) else None for name in names]
+    known: list[Any] = [ALIASES.get(name, name) if isinstance(name, str) else None for name in names]
     if len(known) != layers or not all(name in ACTIVATIONS for name in known):
         raise ValueError(
             f"activation={given!r} must be one name, or a list with one name for each of the {layers} hidden layers, "
-            f"among {', '.join(sorted({*ACTIVATIONS, *_ALIASES}))}."
+            f"among {', '.join(sorted({*ACTIVATIONS, *ALIASES}))}."
         )
     return known
 
@@ -103,6 +107,23 @@ def keep_probabilities(estimator: Any, layers: int) -> tuple[float, ...] | None:
             f"dropout={given!r} must be a number in [0, 1), or a list with one for each of the {layers} hidden layers."
         )
     return (*(1.0 - float(p) for p in rates), 1.0) if any(rates) else None
+
+
+def make_engine(estimator: Any, buffer: Buffer) -> Engine:
+    """An engine on the fitted weights in that buffer."""
+    e, layers = estimator, len(buffer.layout.sizes) - 1
+    return Engine(
+        layout=buffer.layout,
+        activations=[*hidden_activations(e, len(e.coefs_) - 1)[: layers - 1], None],
+        loss=e._loss(),
+        params=buffer.params,
+        backend=get_backend(e.backend, e.precision),
+        n_threads=e.n_threads,
+        l1=float(e.l1),
+        l2=float(e.alpha),
+        penalty_shared=True,
+        sessions=buffer.sessions,
+    )
 
 
 def make_optimizer(estimator: Any) -> Optimizer:

@@ -10,13 +10,14 @@ from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import column_or_1d
+from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from fastmlp.estimators.base import BaseMLP, has_partial_fit
+from fastmlp.estimators.base import BaseMLP, with_defaults
 from fastmlp.estimators.documentation import documented
-from fastmlp.estimators.fitting import partial_fit
+from fastmlp.estimators.hooks import estimator_class
 from fastmlp.estimators.interchange import in_kind
-from fastmlp.estimators.parameters import CONSTRAINTS, REGRESSION_LOSSES, regression_loss
+from fastmlp.estimators.parameters import ALIASES, CONSTRAINTS, REGRESSION_LOSSES, regression_loss
+from fastmlp.estimators.prediction import predicted
 from fastmlp.estimators.targets import Targets
 from fastmlp.interchange import as_numpy
 from fastmlp.kernels import codes
@@ -26,6 +27,8 @@ __all__ = ["MLPRegressor"]
 
 
 @documented
+@with_defaults
+@estimator_class
 class MLPRegressor(RegressorMixin, BaseMLP):
     """Multilayer perceptron regressor: scikit-learn's, number for number, and faster.
 
@@ -109,7 +112,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         self._store_parameters(locals())
 
     def _learn_targets(self, y: np.ndarray, incremental: bool) -> None:
-        self.out_activation_ = self._loss().link
+        """Nothing but the number of outputs is learned of real numbers."""
+
+    def _output_activation(self) -> str:
+        return self._loss().link
 
     def _encode(self, y: np.ndarray, trained_on: Targets | None = None) -> Targets:
         if y.ndim == 2 and y.shape[1] == 1:
@@ -127,6 +133,18 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             values = np.broadcast_to(values, (len(values), len(loss.parameter)))
         return Targets(None, values, values.shape[1])
 
+    def _encoded_by_user(self, y: np.ndarray) -> tuple[np.ndarray, Targets]:
+        return y, self._encode(y)
+
+    def _suited(self, targets: Targets) -> Targets:
+        link = self._output_activation()
+        if ALIASES.get(self.out_activation_, self.out_activation_) != link:
+            raise ValueError(
+                f"loss={self.loss!r} is trained with out_activation_={link!r}, but this model has "
+                f"{self.out_activation_!r}. Fit it anew (warm_start=False), or choose a loss that goes with it."
+            )
+        return targets
+
     def _loss(self) -> Loss:
         return regression_loss(self)
 
@@ -138,7 +156,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     @in_kind
     def predict(self, X: Any) -> np.ndarray:
         """Values (N,), or (N, O) of several outputs, for X (N, I)."""
-        return self._predicted(X, lambda values: values.ravel() if values.shape[1] == 1 else values)
+        check_is_fitted(self, "coefs_")
+        return self._predict(X)
+
+    def _predict(self, X: Any, check_input: bool = True) -> np.ndarray:
+        return predicted(self, X, lambda z: z.ravel() if z.shape[1] == 1 else z, check_input=check_input)
+
+    def _score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        return self._score_with_function(X, y, sample_weight, r2_score)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """R² of `predict` on X (N, I) and y (N,) or (N, O); of several quantiles of one y, the mean of theirs."""
@@ -147,7 +172,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             y = np.broadcast_to(np.reshape(y, (-1, 1)), (len(y), self.n_outputs_))
         return super().score(as_numpy(X), y, as_numpy(sample_weight))
 
-    @available_if(has_partial_fit)
+    @available_if(lambda estimator: estimator._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLPRegressor:
         """One epoch over X and y that goes on where the call before ended.
@@ -162,7 +187,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         -------
         self
         """
-        return partial_fit(self, X, y, sample_weight)
+        return self._fit(X, y, sample_weight=sample_weight, incremental=True)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

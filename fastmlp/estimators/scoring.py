@@ -14,6 +14,7 @@ from sklearn.metrics._scorer import _BaseScorer
 from sklearn.model_selection import train_test_split
 
 from fastmlp.engine import Engine
+from fastmlp.estimators.fitted_weights import Buffer
 from fastmlp.estimators.targets import Samples
 from fastmlp.forks import drawing
 from fastmlp.losses import apply_link
@@ -48,7 +49,7 @@ def hold_out(e: Any, given: Samples, random: np.random.RandomState) -> tuple[np.
 
 
 def validation_measure(
-    e: Any, engine: Engine, held: Samples, samples: np.ndarray | None
+    e: Any, buffer: Buffer, engine: Engine, held: Samples, samples: np.ndarray | None
 ) -> Callable[[], dict[str, float]] | None:
     """A function that gives the loss and the score of the present weights on those samples of `held`; None: on all.
 
@@ -71,6 +72,7 @@ def validation_measure(
     X, y = (None, None) if named else (held.X[samples], held.y[samples])
 
     def score() -> float:
+        buffer.write()
         fitted = copy.copy(e)  # without the names of features, which rows of an array lack
         fitted.__dict__.pop("feature_names_in_", None)
         return float(scorer(fitted, X, y, **weighted))

@@ -7,14 +7,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import is_regressor
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_consistent_length, validate_data
 
 from fastmlp.checks import cast
+from fastmlp.estimators.hooks import overridden
 from fastmlp.interchange import as_numpy, compressed_rows, enough_memory
 from fastmlp.network import Data
 from fastmlp.weights import usable_weights
 
-__all__ = ["Samples", "Targets", "bring_in", "check_arrays", "readable"]
+__all__ = ["Samples", "Targets", "bring_in", "check_arrays", "one_hot", "readable", "take_in"]
 
 
 class Targets(NamedTuple):
@@ -46,6 +47,30 @@ class Samples(NamedTuple):
 
     def weights(self, samples: np.ndarray) -> np.ndarray | None:
         return None if self.sample_weight is None else self.sample_weight[samples]
+
+
+def take_in(
+    e: Any, X: Any, y: Any, sample_weight: Any, incremental: bool, reset: bool
+) -> tuple[Any, np.ndarray, Any, Targets]:
+    """X, y, sample_weight and y as targets, checked by the class's own `_validate_input` if it has one."""
+    if not overridden(e, "_validate_input"):
+        X, y, sample_weight = check_arrays(e, X, y, sample_weight, reset)
+        e._learn_targets(y, incremental)
+        return X, y, sample_weight, e._encode(y)
+    X, y = e._validate_input(X, y, incremental, reset)
+    X, y = readable(X, "X"), np.asarray(as_numpy(y))
+    check_consistent_length(X, y)
+    if sample_weight is not None:
+        sample_weight = _check_sample_weight(as_numpy(sample_weight), X)
+    y, targets = e._encoded_by_user(y)
+    return X if issparse(X) else np.ascontiguousarray(X), y, sample_weight, targets
+
+
+def one_hot(targets: Targets) -> np.ndarray:
+    """Targets of a classifier as zeros and ones (N, O), of type bool."""
+    if targets.labels is None:
+        return np.asarray(targets.values, bool)
+    return targets.labels[:, None] == np.arange(targets.n_outputs)
 
 
 @enough_memory()

@@ -1,0 +1,215 @@
+"""`coefs_` and `intercepts_`, and the flat buffers in which the engine computes.
+
+A fit leaves `coefs_` and `intercepts_` as views of one flat buffer, so that nothing is copied. Users also assign arrays
+of their own, or those of another model, and rely on scikit-learn's training them in place. Such arrays stay: they are
+read into a scratch buffer before it is used, and written from it when it has been trained.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import combinations, pairwise
+from typing import Any
+from weakref import ref
+
+import numpy as np
+
+from fastmlp.interchange import as_numpy
+from fastmlp.network import Layout, aligned_zeros
+
+__all__ = [
+    "Buffer",
+    "arithmetic",
+    "buffer_of",
+    "fitted_arrays",
+    "layout_of",
+    "own_weights",
+    "prepare_training",
+    "scratch_buffer",
+    "show",
+    "show_copy",
+]
+
+
+@dataclass
+class Buffer:
+    """Flat parameters, and the sessions of an engine that work on them."""
+
+    layout: Layout
+    params: np.ndarray  # (P,)
+    arrays: list[Any] = field(default_factory=list)  # whose values these are; empty: views of params
+    sessions: dict = field(default_factory=dict)
+
+    @property
+    def views(self) -> list[np.ndarray]:
+        """Of params: each weight matrix (I, O), then each bias (O,)."""
+        return [*self.layout.weights(self.params), *self.layout.biases(self.params)]
+
+    def read(self) -> None:
+        """Bring the values of the arrays into the parameters."""
+        for view, array in zip(self.views, self.arrays, strict=False):
+            view[...] = as_numpy(array)
+
+    def write(self) -> None:
+        """Bring the parameters into the arrays."""
+        for view, array in zip(self.views, self.arrays, strict=False):
+            array[...] = view.reshape(array.shape)
+
+
+@dataclass
+class _Buffers:
+    """The buffers of one estimator."""
+
+    shown: Buffer | None = None  # `coefs_` and `intercepts_` are its views, unless other arrays have been assigned
+    views: list[np.ndarray] = field(default_factory=list)
+    scratch: dict[np.dtype, Buffer] = field(default_factory=dict)
+
+
+# They belong to the process, not to the estimator's state, which is what is pickled, cloned and compared. They are
+# found by identity: an estimator whose class defines __eq__ has no hash.
+_BUFFERS: dict[int, tuple[ref, _Buffers]] = {}
+
+
+def _buffers(e: Any) -> _Buffers:
+    key = id(e)
+    if key not in _BUFFERS:
+        _BUFFERS[key] = ref(e, lambda _: _BUFFERS.pop(key, None)), _Buffers()
+    return _BUFFERS[key][1]
+
+
+def fitted_arrays(e: Any) -> list[Any]:
+    """The weight matrices, then the biases, of the layers that `n_layers_` counts: it may have been cut short."""
+    layers = vars(e).get("n_layers_", len(e.coefs_) + 1) - 1
+    if not 1 <= layers <= min(len(e.coefs_), len(e.intercepts_)):
+        raise ValueError(
+            f"n_layers_={layers + 1} asks for {layers} layers of weights, but there are {len(e.coefs_)} arrays in "
+            f"coefs_ and {len(e.intercepts_)} in intercepts_."
+        )
+    return [*e.coefs_[:layers], *e.intercepts_[:layers]]
+
+
+def layout_of(e: Any) -> Layout:
+    """Where the weights of a fitted estimator, ours or scikit-learn's, would lie in one buffer."""
+    weights = [np.shape(w) for w in fitted_arrays(e)]
+    weights, biases = weights[: len(weights) // 2], weights[len(weights) // 2 :]
+    fits = all(len(w) == 2 for w in weights) and all(w[1] == v[0] for w, v in pairwise(weights))
+    if not (fits and all(_is_bias(b, w[1]) for w, b in zip(weights, biases, strict=True))):
+        raise ValueError(f"coefs_ and intercepts_ do not fit together: their shapes are {weights} and {biases}.")
+    return Layout.of([weights[0][0], *(w[1] for w in weights)])
+
+
+def _is_bias(shape: tuple[int, ...], n: int) -> bool:
+    """Whether an array of that shape can be added to rows of n outputs."""
+    return shape in ((), (1,), (n,), (1, 1), (1, n))
+
+
+def arithmetic(*arrays: Any) -> np.dtype:
+    """float32 if that is the common type of these, else float64."""
+    types = [np.asarray(as_numpy(array)).dtype if isinstance(array, list) else array.dtype for array in arrays]
+    return np.dtype(np.float32 if np.result_type(*types) == np.float32 else np.float64)
+
+
+def buffer_of(e: Any, dtype: np.dtype) -> Buffer:
+    """The fitted weights in `dtype`, one of float32 and float64, as they are now."""
+    buffers, arrays = _buffers(e), fitted_arrays(e)
+    shown = buffers.shown
+    if shown and shown.params.dtype == dtype and [*map(id, buffers.views)] == [*map(id, arrays)]:
+        return shown
+    scratch = buffers.scratch.get(dtype)
+    if scratch is None or scratch.layout != layout_of(e):
+        scratch = buffers.scratch[dtype] = scratch_buffer(e, dtype)
+    scratch.arrays = arrays
+    scratch.read()
+    return scratch
+
+
+def scratch_buffer(e: Any, dtype: np.dtype) -> Buffer:
+    """A new buffer with the fitted weights as they are now."""
+    layout = layout_of(e)
+    buffer = Buffer(layout, aligned_zeros(layout.n_params, dtype), fitted_arrays(e))
+    buffer.read()
+    return buffer
+
+
+def show(e: Any, buffer: Buffer) -> None:
+    """Let `coefs_` and `intercepts_` be views of the buffer, in the lists that are there."""
+    views, given = buffer.views, fitted_arrays(e)
+    views = [v.reshape(np.shape(a)) if v.size == np.size(a) else v for v, a in zip(views, given, strict=True)]
+    layers = len(views) // 2
+    e.coefs_[:layers], e.intercepts_[:layers] = views[:layers], views[layers:]
+    buffer.arrays = []
+    buffers = _buffers(e)
+    buffers.shown, buffers.views, buffers.scratch = buffer, views, {}
+
+
+def show_copy(e: Any, buffer: Buffer) -> None:
+    """Let `coefs_` and `intercepts_` be new lists of new arrays, with what the buffer has."""
+    params = aligned_zeros(buffer.layout.n_params, buffer.params.dtype)
+    params[...] = buffer.params
+    e.coefs_, e.intercepts_ = list(e.coefs_), list(e.intercepts_)
+    show(e, Buffer(buffer.layout, params))
+
+
+def own_weights(e: Any) -> None:
+    """Let `coefs_` and `intercepts_` be arrays, in lists, that no other estimator has; of one buffer if they can be."""
+    e.coefs_, e.intercepts_ = copy.deepcopy((list(e.coefs_), list(e.intercepts_)))
+    arrays = [*e.coefs_, *e.intercepts_]
+    for dtype in (np.dtype(np.float32), np.dtype(np.float64)):
+        if all(isinstance(array, np.ndarray) and array.dtype == dtype for array in arrays):
+            with suppress(ValueError):  # shapes that do not fit are for whoever predicts to refuse
+                _refuse_shared(arrays)
+                show(e, buffer_of(e, dtype))
+
+
+def prepare_training(e: Any) -> None:
+    """Make `coefs_` and `intercepts_` arrays that training can write to.
+
+    Those that it cannot write to (lists, read-only arrays, integers, one number for all outputs) are replaced.
+
+    Raises
+    ------
+    ValueError
+        Arrays do not fit together, `n_layers_` leaves some out, or two share memory.
+    """
+    layout, arrays = layout_of(e), fitted_arrays(e)
+    if [*map(id, _buffers(e).views)] == [*map(id, arrays)]:
+        return
+    layers = len(layout.sizes) - 1
+    if (len(e.coefs_), len(e.intercepts_)) != (layers, layers):
+        raise ValueError(
+            f"n_layers_={layers + 1} reads {layers} of the {len(e.coefs_)} layers in coefs_, but all of them are "
+            f"trained. Set n_layers_ to {len(e.coefs_) + 1}."
+        )
+    e.coefs_, e.intercepts_ = _as_list(e.coefs_), _as_list(e.intercepts_)
+    _refuse_shared(arrays)
+    for i, (n_in, n_out) in enumerate(pairwise(layout.sizes)):
+        e.coefs_[i] = _writable(e.coefs_[i], (n_in, n_out))
+        e.intercepts_[i] = _writable(e.intercepts_[i], (n_out,))
+
+
+def _writable(array: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """The array itself, or a copy of that shape."""
+    real = isinstance(array, np.ndarray) and array.dtype in (np.float32, np.float64)
+    if real and array.flags.writeable and array.size == np.prod(shape):
+        return array
+    return np.array(np.broadcast_to(as_numpy(array), shape), arithmetic(array))
+
+
+def _as_list(arrays: Any) -> list[Any]:
+    return arrays if isinstance(arrays, list) else list(arrays)
+
+
+def _refuse_shared(arrays: Sequence[Any]) -> None:
+    """ValueError if one of these would be trained with another: each is trained by itself here."""
+    layers = len(arrays) // 2
+    names = [f"{name}[{i}]" for name in ("coefs_", "intercepts_") for i in range(layers)]
+    known = [(name, array) for name, array in zip(names, arrays, strict=True) if isinstance(array, np.ndarray)]
+    for (one, first), (other, second) in combinations(known, 2):
+        if np.may_share_memory(first, second) and np.shares_memory(first, second):
+            raise ValueError(
+                f"{one} and {other} share memory. scikit-learn would add the updates of both to it; here each array is "
+                f"trained by itself. Assign a copy: {other.split('[')[0]}[…] = array.copy()."
+            )

@@ -1,0 +1,64 @@
+"""Private methods of scikit-learn's estimators that subclasses override: those that are called here, and the others.
+
+Called: `_validate_input`, `_initialize`, `_init_coef`, `_fit`, `_check_solver`, and to predict `_predict` and
+`_forward_pass_fast`. What replaces a part of the training step is refused: the step is compiled and never calls it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+__all__ = ["estimator_class", "overridden", "refuse_overridden"]
+
+T = TypeVar("T", bound=type)
+
+_STEP = (
+    "give a loss of your own as MLPRegressor(loss=custom_loss(value, gradient)), penalties as alpha and l1, or write "
+    "the training loop yourself with fastmlp.MLP and its `gradients`"
+)
+_LOOP = "give functions as `callbacks`, which see every epoch and may stop training or change weights"
+_SCORE = "give a scorer or a function of (estimator, X, y) as `early_stopping_metric`"
+_LBFGS = f"choose another solver, or {_STEP}"
+
+# by when scikit-learn would call them: the public way to the same end
+_ALWAYS = {
+    "_forward_pass": "choose the activation of each layer by `activation`, or read layers with `hidden_activations(X)`",
+    "_backprop": _STEP,
+    "_compute_loss_grad": _STEP,
+}
+_WITH_STEPS = {"_fit_stochastic": _LOOP, "_update_no_improvement_count": f"{_SCORE}, or {_LOOP}"}
+_WITH_LBFGS = {"_fit_lbfgs": _LBFGS, "_loss_grad_lbfgs": _LBFGS, "_unpack": _LBFGS}
+_WITH_EARLY_STOPPING = {
+    "_score": _SCORE,
+    "_score_with_function": _SCORE,
+    "_predict": _SCORE,
+    "_forward_pass_fast": _SCORE,
+}
+_CALLED = ("_validate_input", "_initialize", "_init_coef", "_fit", "_check_solver")
+
+_OURS: dict[str, list[Any]] = {}  # by name: what the classes of this package have there
+
+
+def estimator_class(cls: T) -> T:
+    """Decorate a class whose own methods do not count as overridden."""
+    for name in (*_ALWAYS, *_WITH_STEPS, *_WITH_LBFGS, *_WITH_EARLY_STOPPING, *_CALLED):
+        _OURS.setdefault(name, []).append(getattr(cls, name))
+    return cls
+
+
+def overridden(e: Any, name: str) -> bool:
+    """Whether a subclass, the user's patch of a class, or of this one object, has put its own method there."""
+    there = getattr(type(e), name)
+    return name in vars(e) or not any(there is ours for ours in _OURS[name])
+
+
+def refuse_overridden(e: Any) -> None:
+    """TypeError if scikit-learn would train with an overridden method that is never called here."""
+    hooks = _ALWAYS | (_WITH_LBFGS if e.solver == "lbfgs" else _WITH_STEPS)
+    hooks |= _WITH_EARLY_STOPPING if e.early_stopping else {}
+    for name, instead in hooks.items():
+        if overridden(e, name):
+            raise TypeError(
+                f"{type(e).__name__} overrides {name}, which fastmlp never calls: its training step is compiled as a "
+                f"whole. Instead {instead}; or train with scikit-learn's class."
+            )

@@ -1,0 +1,144 @@
+"""The state that `partial_fit` goes on with, and scikit-learn's optimizers as its face.
+
+The state is flat arrays, as the engine has them. Who reads `_optimizer` gets scikit-learn's object instead, made of it
+on demand; the next `partial_fit` reads that object back, with whatever has been set in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, BaseOptimizer, SGDOptimizer
+
+from fastmlp.estimators.fitted_weights import layout_of
+from fastmlp.network import Layout, aligned_zeros
+from fastmlp.optimizers import SGD, Adam, Optimizer
+
+__all__ = ["OptimizerState", "face_of", "from_face", "keep_state"]
+
+
+@dataclass
+class OptimizerState:
+    """Where an optimizer is."""
+
+    rule: Optimizer  # as it was: scikit-learn's keeps its constants, too, whatever the parameters are by now
+    step: int
+    epochs: int
+    learning_rate: float
+    follows: str  # see `Convergence`
+    power_t: float
+    moments: tuple[np.ndarray, np.ndarray]  # m and v (P,), see `fastmlp.network.Update`
+
+
+class RuleOptimizer(BaseOptimizer):
+    """An optimizer that scikit-learn does not have, in the words of those that it has.
+
+    Attributes
+    ----------
+    rule : fastmlp.optimizers.Optimizer
+        With its constants; the learning rate is `learning_rate_init`.
+    t : int
+        Updates done.
+    ms, vs : list of array
+        Moments of `coefs_`, then `intercepts_`; empty where the rule has none.
+    """
+
+    def __init__(self, rule: Optimizer) -> None:
+        super().__init__(rule.lr)
+        self.rule, self.t = rule, 0
+        self.ms: list[np.ndarray] = []
+        self.vs: list[np.ndarray] = []
+
+
+def face_of(e: Any) -> Any:
+    """The optimizer that users see of the estimator: a new one if nobody has looked yet, None if there is none."""
+    if "_optimizer" in vars(e):
+        return vars(e)["_optimizer"]
+    state = vars(e).get("_optimizer_state")
+    return None if state is None else _to_face(state, layout_of(e))
+
+
+def _to_face(state: OptimizerState, layout: Layout) -> Any:
+    """An optimizer of scikit-learn's, or of its kind, in that state."""
+    rule: Any = state.rule
+    face: Any
+    if type(rule) is SGD:
+        face = SGDOptimizer([], rule.lr, state.follows, rule.momentum, rule.nesterov, state.power_t)
+    elif type(rule) is Adam and rule.epsilon_hat:
+        face = AdamOptimizer([], rule.lr, rule.beta1, rule.beta2, rule.epsilon)
+    else:
+        face = RuleOptimizer(rule)
+    _refresh(face, state, layout)
+    return face
+
+
+def _refresh(face: Any, state: OptimizerState, layout: Layout) -> None:
+    """Bring the face to the state. Its arrays are new ones, as scikit-learn makes with every update."""
+    rule: Any = state.rule
+    m, v = (_apart(flat, layout) for flat in state.moments)
+    face.epochs = state.epochs  # for schedules, which scikit-learn does not have
+    if isinstance(face, SGDOptimizer):
+        none = np.zeros(layout.n_params, state.moments[1].dtype)  # without momentum nobody reads velocities
+        face.learning_rate, face.velocities = state.learning_rate, m or _apart(none, layout)
+        return
+    face.t, face.ms, face.vs = state.step, m, v
+    if isinstance(face, AdamOptimizer) and state.step:
+        face.learning_rate = rule.lr * np.sqrt(1 - rule.beta2**state.step) / (1 - rule.beta1**state.step)
+
+
+def keep_state(e: Any, state: OptimizerState, layout: Layout, same: bool) -> None:
+    """Let the estimator have that state: in the face that users may hold, if they go on with the same optimizer."""
+    face = vars(e).pop("_optimizer", None)
+    if same and face is not None:
+        _refresh(face, state, layout)
+        vars(e)["_optimizer"] = face
+    else:
+        vars(e)["_optimizer_state"] = state
+
+
+def from_face(face: Any, layout: Layout, dtype: np.dtype, epochs: int) -> OptimizerState:
+    """The state of an optimizer that `face_of` or scikit-learn has made; epochs: those done, if it does not know.
+
+    Raises
+    ------
+    ValueError
+        It is none of these, or its arrays are not of the shapes of `coefs_` and `intercepts_`.
+    """
+    epochs, none = getattr(face, "epochs", epochs), np.zeros(0, dtype)
+    if isinstance(face, AdamOptimizer):
+        adam = Adam(face.learning_rate_init, face.beta_1, face.beta_2, face.epsilon, epsilon_hat=True)
+        moments = _flat(face.ms, layout, dtype), _flat(face.vs, layout, dtype)
+        return OptimizerState(adam, int(face.t), epochs, adam.lr, "constant", 0.5, moments)
+    if isinstance(face, SGDOptimizer):
+        sgd = SGD(face.learning_rate_init, momentum=face.momentum, nesterov=bool(face.nesterov))
+        moments = _flat(face.velocities, layout, dtype) if sgd.momentum else none, none
+        return OptimizerState(sgd, 0, epochs, float(face.learning_rate), face.lr_schedule, face.power_t, moments)
+    if isinstance(face, RuleOptimizer):
+        rule = replace(face.rule, lr=face.learning_rate_init)
+        m, v = (_flat(arrays, layout, dtype) if arrays else none for arrays in (face.ms, face.vs))
+        return OptimizerState(rule, int(face.t), epochs, rule.lr, "constant", 0.5, (m, v))
+    raise ValueError(
+        f"_optimizer={face!r} must be scikit-learn's AdamOptimizer or SGDOptimizer, or what an estimator of fastmlp "
+        "has left there. Delete it to begin with a new one."
+    )
+
+
+def _apart(flat: np.ndarray, layout: Layout) -> list[np.ndarray]:
+    """Copies of the parts of a flat array (P,), weights before biases; none if it is empty."""
+    return [part.copy() for part in (*layout.weights(flat), *layout.biases(flat))] if flat.size else []
+
+
+def _flat(arrays: Any, layout: Layout, dtype: np.dtype) -> np.ndarray:
+    whole = aligned_zeros(layout.n_params, dtype)
+    views = [*layout.weights(whole), *layout.biases(whole)]
+    shapes, wanted = [np.shape(array) for array in arrays], [view.shape for view in views]
+    if [np.prod(shape) for shape in shapes] != [view.size for view in views]:
+        raise ValueError(
+            f"_optimizer has moments of the shapes {shapes}, but coefs_ and intercepts_ have the shapes {wanted}. "
+            "Delete _optimizer to begin with a new one."
+        )
+    for view, array in zip(views, arrays, strict=True):
+        view[...] = np.reshape(array, view.shape)
+    return whole

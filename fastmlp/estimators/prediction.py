@@ -1,0 +1,86 @@
+"""Predictions of a fitted estimator, some rows at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy.sparse import vstack
+from sklearn import get_config
+from sklearn.utils.validation import validate_data
+
+from fastmlp.activations import ACTIVATIONS, activate
+from fastmlp.estimators.fitted_weights import arithmetic, buffer_of, fitted_arrays
+from fastmlp.estimators.hooks import overridden
+from fastmlp.estimators.parameters import ALIASES, make_engine
+from fastmlp.estimators.targets import readable
+from fastmlp.interchange import enough_memory
+from fastmlp.losses import LINKS, apply_link
+from fastmlp.network import Data
+
+__all__ = ["apply_output", "by_rows", "predicted"]
+
+
+def predicted(e: Any, X: Any, answer: Callable[[np.ndarray], np.ndarray], **check_input: bool) -> np.ndarray:
+    """The answers made of the outputs (n, O) for some rows at a time, by the class's own forward pass if it has one."""
+    if overridden(e, "_forward_pass_fast"):
+        return answer(e._forward_pass_fast(X, **check_input))
+    # by what was fitted: the parameter `loss` may be another by now
+    return by_rows(e, X, lambda z: answer(apply_output(e.out_activation_, z)), **check_input)
+
+
+@enough_memory()
+def by_rows(
+    e: Any,
+    X: Any,
+    answer: Callable[[np.ndarray], np.ndarray],
+    depth: int | None = None,
+    check_input: bool = True,
+) -> np.ndarray:
+    """The answers made of values z (n, O) of layer `depth`, by default the last before its activation.
+
+    n rows at a time, as many as scikit-learn's `working_memory` allows.
+    """
+    X = readable(X, "X")
+    if check_input:
+        X = validate_data(e, X, accept_sparse="csr", reset=False)
+    dtype = arithmetic(*fitted_arrays(e), X)
+    engine = make_engine(e, buffer_of(e, dtype))
+    sizes, n = engine.layout.sizes, X.shape[0]
+    if X.shape[1] != sizes[0]:
+        raise ValueError(f"X has {X.shape[1]} features, but coefs_[0] takes {sizes[0]}.")
+    # workspaces, for this and the last number of rows; the rows converted; values on their way to the answer
+    row_bytes = dtype.itemsize * (6 * sum(sizes) + sizes[0] + 6 * sizes[-1 if depth is None else depth]) + 16
+    out, sparse = np.empty(0), list[Any]()
+    step = max(1, int(get_config()["working_memory"] * 2**20 / row_bytes))
+    for start in range(0, n, step):
+        rows = slice(start, start + step)
+        part = answer(engine.raw(Data.of(_in_c_order(X[rows], dtype), dtype), depth))
+        if part.shape[0] == n:
+            return part
+        if not isinstance(part, np.ndarray):
+            sparse.append(part)  # labels of a classifier that learned them from a sparse indicator matrix
+            continue
+        if not start:
+            out = np.empty((n, *part.shape[1:]), part.dtype)
+        out[rows] = part
+    return vstack(sparse, sparse[0].format) if sparse else out
+
+
+def apply_output(name: str, z: np.ndarray) -> np.ndarray:
+    """Turn values z (n, O) into outputs by the activation that `out_activation_` names, in place; returns z."""
+    link = ALIASES.get(name, name)
+    if link in LINKS:
+        return apply_link(link, z)
+    if link not in ACTIVATIONS:
+        raise ValueError(f"out_activation_={name!r} must be one of {', '.join(sorted({*LINKS, *ACTIVATIONS}))}.")
+    activate(ACTIVATIONS[link], z, np.empty_like(z))
+    return z
+
+
+def _in_c_order(X: Any, dtype: np.dtype) -> Any:
+    """Rows in C order, float32 or float64; sparse ones as they are."""
+    if not isinstance(X, np.ndarray):
+        return X
+    return np.ascontiguousarray(X, None if X.dtype in (np.float32, np.float64) and X.dtype.isnative else dtype)
