@@ -142,6 +142,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"
 
     def _check_validation_targets(self, y: np.ndarray) -> None:
+        kind, trained_on = type_of_target(y), self._label_binarizer.y_type_
+        if kind == "multiclass-multioutput" or ("multilabel" in kind) != ("multilabel" in trained_on):
+            raise ValueError(f"y_val is {kind}, but y is {trained_on}. Give y_val the form of y.")
         unknown = np.setdiff1d(unique_labels(y), self.classes_)
         if len(unknown):
             raise ValueError(f"y_val has classes {unknown} that are not among those of y, {self.classes_}.")
