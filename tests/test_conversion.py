@@ -121,7 +121,7 @@ def test_unfitted_estimators_are_converted_with_their_requests():
 def test_from_sklearn_takes_parameters_of_ours_and_refuses_other_estimators():
     mine = MLPClassifier.from_sklearn(theirs("multiclass").fit(X, LABELS), dropout=0.5, max_iter=2)
     assert (mine.dropout, mine.max_iter) == (0.5, 2)
-    for wrong in (theirs("regression"), StandardScaler(), fitted()):
+    for wrong in (theirs("regression"), StandardScaler(), ours("regression")):
         with pytest.raises(TypeError, match="takes a sklearn MLPClassifier"):
             MLPClassifier.from_sklearn(wrong)
 

@@ -30,8 +30,6 @@ __all__ = ["BaseMLP", "with_defaults"]
 
 T = TypeVar("T", bound="type[BaseMLP]")
 
-_BASE = signature(BaseMultilayerPerceptron.__init__)
-
 
 class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator, ABC):
     """Base of `MLPClassifier` and `MLPRegressor`."""
@@ -53,7 +51,7 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator, ABC):
 
     def __init__(self, *theirs: Any, **named: Any) -> None:
         """Take what scikit-learn's base class takes, for subclasses that pass over their parent's constructor."""
-        self._store_parameters(_BASE.bind_partial(None, *theirs, **named).arguments)
+        BaseMultilayerPerceptron.__init__(self, *theirs, **named)
 
     def _store_parameters(self, given: Mapping[str, Any]) -> None:
         """Store the parameters of a constructor, unchanged."""
@@ -175,6 +173,7 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator, ABC):
         Parameters
         ----------
         estimator : sklearn.neural_network.MLPClassifier or MLPRegressor
+            One of our classes is copied.
         **ours
             Parameters that are to be others, or that scikit-learn does not have, such as ``backend="cuda"``.
         """
@@ -187,6 +186,7 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator, ABC):
         if optimizer is None:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute '_optimizer'")
         self._optimizer = optimizer
+        optimizer.params = [*self.coefs_, *self.intercepts_]  # as scikit-learn's had before 1.0
         return optimizer
 
     @_optimizer.setter
@@ -201,8 +201,10 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator, ABC):
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        if state.pop("_optimizer_state", None):
-            state["_optimizer"] = face_of(self)  # of a type that others know
+        state.pop("_optimizer_state", None)
+        if optimizer := copy.copy(face_of(self)):  # of a type that others know
+            vars(optimizer).pop("params", None)
+            state["_optimizer"] = optimizer
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -221,11 +223,11 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator, ABC):
 
 
 def with_defaults(cls: T) -> T:
-    """Decorate an estimator whose parameters' defaults are attributes of the class.
+    """Decorate an estimator; the parameters that scikit-learn's lacks get their defaults as attributes of the class.
 
-    So a subclass may have a constructor that does not set all of them.
+    So the constructor of a subclass may set just those that scikit-learn has.
     """
     cls._defaults = {name: parameter.default for name, parameter in signature(cls).parameters.items()}
-    for name, default in cls._defaults.items():
-        setattr(cls, name, default)
+    for name in cls._defaults.keys() - signature(BaseMultilayerPerceptron).parameters.keys():
+        setattr(cls, name, cls._defaults[name])
     return cls

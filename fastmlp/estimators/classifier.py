@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from fastmlp.estimators.base import BaseMLP, with_defaults
 from fastmlp.estimators.documentation import documented
-from fastmlp.estimators.hooks import estimator_class
+from fastmlp.estimators.hooks import estimator_class, refuse_overridden
 from fastmlp.estimators.interchange import in_kind
 from fastmlp.estimators.parameters import CONSTRAINTS
 from fastmlp.estimators.prediction import predicted
@@ -142,6 +142,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"
 
     def _check_validation_targets(self, y: np.ndarray) -> None:
+        kind, trained_on = type_of_target(y), self._label_binarizer.y_type_
+        if kind == "multiclass-multioutput" or ("multilabel" in kind) != ("multilabel" in trained_on):
+            raise ValueError(f"y_val is {kind}, but y is {trained_on}. Give y_val the form of y.")
         unknown = np.setdiff1d(unique_labels(y), self.classes_)
         if len(unknown):
             raise ValueError(f"y_val has classes {unknown} that are not among those of y, {self.classes_}.")
@@ -161,8 +164,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def _encoded_by_user(self, y: np.ndarray) -> tuple[np.ndarray, Targets]:
         values = y.reshape(len(y), -1)
-        labels = self._label_binarizer.inverse_transform(values.ravel() if values.shape[1] == 1 else values)
+        labels = self._decoded(values)
         return labels, self._weighted(Targets(None, values, values.shape[1]), labels, None)
+
+    def _decoded(self, outputs: np.ndarray) -> Any:
+        """Labels (N,), or an indicator matrix, from outputs (N, O)."""
+        return self._label_binarizer.inverse_transform(outputs.ravel() if outputs.shape[1] == 1 else outputs)
 
     def _suited(self, targets: Targets) -> Targets:
         if self.out_activation_ == "softmax":
@@ -201,6 +208,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return _SOFTMAX if self.out_activation_ == "softmax" else _LOGISTIC
 
     def _score_predicted(self, truth, predicted, weights) -> float:
+        if not _is_plain(self._label_binarizer, self.classes_):
+            encoded = truth if truth.ndim == 2 else one_hot(Targets(truth, None, predicted.shape[1]))
+            return float(accuracy_score(self._decoded(encoded), self._decoded(predicted), sample_weight=weights))
         if self.out_activation_ == "softmax":
             truth = truth if truth.ndim == 1 else truth.argmax(axis=1)
             return float(accuracy_score(truth, predicted.argmax(axis=1), sample_weight=weights))
@@ -214,16 +224,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return self._predict(X)
 
     def _predict(self, X: Any, check_input: bool = True) -> np.ndarray:
-        binarizer = self._label_binarizer
-        return predicted(
-            self,
-            X,
-            lambda p: binarizer.inverse_transform(p.ravel() if p.shape[1] == 1 else p),
-            check_input=check_input,
-        )
+        return predicted(self, X, self._decoded, check_input=check_input)
 
     def _score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        return self._score_with_function(X, y, sample_weight, accuracy_score)
+        return super()._score_with_function(X, y, sample_weight, accuracy_score)
 
     @in_kind
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -258,6 +262,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         self
         """
+        refuse_overridden(self)
         y, classes = readable(y, "y"), as_numpy(classes)
         if _check_partial_fit_first_call(self, classes):
             multilabel = type_of_target(y).startswith("multilabel")

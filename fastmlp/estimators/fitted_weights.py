@@ -155,7 +155,10 @@ def show_copy(e: Any, buffer: Buffer) -> None:
 
 def own_weights(e: Any) -> None:
     """Let `coefs_` and `intercepts_` be arrays, in lists, that no other estimator has; of one buffer if they can be."""
+    best = vars(e).get("_best_coefs") is e.coefs_
     e.coefs_, e.intercepts_ = copy.deepcopy((list(e.coefs_), list(e.intercepts_)))
+    if best:
+        e._best_coefs, e._best_intercepts = e.coefs_, e.intercepts_
     arrays = [*e.coefs_, *e.intercepts_]
     for dtype in (np.dtype(np.float32), np.dtype(np.float64)):
         if all(isinstance(array, np.ndarray) and array.dtype == dtype for array in arrays):

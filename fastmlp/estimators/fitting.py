@@ -150,10 +150,14 @@ def _stochastic(e: Any, run: Run, plan: Plan, task: FitTask | None) -> None:
         e.n_iter_ = 0
         try:
             _train(e, training, incremental=task is None)
-            if e.early_stopping and convergence.best is not None:
-                # scikit-learn's best weights are new arrays; those before have the weights of the last epoch
-                show_copy(e, buffer)
-                buffer.params[...] = training.last_finite
+            if e.early_stopping:
+                if convergence.best is not None:
+                    # scikit-learn's best weights are new arrays; those before have the weights of the last epoch
+                    show_copy(e, buffer)
+                    buffer.params[...] = training.last_finite
+                    e._best_coefs, e._best_intercepts = e.coefs_, e.intercepts_
+                elif hasattr(e, "_best_coefs"):  # of the fit before: a warm start that has found no better ones
+                    e.coefs_, e.intercepts_ = e._best_coefs, e._best_intercepts
         finally:  # a callback may raise: then, too, the moments are those of this run
             buffer.write()
             update = session.state.update

@@ -28,12 +28,7 @@ _ALWAYS = {
 }
 _WITH_STEPS = {"_fit_stochastic": _LOOP, "_update_no_improvement_count": f"{_SCORE}, or {_LOOP}"}
 _WITH_LBFGS = {"_fit_lbfgs": _LBFGS, "_loss_grad_lbfgs": _LBFGS, "_unpack": _LBFGS}
-_WITH_EARLY_STOPPING = {
-    "_score": _SCORE,
-    "_score_with_function": _SCORE,
-    "_predict": _SCORE,
-    "_forward_pass_fast": _SCORE,
-}
+_WITH_EARLY_STOPPING = {"_score": _SCORE, "_predict": _SCORE, "_forward_pass_fast": _SCORE}
 _CALLED = ("_validate_input", "_initialize", "_init_coef", "_fit", "_check_solver")
 
 _OURS: dict[str, list[Any]] = {}  # by name: what the classes of this package have there
@@ -54,8 +49,8 @@ def overridden(e: Any, name: str) -> bool:
 
 def refuse_overridden(e: Any) -> None:
     """TypeError if scikit-learn would train with an overridden method that is never called here."""
-    hooks = _ALWAYS | (_WITH_LBFGS if e.solver == "lbfgs" else _WITH_STEPS)
-    hooks |= _WITH_EARLY_STOPPING if e.early_stopping else {}
+    with_steps = _WITH_STEPS | (_WITH_EARLY_STOPPING if e.early_stopping else {})
+    hooks = _ALWAYS | (_WITH_LBFGS if e.solver == "lbfgs" else with_steps)
     for name, instead in hooks.items():
         if overridden(e, name):
             raise TypeError(

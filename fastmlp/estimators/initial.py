@@ -19,8 +19,8 @@ __all__ = ["begin_curves", "draw", "initialize"]
 
 def initialize(e: Any, sizes: Sequence[int], dtype: np.dtype) -> None:
     """Give the estimator new weights for layers of the given sizes (I, …, O), and curves without an entry."""
-    e.__dict__.pop("_optimizer", None)
-    e.__dict__.pop("_optimizer_state", None)
+    for name in ("_optimizer", "_optimizer_state", "_best_coefs", "_best_intercepts"):
+        vars(e).pop(name, None)
     e.n_iter_, e.t_, e.n_outputs_, e.n_layers_ = 0, 0, sizes[-1], len(sizes)
     e.out_activation_ = e._output_activation()
     pairs, names = list(pairwise(sizes)), _activations(e, len(sizes) - 1)

@@ -19,6 +19,10 @@ from fastmlp.optimizers import SGD, Adam, Optimizer
 __all__ = ["OptimizerState", "face_of", "from_face", "keep_state"]
 
 
+# of scikit-learn's optimizers; a user may put others into an object
+_METHODS = {"update_params", "iteration_ends", "trigger_stopping", "_get_updates"}
+
+
 @dataclass
 class OptimizerState:
     """Where an optimizer is."""
@@ -104,9 +108,14 @@ def from_face(face: Any, layout: Layout, dtype: np.dtype, epochs: int) -> Optimi
     Raises
     ------
     ValueError
-        It is none of these, or its arrays are not of the shapes of `coefs_` and `intercepts_`.
+        It is none of these, or makes other steps, or its arrays are not of the shapes of `coefs_` and `intercepts_`.
     """
     epochs, none = getattr(face, "epochs", epochs), np.zeros(0, dtype)
+    if type(face) not in (AdamOptimizer, SGDOptimizer, RuleOptimizer) or _METHODS & vars(face).keys():
+        raise ValueError(
+            f"_optimizer={face!r} makes steps of its own, and the steps here are compiled. Give one of fastmlp's "
+            "optimizers as solver, or delete _optimizer to begin with a new one."
+        )
     if isinstance(face, AdamOptimizer):
         adam = Adam(face.learning_rate_init, face.beta_1, face.beta_2, face.epsilon, epsilon_hat=True)
         moments = _flat(face.ms, layout, dtype), _flat(face.vs, layout, dtype)
@@ -115,14 +124,9 @@ def from_face(face: Any, layout: Layout, dtype: np.dtype, epochs: int) -> Optimi
         sgd = SGD(face.learning_rate_init, momentum=face.momentum, nesterov=bool(face.nesterov))
         moments = _flat(face.velocities, layout, dtype) if sgd.momentum else none, none
         return OptimizerState(sgd, 0, epochs, float(face.learning_rate), face.lr_schedule, face.power_t, moments)
-    if isinstance(face, RuleOptimizer):
-        rule = replace(face.rule, lr=face.learning_rate_init)
-        m, v = (_flat(arrays, layout, dtype) if arrays else none for arrays in (face.ms, face.vs))
-        return OptimizerState(rule, int(face.t), epochs, rule.lr, "constant", 0.5, (m, v))
-    raise ValueError(
-        f"_optimizer={face!r} must be scikit-learn's AdamOptimizer or SGDOptimizer, or what an estimator of fastmlp "
-        "has left there. Delete it to begin with a new one."
-    )
+    rule = replace(face.rule, lr=face.learning_rate_init)
+    m, v = (_flat(arrays, layout, dtype) if arrays else none for arrays in (face.ms, face.vs))
+    return OptimizerState(rule, int(face.t), epochs, rule.lr, "constant", 0.5, (m, v))
 
 
 def _apart(flat: np.ndarray, layout: Layout) -> list[np.ndarray]:

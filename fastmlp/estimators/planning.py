@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -199,6 +200,8 @@ def _plan(
     rule = before.rule if before else make_optimizer(e)
     if checkpoint is not None:
         checkpoint.settings |= {"classes": list(map(str, e.classes_))} if is_classifier(e) else {}
+        # else members of an ensemble, which differ in their seeds alone, would all become the one in the file
+        checkpoint.settings |= {"random_state": int(e.random_state) if isinstance(e.random_state, Integral) else None}
         checkpoint.data |= {"validation ": given_validation.data} if given_validation else {}
     return Plan(
         order=order,

@@ -134,6 +134,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return Targets(None, values, values.shape[1])
 
     def _encoded_by_user(self, y: np.ndarray) -> tuple[np.ndarray, Targets]:
+        y = y.ravel() if y.ndim == 2 and y.shape[1] == 1 else y
         return y, self._encode(y)
 
     def _suited(self, targets: Targets) -> Targets:
@@ -163,7 +164,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return predicted(self, X, lambda z: z.ravel() if z.shape[1] == 1 else z, check_input=check_input)
 
     def _score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        return self._score_with_function(X, y, sample_weight, r2_score)
+        return super()._score_with_function(X, y, sample_weight, r2_score)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """R² of `predict` on X (N, I) and y (N,) or (N, O); of several quantiles of one y, the mean of theirs."""

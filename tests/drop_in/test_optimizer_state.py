@@ -8,7 +8,8 @@ import pytest
 from parity.cases import LABELS, OUTPUTS, TARGETS, VALUES, X
 from sklearn.neural_network import _stochastic_optimizers as optimizers
 
-from drop_in.sides import QUIET, SMALL, begin, make, on_both_sides, ours, same_or_refused
+import fastmlp
+from drop_in.sides import QUIET, SMALL, begin, make, on_both_sides, same_or_refused
 
 pytestmark = QUIET
 
@@ -25,6 +26,7 @@ SOLVERS = {
 
 
 def state(optimizer):
+    """Its attributes; without the velocities of a rule that has no momentum, and so does not look at them."""
     names = ADAM if isinstance(optimizer, optimizers.AdamOptimizer) else SGD
     unread = {"velocities"} if "velocities" in names and not optimizer.momentum else set()  # zeros here
     return {name: getattr(optimizer, name) for name in names if name not in unread}
@@ -32,7 +34,7 @@ def state(optimizer):
 
 def test_the_trained_arrays():
     """`params`, as scikit-learn's optimizers had before 1.0."""
-    model = begin(make(ours, "multiclass"), "multiclass")
+    model = begin(make(fastmlp, "multiclass"), "multiclass")
     for _ in range(2):
         held = model._optimizer.params
         assert all(one is other for one, other in zip(held, model.coefs_ + model.intercepts_, strict=True))

@@ -91,6 +91,8 @@ def test_what_is_refused_leaves_the_estimator_as_it_was(tmp_path):
     with pytest.raises(InputError, match=r"classes \['no', 'perhaps', 'yes'\] then, \['0', '1', '2'\] now"):
         e.fit(X, np.unique(LABELS, return_inverse=True)[1], checkpoint=path, resume=True)
     assert not [name for name in vars(e) if name.endswith("_")]
+    with pytest.raises(InputError, match="random_state 0 then, 1 now"):
+        fitted("adam", more={"random_state": 1}, checkpoint=path, resume=True)
     with pytest.raises(InputError, match="features"):
         e.fit(X + 1, LABELS, checkpoint=path, resume=True)
     seeded = {"random_state": np.random.RandomState(3)}

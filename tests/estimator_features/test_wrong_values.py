@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from estimator_features.cases import LABELS, OUTPUTS, VALUES, WEIGHTS, X, make
+from estimator_features.cases import BINARY, LABELS, MANY, OUTPUTS, VALUES, WEIGHTS, X, make
 from fastmlp import Adam, InputError
 from fastmlp.schedules import Cosine
 
@@ -73,6 +73,20 @@ def test_wrong_validation_data(given, message):
 def test_validation_targets_of_another_width():
     with pytest.raises(ValueError, match="y_val has 2 columns, but y has 3"):
         make(OUTPUTS).fit(X, OUTPUTS, X_val=X, y_val=OUTPUTS[:, :2])
+
+
+@pytest.mark.parametrize(
+    ("y", "y_val", "message"),
+    [
+        (LABELS, MANY, "y_val is multilabel-indicator, but y is multiclass"),
+        (BINARY, MANY, "y_val is multilabel-indicator, but y is binary"),
+        (BINARY, np.c_[LABELS, LABELS], "y_val is multiclass-multioutput, but y is binary"),
+        (MANY, BINARY, "y_val is binary, but y is multilabel-indicator"),
+    ],
+)
+def test_validation_labels_of_another_form(y, y_val, message):
+    with pytest.raises(ValueError, match=message):
+        make(y).fit(X, y, X_val=X, y_val=y_val)
 
 
 @pytest.mark.parametrize("layer", [2, -3, 0.5, "last"])
