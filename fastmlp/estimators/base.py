@@ -6,6 +6,7 @@ import copy
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from functools import wraps
 from inspect import signature
 from typing import Any, ClassVar, TypeVar
 
@@ -49,6 +50,8 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator, ABC):
     n_outputs_: int
     out_activation_: str
 
+    # with the signature of scikit-learn's constructor, whose checks allow no attribute that it does not name: `loss`
+    @wraps(BaseMultilayerPerceptron.__init__, assigned=())  # type: ignore[misc]
     def __init__(self, *theirs: Any, **named: Any) -> None:
         """Take what scikit-learn's base class takes, for subclasses that pass over their parent's constructor."""
         BaseMultilayerPerceptron.__init__(self, *theirs, **named)

@@ -71,7 +71,6 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         **CONSTRAINTS,
         "class_weight": [dict, list, StrOptions({"balanced"}), None],
     }
-    loss = "log_loss"
 
     def __init__(
         self,
@@ -113,6 +112,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         callbacks=None,
     ):
         self._store_parameters(locals())
+        self.loss = "log_loss"  # no parameter, but scikit-learn keeps it in the instance, too
 
     def _learn_targets(self, y: np.ndarray, incremental: bool) -> None:
         if y.ndim == 2 and y.shape[1] == 1:

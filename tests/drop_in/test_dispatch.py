@@ -82,3 +82,9 @@ def test_from_sklearn_copies_an_estimator_of_ours_with_other_parameters():
         MLPRegressor.from_sklearn(copy)
     assert not hasattr(MLPClassifier.from_sklearn(MLPClassifier()), "coefs_")
     assert set(LABELS) == set(copy.classes_)
+
+
+@pytest.mark.parametrize("kind", ["multiclass", "regression"])
+def test_code_that_writes_models_finds_the_attributes_of_scikit_learns_constructor(kind):
+    mine, its = vars(ours(kind)), vars(theirs(kind))
+    assert {name: mine[name] for name in its} == its
