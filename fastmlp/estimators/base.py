@@ -219,6 +219,9 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator, ABC):
                 if name in state:
                     setattr(self, name, copy.deepcopy(state[name]))
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "coefs_")
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True

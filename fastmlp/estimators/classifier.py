@@ -120,7 +120,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         if not hasattr(self, "classes_") or not (self.warm_start or incremental):
             self._label_binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._label_binarizer.classes_
-        else:
+        elif self.warm_start or not _are_among(y, self.classes_):
             classes = unique_labels(y)
             if self.warm_start:
                 if set(classes) != set(self.classes_):
@@ -273,6 +273,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+
+def _are_among(y: np.ndarray, classes: np.ndarray) -> bool:
+    """Whether y are whole numbers that are all classes; False if it takes more to find out."""
+    if y.ndim != 1 or y.dtype.kind not in "biu" or classes.dtype.kind not in "biu":
+        return False
+    return bool((classes.take(np.searchsorted(classes, y), mode="clip") == y).all())
 
 
 def _is_plain(binarizer: Any, classes: np.ndarray) -> bool:

@@ -71,7 +71,7 @@ def to_sklearn(e: Any, predict_only: bool) -> Any:
         vars(theirs).setdefault("_best_intercepts", theirs.intercepts_)
         optimizer = copy.deepcopy(face_of(e))
         if isinstance(optimizer, (AdamOptimizer, SGDOptimizer)):
-            for name in ("epochs", "params"):
+            for name in ("epochs", "params", "unread"):
                 vars(optimizer).pop(name, None)
             theirs._optimizer = optimizer
     _carry_requests(e, theirs)

@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import combinations, pairwise
+from operator import is_
 from typing import Any
-from weakref import ref
 
 import numpy as np
 
+from fastmlp.estimators.kept import kept_of
 from fastmlp.interchange import as_numpy
 from fastmlp.network import Layout, aligned_zeros
 
@@ -31,6 +32,7 @@ __all__ = [
     "scratch_buffer",
     "show",
     "show_copy",
+    "shows_buffer",
 ]
 
 
@@ -59,25 +61,15 @@ class Buffer:
             array[...] = view.reshape(array.shape)
 
 
-@dataclass
-class _Buffers:
-    """The buffers of one estimator."""
-
-    shown: Buffer | None = None  # `coefs_` and `intercepts_` are its views, unless other arrays have been assigned
-    views: list[np.ndarray] = field(default_factory=list)
-    scratch: dict[np.dtype, Buffer] = field(default_factory=dict)
+def _shown(e: Any, arrays: Sequence[Any]) -> Buffer | None:
+    """The buffer whose views these arrays are, if they are."""
+    kept = kept_of(e)
+    return kept.shown if len(arrays) == len(kept.views) and all(map(is_, arrays, kept.views)) else None
 
 
-# They belong to the process, not to the estimator's state, which is what is pickled, cloned and compared. They are
-# found by identity: an estimator whose class defines __eq__ has no hash.
-_BUFFERS: dict[int, tuple[ref, _Buffers]] = {}
-
-
-def _buffers(e: Any) -> _Buffers:
-    key = id(e)
-    if key not in _BUFFERS:
-        _BUFFERS[key] = ref(e, lambda _: _BUFFERS.pop(key, None)), _Buffers()
-    return _BUFFERS[key][1]
+def shows_buffer(e: Any) -> bool:
+    """Whether `coefs_` and `intercepts_` are the views that a fit has left."""
+    return _shown(e, fitted_arrays(e)) is not None
 
 
 def fitted_arrays(e: Any) -> list[Any]:
@@ -93,7 +85,10 @@ def fitted_arrays(e: Any) -> list[Any]:
 
 def layout_of(e: Any) -> Layout:
     """Where the weights of a fitted estimator, ours or scikit-learn's, would lie in one buffer."""
-    weights = [np.shape(w) for w in fitted_arrays(e)]
+    arrays = fitted_arrays(e)
+    if shown := _shown(e, arrays):
+        return shown.layout
+    weights = [np.shape(array) for array in arrays]
     weights, biases = weights[: len(weights) // 2], weights[len(weights) // 2 :]
     fits = all(len(w) == 2 for w in weights) and all(w[1] == v[0] for w, v in pairwise(weights))
     if not (fits and all(_is_bias(b, w[1]) for w, b in zip(weights, biases, strict=True))):
@@ -114,13 +109,14 @@ def arithmetic(*arrays: Any) -> np.dtype:
 
 def buffer_of(e: Any, dtype: np.dtype) -> Buffer:
     """The fitted weights in `dtype`, one of float32 and float64, as they are now."""
-    buffers, arrays = _buffers(e), fitted_arrays(e)
-    shown = buffers.shown
-    if shown and shown.params.dtype == dtype and [*map(id, buffers.views)] == [*map(id, arrays)]:
+    arrays = fitted_arrays(e)
+    shown = _shown(e, arrays)
+    if shown and shown.params.dtype == dtype:
         return shown
-    scratch = buffers.scratch.get(dtype)
+    kept = kept_of(e)
+    scratch = kept.scratch.get(dtype)
     if scratch is None or scratch.layout != layout_of(e):
-        scratch = buffers.scratch[dtype] = scratch_buffer(e, dtype)
+        scratch = kept.scratch[dtype] = scratch_buffer(e, dtype)
     scratch.arrays = arrays
     scratch.read()
     return scratch
@@ -141,8 +137,8 @@ def show(e: Any, buffer: Buffer) -> None:
     layers = len(views) // 2
     e.coefs_[:layers], e.intercepts_[:layers] = views[:layers], views[layers:]
     buffer.arrays = []
-    buffers = _buffers(e)
-    buffers.shown, buffers.views, buffers.scratch = buffer, views, {}
+    kept = kept_of(e)
+    kept.shown, kept.views, kept.scratch = buffer, views, {}
 
 
 def show_copy(e: Any, buffer: Buffer) -> None:
@@ -167,8 +163,8 @@ def own_weights(e: Any) -> None:
                 show(e, buffer_of(e, dtype))
 
 
-def prepare_training(e: Any) -> None:
-    """Make `coefs_` and `intercepts_` arrays that training can write to.
+def prepare_training(e: Any) -> np.dtype:
+    """Make `coefs_` and `intercepts_` arrays that training can write to; the dtype to train in.
 
     Those that it cannot write to (lists, read-only arrays, integers, one number for all outputs) are replaced.
 
@@ -178,8 +174,8 @@ def prepare_training(e: Any) -> None:
         Arrays do not fit together, `n_layers_` leaves some out, or two share memory.
     """
     layout, arrays = layout_of(e), fitted_arrays(e)
-    if [*map(id, _buffers(e).views)] == [*map(id, arrays)]:
-        return
+    if shown := _shown(e, arrays):
+        return shown.params.dtype
     layers = len(layout.sizes) - 1
     if (len(e.coefs_), len(e.intercepts_)) != (layers, layers):
         raise ValueError(
@@ -191,6 +187,7 @@ def prepare_training(e: Any) -> None:
     for i, (n_in, n_out) in enumerate(pairwise(layout.sizes)):
         e.coefs_[i] = _writable(e.coefs_[i], (n_in, n_out))
         e.intercepts_[i] = _writable(e.intercepts_[i], (n_out,))
+    return arithmetic(*fitted_arrays(e))
 
 
 def _writable(array: Any, shape: tuple[int, ...]) -> np.ndarray:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-__all__ = ["estimator_class", "overridden", "refuse_overridden"]
+__all__ = ["HOOKS", "estimator_class", "overridden", "refuse_overridden"]
 
 T = TypeVar("T", bound=type)
 
@@ -30,21 +30,21 @@ _WITH_STEPS = {"_fit_stochastic": _LOOP, "_update_no_improvement_count": f"{_SCO
 _WITH_LBFGS = {"_fit_lbfgs": _LBFGS, "_loss_grad_lbfgs": _LBFGS, "_unpack": _LBFGS}
 _WITH_EARLY_STOPPING = {"_score": _SCORE, "_predict": _SCORE, "_forward_pass_fast": _SCORE}
 _CALLED = ("_validate_input", "_initialize", "_init_coef", "_fit", "_check_solver")
+HOOKS = (*_ALWAYS, *_WITH_STEPS, *_WITH_LBFGS, *_WITH_EARLY_STOPPING, *_CALLED)
 
 _OURS: dict[str, list[Any]] = {}  # by name: what the classes of this package have there
 
 
 def estimator_class(cls: T) -> T:
     """Decorate a class whose own methods do not count as overridden."""
-    for name in (*_ALWAYS, *_WITH_STEPS, *_WITH_LBFGS, *_WITH_EARLY_STOPPING, *_CALLED):
+    for name in HOOKS:
         _OURS.setdefault(name, []).append(getattr(cls, name))
     return cls
 
 
 def overridden(e: Any, name: str) -> bool:
     """Whether a subclass, the user's patch of a class, or of this one object, has put its own method there."""
-    there = getattr(type(e), name)
-    return name in vars(e) or not any(there is ours for ours in _OURS[name])
+    return getattr(type(e), name) not in _OURS[name] or name in vars(e)
 
 
 def refuse_overridden(e: Any) -> None:

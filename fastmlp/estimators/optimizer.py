@@ -86,6 +86,7 @@ def _refresh(face: Any, state: OptimizerState, layout: Layout) -> None:
     if isinstance(face, SGDOptimizer):
         none = np.zeros(layout.n_params, state.moments[1].dtype)  # without momentum nobody reads velocities
         face.learning_rate, face.velocities = state.learning_rate, m or _apart(none, layout)
+        face.unread = None if m else face.velocities
         return
     face.t, face.ms, face.vs = state.step, m, v
     if isinstance(face, AdamOptimizer) and state.step:
@@ -122,6 +123,11 @@ def from_face(face: Any, layout: Layout, dtype: np.dtype, epochs: int) -> Optimi
         return OptimizerState(adam, int(face.t), epochs, adam.lr, "constant", 0.5, moments)
     if isinstance(face, SGDOptimizer):
         sgd = SGD(face.learning_rate_init, momentum=face.momentum, nesterov=bool(face.nesterov))
+        if sgd.momentum and getattr(face, "unread", None) is face.velocities:
+            raise ValueError(
+                f"momentum={sgd.momentum:g} was set in _optimizer, whose steps had none before, so there are no "
+                "velocities to go on with. Assign a list of arrays to _optimizer.velocities, or delete _optimizer."
+            )
         moments = _flat(face.velocities, layout, dtype) if sgd.momentum else none, none
         return OptimizerState(sgd, 0, epochs, float(face.learning_rate), face.lr_schedule, face.power_t, moments)
     rule = replace(face.rule, lr=face.learning_rate_init)

@@ -13,22 +13,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import is_classifier
-from sklearn.utils import check_random_state
 
-from fastmlp.backends import get_backend
 from fastmlp.checkpoint import Checkpoint
 from fastmlp.engine import Engine
 from fastmlp.estimators.convergence import Convergence
 from fastmlp.estimators.fitted_weights import (
     Buffer,
-    arithmetic,
     buffer_of,
-    fitted_arrays,
     layout_of,
     prepare_training,
     scratch_buffer,
 )
 from fastmlp.estimators.hooks import overridden, refuse_overridden
+from fastmlp.estimators.kept import generator_of
 from fastmlp.estimators.optimizer import OptimizerState, from_face
 from fastmlp.estimators.parameters import hidden_sizes, keep_probabilities, make_engine, make_optimizer, own_schedule
 from fastmlp.estimators.scoring import check_metric, hold_out, validation_measure
@@ -114,19 +111,17 @@ def prepare(
         refuse_overridden(e)
         _refuse_unused(e, validation, checkpoint)
         hidden = hidden_sizes(e)
-        get_backend(e.backend, e.precision)
         check_metric(e)
         if not all(map(callable, e.callbacks or ())):
             raise ValueError(f"callbacks={e.callbacks!r} must be a list of functions.")
         X, y, sample_weight, targets = take_in(e, X, y, sample_weight, incremental, reset=fresh)
-        e.n_outputs_, e._random_state = targets.n_outputs, check_random_state(e.random_state)
+        e.n_outputs_, e._random_state = targets.n_outputs, generator_of(e)
         if fresh:
             _begin_anew(e, [X.shape[1], *hidden, targets.n_outputs], targets, X.dtype)
         _check_shapes(e, X.shape[1], targets.n_outputs)
-        prepare_training(e)
-        targets = e._suited(targets)
-        # L-BFGS computes in float64 whatever X is: line searches need the digits
-        dtype = np.dtype(np.float64) if e.solver == "lbfgs" else arithmetic(*fitted_arrays(e))
+        targets, dtype = e._suited(targets), prepare_training(e)
+        if e.solver == "lbfgs":
+            dtype = np.dtype(np.float64)  # whatever X is: line searches need the digits
         if e.precision != "float32" and dtype != np.float32:
             raise ValueError(
                 f"precision={e.precision!r} is for training in float32; solver={e.solver!r} with dtype={e.dtype!r} and "

@@ -285,6 +285,7 @@ def test_one_optimizer_of_two_models(nn, solver):
         yield a, b, state(a._optimizer), b._optimizer is a._optimizer
 
 
+@pytest.mark.xfail(strict=True, reason="a step without momentum leaves no velocity here, scikit-learn's leaves its own")
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 @on_both_sides
 def test_momentum_that_comes_back(nn, momentum):
@@ -373,7 +374,7 @@ def test_steps_overridden_on_the_instance():
         model._optimizer.update_params = lambda params, grads: None
         return model.partial_fit(X, VALUES)
 
-    same_or_refused(program, "update_params")
+    same_or_refused(program, "_optimizer|Optimizer")
 
 
 @pytest.mark.parametrize("name", ["adam_moments_in_place", "adam_rate", "any_other_sgd", "any_taken_away"])

@@ -27,7 +27,6 @@ NOT_CALLED = [
     ("_score_with_function", EARLY | {"solver": "adam"}),  # the one of the base class is called
     *((name, {"solver": solver}) for name in SCORING for solver in ("adam", "lbfgs")),
     *((name, EARLY | {"solver": "lbfgs"}) for name in SCORING),
-    ("_score_with_function", EARLY | {"solver": "adam"}),  # scikit-learn calls its own, not a subclass's
 ]
 # one of which the message names
 PUBLIC_WAYS = "custom_loss|callbacks|coefs_init|hidden_activations|early_stopping_metric|dropout|l1|optimizers"

@@ -1,5 +1,6 @@
 """Estimators of scikit-learn and ours of the same parameters, and how far apart they are."""
 
+import itertools
 import warnings
 from copy import deepcopy
 
@@ -162,6 +163,25 @@ FACTORS = {
         "csc_array": sparse.csc_array(X),
     },
 }
+
+
+def covering(factors, at_once):
+    """Combinations of one level of each factor in which all levels of any `at_once` factors meet. Greedy, of draws."""
+    random = np.random.RandomState(0)
+    levels = [list(levels) for levels in factors.values()]
+    groups = list(itertools.combinations(range(len(levels)), at_once))
+    missing = {(g, chosen) for g in groups for chosen in itertools.product(*(levels[f] for f in g))}
+    while missing:
+        fixed, chosen = max(missing)  # one of those that are missing, whatever is drawn
+        draws = []
+        for _ in range(30):
+            case = [each[random.randint(len(each))] for each in levels]
+            for factor, level in zip(fixed, chosen, strict=True):
+                case[factor] = level
+            draws.append((len({(g, tuple(case[f] for f in g)) for g in groups} & missing), case))
+        case = max(draws)[1]
+        missing -= {(g, tuple(case[f] for f in g)) for g in groups}
+        yield tuple(case)
 
 
 def assert_same_draws(found, expected):

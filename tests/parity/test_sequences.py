@@ -1,8 +1,13 @@
 """Stops and resumes: early stopping, partial fits, warm starts, interrupts, and what is printed meanwhile."""
 
+from copy import deepcopy
+from functools import cache
+
 import numpy as np
 import pytest
+from sklearn import neural_network as theirs
 
+import fastmlp.estimators as ours
 from parity.cases import (
     CLASSIFIED,
     FAST,
@@ -15,6 +20,7 @@ from parity.cases import (
     assert_same_draws,
     both,
     has,
+    make,
     need,
     outcome,
 )
@@ -63,26 +69,42 @@ SEQUENCES = {
 }
 
 
-@pytest.mark.parametrize("target", ["binary", "strings", "multilabel", "outputs", "counts"])
-@pytest.mark.parametrize("name", SEQUENCES)
-def test_sequences(backend, name, target):
-    parameters, calls = SEQUENCES[name]
-    need("Poisson", target == "counts")
-    need("sample weights", any(weighted for _, _, weighted in calls))
-    need("early stopping on strings", target == "strings" and "early" in name)
-    seed = np.random.RandomState(3) if "partial" in name else 3
-    expected, found = both(target, backend, **FAST | {"max_iter": 20, "random_state": seed} | parameters)
+def states(estimator, name, target):
+    """How each call of a sequence ends, and the estimator after it."""
     y = TARGETS[target]
-    tolerance = TOLERANCE[backend if "lbfgs" not in name or has("sums divided at the end") else "numba"]
-    for number, (method, rows, weighted) in enumerate(calls):
+    for number, (method, rows, weighted) in enumerate(SEQUENCES[name][1]):
         given = {"sample_weight": WEIGHTS[rows]} if weighted else {}
         if target in CLASSIFIED and method == "partial_fit" and not number:
             given["classes"] = np.arange(3) if target == "multilabel" else np.unique(y)
-        ends = [outcome(getattr(model, method), X[rows], y[rows], **given) for model in (expected, found)]
-        assert ends[0] == ends[1]
-        if ends[0][1] is None:
+        yield outcome(getattr(estimator, method), X[rows], y[rows], **given), estimator
+
+
+def parameters_of(name):
+    seed = np.random.RandomState(3) if "partial" in name else 3
+    return FAST | {"max_iter": 20, "random_state": seed} | SEQUENCES[name][0]
+
+
+@cache
+def states_of_scikit_learns(name, target):
+    estimator = make(theirs, target, **parameters_of(name))
+    return [(end, deepcopy(after)) for end, after in states(estimator, name, target)]
+
+
+@pytest.mark.parametrize("target", ["binary", "strings", "multilabel", "outputs", "counts"])
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_sequences(backend, name, target):
+    need("Poisson", target == "counts")
+    need("sample weights", any(weighted for _, _, weighted in SEQUENCES[name][1]))
+    need("early stopping on strings", target == "strings" and "early" in name)
+    found = make(ours, target, backend=backend, n_threads=1, **parameters_of(name))
+    tolerance = TOLERANCE[backend if "lbfgs" not in name or has("sums divided at the end") else "numba"]
+    for (end, _), (wanted, expected) in zip(
+        states(found, name, target), states_of_scikit_learns(name, target), strict=True
+    ):
+        assert end == wanted
+        if wanted[1] is None:
             assert_equal(found, expected, tolerance)
-    if isinstance(seed, np.random.RandomState):
+    if isinstance(found.random_state, np.random.RandomState):
         assert_same_draws(found, expected)
 
 

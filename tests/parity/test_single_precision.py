@@ -1,10 +1,13 @@
 """Samples of float32: weights after a few updates, scores after many, and the dtypes that come out."""
 
+import functools
 import itertools
 
 import numpy as np
 import pytest
+from sklearn import neural_network as theirs
 
+import fastmlp as ours
 from parity.cases import (
     CLASSIFIED,
     EPOCHS,
@@ -17,7 +20,9 @@ from parity.cases import (
     X,
     assert_equal,
     both,
+    covering,
     distance,
+    make,
     need,
     outcome,
 )
@@ -28,19 +33,38 @@ SINGLE = X.astype(np.float32)
 SINGLE_TOLERANCE = 1e-5
 
 
-@pytest.mark.parametrize("weights", ["equal", "weighted"])
-@pytest.mark.parametrize("target", ["binary", "multiclass", "multilabel", "one output", "outputs", "counts"])
-@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "nesterov", "adam"])
-def test_float32(backend, optimizer, target, weights):
+SINGLE_FACTORS = {
+    "optimizer": ("sgd", "momentum", "nesterov", "adam"),
+    "target": ("binary", "multiclass", "multilabel", "one output", "outputs", "counts"),
+    "weights": ("equal", "weighted"),
+}
+
+
+def trained(module, case, epochs, activation, **place):
+    """A fitted estimator and how its fit ended."""
+    optimizer, target, weights = case
+    parameters = {"hidden_layer_sizes": (17, 9), "random_state": 7, "batch_size": 23, "n_iter_no_change": EPOCHS}
+    parameters |= FACTORS["optimizer"][optimizer] | {"learning_rate_init": 0.01, "tol": 0}
+    model = make(module, target, **parameters, max_iter=epochs, activation=activation, **place)
+    return model, outcome(model.fit, SINGLE, TARGETS[target], **given(weights))
+
+
+def given(weights):
+    return {} if weights == "equal" else {"sample_weight": WEIGHTS}
+
+
+trained_by_scikit_learn = functools.cache(functools.partial(trained, theirs))
+
+
+@pytest.mark.parametrize("case", list(covering(SINGLE_FACTORS, at_once=2)), ids=", ".join)
+def test_float32(backend, case):
+    _, target, weights = case
     need("sample weights", weights == "weighted")
     need("Poisson", target == "counts")
-    given = {} if weights == "equal" else {"sample_weight": WEIGHTS}
-    parameters = {"hidden_layer_sizes": (17, 9), "random_state": 7, "batch_size": 23, "n_iter_no_change": EPOCHS}
-    parameters |= FACTORS["optimizer"][optimizer] | {"learning_rate_init": 0.01}
     for epochs, activation in ((2, "relu"), (EPOCHS, "tanh")):  # of 10 updates
-        expected, found = both(target, backend, **parameters, max_iter=epochs, activation=activation, tol=0)
-        ends = [outcome(model.fit, SINGLE, TARGETS[target], **given) for model in (expected, found)]
-        assert ends[0] == ends[1]
+        expected, their_outcome = trained_by_scikit_learn(case, epochs, activation)
+        found, our_outcome = trained(ours, case, epochs, activation, backend=backend, n_threads=1)
+        assert our_outcome == their_outcome
         assert all(array.dtype == np.float32 for array in found.coefs_ + found.intercepts_)
         if epochs == 2:
             assert distance(found.coefs_, expected.coefs_) <= SINGLE_TOLERANCE
@@ -48,7 +72,7 @@ def test_float32(backend, optimizer, target, weights):
         for name, x in itertools.product(PREDICTIONS, (SINGLE, X)):
             if hasattr(expected, name):
                 assert getattr(found, name)(x).dtype == getattr(expected, name)(x).dtype
-        scores = [model.score(SINGLE, TARGETS[target], **given) for model in (expected, found)]
+        scores = [model.score(SINGLE, TARGETS[target], **given(weights)) for model in (expected, found)]
         assert scores[1] == pytest.approx(scores[0], abs=2 / N if target in CLASSIFIED else 1e-4)
 
 

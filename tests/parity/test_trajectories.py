@@ -1,7 +1,6 @@
 """Whole trainings side by side, over combinations of parameters in which all pairs of choices meet."""
 
 import functools
-import itertools
 import os
 
 import numpy as np
@@ -18,32 +17,13 @@ from parity.cases import (
     X,
     assert_equal,
     assert_same_draws,
+    covering,
     distances,
     has,
     make,
     need,
     outcome,
 )
-
-
-def covering(factors, at_once):
-    """Combinations of one level of each factor in which all levels of any `at_once` factors meet. Greedy, of draws."""
-    random = np.random.RandomState(0)
-    levels = [list(levels) for levels in factors.values()]
-    groups = list(itertools.combinations(range(len(levels)), at_once))
-    missing = {(g, chosen) for g in groups for chosen in itertools.product(*(levels[f] for f in g))}
-    while missing:
-        fixed, chosen = max(missing)  # one of those that are missing, whatever is drawn
-        draws = []
-        for _ in range(30):
-            case = [each[random.randint(len(each))] for each in levels]
-            for factor, level in zip(fixed, chosen, strict=True):
-                case[factor] = level
-            draws.append((len({(g, tuple(case[f] for f in g)) for g in groups} & missing), case))
-        case = max(draws)[1]
-        missing -= {(g, tuple(case[f] for f in g)) for g in groups}
-        yield tuple(case)
-
 
 # Pairs take seconds; of all triples, FASTMLP_PARITY=3, there are minutes.
 CASES = list(covering(FACTORS, at_once=int(os.environ.get("FASTMLP_PARITY", 2))))

@@ -1,0 +1,153 @@
+"""One partial fit after another, as in a loop over a stream of few samples.
+
+To check and set up a partial fit takes ten times as long as a step on one row. So a call keeps what it has set up, and
+the next one makes its epoch with that if nothing but the samples has changed. The numbers are the same.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from operator import attrgetter, is_
+from typing import Any
+
+import numpy as np
+
+from fastmlp.backends import get_backend
+from fastmlp.engine import Engine, Session
+from fastmlp.estimators.convergence import NOT_FINITE, Convergence
+from fastmlp.estimators.fitted_weights import shows_buffer
+from fastmlp.estimators.hooks import HOOKS
+from fastmlp.estimators.initial import begin_curves
+from fastmlp.estimators.kept import generator_of, kept_of
+from fastmlp.estimators.optimizer import OptimizerState
+from fastmlp.estimators.planning import Run
+from fastmlp.estimators.targets import are_checked, bring_in
+from fastmlp.forks import drawing
+from fastmlp.losses import Loss
+from fastmlp.optimizers import Optimizer
+from fastmlp.trainer import divergence
+
+__all__ = ["keep", "make_epoch"]
+
+# parameters of these types are the same as long as they are the same objects
+_UNCHANGING = (type(None), bool, int, float, str, np.number, tuple, Optimizer, Loss, np.random.RandomState)
+_MOST = 1024  # samples: with more of them the setting-up does not matter
+_HOOKS = attrgetter(*HOOKS)
+
+
+@dataclass
+class _Online:
+    """What a partial fit has set up."""
+
+    read: Callable[[Any], tuple]  # the parameters of an estimator
+    settings: tuple  # what it gave, and more that the setting-up depends on
+    engine: Engine
+    session: tuple[Any, Session]  # as the engine keeps it
+    state: OptimizerState
+    convergence: Convergence
+    random: np.random.RandomState
+    shuffle: Callable[[np.ndarray, np.ndarray], None] | None
+    batch_size: int
+    samples: np.ndarray  # (N,) int64
+    order: np.ndarray  # (1, N) int64
+
+
+def keep(e: Any, run: Run) -> None:
+    """Keep what a partial fit has set up, if the next one can be made without looking again."""
+    kept, plan, state = kept_of(e), run.plan, vars(e).get("_optimizer_state")
+    session = run.engine.sessions.get("train")
+    kept.online = None
+    values = (getattr(e, name) for name in e._defaults if name != "hidden_layer_sizes")
+    changing = e.callbacks or not all(isinstance(value, _UNCHANGING) for value in values)
+    if plan is None or changing or plan.keep or plan.convergence.schedule or len(plan.order) > _MOST:
+        return
+    if state is None or session is None or kept.shown is not run.buffer:
+        return
+    plan.convergence.estimator = None  # which must not be kept alive
+    shuffle = run.engine.backend.shuffler(e._random_state, len(plan.order))
+    read = attrgetter(*e._defaults)
+    kept.online = _Online(
+        read=read,
+        settings=_settings(e, read),
+        engine=run.engine,
+        session=session,
+        state=state,
+        convergence=plan.convergence,
+        random=e._random_state,
+        shuffle=shuffle if e.shuffle and len(plan.order) > 1 else None,
+        batch_size=plan.batch_size,
+        samples=plan.order,
+        order=plan.order[None].copy(),
+    )
+
+
+def _settings(e: Any, read: Callable[[Any], tuple]) -> tuple:
+    return (*read(e), e.out_activation_, *_HOOKS(type(e)))
+
+
+def make_epoch(e: Any, X: Any, y: Any) -> bool:
+    """Train one epoch with what the last call has kept; False, and nothing done, if something has changed."""
+    known: _Online | None = kept_of(e).online
+    if known is None or not _is_valid(known, e, X, y):
+        return False
+    session = known.engine.sessions.pop("train", None)  # so that no other thread has it
+    if session is not known.session:
+        if session is not None:
+            known.engine.sessions["train"] = session
+        return False
+    try:
+        _train(known, e, X, y)
+    finally:
+        known.convergence.estimator = None
+        known.engine.sessions["train"] = session
+    return True
+
+
+def _is_valid(known: _Online, e: Any, X: Any, y: Any) -> bool:
+    state = vars(e)
+    return (
+        state.get("_optimizer_state") is known.state
+        and all(map(is_, _settings(e, known.read), known.settings))
+        and state.keys().isdisjoint(HOOKS)
+        and are_checked(e, X, y)
+        and len(X) == len(known.samples)
+        and get_backend(e.backend, e.precision) is known.engine.backend
+        and kept_of(e).shown.params is known.engine.params
+        and shows_buffer(e)
+        and generator_of(e) is known.random
+    )
+
+
+def _train(known: _Online, e: Any, X: Any, y: Any) -> None:
+    engine, (net, operations, state), rule = known.engine, known.session[1], known.state.rule
+    backend, convergence = engine.backend, known.convergence
+    e._learn_targets(y, True)
+    samples = bring_in(X, y, None, e._suited(e._encode(y)), engine.params.dtype)
+    begin_curves(e, False)
+    convergence.estimator, e._random_state, e.n_iter_ = e, known.random, 0
+    before, loss = engine.params.copy(), np.nan
+    lr = convergence.rates(rule.lr, 0, 1, -(-len(known.samples) // known.batch_size), ())
+    try:
+        if known.shuffle is not None:
+            with drawing(known.random):
+                known.shuffle(known.order, known.samples)
+        rates = rule.rates(state.step, lr)[None]
+        backend.write(net.params, engine.params)
+        arguments = net, engine.placed(samples.data), state.update, known.order, known.batch_size, rates, 0, state.step
+        loss = float(backend.train(operations, *arguments)[0]) / len(X)
+        state.step += len(lr)
+        params = backend.to_host(net.params)
+        if not np.isfinite(params).all():
+            engine.params[...] = before
+            raise ValueError(f"{NOT_FINITE} {divergence(1, loss, lr[-1])}")
+        if params is not engine.params:
+            engine.params[...] = params
+        convergence.observe(1, {"loss": loss}, params)
+    except KeyboardInterrupt:
+        warnings.warn("Training interrupted by user.", stacklevel=2)
+    finally:
+        known.state.step, known.state.learning_rate = state.step, convergence.learning_rate
+        known.state.epochs += e.n_iter_
+        known.state.moments = backend.to_host(state.update.m), backend.to_host(state.update.v)
