@@ -203,11 +203,13 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator, ABC):
         del self.__dict__["_optimizer"]
 
     def __getstate__(self) -> dict[str, Any]:
+        optimizer = face_of(self)
+        if optimizer is None:
+            return super().__getstate__()
+        self._optimizer = optimizer  # of a type that others know; here, too, so that a copy has the same attributes
         state = dict(super().__getstate__())
-        state.pop("_optimizer_state", None)
-        if optimizer := copy.copy(face_of(self)):  # of a type that others know
-            vars(optimizer).pop("params", None)
-            state["_optimizer"] = optimizer
+        state["_optimizer"] = optimizer = copy.copy(optimizer)
+        vars(optimizer).pop("params", None)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:

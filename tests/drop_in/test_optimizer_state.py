@@ -43,6 +43,16 @@ def test_the_trained_arrays():
     assert not hasattr(pickle.loads(pickle.dumps(model)).__dict__["_optimizer"], "params")
 
 
+@pytest.mark.parametrize("solver", ["adam", "sgd", "rmsprop", "lbfgs"])
+def test_a_copy_has_the_attributes_of_the_model(solver):
+    """Of the classes that programs which write `vars` of a copy into files know."""
+    model = make(fastmlp, "multiclass", solver=solver, max_iter=2).fit(X, LABELS)
+    again = copy.deepcopy(model)
+    assert vars(again).keys() == vars(model).keys()
+    kinds = {"adam": optimizers.AdamOptimizer, "sgd": optimizers.SGDOptimizer, "lbfgs": type(None)}
+    assert isinstance(vars(again).get("_optimizer"), kinds.get(solver, optimizers.BaseOptimizer))
+
+
 @pytest.mark.parametrize(
     "target, solver", [*(("multiclass", solver) for solver in SOLVERS), ("outputs", "adam"), ("outputs", "sgd")]
 )
