@@ -22,7 +22,7 @@ from fastmlp.estimators.hooks import HOOKS
 from fastmlp.estimators.initial import begin_curves
 from fastmlp.estimators.kept import generator_of, kept_of
 from fastmlp.estimators.optimizer import OptimizerState
-from fastmlp.estimators.planning import Run
+from fastmlp.estimators.planning import Run, batch_size
 from fastmlp.estimators.targets import are_checked, bring_in
 from fastmlp.forks import drawing
 from fastmlp.losses import Loss
@@ -49,7 +49,6 @@ class _Online:
     convergence: Convergence
     random: np.random.RandomState
     shuffle: Callable[[np.ndarray, np.ndarray], None] | None
-    batch_size: int
     samples: np.ndarray  # (N,) int64
     order: np.ndarray  # (1, N) int64
 
@@ -77,7 +76,6 @@ def keep(e: Any, run: Run) -> None:
         convergence=plan.convergence,
         random=e._random_state,
         shuffle=shuffle if e.shuffle and len(plan.order) > 1 else None,
-        batch_size=plan.batch_size,
         samples=plan.order,
         order=plan.order[None].copy(),
     )
@@ -127,15 +125,15 @@ def _train(known: _Online, e: Any, X: Any, y: Any) -> None:
     samples = bring_in(X, y, None, e._suited(e._encode(y)), engine.params.dtype)
     begin_curves(e, False)
     convergence.estimator, e._random_state, e.n_iter_ = e, known.random, 0
-    before, loss = engine.params.copy(), np.nan
-    lr = convergence.rates(rule.lr, 0, 1, -(-len(known.samples) // known.batch_size), ())
+    before, loss, batch = engine.params.copy(), np.nan, batch_size(e, len(X))
+    lr = convergence.rates(rule.lr, 0, 1, -(-len(X) // batch), ())
     try:
         if known.shuffle is not None:
             with drawing(known.random):
                 known.shuffle(known.order, known.samples)
         rates = rule.rates(state.step, lr)[None]
         backend.write(net.params, engine.params)
-        arguments = net, engine.placed(samples.data), state.update, known.order, known.batch_size, rates, 0, state.step
+        arguments = net, engine.placed(samples.data), state.update, known.order, batch, rates, 0, state.step
         loss = float(backend.train(operations, *arguments)[0]) / len(X)
         state.step += len(lr)
         params = backend.to_host(net.params)

@@ -33,7 +33,7 @@ from fastmlp.estimators.targets import Samples, Targets, bring_in, check_arrays,
 from fastmlp.optimizers import Optimizer
 from fastmlp.weights import check_any
 
-__all__ = ["Before", "Plan", "Run", "as_before", "prepare"]
+__all__ = ["Before", "Plan", "Run", "as_before", "batch_size", "prepare"]
 
 
 class Before(NamedTuple):
@@ -200,7 +200,7 @@ def _plan(
         checkpoint.data |= {"validation ": given_validation.data} if given_validation else {}
     return Plan(
         order=order,
-        batch_size=_batch_size(e, len(order)),
+        batch_size=batch_size(e, len(order)),
         rule=rule,
         keep=keep_probabilities(e, len(buffer.layout.sizes) - 2),
         max_norm=np.inf if e.max_norm is None else float(e.max_norm),
@@ -220,7 +220,8 @@ def _optimizer_state(e: Any, buffer: Buffer) -> OptimizerState | None:
     return from_face(face, buffer.layout, buffer.params.dtype, len(vars(e).get("loss_curve_", ())))
 
 
-def _batch_size(e: Any, n: int) -> int:
+def batch_size(e: Any, n: int) -> int:
+    """Rows of a batch where there are n samples."""
     if e.batch_size == "auto":
         return min(200, n)
     if e.batch_size > n:

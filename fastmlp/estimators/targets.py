@@ -109,7 +109,7 @@ def are_checked(e: Any, X: Any, y: Any) -> bool:
         and X.ndim == 2
         and "feature_names_in_" not in vars(e)
         and X.shape[1] == vars(e).get("n_features_in_")
-        and y.ndim == 1
+        and (y.ndim == 1 or (y.ndim == 2 and y.shape[1] > 1))
         and len(y) == len(X) > 0
         and (y.dtype.kind in "biu" or (y.dtype in _REAL and bool(np.isfinite(y).all())))
         and bool(np.isfinite(X).all())
