@@ -20,7 +20,7 @@ from fastmlp.estimators.callbacks import CallbackSupportMixin, with_callbacks
 from fastmlp.estimators.conversion import from_sklearn, to_sklearn
 from fastmlp.estimators.fitted_weights import layout_of, own_weights
 from fastmlp.estimators.interchange import in_kind
-from fastmlp.estimators.optimizer import face_of
+from fastmlp.estimators.optimizer import look
 from fastmlp.estimators.parameters import CONSTRAINTS
 from fastmlp.estimators.prediction import by_rows
 from fastmlp.estimators.private import PrivateMethods
@@ -185,17 +185,15 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator, ABC):
     @property
     def _optimizer(self) -> Any:
         """scikit-learn's optimizer in the state in which the last stochastic fit has left ours."""
-        optimizer = face_of(self)
+        optimizer = look(self)
         if optimizer is None:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute '_optimizer'")
-        self._optimizer = optimizer
         optimizer.params = [*self.coefs_, *self.intercepts_]  # as scikit-learn's had before 1.0
         return optimizer
 
     @_optimizer.setter
     def _optimizer(self, optimizer: Any) -> None:
         self.__dict__["_optimizer"] = optimizer
-        self.__dict__.pop("_optimizer_state", None)
 
     @_optimizer.deleter
     def _optimizer(self) -> None:
@@ -203,13 +201,10 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator, ABC):
         del self.__dict__["_optimizer"]
 
     def __getstate__(self) -> dict[str, Any]:
-        optimizer = face_of(self)
-        if optimizer is None:
-            return super().__getstate__()
-        self._optimizer = optimizer  # of a type that others know; here, too, so that a copy has the same attributes
         state = dict(super().__getstate__())
-        state["_optimizer"] = optimizer = copy.copy(optimizer)
-        vars(optimizer).pop("params", None)
+        if hasattr(state.get("_optimizer"), "params"):  # which would be written twice
+            state["_optimizer"] = copy.copy(state["_optimizer"])
+            del state["_optimizer"].params
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -12,7 +12,6 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
 
 from fastmlp.estimators.fitted_weights import own_weights
-from fastmlp.estimators.optimizer import face_of
 from fastmlp.estimators.parameters import hidden_activations, hidden_sizes
 
 __all__ = ["from_sklearn", "to_sklearn"]
@@ -69,7 +68,7 @@ def to_sklearn(e: Any, predict_only: bool) -> Any:
         vars(theirs).update(fitted)
         vars(theirs).setdefault("_best_coefs", theirs.coefs_)  # without early stopping nobody reads these
         vars(theirs).setdefault("_best_intercepts", theirs.intercepts_)
-        optimizer = copy.deepcopy(face_of(e))
+        optimizer = copy.deepcopy(vars(e).get("_optimizer"))
         if isinstance(optimizer, (AdamOptimizer, SGDOptimizer)):
             for name in ("epochs", "params", "unread"):
                 vars(optimizer).pop(name, None)
@@ -102,7 +101,7 @@ def from_sklearn(cls: Any, theirs: Any, ours: Mapping[str, Any]) -> Any:
             if scores and e.best_validation_score_ in scores:
                 e.best_epoch_ = scores.index(e.best_validation_score_) + 1
         if hasattr(theirs, "_optimizer"):
-            e._optimizer = copy.deepcopy(face_of(theirs))
+            e._optimizer = copy.deepcopy(vars(theirs)["_optimizer"])
     _carry_requests(theirs, e)
     return e
 

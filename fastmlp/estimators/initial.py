@@ -19,7 +19,7 @@ __all__ = ["begin_curves", "draw", "initialize"]
 
 def initialize(e: Any, sizes: Sequence[int], dtype: np.dtype) -> None:
     """Give the estimator new weights for layers of the given sizes (I, …, O), and curves without an entry."""
-    for name in ("_optimizer", "_optimizer_state", "_best_coefs", "_best_intercepts"):
+    for name in ("_optimizer", "_best_coefs", "_best_intercepts"):
         vars(e).pop(name, None)
     e.n_iter_, e.t_, e.n_outputs_, e.n_layers_ = 0, 0, sizes[-1], len(sizes)
     e.out_activation_ = e._output_activation()

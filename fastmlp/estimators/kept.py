@@ -22,6 +22,8 @@ class Kept:
     views: list[np.ndarray] = field(default_factory=list)  # those views
     scratch: dict[np.dtype, Any] = field(default_factory=dict)  # a `Buffer` for each dtype
     random: np.random.RandomState | None = None  # made for an integer random_state
+    face: Any = None  # the estimator's `_optimizer`, if nobody has looked at it: then `state` is its state
+    state: Any = None  # see `fastmlp.estimators.optimizer`
     online: Any = None  # see `fastmlp.estimators.online`
 
 

@@ -21,7 +21,7 @@ from fastmlp.estimators.fitted_weights import shows_buffer
 from fastmlp.estimators.hooks import HOOKS
 from fastmlp.estimators.initial import begin_curves
 from fastmlp.estimators.kept import generator_of, kept_of
-from fastmlp.estimators.optimizer import OptimizerState
+from fastmlp.estimators.optimizer import OptimizerState, keep_state
 from fastmlp.estimators.planning import Run, batch_size
 from fastmlp.estimators.targets import are_checked, bring_in
 from fastmlp.forks import drawing
@@ -55,14 +55,15 @@ class _Online:
 
 def keep(e: Any, run: Run) -> None:
     """Keep what a partial fit has set up, if the next one can be made without looking again."""
-    kept, plan, state = kept_of(e), run.plan, vars(e).get("_optimizer_state")
+    kept, plan = kept_of(e), run.plan
     session = run.engine.sessions.get("train")
     kept.online = None
     values = (getattr(e, name) for name in e._defaults if name != "hidden_layer_sizes")
     changing = e.callbacks or not all(isinstance(value, _UNCHANGING) for value in values)
     if plan is None or changing or plan.keep or plan.convergence.schedule or len(plan.order) > _MOST:
         return
-    if state is None or session is None or kept.shown is not run.buffer:
+    looked = kept.face is not vars(e).get("_optimizer")
+    if looked or session is None or kept.shown is not run.buffer:
         return
     plan.convergence.estimator = None  # which must not be kept alive
     shuffle = run.engine.backend.shuffler(e._random_state, len(plan.order))
@@ -72,7 +73,7 @@ def keep(e: Any, run: Run) -> None:
         settings=_settings(e, read),
         engine=run.engine,
         session=session,
-        state=state,
+        state=kept.state,
         convergence=plan.convergence,
         random=e._random_state,
         shuffle=shuffle if e.shuffle and len(plan.order) > 1 else None,
@@ -104,15 +105,17 @@ def make_epoch(e: Any, X: Any, y: Any) -> bool:
 
 
 def _is_valid(known: _Online, e: Any, X: Any, y: Any) -> bool:
-    state = vars(e)
+    kept, attributes = kept_of(e), vars(e)
     return (
-        state.get("_optimizer_state") is known.state
+        kept.state is known.state
+        and kept.face is not None
+        and kept.face is attributes.get("_optimizer")
         and all(map(is_, _settings(e, known.read), known.settings))
-        and state.keys().isdisjoint(HOOKS)
+        and attributes.keys().isdisjoint(HOOKS)
         and are_checked(e, X, y)
         and len(X) == len(known.samples)
         and get_backend(e.backend, e.precision) is known.engine.backend
-        and kept_of(e).shown.params is known.engine.params
+        and kept.shown.params is known.engine.params
         and shows_buffer(e)
         and generator_of(e) is known.random
     )
@@ -149,3 +152,4 @@ def _train(known: _Online, e: Any, X: Any, y: Any) -> None:
         known.state.step, known.state.learning_rate = state.step, convergence.learning_rate
         known.state.epochs += e.n_iter_
         known.state.moments = backend.to_host(state.update.m), backend.to_host(state.update.v)
+        keep_state(e, known.state, engine.layout, same=True)

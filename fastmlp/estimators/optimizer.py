@@ -1,7 +1,8 @@
 """The state that `partial_fit` goes on with, and scikit-learn's optimizers as its face.
 
-The state is flat arrays, as the engine has them. Who reads `_optimizer` gets scikit-learn's object instead, made of it
-on demand; the next `partial_fit` reads that object back, with whatever has been set in it.
+The state is flat arrays, as the engine has them. The estimator's `_optimizer` is scikit-learn's object, whose arrays
+are views of them; once somebody has looked at it they are copies, and the next `partial_fit` reads the object back,
+with whatever has been set in it.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ import numpy as np
 from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, BaseOptimizer, SGDOptimizer
 
 from fastmlp.estimators.fitted_weights import layout_of
+from fastmlp.estimators.kept import kept_of
 from fastmlp.network import Layout, aligned_zeros
 from fastmlp.optimizers import SGD, Adam, Optimizer
 
-__all__ = ["OptimizerState", "face_of", "from_face", "keep_state"]
+__all__ = ["OptimizerState", "keep_state", "look", "optimizer_state"]
 
 
 # of scikit-learn's optimizers; a user may put others into an object
@@ -56,36 +58,53 @@ class RuleOptimizer(BaseOptimizer):
         self.vs: list[np.ndarray] = []
 
 
-def face_of(e: Any) -> Any:
-    """The optimizer that users see of the estimator: a new one if nobody has looked yet, None if there is none."""
-    if "_optimizer" in vars(e):
-        return vars(e)["_optimizer"]
-    state = vars(e).get("_optimizer_state")
-    return None if state is None else _to_face(state, layout_of(e))
-
-
-def _to_face(state: OptimizerState, layout: Layout) -> Any:
-    """An optimizer of scikit-learn's, or of its kind, in that state."""
-    rule: Any = state.rule
-    face: Any
-    if type(rule) is SGD:
-        face = SGDOptimizer([], rule.lr, state.follows, rule.momentum, rule.nesterov, state.power_t)
-    elif type(rule) is Adam and rule.epsilon_hat:
-        face = AdamOptimizer([], rule.lr, rule.beta1, rule.beta2, rule.epsilon)
-    else:
-        face = RuleOptimizer(rule)
-    _refresh(face, state, layout)
+def look(e: Any) -> Any:
+    """The optimizer of the estimator for users, who may hold its arrays: they are copies from now on; None: none."""
+    face, kept = vars(e).get("_optimizer"), kept_of(e)
+    if face is not None and face is kept.face:
+        kept.face = None
+        _refresh(face, kept.state, layout_of(e), copies=True)
     return face
 
 
-def _refresh(face: Any, state: OptimizerState, layout: Layout) -> None:
-    """Bring the face to the state. Its arrays are new ones, as scikit-learn makes with every update."""
+def optimizer_state(e: Any, layout: Layout, dtype: np.dtype) -> OptimizerState | None:
+    """What the fit before has left, or a user has put there."""
+    face, kept = vars(e).get("_optimizer"), kept_of(e)
+    if face is None or face is kept.face:
+        return None if face is None else kept.state
+    return _from_face(face, layout, dtype, len(vars(e).get("loss_curve_", ())))
+
+
+def keep_state(e: Any, state: OptimizerState, layout: Layout, same: bool) -> None:
+    """Let the estimator have that state: in the optimizer that is there if it goes on with the same, else in a new one.
+
+    Unless somebody has looked, its arrays are those that are trained.
+    """
+    face, kept = vars(e).get("_optimizer"), kept_of(e)
+    if face is None or not same:
+        face = vars(e)["_optimizer"] = kept.face = _new_face(state)
+    kept.state = state
+    _refresh(face, state, layout, copies=face is not kept.face)
+
+
+def _new_face(state: OptimizerState) -> Any:
+    """An optimizer of scikit-learn's, or of its kind."""
     rule: Any = state.rule
-    m, v = (_apart(flat, layout) for flat in state.moments)
+    if type(rule) is SGD:
+        return SGDOptimizer([], rule.lr, state.follows, rule.momentum, rule.nesterov, state.power_t)
+    if type(rule) is Adam and rule.epsilon_hat:
+        return AdamOptimizer([], rule.lr, rule.beta1, rule.beta2, rule.epsilon)
+    return RuleOptimizer(rule)
+
+
+def _refresh(face: Any, state: OptimizerState, layout: Layout, copies: bool) -> None:
+    """Bring the face to the state. As copies its arrays are new ones, as scikit-learn makes with every update."""
+    rule: Any = state.rule
+    m, v = (_apart(flat, layout, copies) for flat in state.moments)
     face.epochs = state.epochs  # for schedules, which scikit-learn does not have
     if isinstance(face, SGDOptimizer):
         none = np.zeros(layout.n_params, state.moments[1].dtype)  # without momentum nobody reads velocities
-        face.learning_rate, face.velocities = state.learning_rate, m or _apart(none, layout)
+        face.learning_rate, face.velocities = state.learning_rate, m or _apart(none, layout, False)
         face.unread = None if m else face.velocities
         return
     face.t, face.ms, face.vs = state.step, m, v
@@ -93,18 +112,8 @@ def _refresh(face: Any, state: OptimizerState, layout: Layout) -> None:
         face.learning_rate = rule.lr * np.sqrt(1 - rule.beta2**state.step) / (1 - rule.beta1**state.step)
 
 
-def keep_state(e: Any, state: OptimizerState, layout: Layout, same: bool) -> None:
-    """Let the estimator have that state: in the face that users may hold, if they go on with the same optimizer."""
-    face = vars(e).pop("_optimizer", None)
-    if same and face is not None:
-        _refresh(face, state, layout)
-        vars(e)["_optimizer"] = face
-    else:
-        vars(e)["_optimizer_state"] = state
-
-
-def from_face(face: Any, layout: Layout, dtype: np.dtype, epochs: int) -> OptimizerState:
-    """The state of an optimizer that `face_of` or scikit-learn has made; epochs: those done, if it does not know.
+def _from_face(face: Any, layout: Layout, dtype: np.dtype, epochs: int) -> OptimizerState:
+    """The state of an optimizer that `keep_state` or scikit-learn has made; epochs: those done, if it does not know.
 
     Raises
     ------
@@ -135,9 +144,10 @@ def from_face(face: Any, layout: Layout, dtype: np.dtype, epochs: int) -> Optimi
     return OptimizerState(rule, int(face.t), epochs, rule.lr, "constant", 0.5, (m, v))
 
 
-def _apart(flat: np.ndarray, layout: Layout) -> list[np.ndarray]:
-    """Copies of the parts of a flat array (P,), weights before biases; none if it is empty."""
-    return [part.copy() for part in (*layout.weights(flat), *layout.biases(flat))] if flat.size else []
+def _apart(flat: np.ndarray, layout: Layout, copies: bool) -> list[np.ndarray]:
+    """The parts of a flat array (P,), weights before biases; none if it is empty."""
+    parts = [*layout.weights(flat), *layout.biases(flat)] if flat.size else []
+    return [part.copy() for part in parts] if copies else parts
 
 
 def _flat(arrays: Any, layout: Layout, dtype: np.dtype) -> np.ndarray:

@@ -26,7 +26,7 @@ from fastmlp.estimators.fitted_weights import (
 )
 from fastmlp.estimators.hooks import overridden, refuse_overridden
 from fastmlp.estimators.kept import generator_of
-from fastmlp.estimators.optimizer import OptimizerState, from_face
+from fastmlp.estimators.optimizer import OptimizerState, optimizer_state
 from fastmlp.estimators.parameters import hidden_sizes, keep_probabilities, make_engine, make_optimizer, own_schedule
 from fastmlp.estimators.scoring import check_metric, hold_out, validation_measure
 from fastmlp.estimators.targets import Samples, Targets, bring_in, check_arrays, one_hot, take_in
@@ -191,7 +191,7 @@ def _plan(
     order, held = (everything, None) if given_validation else hold_out(e, samples, e._random_state)
     if samples.data.weights.size:
         check_any(samples.data.weights[order], "sample_weight of the samples left to train on")
-    before = _optimizer_state(e, buffer) if incremental else None
+    before = optimizer_state(e, buffer.layout, buffer.params.dtype) if incremental else None
     rule = before.rule if before else make_optimizer(e)
     if checkpoint is not None:
         checkpoint.settings |= {"classes": list(map(str, e.classes_))} if is_classifier(e) else {}
@@ -210,14 +210,6 @@ def _plan(
         checkpoint=checkpoint,
         untouched=untouched,
     )
-
-
-def _optimizer_state(e: Any, buffer: Buffer) -> OptimizerState | None:
-    """What the fit before has left, or a user has put there."""
-    face = vars(e).get("_optimizer")
-    if face is None:
-        return vars(e).get("_optimizer_state")
-    return from_face(face, buffer.layout, buffer.params.dtype, len(vars(e).get("loss_curve_", ())))
 
 
 def batch_size(e: Any, n: int) -> int:
