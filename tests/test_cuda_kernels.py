@@ -5,7 +5,7 @@ either side of each array. The result must be the same to the last bit by any sc
 second time on the GPU.
 """
 
-from itertools import product
+from itertools import count, product
 
 import numpy as np
 import pytest
@@ -103,20 +103,23 @@ def run(name, dtype, blocks, here, arguments, written):
 
 @pytest.fixture
 def check(devices, dtype, tolerance):
-    """check(kernel, {result: expected, ...} as pairs, **arguments): on all devices and by all numbers of blocks."""
+    """check(kernel, {result: expected, ...} as pairs, **arguments): by all numbers of blocks, on two devices each.
+
+    These are the first and, in turns, one of the others, so that every device meets every number of blocks.
+    """
+    turns = count()
 
     def check(name, expected, tolerance=tolerance, blocks=BLOCKS, **arguments):
         scratch = [part for value in arguments.values() if is_reduction(value) for part in value[:1]]
         written = [array for array, _ in expected]
-        for n in blocks:
-            first, *others = (run(name, dtype, n, here, arguments, written + scratch) for here in devices)
+        turn = next(turns)
+        for number, n in enumerate(blocks):
+            chosen = devices[0], devices[1 + (turn + number) % (len(devices) - 1)]
+            first, other = (run(name, dtype, n, here, arguments, written + scratch) for here in chosen)
             for result, (array, values) in zip(first, expected, strict=False):
                 assert result.dtype == array.dtype
                 np.testing.assert_allclose(result, values, err_msg=f"{name} by {n} blocks", **tolerance)
-            for other in others:
-                assert [a.tobytes() for a in other] == [a.tobytes() for a in first], (
-                    f"{name} gives this now and that then"
-                )
+            assert [a.tobytes() for a in other] == [a.tobytes() for a in first], f"{name} gives this now and that then"
 
     return check
 
@@ -392,15 +395,17 @@ def losses(n, outputs, labelled, weighted, draw):
 
 @pytest.mark.parametrize("loss", range(codes.CUSTOM))
 def test_loss_and_its_gradient(check, draw, nan, loss):
-    for outputs, labelled in product((1, 3, 8, 10, 40, 150, 600), (False, True)):
-        for n in (0, 1, 9, 33) if outputs < 40 else (3,):
-            weighted = bool(n % 2)
-            given, truth, weights = losses(n, outputs, labelled, weighted, draw)
-            expected, parameter, z = np.zeros(truth.shape), np.array([0.7]), given["z"].astype(np.float64)
-            value = loss_and_gradient(loss, parameter, z, truth, weights, expected) if n else 0
-            out, total = nan(n, outputs), reduction()
-            given |= {"loss": loss, "parameter": parameter, "parameters": 1, "out": out, "sum": total}
-            check("loss_gradient", [(out, expected), (total[2], value)], **given)
+    """In pairs of sizes; labels and targets take turns, and every other loss has them the other way round."""
+    sizes = [*product((1, 3, 8, 10), (0, 1, 9, 33)), *product((40, 150, 600), (3, 4))]
+    for number, (outputs, n) in enumerate(sizes):
+        labelled = bool((number + number // 4 + loss) % 2)
+        weighted = bool(n % 2)
+        given, truth, weights = losses(n, outputs, labelled, weighted, draw)
+        expected, parameter, z = np.zeros(truth.shape), np.array([0.7]), given["z"].astype(np.float64)
+        value = loss_and_gradient(loss, parameter, z, truth, weights, expected) if n else 0
+        out, total = nan(n, outputs), reduction()
+        given |= {"loss": loss, "parameter": parameter, "parameters": 1, "out": out, "sum": total}
+        check("loss_gradient", [(out, expected), (total[2], value)], **given)
 
 
 def test_a_quantile_for_each_output(check, draw, nan):
