@@ -20,7 +20,7 @@ from fastmlp.estimators.callbacks import CallbackSupportMixin, with_callbacks
 from fastmlp.estimators.conversion import from_sklearn, to_sklearn
 from fastmlp.estimators.fitted_weights import layout_of, own_weights
 from fastmlp.estimators.interchange import in_kind
-from fastmlp.estimators.optimizer import look
+from fastmlp.estimators.optimizer import look, unlooked
 from fastmlp.estimators.parameters import CONSTRAINTS
 from fastmlp.estimators.prediction import by_rows
 from fastmlp.estimators.private import PrivateMethods
@@ -215,6 +215,7 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator, ABC):
             for name in ("_optimizer", "loss_curve_", "validation_scores_", "validation_loss_curve_"):
                 if name in state:
                     setattr(self, name, copy.deepcopy(state[name]))
+            unlooked(self)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "coefs_")

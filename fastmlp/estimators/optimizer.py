@@ -7,6 +7,7 @@ with whatever has been set in it.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +19,7 @@ from fastmlp.estimators.kept import kept_of
 from fastmlp.network import Layout, aligned_zeros
 from fastmlp.optimizers import SGD, Adam, Optimizer
 
-__all__ = ["OptimizerState", "keep_state", "look", "optimizer_state"]
+__all__ = ["OptimizerState", "keep_state", "look", "optimizer_state", "unlooked"]
 
 
 # of scikit-learn's optimizers; a user may put others into an object
@@ -65,6 +66,18 @@ def look(e: Any) -> Any:
         kept.face = None
         _refresh(face, kept.state, layout_of(e), copies=True)
     return face
+
+
+def unlooked(e: Any) -> None:
+    """Let the optimizer of a model that was copied or loaded be as after a fit: nobody has looked at it.
+
+    Else every partial fit from now on would read it and bring it to the new state.
+    """
+    face, kept, layout = vars(e).get("_optimizer"), kept_of(e), layout_of(e)
+    if face is not None:
+        with suppress(ValueError):  # it cannot be read: `partial_fit` will say so
+            kept.state, kept.face = optimizer_state(e, layout, e.coefs_[0].dtype), face
+            _refresh(face, kept.state, layout, copies=False)
 
 
 def optimizer_state(e: Any, layout: Layout, dtype: np.dtype) -> OptimizerState | None:

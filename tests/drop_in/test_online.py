@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import pickle
 import weakref
 
 import numpy as np
@@ -66,6 +67,19 @@ def test_the_same_numbers(monkeypatch, counted, cpu_backend, target, solver):
 
     compare(monkeypatch, program)
     assert sum(counted) == 10  # all but the first of some rows
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_a_loaded_model_goes_on_in_the_same_way(monkeypatch, counted, solver):
+    def program():
+        model = begin(make(fastmlp, "multiclass", **SOLVERS[solver]), "multiclass")
+        for again in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model), model):
+            for row in range(3):
+                again.partial_fit(X[row : row + 1], LABELS[row : row + 1])
+            yield everything(again)
+
+    compare(monkeypatch, program)
+    assert sum(counted) == 6
 
 
 def looked(model):
