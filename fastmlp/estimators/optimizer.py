@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, BaseOptimizer, SGDOptimizer
 
-from fastmlp.estimators.fitted_weights import layout_of
+from fastmlp.estimators.fitted_weights import arithmetic, fitted_arrays, layout_of
 from fastmlp.estimators.kept import kept_of
 from fastmlp.network import Layout, aligned_zeros
 from fastmlp.optimizers import SGD, Adam, Optimizer
@@ -73,10 +73,11 @@ def unlooked(e: Any) -> None:
 
     Else every partial fit from now on would read it and bring it to the new state.
     """
-    face, kept, layout = vars(e).get("_optimizer"), kept_of(e), layout_of(e)
+    face, kept = vars(e).get("_optimizer"), kept_of(e)
     if face is not None:
-        with suppress(ValueError):  # it cannot be read: `partial_fit` will say so
-            kept.state, kept.face = optimizer_state(e, layout, e.coefs_[0].dtype), face
+        with suppress(ValueError):  # it cannot be read, or the weights do not fit together: `partial_fit` will say so
+            layout = layout_of(e)
+            kept.state, kept.face = optimizer_state(e, layout, arithmetic(*fitted_arrays(e))), face
             _refresh(face, kept.state, layout, copies=False)
 
 
