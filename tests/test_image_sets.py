@@ -15,12 +15,12 @@ pytestmark = pytest.mark.skipif(
 @pytest.mark.parametrize(
     ("name", "hidden", "epochs", "batch_size", "lr", "target"),
     [
-        ("mnist", [128], 12, 64, 5e-3, 0.975),
-        ("mnist", [512, 256], 8, 128, 3e-3, 0.982),
+        ("mnist", [128], 6, 64, 5e-3, 0.975),
+        ("mnist", [512, 256], 4, 128, 3e-3, 0.982),
         ("fashion-mnist", [128], 10, 64, 5e-3, 0.88),
     ],
 )
-def test_accuracy_within_twenty_epochs(name, hidden, epochs, batch_size, lr, target):
+def test_accuracy_within_ten_epochs(name, hidden, epochs, batch_size, lr, target):
     data = load(name)
     model = MLP([784, *hidden, 10], backend="numba", seed=0)
     model.fit(data.x, data.y, epochs=epochs, batch_size=batch_size, lr=lr, schedule="one_cycle")

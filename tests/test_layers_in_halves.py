@@ -31,9 +31,16 @@ def activated(code, z):
     return {"out": np.maximum(z, 0) if code == codes.RELU else z}
 
 
-@pytest.mark.parametrize("source", ["float32", "float64", "uint8"])
-@pytest.mark.parametrize("code", [codes.IDENTITY, codes.RELU, codes.SOFTMAX, codes.SILU])
-def test_forward(check, draw, nan, dtype, code, source):
+# an activation follows the sums, whatever the samples are converted from
+FORWARD = [
+    *product(["float32"], [codes.IDENTITY, codes.RELU, codes.SOFTMAX, codes.SILU]),
+    ("float64", codes.RELU),
+    ("uint8", codes.SILU),
+]
+
+
+@pytest.mark.parametrize(("source", "code"), FORWARD)
+def test_forward(check, draw, nan, dtype, source, code):
     for inputs, outputs in product(INPUTS, OUTPUTS):
         w, b = draw(inputs, outputs) / 16, draw(outputs)
         b[0] = -np.inf if code in (codes.IDENTITY, codes.RELU, codes.SOFTMAX) else b[0]
@@ -44,7 +51,8 @@ def test_forward(check, draw, nan, dtype, code, source):
             expected = activated(code, batch.astype(float) @ w.astype(float) + b.astype(float))
             free = () if "slope" in expected else ("slope",)
             for name, where in (("linear_rows", {"x": x, "rows": order}), ("linear", {"x": batch})):
-                check(name, expected, free, **where, **given, slope=nan(rows, outputs), out=nan(rows, outputs))
+                if name == "linear_rows" or source == "float32":  # the other has samples of the network's dtype alone
+                    check(name, expected, free, **where, **given, slope=nan(rows, outputs), out=nan(rows, outputs))
 
 
 @pytest.mark.parametrize("optimizer", [SGD(0.1), SGD(0.1, momentum=0.9), Adam()], ids=["sgd", "momentum", "adam"])
