@@ -20,6 +20,7 @@ from fastmlp.estimators.callbacks import CallbackSupportMixin, with_callbacks
 from fastmlp.estimators.conversion import from_sklearn, to_sklearn
 from fastmlp.estimators.fitted_weights import layout_of, own_weights
 from fastmlp.estimators.interchange import in_kind
+from fastmlp.estimators.kept import kept_of
 from fastmlp.estimators.optimizer import look, unlooked
 from fastmlp.estimators.parameters import CONSTRAINTS
 from fastmlp.estimators.prediction import by_rows
@@ -36,7 +37,7 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator, ABC):
     """Base of `MLPClassifier` and `MLPRegressor`."""
 
     _parameter_constraints: ClassVar[dict[str, list]] = CONSTRAINTS
-    _defaults: ClassVar[dict[str, Any]] = {}  # of the parameters of fastmlp's own classes
+    _fastmlp_defaults: ClassVar[dict[str, Any]] = {}  # of the parameters of fastmlp's own classes
 
     # of the parameters and of what a fit leaves, those that are looked at here
     activation: Any
@@ -56,41 +57,41 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator, ABC):
         """Take what scikit-learn's base class takes, for subclasses that pass over their parent's constructor."""
         BaseMultilayerPerceptron.__init__(self, *theirs, **named)
 
-    def _store_parameters(self, given: Mapping[str, Any]) -> None:
+    def _fastmlp_store_parameters(self, given: Mapping[str, Any]) -> None:
         """Store the parameters of a constructor, unchanged."""
         for name, value in given.items():
             if name != "self":
                 setattr(self, name, value)
 
     @abstractmethod
-    def _learn_targets(self, y: np.ndarray, incremental: bool) -> None:
+    def _fastmlp_learn_targets(self, y: np.ndarray, incremental: bool) -> None:
         """Take note of what y is: its classes."""
 
-    def _check_validation_targets(self, y: np.ndarray) -> None:
+    def _fastmlp_check_validation_targets(self, y: np.ndarray) -> None:
         """ValueError if the targets of validation data are none that can be predicted."""
 
     @abstractmethod
-    def _encode(self, y: np.ndarray, trained_on: Targets | None = None) -> Targets:
+    def _fastmlp_encode(self, y: np.ndarray, trained_on: Targets | None = None) -> Targets:
         """y as targets, given what was learned of it; trained_on: by whose frequencies to balance, if not by y's."""
 
     @abstractmethod
-    def _encoded_by_user(self, y: np.ndarray) -> tuple[np.ndarray, Targets]:
+    def _fastmlp_encoded_by_user(self, y: np.ndarray) -> tuple[np.ndarray, Targets]:
         """y and the targets from what a `_validate_input` of a subclass has made of y."""
 
     @abstractmethod
-    def _output_activation(self) -> str:
+    def _fastmlp_output_activation(self) -> str:
         """The activation of the output, in scikit-learn's words, given what was learned of y."""
 
     @abstractmethod
-    def _suited(self, targets: Targets) -> Targets:
+    def _fastmlp_suited(self, targets: Targets) -> Targets:
         """Targets in the form that goes with `out_activation_`; ValueError if none does."""
 
     @abstractmethod
-    def _loss(self) -> Loss:
+    def _fastmlp_loss(self) -> Loss:
         """The loss, given what was learned of y."""
 
     @abstractmethod
-    def _score_predicted(self, truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray | None) -> float:
+    def _fastmlp_score_predicted(self, truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray | None) -> float:
         """Accuracy or R² of predicted values (N, O); truth as `Samples.truth` has it."""
 
     @with_callbacks
@@ -188,7 +189,8 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator, ABC):
         optimizer = look(self)
         if optimizer is None:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute '_optimizer'")
-        optimizer.params = [*self.coefs_, *self.intercepts_]  # as scikit-learn's had before 1.0
+        if hasattr(self, "coefs_"):
+            optimizer.params = [*self.coefs_, *self.intercepts_]  # as scikit-learn's had before 1.0
         return optimizer
 
     @_optimizer.setter
@@ -199,6 +201,19 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator, ABC):
     def _optimizer(self) -> None:
         self._optimizer  # noqa: B018  # AttributeError if there is none
         del self.__dict__["_optimizer"]
+
+    @property
+    def _random_state(self) -> np.random.RandomState:
+        """The generator of the last call; who looks may hold it, so that the next call makes another."""
+        kept = kept_of(self)
+        if "_random_state" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute '_random_state'")
+        kept.random = None
+        return self.__dict__["_random_state"]
+
+    @_random_state.setter
+    def _random_state(self, random: np.random.RandomState) -> None:
+        self.__dict__["_random_state"] = random
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
@@ -231,7 +246,7 @@ def with_defaults(cls: T) -> T:
 
     So the constructor of a subclass may set just those that scikit-learn has.
     """
-    cls._defaults = {name: parameter.default for name, parameter in signature(cls).parameters.items()}
-    for name in cls._defaults.keys() - signature(BaseMultilayerPerceptron).parameters.keys():
-        setattr(cls, name, cls._defaults[name])
+    cls._fastmlp_defaults = {name: parameter.default for name, parameter in signature(cls).parameters.items()}
+    for name in cls._fastmlp_defaults.keys() - signature(BaseMultilayerPerceptron).parameters.keys():
+        setattr(cls, name, cls._fastmlp_defaults[name])
     return cls

@@ -35,7 +35,7 @@ _PRIVATE = (
 def to_sklearn(e: Any, predict_only: bool) -> Any:
     """See `BaseMLP.to_sklearn`."""
     kind = _kind(type(e))
-    given, known = {name: getattr(e, name) for name in e._defaults}, kind._get_param_names()
+    given, known = {name: getattr(e, name) for name in e._fastmlp_defaults}, kind._get_param_names()
     params = {name: given[name] for name in known}
     refused = {}
     activations = set(hidden_activations(e, len(_hidden(e))))
@@ -49,7 +49,7 @@ def to_sklearn(e: Any, predict_only: bool) -> Any:
     training |= {name: given[name] for name, choices in _CHOICES.items() if given[name] not in choices}
     loss = given.get("loss", "squared_error")
     if loss not in (_LOSSES.values() if "loss" in known else ("squared_error",)):
-        link = e._loss().link
+        link = e._fastmlp_loss().link
         (training if link == "identity" or (link in _LOSSES and "loss" in known) else refused)["loss"] = loss
         params["loss"] = _LOSSES.get(link)
     if not predict_only:
@@ -82,7 +82,9 @@ def from_sklearn(cls: Any, theirs: Any, ours: Mapping[str, Any]) -> Any:
     kind = _kind(cls)
     if not isinstance(theirs, kind):
         raise TypeError(f"from_sklearn takes a {kind.__module__.split('.')[0]} {kind.__name__}, got {theirs!r}.")
-    known = getattr(theirs, "_defaults", kind._get_param_names())  # a subclass may have others in its constructor
+    known = getattr(
+        theirs, "_fastmlp_defaults", kind._get_param_names()
+    )  # a subclass may have others in its constructor
     params, fitted = copy.deepcopy(({name: getattr(theirs, name) for name in known}, _fitted(theirs)))
     params |= ours
     e = cls(**{name: params.pop(name) for name in cls._get_param_names() if name in params})
@@ -120,7 +122,7 @@ def _hidden(e: Any) -> list[int]:
 
 def _set(e: Any, name: str) -> bool:
     """Whether a parameter that only we have does something."""
-    value, default = getattr(e, name), e._defaults[name]
+    value, default = getattr(e, name), e._fastmlp_defaults[name]
     if default is None:
         return value is not None and (not hasattr(value, "__len__") or len(value) > 0)
     return bool(np.any(value)) if default == 0 else value != default

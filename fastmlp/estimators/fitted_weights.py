@@ -16,6 +16,7 @@ from operator import is_
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 
 from fastmlp.estimators.kept import kept_of
 from fastmlp.interchange import as_numpy
@@ -53,7 +54,7 @@ class Buffer:
     def read(self) -> None:
         """Bring the values of the arrays into the parameters."""
         for view, array in zip(self.views, self.arrays, strict=False):
-            view[...] = as_numpy(array)
+            view[...] = _values(array)
 
     def write(self) -> None:
         """Bring the parameters into the arrays."""
@@ -107,19 +108,19 @@ def arithmetic(*arrays: Any) -> np.dtype:
     return np.dtype(np.float32 if np.result_type(*types) == np.float32 else np.float64)
 
 
-def buffer_of(e: Any, dtype: np.dtype) -> Buffer:
+def buffer_of(e: Any, dtype: np.dtype, training: bool = False) -> Buffer:
     """The fitted weights in `dtype`, one of float32 and float64, as they are now."""
     arrays = fitted_arrays(e)
     shown = _shown(e, arrays)
     if shown and shown.params.dtype == dtype:
         return shown
-    kept = kept_of(e)
-    scratch = kept.scratch.get(dtype)
-    if scratch is None or scratch.layout != layout_of(e):
-        scratch = kept.scratch[dtype] = scratch_buffer(e, dtype)
-    scratch.arrays = arrays
-    scratch.read()
-    return scratch
+    buffers = kept_of(e).training if training else kept_of(e).scratch
+    buffer = buffers.get(dtype)
+    if buffer is None or buffer.layout != layout_of(e):
+        buffer = buffers[dtype] = scratch_buffer(e, dtype)
+    buffer.arrays = arrays
+    buffer.read()
+    return buffer
 
 
 def scratch_buffer(e: Any, dtype: np.dtype) -> Buffer:
@@ -130,6 +131,18 @@ def scratch_buffer(e: Any, dtype: np.dtype) -> Buffer:
     return buffer
 
 
+def bring_back(e: Any, buffer: Buffer) -> None:
+    """Read into a buffer in training what a callback has done to `coefs_` and `intercepts_`: edits, or other arrays."""
+    arrays = fitted_arrays(e)
+    if not buffer.arrays and _shown(e, arrays) is buffer:
+        return  # the views themselves
+    prepare_training(e)
+    if layout_of(e) != buffer.layout:
+        raise ValueError(f"A callback has set coefs_ of the sizes {layout_of(e).sizes}, not {buffer.layout.sizes}.")
+    buffer.arrays = fitted_arrays(e)
+    buffer.read()
+
+
 def show(e: Any, buffer: Buffer) -> None:
     """Let `coefs_` and `intercepts_` be views of the buffer, in the lists that are there."""
     views, given = buffer.views, fitted_arrays(e)
@@ -138,7 +151,7 @@ def show(e: Any, buffer: Buffer) -> None:
     e.coefs_[:layers], e.intercepts_[:layers] = views[:layers], views[layers:]
     buffer.arrays = []
     kept = kept_of(e)
-    kept.shown, kept.views, kept.scratch = buffer, views, {}
+    kept.shown, kept.views, kept.scratch, kept.training = buffer, views, {}, {}
 
 
 def show_copy(e: Any, buffer: Buffer) -> None:
@@ -195,7 +208,12 @@ def _writable(array: Any, shape: tuple[int, ...]) -> np.ndarray:
     real = isinstance(array, np.ndarray) and array.dtype in (np.float32, np.float64)
     if real and array.flags.writeable and array.size == np.prod(shape):
         return array
-    return np.array(np.broadcast_to(as_numpy(array), shape), arithmetic(array))
+    return np.array(np.broadcast_to(_values(array), shape), arithmetic(array))
+
+
+def _values(array: Any) -> Any:
+    """A weight matrix as an array: pruned ones may be sparse."""
+    return array.toarray() if issparse(array) else as_numpy(array)
 
 
 def _as_list(arrays: Any) -> list[Any]:

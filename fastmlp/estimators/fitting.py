@@ -18,10 +18,10 @@ from fastmlp.engine import Engine, Session
 from fastmlp.errors import DivergenceError
 from fastmlp.estimators.callbacks import FitTask
 from fastmlp.estimators.convergence import NOT_FINITE
-from fastmlp.estimators.fitted_weights import show, show_copy
+from fastmlp.estimators.fitted_weights import bring_back, show, show_copy
 from fastmlp.estimators.initial import begin_curves
 from fastmlp.estimators.lbfgs import minimise
-from fastmlp.estimators.online import keep, make_epoch
+from fastmlp.estimators.online import make_epoch, remember
 from fastmlp.estimators.optimizer import OptimizerState, keep_state
 from fastmlp.estimators.planning import Plan, Run, as_before, prepare
 from fastmlp.history import History
@@ -63,7 +63,7 @@ def partial_fit(e: Any, X: Any, y: Any, sample_weight: Any) -> Any:
         raise ValueError("partial_fit needs a solver that makes steps; solver='lbfgs' makes none.")
     begin_curves(e, False)
     _stochastic(e, run, run.plan, None)
-    keep(e, run)
+    remember(e, run)
     return _finite(e) if e.callbacks else e
 
 
@@ -113,7 +113,7 @@ def _places(layout: Layout) -> tuple[list[tuple[int, int, tuple[int, int]]], lis
 def _stochastic(e: Any, run: Run, plan: Plan, task: FitTask | None) -> None:
     """All epochs of a fit, or one of partial_fit, which has no task."""
     order, batch_size, rule, keep, max_norm, convergence, measure, before, checkpoint, untouched = plan
-    buffer, engine, random = run.buffer, run.engine, e._random_state
+    buffer, engine, random = run.buffer, run.engine, vars(e)["_random_state"]
 
     def build() -> Session:
         return engine.session(batch_size, rule, keep, max_norm)
@@ -123,7 +123,7 @@ def _stochastic(e: Any, run: Run, plan: Plan, task: FitTask | None) -> None:
         def after_epoch(epoch: Epoch) -> bool:
             buffer.write()
             stop = tell(e.callbacks or (), epoch)
-            buffer.read()
+            bring_back(e, buffer)
             last = stop or epoch.history.stopped != "epochs" or epoch.number == e.max_iter
             return (task is not None and task.epoch(last)) or stop
 

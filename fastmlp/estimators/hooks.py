@@ -48,7 +48,15 @@ def overridden(e: Any, name: str) -> bool:
 
 
 def refuse_overridden(e: Any) -> None:
-    """TypeError if scikit-learn would train with an overridden method that is never called here."""
+    """TypeError if a subclass overrides a method that is never called here, or has a parameter's name for its own."""
+    own = next(cls for cls in type(e).__mro__ if cls.__module__.startswith("fastmlp."))
+    for cls in type(e).__mro__[: type(e).__mro__.index(own)]:
+        for name in vars(cls).keys() & e._fastmlp_defaults.keys():
+            if not hasattr(vars(cls)[name], "__set__"):  # a property may take what the constructor gives
+                raise TypeError(
+                    f"{cls.__name__} has a class attribute {name!r}, which is a parameter of fastmlp's {own.__name__} "
+                    "and would be hidden by it. Give it another name, or pass the parameter to the constructor."
+                )
     with_steps = _WITH_STEPS | (_WITH_EARLY_STOPPING if e.early_stopping else {})
     hooks = _ALWAYS | (_WITH_LBFGS if e.solver == "lbfgs" else with_steps)
     for name, instead in hooks.items():

@@ -18,12 +18,16 @@ __all__ = ["Kept", "generator_of", "kept_of"]
 
 @dataclass
 class Kept:
+    """What is kept of one estimator."""
+
     shown: Any = None  # the `Buffer` whose views are in `coefs_` and `intercepts_`, unless others have been assigned
     views: list[np.ndarray] = field(default_factory=list)  # those views
-    scratch: dict[np.dtype, Any] = field(default_factory=dict)  # a `Buffer` for each dtype
+    scratch: dict[np.dtype, Any] = field(default_factory=dict)  # a `Buffer` for each dtype, to predict with
+    training: dict[np.dtype, Any] = field(default_factory=dict)  # others: another thread may predict meanwhile
     random: np.random.RandomState | None = None  # made for an integer random_state
     face: Any = None  # the estimator's `_optimizer`, if nobody has looked at it: then `state` is its state
     state: Any = None  # see `fastmlp.estimators.optimizer`
+    layout: Any = None  # of the arrays of that state
     online: Any = None  # see `fastmlp.estimators.online`
 
 

@@ -18,7 +18,7 @@ from fastmlp.backends import get_backend
 from fastmlp.engine import Engine, Session
 from fastmlp.estimators.convergence import NOT_FINITE, Convergence
 from fastmlp.estimators.fitted_weights import shows_buffer
-from fastmlp.estimators.hooks import HOOKS
+from fastmlp.estimators.hooks import HOOKS, overridden
 from fastmlp.estimators.initial import begin_curves
 from fastmlp.estimators.kept import generator_of, kept_of
 from fastmlp.estimators.optimizer import OptimizerState, keep_state
@@ -29,7 +29,7 @@ from fastmlp.losses import Loss
 from fastmlp.optimizers import Optimizer
 from fastmlp.trainer import divergence
 
-__all__ = ["keep", "make_epoch"]
+__all__ = ["make_epoch", "remember"]
 
 # parameters of these types are the same as long as they are the same objects
 _UNCHANGING = (type(None), bool, int, float, str, np.number, tuple, Optimizer, Loss, np.random.RandomState)
@@ -48,26 +48,29 @@ class _Online:
     state: OptimizerState
     convergence: Convergence
     random: np.random.RandomState
+    bits: Any  # its bit generator, which may be replaced
     shuffle: Callable[[np.ndarray, np.ndarray], None] | None
     samples: np.ndarray  # (N,) int64
     order: np.ndarray  # (1, N) int64
 
 
-def keep(e: Any, run: Run) -> None:
+def remember(e: Any, run: Run) -> None:
     """Keep what a partial fit has set up, if the next one can be made without looking again."""
     kept, plan = kept_of(e), run.plan
     session = run.engine.sessions.get("train")
     kept.online = None
-    values = (getattr(e, name) for name in e._defaults if name != "hidden_layer_sizes")
+    values = (getattr(e, name) for name in e._fastmlp_defaults if name != "hidden_layer_sizes")
     changing = e.callbacks or not all(isinstance(value, _UNCHANGING) for value in values)
+    changing = changing or overridden(e, "_validate_input")  # which looks at the samples
     if plan is None or changing or plan.keep or plan.convergence.schedule or len(plan.order) > _MOST:
         return
     looked = kept.face is not vars(e).get("_optimizer")
     if looked or session is None or kept.shown is not run.buffer:
         return
     plan.convergence.estimator = None  # which must not be kept alive
-    shuffle = run.engine.backend.shuffler(e._random_state, len(plan.order))
-    read = attrgetter(*e._defaults)
+    run.engine.forget_samples()
+    shuffle = run.engine.backend.shuffler(vars(e)["_random_state"], len(plan.order))
+    read = attrgetter(*e._fastmlp_defaults)
     kept.online = _Online(
         read=read,
         settings=_settings(e, read),
@@ -75,7 +78,8 @@ def keep(e: Any, run: Run) -> None:
         session=session,
         state=kept.state,
         convergence=plan.convergence,
-        random=e._random_state,
+        random=vars(e)["_random_state"],
+        bits=vars(e)["_random_state"]._bit_generator,
         shuffle=shuffle if e.shuffle and len(plan.order) > 1 else None,
         samples=plan.order,
         order=plan.order[None].copy(),
@@ -97,11 +101,11 @@ def make_epoch(e: Any, X: Any, y: Any) -> bool:
             known.engine.sessions["train"] = session
         return False
     try:
-        _train(known, e, X, y)
+        return _train(known, e, X, y)
     finally:
         known.convergence.estimator = None
+        known.engine.forget_samples()
         known.engine.sessions["train"] = session
-    return True
 
 
 def _is_valid(known: _Online, e: Any, X: Any, y: Any) -> bool:
@@ -118,14 +122,18 @@ def _is_valid(known: _Online, e: Any, X: Any, y: Any) -> bool:
         and kept.shown.params is known.engine.params
         and shows_buffer(e)
         and generator_of(e) is known.random
+        and known.random._bit_generator is known.bits  # type: ignore[attr-defined]
     )
 
 
-def _train(known: _Online, e: Any, X: Any, y: Any) -> None:
+def _train(known: _Online, e: Any, X: Any, y: Any) -> bool:
     engine, (net, operations, state), rule = known.engine, known.session[1], known.state.rule
     backend, convergence = engine.backend, known.convergence
-    e._learn_targets(y, True)
-    samples = bring_in(X, y, None, e._suited(e._encode(y)), engine.params.dtype)
+    e._fastmlp_learn_targets(y, True)
+    targets = e._fastmlp_suited(e._fastmlp_encode(y))
+    if targets.n_outputs != engine.layout.sizes[-1]:
+        return False
+    samples = bring_in(X, y, None, targets, engine.params.dtype)
     begin_curves(e, False)
     convergence.estimator, e._random_state, e.n_iter_ = e, known.random, 0
     before, loss, batch = engine.params.copy(), np.nan, batch_size(e, len(X))
@@ -153,3 +161,4 @@ def _train(known: _Online, e: Any, X: Any, y: Any) -> None:
         known.state.epochs += e.n_iter_
         known.state.moments = backend.to_host(state.update.m), backend.to_host(state.update.v)
         keep_state(e, known.state, engine.layout, same=True)
+    return True

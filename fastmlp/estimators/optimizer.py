@@ -64,7 +64,7 @@ def look(e: Any) -> Any:
     face, kept = vars(e).get("_optimizer"), kept_of(e)
     if face is not None and face is kept.face:
         kept.face = None
-        _refresh(face, kept.state, layout_of(e), copies=True)
+        _refresh(face, kept.state, kept.layout, copies=True)
     return face
 
 
@@ -77,7 +77,8 @@ def unlooked(e: Any) -> None:
     if face is not None:
         with suppress(ValueError):  # it cannot be read, or the weights do not fit together: `partial_fit` will say so
             layout = layout_of(e)
-            kept.state, kept.face = optimizer_state(e, layout, arithmetic(*fitted_arrays(e))), face
+            kept.state, kept.layout = optimizer_state(e, layout, arithmetic(*fitted_arrays(e))), layout
+            kept.face = face
             _refresh(face, kept.state, layout, copies=False)
 
 
@@ -85,7 +86,13 @@ def optimizer_state(e: Any, layout: Layout, dtype: np.dtype) -> OptimizerState |
     """What the fit before has left, or a user has put there."""
     face, kept = vars(e).get("_optimizer"), kept_of(e)
     if face is None or face is kept.face:
-        return None if face is None else kept.state
+        state = None if face is None else kept.state
+        if state is not None and any(flat.size not in (0, layout.n_params) for flat in state.moments):
+            raise ValueError(
+                "_optimizer is that of a network with other layers. Delete it to begin with a new one: del "
+                "estimator._optimizer."
+            )
+        return state
     return _from_face(face, layout, dtype, len(vars(e).get("loss_curve_", ())))
 
 
@@ -97,7 +104,7 @@ def keep_state(e: Any, state: OptimizerState, layout: Layout, same: bool) -> Non
     face, kept = vars(e).get("_optimizer"), kept_of(e)
     if face is None or not same:
         face = vars(e)["_optimizer"] = kept.face = _new_face(state)
-    kept.state = state
+    kept.state, kept.layout = state, layout
     _refresh(face, state, layout, copies=face is not kept.face)
 
 

@@ -119,7 +119,7 @@ def prepare(
         if fresh:
             _begin_anew(e, [X.shape[1], *hidden, targets.n_outputs], targets, X.dtype)
         _check_shapes(e, X.shape[1], targets.n_outputs)
-        targets, dtype = e._suited(targets), prepare_training(e)
+        targets, dtype = e._fastmlp_suited(targets), prepare_training(e)
         if e.solver == "lbfgs":
             dtype = np.dtype(np.float64)  # whatever X is: line searches need the digits
         if e.precision != "float32" and dtype != np.float32:
@@ -132,7 +132,7 @@ def prepare(
         if e.solver == "lbfgs":
             buffer = scratch_buffer(e, dtype)
             return Run(samples, buffer, make_engine(e, buffer), None)
-        buffer = buffer_of(e, dtype)
+        buffer = buffer_of(e, dtype, training=True)
         engine = make_engine(e, buffer)
         plan = _plan(e, buffer, engine, samples, given_validation, incremental, checkpoint, untouched)
         return Run(samples, buffer, engine, plan)
@@ -170,8 +170,8 @@ def _given_validation(e: Any, given: tuple[Any, Any, Any], samples: Samples, dty
     arrays = check_arrays(e, *given, reset=False)
     if e.early_stopping and arrays[0].shape[0] < 2:
         raise ValueError("The validation set is too small: X_val must have at least 2 samples.")
-    e._check_validation_targets(arrays[1])
-    targets, wanted = e._suited(e._encode(arrays[1], samples.targets)), samples.targets.n_outputs
+    e._fastmlp_check_validation_targets(arrays[1])
+    targets, wanted = e._fastmlp_suited(e._fastmlp_encode(arrays[1], samples.targets)), samples.targets.n_outputs
     if targets.n_outputs != wanted:
         raise ValueError(f"y_val has {targets.n_outputs} columns, but y has {wanted}.")
     return bring_in(*arrays, targets, dtype)
@@ -188,7 +188,7 @@ def _plan(
     untouched: Before,
 ) -> Plan:
     everything = np.arange(samples.data.n_samples)
-    order, held = (everything, None) if given_validation else hold_out(e, samples, e._random_state)
+    order, held = (everything, None) if given_validation else hold_out(e, samples, vars(e)["_random_state"])
     if samples.data.weights.size:
         check_any(samples.data.weights[order], "sample_weight of the samples left to train on")
     before = optimizer_state(e, buffer.layout, buffer.params.dtype) if incremental else None

@@ -58,14 +58,14 @@ def take_in(
     """X, y, sample_weight and y as targets, checked by the class's own `_validate_input` if it has one."""
     if not overridden(e, "_validate_input"):
         X, y, sample_weight = check_arrays(e, X, y, sample_weight, reset)
-        e._learn_targets(y, incremental)
-        return X, y, sample_weight, e._encode(y)
+        e._fastmlp_learn_targets(y, incremental)
+        return X, y, sample_weight, e._fastmlp_encode(y)
     X, y = e._validate_input(X, y, incremental, reset)
     X, y = readable(X, "X"), np.asarray(as_numpy(y))
     check_consistent_length(X, y)
     if sample_weight is not None:
         sample_weight = _check_sample_weight(as_numpy(sample_weight), X)
-    y, targets = e._encoded_by_user(y)
+    y, targets = e._fastmlp_encoded_by_user(y)
     return X if issparse(X) else np.ascontiguousarray(X), y, sample_weight, targets
 
 
