@@ -115,8 +115,9 @@ def numba_calls(name, custom):
             batch = next((given[key] for key in ("rows", "delta", "x") if key in given), ())
             if kind == "sample" and len(batch) != 1:
                 return None  # it is for batches of one sample
-            if kind == "large" and name.endswith("_rows") and arguments[0].dtype not in (np.uint8, arguments[-1].dtype):
-                return None  # one dtype to be converted is enough
+            converted = name.endswith("_rows") and arguments[0].dtype not in (np.uint8, arguments[-1].dtype)
+            if converted and (kind == "large" or (kind and arguments[0].dtype.kind != "f")):
+                return None  # one dtype to be converted is enough; elsewhere one smaller and one larger than the other
             turned = [value for key, value in zip(order, arguments, strict=True) if key in BY_COLUMNS.get(name, ())]
             if kind != "tiny":
                 turned = []
