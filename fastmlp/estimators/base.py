@@ -21,7 +21,7 @@ from fastmlp.estimators.conversion import from_sklearn, to_sklearn
 from fastmlp.estimators.fitted_weights import layout_of, own_weights
 from fastmlp.estimators.interchange import in_kind
 from fastmlp.estimators.kept import kept_of
-from fastmlp.estimators.optimizer import look, unlooked
+from fastmlp.estimators.optimizer import from_plain, look, to_plain, unlooked
 from fastmlp.estimators.parameters import CONSTRAINTS
 from fastmlp.estimators.prediction import by_rows
 from fastmlp.estimators.private import PrivateMethods
@@ -217,12 +217,13 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator, ABC):
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        if hasattr(state.get("_optimizer"), "params"):  # which would be written twice
-            state["_optimizer"] = copy.copy(state["_optimizer"])
-            del state["_optimizer"].params
+        if "_optimizer" in state:
+            state["_optimizer"] = to_plain(state["_optimizer"])
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        if "_optimizer" in state:
+            state = state | {"_optimizer": from_plain(state["_optimizer"])}
         super().__setstate__(state)
         if "coefs_" in state:
             # so that nothing is shared with what was copied, and predictions copy nothing

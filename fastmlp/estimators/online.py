@@ -111,7 +111,8 @@ def make_epoch(e: Any, X: Any, y: Any) -> bool:
 def _is_valid(known: _Online, e: Any, X: Any, y: Any) -> bool:
     kept, attributes = kept_of(e), vars(e)
     return (
-        kept.state is known.state
+        "coefs_" in attributes
+        and kept.state is known.state
         and kept.face is not None
         and kept.face is attributes.get("_optimizer")
         and all(map(is_, _settings(e, known.read), known.settings))

@@ -19,7 +19,7 @@ from fastmlp.estimators.kept import kept_of
 from fastmlp.network import Layout, aligned_zeros
 from fastmlp.optimizers import SGD, Adam, Optimizer
 
-__all__ = ["OptimizerState", "keep_state", "look", "optimizer_state", "unlooked"]
+__all__ = ["OptimizerState", "from_plain", "keep_state", "look", "optimizer_state", "to_plain", "unlooked"]
 
 
 # of scikit-learn's optimizers; a user may put others into an object
@@ -153,7 +153,7 @@ def _from_face(face: Any, layout: Layout, dtype: np.dtype, epochs: int) -> Optim
         return OptimizerState(adam, int(face.t), epochs, adam.lr, "constant", 0.5, moments)
     if isinstance(face, SGDOptimizer):
         sgd = SGD(face.learning_rate_init, momentum=face.momentum, nesterov=bool(face.nesterov))
-        if sgd.momentum and getattr(face, "unread", None) is face.velocities:
+        if sgd.momentum and _is_unread(face):
             raise ValueError(
                 f"momentum={sgd.momentum:g} was set in _optimizer, whose steps had none before, so there are no "
                 "velocities to go on with. Assign a list of arrays to _optimizer.velocities, or delete _optimizer."
@@ -163,6 +163,31 @@ def _from_face(face: Any, layout: Layout, dtype: np.dtype, epochs: int) -> Optim
     rule = replace(face.rule, lr=face.learning_rate_init)
     m, v = (_flat(arrays, layout, dtype) if arrays else none for arrays in (face.ms, face.vs))
     return OptimizerState(rule, int(face.t), epochs, rule.lr, "constant", 0.5, (m, v))
+
+
+def to_plain(face: Any) -> Any:
+    """scikit-learn's optimizers as a dict for pickles: formats that ask which types to trust know no other."""
+    if type(face) not in (AdamOptimizer, SGDOptimizer):
+        return face
+    plain = vars(face) | {"kind": type(face).__name__, "unread": _is_unread(face)}
+    plain.pop("params", None)  # they would be written twice
+    return plain
+
+
+def from_plain(plain: Any) -> Any:
+    """The optimizer that `to_plain` was given."""
+    if not isinstance(plain, dict):
+        return plain
+    kind = AdamOptimizer if plain["kind"] == "AdamOptimizer" else SGDOptimizer
+    face = kind.__new__(kind)
+    vars(face).update({name: value for name, value in plain.items() if name != "kind"})
+    face.unread = face.velocities if plain["unread"] else None
+    return face
+
+
+def _is_unread(face: Any) -> bool:
+    """Whether its velocities are zeros that stand for those of steps without momentum."""
+    return getattr(face, "unread", None) is not None and face.unread is face.velocities
 
 
 def _apart(flat: np.ndarray, layout: Layout, copies: bool) -> list[np.ndarray]:

@@ -41,6 +41,7 @@ def test_the_trained_arrays():
         model.partial_fit(X, LABELS)
         model.coefs_[0] = model.coefs_[0].copy()
     assert not hasattr(pickle.loads(pickle.dumps(model)).__dict__["_optimizer"], "params")
+    assert type(model.__getstate__()["_optimizer"]) is dict  # no type that a reader of files would have to trust
 
 
 @pytest.mark.parametrize("solver", ["adam", "sgd", "rmsprop", "lbfgs"])
