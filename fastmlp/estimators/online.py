@@ -6,6 +6,7 @@ the next one makes its epoch with that if nothing but the samples has changed. T
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,14 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from fastmlp.backends import get_backend
 from fastmlp.engine import Engine, Session
 from fastmlp.estimators.convergence import NOT_FINITE, Convergence
 from fastmlp.estimators.fitted_weights import shows_buffer
 from fastmlp.estimators.hooks import HOOKS, overridden
-from fastmlp.estimators.initial import begin_curves
 from fastmlp.estimators.kept import generator_of, kept_of
-from fastmlp.estimators.optimizer import OptimizerState, keep_state
+from fastmlp.estimators.optimizer import OptimizerState, keep_state, refresh_numbers
 from fastmlp.estimators.planning import Run, batch_size
 from fastmlp.estimators.targets import are_checked, bring_in
 from fastmlp.forks import drawing
@@ -50,6 +49,7 @@ class _Online:
     random: np.random.RandomState
     bits: Any  # its bit generator, which may be replaced
     shuffle: Callable[[np.ndarray, np.ndarray], None] | None
+    default_backend: str | None  # of the environment
     samples: np.ndarray  # (N,) int64
     order: np.ndarray  # (1, N) int64
 
@@ -81,6 +81,7 @@ def remember(e: Any, run: Run) -> None:
         random=vars(e)["_random_state"],
         bits=vars(e)["_random_state"]._bit_generator,
         shuffle=shuffle if e.shuffle and len(plan.order) > 1 else None,
+        default_backend=os.environ.get("FASTMLP_BACKEND"),
         samples=plan.order,
         order=plan.order[None].copy(),
     )
@@ -119,7 +120,7 @@ def _is_valid(known: _Online, e: Any, X: Any, y: Any) -> bool:
         and attributes.keys().isdisjoint(HOOKS)
         and are_checked(e, X, y)
         and len(X) == len(known.samples)
-        and get_backend(e.backend, e.precision) is known.engine.backend
+        and (e.backend is not None or os.environ.get("FASTMLP_BACKEND") == known.default_backend)
         and kept.shown.params is known.engine.params
         and shows_buffer(e)
         and generator_of(e) is known.random
@@ -135,7 +136,6 @@ def _train(known: _Online, e: Any, X: Any, y: Any) -> bool:
     if targets.n_outputs != engine.layout.sizes[-1]:
         return False
     samples = bring_in(X, y, None, targets, engine.params.dtype)
-    begin_curves(e, False)
     convergence.estimator, e._random_state, e.n_iter_ = e, known.random, 0
     before, loss, batch = engine.params.copy(), np.nan, batch_size(e, len(X))
     lr = convergence.rates(rule.lr, 0, 1, -(-len(X) // batch), ())
@@ -160,6 +160,10 @@ def _train(known: _Online, e: Any, X: Any, y: Any) -> bool:
     finally:
         known.state.step, known.state.learning_rate = state.step, convergence.learning_rate
         known.state.epochs += e.n_iter_
-        known.state.moments = backend.to_host(state.update.m), backend.to_host(state.update.v)
-        keep_state(e, known.state, engine.layout, same=True)
+        moments = backend.to_host(state.update.m), backend.to_host(state.update.v)
+        if all(map(is_, moments, known.state.moments)):
+            refresh_numbers(kept_of(e).face, known.state)
+        else:
+            known.state.moments = moments
+            keep_state(e, known.state, engine.layout, same=True)
     return True

@@ -19,7 +19,16 @@ from fastmlp.estimators.kept import kept_of
 from fastmlp.network import Layout, aligned_zeros
 from fastmlp.optimizers import SGD, Adam, Optimizer
 
-__all__ = ["OptimizerState", "from_plain", "keep_state", "look", "optimizer_state", "to_plain", "unlooked"]
+__all__ = [
+    "OptimizerState",
+    "from_plain",
+    "keep_state",
+    "look",
+    "optimizer_state",
+    "refresh_numbers",
+    "to_plain",
+    "unlooked",
+]
 
 
 # of scikit-learn's optimizers; a user may put others into an object
@@ -120,15 +129,24 @@ def _new_face(state: OptimizerState) -> Any:
 
 def _refresh(face: Any, state: OptimizerState, layout: Layout, copies: bool) -> None:
     """Bring the face to the state. As copies its arrays are new ones, as scikit-learn makes with every update."""
-    rule: Any = state.rule
     m, v = (_apart(flat, layout, copies) for flat in state.moments)
-    face.epochs = state.epochs  # for schedules, which scikit-learn does not have
     if isinstance(face, SGDOptimizer):
         none = np.zeros(layout.n_params, state.moments[1].dtype)  # without momentum nobody reads velocities
-        face.learning_rate, face.velocities = state.learning_rate, m or _apart(none, layout, False)
+        face.velocities = m or _apart(none, layout, False)
         face.unread = None if m else face.velocities
+    else:
+        face.ms, face.vs = m, v
+    refresh_numbers(face, state)
+
+
+def refresh_numbers(face: Any, state: OptimizerState) -> None:
+    """Bring all but the arrays of the face to the state."""
+    rule: Any = state.rule
+    face.epochs = state.epochs  # for schedules, which scikit-learn does not have
+    if isinstance(face, SGDOptimizer):
+        face.learning_rate = state.learning_rate
         return
-    face.t, face.ms, face.vs = state.step, m, v
+    face.t = state.step
     if isinstance(face, AdamOptimizer) and state.step:
         face.learning_rate = rule.lr * np.sqrt(1 - rule.beta2**state.step) / (1 - rule.beta1**state.step)
 
