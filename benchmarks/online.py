@@ -99,12 +99,13 @@ def main() -> None:
     for _ in range(options.rounds):
         for name, checkout in builds.items():
             rounds[name].append(round_of(checkout))
+    before = " --before CHECKOUT" if options.before else ""
     text = "\n".join(
         [
             "# Partial fits of few samples, beside scikit-learn's",
             "",
             *machine()[:-1],
-            f"- command: `python {' '.join(sys.argv)}`",
+            f"- command: `python benchmarks/online.py --rounds {options.rounds}{before}`",
             "",
             f"{FEATURES} features and the defaults: 100 hidden units, Adam. Medians of {options.rounds} rounds.",
             "",
