@@ -1,5 +1,7 @@
 """scikit-learn's estimators, trained by `fastmlp.step`: MLPClassifier and MLPRegressor."""
 
+from functools import partial
+
 from sklearn import neural_network
 
 from fastmlp.estimators.classifier import MLPClassifier
@@ -14,4 +16,4 @@ __all__ = ["MLPClassifier", "MLPRegressor"]
 neural_network.MLPClassifier.register(MLPClassifier)
 neural_network.MLPRegressor.register(MLPRegressor)
 
-when_imported("skl2onnx", register)
+when_imported("skl2onnx", partial(register, MLPClassifier, MLPRegressor))

@@ -10,6 +10,7 @@ onnxruntime has in float32 and float64; only Erf, in "gelu", it has in float32 a
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -31,8 +32,7 @@ class _Graph:
 
     def constant(self, value: Any) -> str:
         """A tensor of numbers in the graph's dtype, of integers or of strings."""
-        from onnx import helper
-
+        helper = sys.modules["onnx.helper"]  # of skl2onnx, which is what calls this
         array = np.asarray(value)
         array = array.astype(self.dtype) if array.dtype.kind == "f" else array
         content = [text.encode() for text in array.ravel()] if array.dtype.kind in "OU" else array.ravel()
@@ -50,8 +50,7 @@ class _Graph:
         return out
 
     def cast(self, value: str, dtype: type, out: str | None = None) -> str:
-        from onnx import helper
-
+        helper = sys.modules["onnx.helper"]  # of skl2onnx, which is what calls this
         return self("Cast", value, out=out, to=helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
 
 
@@ -147,12 +146,11 @@ def _is_multilabel(e: Any) -> bool:
     return e._label_binarizer.y_type_.startswith("multilabel")
 
 
-def register() -> None:
-    """Enter our classes into skl2onnx's tables; to be called when skl2onnx has been imported."""
-    from skl2onnx import update_registered_converter
-    from skl2onnx.common import shape_calculator
-
-    from fastmlp.estimators import MLPClassifier, MLPRegressor
+def register(classifier: type, regressor: type) -> None:
+    """Enter our two classes into skl2onnx's tables; to be called when skl2onnx has been imported."""
+    # The bodies of modules call this, which may not wait for a fork: so nothing is imported here.
+    shape_calculator = sys.modules["skl2onnx.common.shape_calculator"]
+    update_registered_converter = sys.modules["skl2onnx"].update_registered_converter
 
     def shapes(operator: Any) -> None:
         e = operator.raw_operator
@@ -169,5 +167,5 @@ def register() -> None:
             operator.outputs[0].type.shape = [n, n_outputs]
 
     options = {"zipmap": [True, False, "columns"], "output_class_labels": [False, True], "nocl": [True, False]}
-    update_registered_converter(MLPClassifier, "FastmlpMLPClassifier", shapes, _convert_classifier, options=options)
-    update_registered_converter(MLPRegressor, "FastmlpMLPRegressor", shapes, _convert_regressor)
+    update_registered_converter(classifier, "FastmlpMLPClassifier", shapes, _convert_classifier, options=options)
+    update_registered_converter(regressor, "FastmlpMLPRegressor", shapes, _convert_regressor)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.base import is_classifier
 
+from fastmlp.backends import get_backend
 from fastmlp.checkpoint import Checkpoint
 from fastmlp.engine import Engine
 from fastmlp.estimators.convergence import Convergence
@@ -111,6 +112,7 @@ def prepare(
         refuse_overridden(e)
         _refuse_unused(e, validation, checkpoint)
         hidden = hidden_sizes(e)
+        get_backend(e.backend, e.precision)  # which may not be there
         check_metric(e)
         if not all(map(callable, e.callbacks or ())):
             raise ValueError(f"callbacks={e.callbacks!r} must be a list of functions.")
