@@ -265,6 +265,8 @@ def _check_finite(array: np.ndarray, name: str) -> None:
 
 def cast(array: np.ndarray, dtype: np.dtype, name: str) -> np.ndarray:
     """array in `dtype`; InputError if it has values beyond its range."""
+    if array.dtype == dtype:
+        return array
     with np.errstate(over="ignore"):
         result = array.astype(dtype, copy=False)
     if array.dtype.kind == "f" and array.dtype.itemsize > dtype.itemsize and not np.isfinite(result).all():

@@ -230,6 +230,10 @@ class Engine:
         self._placed = data, there
         return there
 
+    def forget_samples(self) -> None:
+        """Let go of the last samples, for an engine that is kept."""
+        self._placed = None, None
+
     def _objective(self) -> dict[str, Any]:
         return {"mean": self.mean, "l1": self.l1, "l2": self.l2, "penalty_shared": self.penalty_shared}
 

@@ -10,6 +10,7 @@ this importable module, else their types would be new in every process and nothi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -93,19 +94,15 @@ class Data(NamedTuple):
         them, whoever made them.
         """
         dense = isinstance(x, np.ndarray)
-        fields = [
-            x if dense else np.zeros((0, x.shape[1]), dtype),
-            np.zeros(0, dtype) if dense else x.data.astype(dtype, copy=False),
-            np.zeros(0, np.int32) if dense else x.indices.astype(np.int32, copy=False),
-            np.zeros(0, np.int64) if dense else x.indptr.astype(np.int64, copy=False),
-            np.zeros(0, np.int64) if labels is None else labels,
-            np.zeros((0, 0), dtype) if targets is None else targets,
-            np.zeros(0, dtype) if weights is None else weights,
-        ]
-        views = [fields[0].view(), *(_contiguous(array).view() for array in fields[1:])]
-        for view in views:
-            view.flags.writeable = False
-        return cls(*views)
+        return cls(
+            x=_read_only(x) if dense else _nothing(dtype, 0, x.shape[1]),
+            values=_nothing(dtype, 0) if dense else _contiguous(x.data.astype(dtype, copy=False)),
+            columns=_nothing(np.int32, 0) if dense else _contiguous(x.indices.astype(np.int32, copy=False)),
+            starts=_nothing(np.int64, 0) if dense else _contiguous(x.indptr.astype(np.int64, copy=False)),
+            labels=_nothing(np.int64, 0) if labels is None else _contiguous(labels),
+            targets=_nothing(dtype, 0, 0) if targets is None else _contiguous(targets),
+            weights=_nothing(dtype, 0) if weights is None else _contiguous(weights),
+        )
 
     @property
     def sparse(self) -> bool:
@@ -130,7 +127,19 @@ class Data(NamedTuple):
 
 
 def _contiguous(array: np.ndarray) -> np.ndarray:
-    return array if array.flags.c_contiguous and array.flags.aligned else np.array(array, order="C")
+    packed = array.flags.c_contiguous and array.flags.aligned
+    return _read_only(array if packed else np.array(array, order="C"))
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+@cache
+def _nothing(dtype: np.dtype | type, *shape: int) -> np.ndarray:
+    return _read_only(np.zeros(shape, dtype))
 
 
 class Layout(NamedTuple):

@@ -32,11 +32,14 @@ class Orders:
     _before: Any = field(default=None, init=False)  # state of `random` before what is in `_next`
 
     def __post_init__(self) -> None:
+        if len(self.samples) < 2:
+            self.random = None  # it would draw nothing
         if self.random is not None:
             self._shuffle = self.shuffler(self.random, len(self.samples))
             if self.ahead and self.epochs_at_once == 1 and len(self.samples) >= AHEAD_FROM:
                 self._pool = ThreadPoolExecutor(1, "fastmlp-orders")
-        self._buffers = [np.tile(self.samples, (self.epochs_at_once, 1)) for _ in range(2 if self._pool else 1)]
+        same = np.broadcast_to(self.samples, (self.epochs_at_once, len(self.samples)))
+        self._buffers = [same.copy() for _ in range(2 if self._pool else 1)]
         self._last = self.taken = self._buffers[0][0]  # `taken` (N,): the last order that was given out
 
     def take(self, count: int, left: int) -> np.ndarray:

@@ -24,7 +24,7 @@ from fastmlp.signals import SafePoints
 from fastmlp.stopping import Criterion
 from fastmlp.weights import check_sums
 
-__all__ = ["Callback", "Epoch", "Training", "tell"]
+__all__ = ["Callback", "Epoch", "Training", "divergence", "tell"]
 
 
 class Epoch(NamedTuple):
@@ -216,7 +216,7 @@ class Training:
             return
         if before is None:
             params[...] = self.last_finite
-            raise DivergenceError(self._divergence(epoch + 1, rows["loss"][0], rows["learning_rate"][0]))
+            raise DivergenceError(divergence(epoch + 1, rows["loss"][0], rows["learning_rate"][0]))
         self._go_back(*before)
         for e in range(len(orders)):
             yield from self._finite_blocks(epoch + e, orders[e : e + 1])
@@ -279,14 +279,16 @@ class Training:
             self.checkpoint.write(state_of(self, ""), last=self._points.waiting)
         self._points.reach()
 
-    def _divergence(self, epoch: int, loss: float, lr: float) -> str:
-        kept = f"those after epoch {epoch - 1}" if epoch > 1 else "the initial ones"
-        return (
-            f"Training diverged in epoch {epoch}: the loss is {loss}, at learning rate "
-            f"{lr:g}. Likely causes: too high a learning rate, features or targets that are not "
-            "scaled, exploding gradients. Try a tenth of the learning rate, standardise x (and y in regression), or "
-            f"clip gradients with max_norm=1. The model keeps the last finite weights, {kept}."
-        )
+
+def divergence(epoch: int, loss: float, lr: float) -> str:
+    """What to say of a loss or weights that are no longer finite after an epoch (1-based)."""
+    kept = f"those after epoch {epoch - 1}" if epoch > 1 else "the initial ones"
+    return (
+        f"Training diverged in epoch {epoch}: the loss is {loss}, at learning rate "
+        f"{lr:g}. Likely causes: too high a learning rate, features or targets that are not "
+        "scaled, exploding gradients. Try a tenth of the learning rate, standardise x (and y in regression), or "
+        f"clip gradients with max_norm=1. The model keeps the last finite weights, {kept}."
+    )
 
 
 def tell(callbacks: Iterable[Callback], epoch: Epoch) -> bool:

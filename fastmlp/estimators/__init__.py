@@ -1,6 +1,17 @@
 """scikit-learn's estimators, trained by `fastmlp.step`: MLPClassifier and MLPRegressor."""
 
+from sklearn import neural_network
+
 from fastmlp.estimators.classifier import MLPClassifier
+from fastmlp.estimators.onnx import register
 from fastmlp.estimators.regressor import MLPRegressor
+from fastmlp.when_imported import when_imported
 
 __all__ = ["MLPClassifier", "MLPRegressor"]
+
+# Virtual subclasses of scikit-learn's: other libraries ask `isinstance(model, sklearn.neural_network.MLPClassifier)` or
+# dispatch on the type.
+neural_network.MLPClassifier.register(MLPClassifier)
+neural_network.MLPRegressor.register(MLPRegressor)
+
+when_imported("skl2onnx", register)

@@ -6,6 +6,7 @@ import copy
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from functools import wraps
 from inspect import signature
 from typing import Any, ClassVar, TypeVar
 
@@ -19,7 +20,8 @@ from fastmlp.estimators.callbacks import CallbackSupportMixin, with_callbacks
 from fastmlp.estimators.conversion import from_sklearn, to_sklearn
 from fastmlp.estimators.fitted_weights import layout_of, own_weights
 from fastmlp.estimators.interchange import in_kind
-from fastmlp.estimators.optimizer import face_of
+from fastmlp.estimators.kept import kept_of
+from fastmlp.estimators.optimizer import from_plain, look, to_plain, unlooked
 from fastmlp.estimators.parameters import CONSTRAINTS
 from fastmlp.estimators.prediction import by_rows
 from fastmlp.estimators.private import PrivateMethods
@@ -30,14 +32,12 @@ __all__ = ["BaseMLP", "with_defaults"]
 
 T = TypeVar("T", bound="type[BaseMLP]")
 
-_BASE = signature(BaseMultilayerPerceptron.__init__)
-
 
 class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator, ABC):
     """Base of `MLPClassifier` and `MLPRegressor`."""
 
     _parameter_constraints: ClassVar[dict[str, list]] = CONSTRAINTS
-    _defaults: ClassVar[dict[str, Any]] = {}  # of the parameters of fastmlp's own classes
+    _fastmlp_defaults: ClassVar[dict[str, Any]] = {}  # of the parameters of fastmlp's own classes
 
     # of the parameters and of what a fit leaves, those that are looked at here
     activation: Any
@@ -51,45 +51,47 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator, ABC):
     n_outputs_: int
     out_activation_: str
 
+    # with the signature of scikit-learn's constructor, whose checks allow no attribute that it does not name: `loss`
+    @wraps(BaseMultilayerPerceptron.__init__, assigned=())  # type: ignore[misc]
     def __init__(self, *theirs: Any, **named: Any) -> None:
         """Take what scikit-learn's base class takes, for subclasses that pass over their parent's constructor."""
-        self._store_parameters(_BASE.bind_partial(None, *theirs, **named).arguments)
+        BaseMultilayerPerceptron.__init__(self, *theirs, **named)
 
-    def _store_parameters(self, given: Mapping[str, Any]) -> None:
+    def _fastmlp_store_parameters(self, given: Mapping[str, Any]) -> None:
         """Store the parameters of a constructor, unchanged."""
         for name, value in given.items():
             if name != "self":
                 setattr(self, name, value)
 
     @abstractmethod
-    def _learn_targets(self, y: np.ndarray, incremental: bool) -> None:
+    def _fastmlp_learn_targets(self, y: np.ndarray, incremental: bool) -> None:
         """Take note of what y is: its classes."""
 
-    def _check_validation_targets(self, y: np.ndarray) -> None:
+    def _fastmlp_check_validation_targets(self, y: np.ndarray) -> None:
         """ValueError if the targets of validation data are none that can be predicted."""
 
     @abstractmethod
-    def _encode(self, y: np.ndarray, trained_on: Targets | None = None) -> Targets:
+    def _fastmlp_encode(self, y: np.ndarray, trained_on: Targets | None = None) -> Targets:
         """y as targets, given what was learned of it; trained_on: by whose frequencies to balance, if not by y's."""
 
     @abstractmethod
-    def _encoded_by_user(self, y: np.ndarray) -> tuple[np.ndarray, Targets]:
+    def _fastmlp_encoded_by_user(self, y: np.ndarray) -> tuple[np.ndarray, Targets]:
         """y and the targets from what a `_validate_input` of a subclass has made of y."""
 
     @abstractmethod
-    def _output_activation(self) -> str:
+    def _fastmlp_output_activation(self) -> str:
         """The activation of the output, in scikit-learn's words, given what was learned of y."""
 
     @abstractmethod
-    def _suited(self, targets: Targets) -> Targets:
+    def _fastmlp_suited(self, targets: Targets) -> Targets:
         """Targets in the form that goes with `out_activation_`; ValueError if none does."""
 
     @abstractmethod
-    def _loss(self) -> Loss:
+    def _fastmlp_loss(self) -> Loss:
         """The loss, given what was learned of y."""
 
     @abstractmethod
-    def _score_predicted(self, truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray | None) -> float:
+    def _fastmlp_score_predicted(self, truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray | None) -> float:
         """Accuracy or R² of predicted values (N, O); truth as `Samples.truth` has it."""
 
     @with_callbacks
@@ -175,6 +177,7 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator, ABC):
         Parameters
         ----------
         estimator : sklearn.neural_network.MLPClassifier or MLPRegressor
+            One of our classes is copied.
         **ours
             Parameters that are to be others, or that scikit-learn does not have, such as ``backend="cuda"``.
         """
@@ -183,29 +186,44 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator, ABC):
     @property
     def _optimizer(self) -> Any:
         """scikit-learn's optimizer in the state in which the last stochastic fit has left ours."""
-        optimizer = face_of(self)
+        optimizer = look(self)
         if optimizer is None:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute '_optimizer'")
-        self._optimizer = optimizer
+        if hasattr(self, "coefs_"):
+            optimizer.params = [*self.coefs_, *self.intercepts_]  # as scikit-learn's had before 1.0
         return optimizer
 
     @_optimizer.setter
     def _optimizer(self, optimizer: Any) -> None:
         self.__dict__["_optimizer"] = optimizer
-        self.__dict__.pop("_optimizer_state", None)
 
     @_optimizer.deleter
     def _optimizer(self) -> None:
         self._optimizer  # noqa: B018  # AttributeError if there is none
         del self.__dict__["_optimizer"]
 
+    @property
+    def _random_state(self) -> np.random.RandomState:
+        """The generator of the last call; who looks may hold it, so that the next call makes another."""
+        kept = kept_of(self)
+        if "_random_state" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute '_random_state'")
+        kept.random = None
+        return self.__dict__["_random_state"]
+
+    @_random_state.setter
+    def _random_state(self, random: np.random.RandomState) -> None:
+        self.__dict__["_random_state"] = random
+
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        if state.pop("_optimizer_state", None):
-            state["_optimizer"] = face_of(self)  # of a type that others know
+        if "_optimizer" in state:
+            state["_optimizer"] = to_plain(state["_optimizer"])
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        if "_optimizer" in state:
+            state = state | {"_optimizer": from_plain(state["_optimizer"])}
         super().__setstate__(state)
         if "coefs_" in state:
             # so that nothing is shared with what was copied, and predictions copy nothing
@@ -213,6 +231,10 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator, ABC):
             for name in ("_optimizer", "loss_curve_", "validation_scores_", "validation_loss_curve_"):
                 if name in state:
                     setattr(self, name, copy.deepcopy(state[name]))
+            unlooked(self)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "coefs_")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -221,11 +243,11 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator, ABC):
 
 
 def with_defaults(cls: T) -> T:
-    """Decorate an estimator whose parameters' defaults are attributes of the class.
+    """Decorate an estimator; the parameters that scikit-learn's lacks get their defaults as attributes of the class.
 
-    So a subclass may have a constructor that does not set all of them.
+    So the constructor of a subclass may set just those that scikit-learn has.
     """
-    cls._defaults = {name: parameter.default for name, parameter in signature(cls).parameters.items()}
-    for name, default in cls._defaults.items():
-        setattr(cls, name, default)
+    cls._fastmlp_defaults = {name: parameter.default for name, parameter in signature(cls).parameters.items()}
+    for name in cls._fastmlp_defaults.keys() - signature(BaseMultilayerPerceptron).parameters.keys():
+        setattr(cls, name, cls._fastmlp_defaults[name])
     return cls

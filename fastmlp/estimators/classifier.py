@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from fastmlp.estimators.base import BaseMLP, with_defaults
 from fastmlp.estimators.documentation import documented
-from fastmlp.estimators.hooks import estimator_class
+from fastmlp.estimators.hooks import estimator_class, refuse_overridden
 from fastmlp.estimators.interchange import in_kind
 from fastmlp.estimators.parameters import CONSTRAINTS
 from fastmlp.estimators.prediction import predicted
@@ -71,7 +71,6 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         **CONSTRAINTS,
         "class_weight": [dict, list, StrOptions({"balanced"}), None],
     }
-    loss = "log_loss"
 
     def __init__(
         self,
@@ -112,15 +111,16 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         intercepts_init=None,
         callbacks=None,
     ):
-        self._store_parameters(locals())
+        self._fastmlp_store_parameters(locals())
+        self.loss = "log_loss"  # no parameter, but scikit-learn keeps it in the instance, too
 
-    def _learn_targets(self, y: np.ndarray, incremental: bool) -> None:
+    def _fastmlp_learn_targets(self, y: np.ndarray, incremental: bool) -> None:
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         if not hasattr(self, "classes_") or not (self.warm_start or incremental):
             self._label_binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._label_binarizer.classes_
-        else:
+        elif self.warm_start or not _are_among(y, self.classes_):
             classes = unique_labels(y)
             if self.warm_start:
                 if set(classes) != set(self.classes_):
@@ -138,10 +138,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 "compute_class_weight('balanced', classes=classes, y=y) and give the weights as a dict."
             )
 
-    def _output_activation(self) -> str:
+    def _fastmlp_output_activation(self) -> str:
         return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"
 
-    def _check_validation_targets(self, y: np.ndarray) -> None:
+    def _fastmlp_check_validation_targets(self, y: np.ndarray) -> None:
         kind, trained_on = type_of_target(y), self._label_binarizer.y_type_
         if kind == "multiclass-multioutput" or ("multilabel" in kind) != ("multilabel" in trained_on):
             raise ValueError(f"y_val is {kind}, but y is {trained_on}. Give y_val the form of y.")
@@ -149,25 +149,34 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         if len(unknown):
             raise ValueError(f"y_val has classes {unknown} that are not among those of y, {self.classes_}.")
 
-    def _encode(self, y: np.ndarray, trained_on: Targets | None = None) -> Targets:
+    def _fastmlp_encode(self, y: np.ndarray, trained_on: Targets | None = None) -> Targets:
         if y.ndim == 2 and y.shape[1] == 1:
             y = y.ravel()
         binarizer: Any = self._label_binarizer
-        if y.ndim == 2 or not _is_plain(binarizer, self.classes_):  # an indicator of labels, which may be 1 and 2
+        plain = _is_plain(binarizer, self.classes_) and binarizer.y_type_ in ("binary", "multiclass")
+        if y.ndim == 2 or not plain:  # an indicator of labels, which may be 1 and 2
             values = binarizer.transform(y).astype(bool)
             targets = Targets(None, values, values.shape[1])
         else:
             labels = np.searchsorted(binarizer.classes_, y)
             many = binarizer.y_type_ == "multiclass"
             targets = Targets(labels, None, len(self.classes_)) if many else Targets(None, labels[:, None] == 1, 1)
-        return self._weighted(targets, y, trained_on)
+        return self._fastmlp_weighted(targets, y, trained_on)
 
-    def _encoded_by_user(self, y: np.ndarray) -> tuple[np.ndarray, Targets]:
+    def _fastmlp_encoded_by_user(self, y: np.ndarray) -> tuple[np.ndarray, Targets]:
         values = y.reshape(len(y), -1)
-        labels = self._label_binarizer.inverse_transform(values.ravel() if values.shape[1] == 1 else values)
-        return labels, self._weighted(Targets(None, values, values.shape[1]), labels, None)
+        # a binarizer of the user's may do no more than a fit asks for
+        known = hasattr(self._label_binarizer, "inverse_transform")
+        labels = self._fastmlp_decoded(values) if known else values
+        return labels, self._fastmlp_weighted(Targets(None, values, values.shape[1]), labels, None)
 
-    def _suited(self, targets: Targets) -> Targets:
+    def _fastmlp_decoded(self, outputs: np.ndarray) -> Any:
+        """Labels (N,), or an indicator matrix, from outputs (N, O)."""
+        return self._label_binarizer.inverse_transform(outputs.ravel() if outputs.shape[1] == 1 else outputs)
+
+    def _fastmlp_suited(self, targets: Targets) -> Targets:
+        if self.loss != "log_loss":
+            raise ValueError(f"loss={self.loss!r} was set on a classifier, which minimises 'log_loss'.")
         if self.out_activation_ == "softmax":
             values = targets.values
             if values is not None and np.isin(values, (0, 1)).all() and (values.sum(axis=1) == 1).all():
@@ -180,16 +189,18 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             )
         return targets if targets.labels is None else targets._replace(labels=None, values=one_hot(targets))
 
-    def _weighted(self, targets: Targets, y: np.ndarray, trained_on: Targets | None) -> Targets:
+    def _fastmlp_weighted(self, targets: Targets, y: np.ndarray, trained_on: Targets | None) -> Targets:
         """The targets with the weights of their classes, y being the labels."""
         if self.class_weight is None:
             return targets
-        weight = self._weights_of_classes(y, targets.array, targets.array if trained_on is None else trained_on.array)
+        weight = self._fastmlp_weights_of_classes(
+            y, targets.array, targets.array if trained_on is None else trained_on.array
+        )
         if not (np.isfinite(weight).all() and weight.min() >= 0 and weight.any()):
             raise ValueError(f"class_weight={self.class_weight!r} must be finite, none negative, not all zero.")
         return targets._replace(class_weight=weight)
 
-    def _weights_of_classes(self, y: Any, encoded: np.ndarray, trained_on: np.ndarray) -> np.ndarray:
+    def _fastmlp_weights_of_classes(self, y: Any, encoded: np.ndarray, trained_on: np.ndarray) -> np.ndarray:
         """The weight of each sample's class (N,); the y trained on, encoded as y is, says how frequent classes are."""
         if self.class_weight == "balanced":
             n = len(trained_on)
@@ -200,10 +211,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         weights = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_)
         return weights[np.searchsorted(self.classes_, y)]
 
-    def _loss(self) -> Loss:
+    def _fastmlp_loss(self) -> Loss:
         return _SOFTMAX if self.out_activation_ == "softmax" else _LOGISTIC
 
-    def _score_predicted(self, truth, predicted, weights) -> float:
+    def _fastmlp_score_predicted(self, truth, predicted, weights) -> float:
+        if not _is_plain(self._label_binarizer, self.classes_):
+            encoded = truth if truth.ndim == 2 else one_hot(Targets(truth, None, predicted.shape[1]))
+            return float(
+                accuracy_score(self._fastmlp_decoded(encoded), self._fastmlp_decoded(predicted), sample_weight=weights)
+            )
         if self.out_activation_ == "softmax":
             truth = truth if truth.ndim == 1 else truth.argmax(axis=1)
             return float(accuracy_score(truth, predicted.argmax(axis=1), sample_weight=weights))
@@ -217,16 +233,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return self._predict(X)
 
     def _predict(self, X: Any, check_input: bool = True) -> np.ndarray:
-        binarizer = self._label_binarizer
-        return predicted(
-            self,
-            X,
-            lambda p: binarizer.inverse_transform(p.ravel() if p.shape[1] == 1 else p),
-            check_input=check_input,
-        )
+        return predicted(self, X, self._fastmlp_decoded, check_input=check_input)
 
     def _score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        return self._score_with_function(X, y, sample_weight, accuracy_score)
+        return super()._score_with_function(X, y, sample_weight, accuracy_score)
 
     @in_kind
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -261,6 +271,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         self
         """
+        refuse_overridden(self)
         y, classes = readable(y, "y"), as_numpy(classes)
         if _check_partial_fit_first_call(self, classes):
             multilabel = type_of_target(y).startswith("multilabel")
@@ -271,6 +282,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+
+def _are_among(y: np.ndarray, classes: np.ndarray) -> bool:
+    """Whether y are whole numbers that are all classes; False if it takes more to find out."""
+    if y.ndim != 1 or y.dtype.kind not in "biu" or classes.dtype.kind not in "biu":
+        return False
+    return bool((classes.take(np.searchsorted(classes, y), mode="clip") == y).all())
 
 
 def _is_plain(binarizer: Any, classes: np.ndarray) -> bool:

@@ -11,7 +11,11 @@ import numpy as np
 from fastmlp.resume import described
 from fastmlp.schedules import Schedule, ignores_losses
 
-__all__ = ["Convergence"]
+__all__ = ["NOT_FINITE", "Convergence"]
+
+NOT_FINITE = (
+    "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
+)
 
 
 @dataclass

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from sklearn import neural_network
-from sklearn.base import is_classifier
+from sklearn.base import ClassifierMixin
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
 
 from fastmlp.estimators.fitted_weights import own_weights
-from fastmlp.estimators.optimizer import face_of
 from fastmlp.estimators.parameters import hidden_activations, hidden_sizes
 
 __all__ = ["from_sklearn", "to_sklearn"]
@@ -22,13 +21,21 @@ _ACTIVATIONS = {"identity": "identity", "sigmoid": "logistic", "tanh": "tanh", "
 _LOSSES = {"identity": "squared_error", "exp": "poisson"}  # by link: enough to predict with
 _HOW = {"backend", "n_threads", "quantile", "huber_delta"}  # they change nothing, or go with a loss of ours
 _CHOICES = {"solver": ("lbfgs", "sgd", "adam"), "learning_rate": ("constant", "invscaling", "adaptive")}
-_PRIVATE = ("_label_binarizer", "_random_state", "_no_improvement_count", "_coef_indptr", "_intercept_indptr")
+_PRIVATE = (
+    "_label_binarizer",
+    "_random_state",
+    "_no_improvement_count",
+    "_coef_indptr",
+    "_intercept_indptr",
+    "_best_coefs",
+    "_best_intercepts",
+)
 
 
 def to_sklearn(e: Any, predict_only: bool) -> Any:
     """See `BaseMLP.to_sklearn`."""
-    kind = neural_network.MLPClassifier if is_classifier(e) else neural_network.MLPRegressor
-    given, known = {name: getattr(e, name) for name in e._defaults}, kind._get_param_names()
+    kind = _kind(type(e))
+    given, known = {name: getattr(e, name) for name in e._fastmlp_defaults}, kind._get_param_names()
     params = {name: given[name] for name in known}
     refused = {}
     activations = set(hidden_activations(e, len(_hidden(e))))
@@ -42,7 +49,7 @@ def to_sklearn(e: Any, predict_only: bool) -> Any:
     training |= {name: given[name] for name, choices in _CHOICES.items() if given[name] not in choices}
     loss = given.get("loss", "squared_error")
     if loss not in (_LOSSES.values() if "loss" in known else ("squared_error",)):
-        link = e._loss().link
+        link = e._fastmlp_loss().link
         (training if link == "identity" or (link in _LOSSES and "loss" in known) else refused)["loss"] = loss
         params["loss"] = _LOSSES.get(link)
     if not predict_only:
@@ -59,11 +66,12 @@ def to_sklearn(e: Any, predict_only: bool) -> Any:
         if not np.isfinite(np.array(fitted.get("validation_loss_curve_") or [], float)).any():
             fitted.pop("validation_loss_curve_", None)
         vars(theirs).update(fitted)
-        # with early stopping these are the same lists in scikit-learn, without it nobody reads them
-        theirs._best_coefs, theirs._best_intercepts = theirs.coefs_, theirs.intercepts_
-        optimizer = copy.deepcopy(face_of(e))
+        vars(theirs).setdefault("_best_coefs", theirs.coefs_)  # without early stopping nobody reads these
+        vars(theirs).setdefault("_best_intercepts", theirs.intercepts_)
+        optimizer = copy.deepcopy(vars(e).get("_optimizer"))
         if isinstance(optimizer, (AdamOptimizer, SGDOptimizer)):
-            vars(optimizer).pop("epochs", None)
+            for name in ("epochs", "params", "unread"):
+                vars(optimizer).pop(name, None)
             theirs._optimizer = optimizer
     _carry_requests(e, theirs)
     return theirs
@@ -71,10 +79,13 @@ def to_sklearn(e: Any, predict_only: bool) -> Any:
 
 def from_sklearn(cls: Any, theirs: Any, ours: Mapping[str, Any]) -> Any:
     """See `BaseMLP.from_sklearn`."""
-    kind = neural_network.MLPClassifier if is_classifier(cls()) else neural_network.MLPRegressor
+    kind = _kind(cls)
     if not isinstance(theirs, kind):
         raise TypeError(f"from_sklearn takes a {kind.__module__.split('.')[0]} {kind.__name__}, got {theirs!r}.")
-    params, fitted = copy.deepcopy((theirs.get_params(deep=False), _fitted(theirs)))
+    known = getattr(
+        theirs, "_fastmlp_defaults", kind._get_param_names()
+    )  # a subclass may have others in its constructor
+    params, fitted = copy.deepcopy(({name: getattr(theirs, name) for name in known}, _fitted(theirs)))
     params |= ours
     e = cls(**{name: params.pop(name) for name in cls._get_param_names() if name in params})
     for name, value in params.items():  # those that the constructor of a subclass does not take
@@ -82,6 +93,9 @@ def from_sklearn(cls: Any, theirs: Any, ours: Mapping[str, Any]) -> Any:
     if hasattr(theirs, "coefs_"):
         vars(e).update(fitted)
         own_weights(e)
+        if not theirs.early_stopping:  # then they are the initial weights, which nobody reads
+            vars(e).pop("_best_coefs", None)
+            vars(e).pop("_best_intercepts", None)
         if hasattr(e, "validation_scores_"):
             scores = e.validation_scores_
             losses = None if scores is None else [float("nan")] * len(scores)
@@ -89,9 +103,17 @@ def from_sklearn(cls: Any, theirs: Any, ours: Mapping[str, Any]) -> Any:
             if scores and e.best_validation_score_ in scores:
                 e.best_epoch_ = scores.index(e.best_validation_score_) + 1
         if hasattr(theirs, "_optimizer"):
-            e._optimizer = copy.deepcopy(theirs._optimizer)
+            e._optimizer = copy.deepcopy(vars(theirs)["_optimizer"])
     _carry_requests(theirs, e)
     return e
+
+
+def _kind(cls: type) -> Any:
+    """scikit-learn's class for one of ours.
+
+    Bound when this module is imported: programs replace the classes in scikit-learn's own modules by ours.
+    """
+    return MLPClassifier if issubclass(cls, ClassifierMixin) else MLPRegressor
 
 
 def _hidden(e: Any) -> list[int]:
@@ -100,7 +122,7 @@ def _hidden(e: Any) -> list[int]:
 
 def _set(e: Any, name: str) -> bool:
     """Whether a parameter that only we have does something."""
-    value, default = getattr(e, name), e._defaults[name]
+    value, default = getattr(e, name), e._fastmlp_defaults[name]
     if default is None:
         return value is not None and (not hasattr(value, "__len__") or len(value) > 0)
     return bool(np.any(value)) if default == 0 else value != default

@@ -12,11 +12,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import combinations, pairwise
+from operator import is_
 from typing import Any
-from weakref import ref
 
 import numpy as np
+from scipy.sparse import issparse
 
+from fastmlp.estimators.kept import kept_of
 from fastmlp.interchange import as_numpy
 from fastmlp.network import Layout, aligned_zeros
 
@@ -31,6 +33,7 @@ __all__ = [
     "scratch_buffer",
     "show",
     "show_copy",
+    "shows_buffer",
 ]
 
 
@@ -51,7 +54,7 @@ class Buffer:
     def read(self) -> None:
         """Bring the values of the arrays into the parameters."""
         for view, array in zip(self.views, self.arrays, strict=False):
-            view[...] = as_numpy(array)
+            view[...] = _values(array)
 
     def write(self) -> None:
         """Bring the parameters into the arrays."""
@@ -59,25 +62,15 @@ class Buffer:
             array[...] = view.reshape(array.shape)
 
 
-@dataclass
-class _Buffers:
-    """The buffers of one estimator."""
-
-    shown: Buffer | None = None  # `coefs_` and `intercepts_` are its views, unless other arrays have been assigned
-    views: list[np.ndarray] = field(default_factory=list)
-    scratch: dict[np.dtype, Buffer] = field(default_factory=dict)
+def _shown(e: Any, arrays: Sequence[Any]) -> Buffer | None:
+    """The buffer whose views these arrays are, if they are."""
+    kept = kept_of(e)
+    return kept.shown if len(arrays) == len(kept.views) and all(map(is_, arrays, kept.views)) else None
 
 
-# They belong to the process, not to the estimator's state, which is what is pickled, cloned and compared. They are
-# found by identity: an estimator whose class defines __eq__ has no hash.
-_BUFFERS: dict[int, tuple[ref, _Buffers]] = {}
-
-
-def _buffers(e: Any) -> _Buffers:
-    key = id(e)
-    if key not in _BUFFERS:
-        _BUFFERS[key] = ref(e, lambda _: _BUFFERS.pop(key, None)), _Buffers()
-    return _BUFFERS[key][1]
+def shows_buffer(e: Any) -> bool:
+    """Whether `coefs_` and `intercepts_` are the views that a fit has left."""
+    return _shown(e, fitted_arrays(e)) is not None
 
 
 def fitted_arrays(e: Any) -> list[Any]:
@@ -93,7 +86,10 @@ def fitted_arrays(e: Any) -> list[Any]:
 
 def layout_of(e: Any) -> Layout:
     """Where the weights of a fitted estimator, ours or scikit-learn's, would lie in one buffer."""
-    weights = [np.shape(w) for w in fitted_arrays(e)]
+    arrays = fitted_arrays(e)
+    if shown := _shown(e, arrays):
+        return shown.layout
+    weights = [np.shape(array) for array in arrays]
     weights, biases = weights[: len(weights) // 2], weights[len(weights) // 2 :]
     fits = all(len(w) == 2 for w in weights) and all(w[1] == v[0] for w, v in pairwise(weights))
     if not (fits and all(_is_bias(b, w[1]) for w, b in zip(weights, biases, strict=True))):
@@ -112,18 +108,19 @@ def arithmetic(*arrays: Any) -> np.dtype:
     return np.dtype(np.float32 if np.result_type(*types) == np.float32 else np.float64)
 
 
-def buffer_of(e: Any, dtype: np.dtype) -> Buffer:
+def buffer_of(e: Any, dtype: np.dtype, training: bool = False) -> Buffer:
     """The fitted weights in `dtype`, one of float32 and float64, as they are now."""
-    buffers, arrays = _buffers(e), fitted_arrays(e)
-    shown = buffers.shown
-    if shown and shown.params.dtype == dtype and [*map(id, buffers.views)] == [*map(id, arrays)]:
+    arrays = fitted_arrays(e)
+    shown = _shown(e, arrays)
+    if shown and shown.params.dtype == dtype:
         return shown
-    scratch = buffers.scratch.get(dtype)
-    if scratch is None or scratch.layout != layout_of(e):
-        scratch = buffers.scratch[dtype] = scratch_buffer(e, dtype)
-    scratch.arrays = arrays
-    scratch.read()
-    return scratch
+    buffers = kept_of(e).training if training else kept_of(e).scratch
+    buffer = buffers.get(dtype)
+    if buffer is None or buffer.layout != layout_of(e):
+        buffer = buffers[dtype] = scratch_buffer(e, dtype)
+    buffer.arrays = arrays
+    buffer.read()
+    return buffer
 
 
 def scratch_buffer(e: Any, dtype: np.dtype) -> Buffer:
@@ -134,6 +131,18 @@ def scratch_buffer(e: Any, dtype: np.dtype) -> Buffer:
     return buffer
 
 
+def bring_back(e: Any, buffer: Buffer) -> None:
+    """Read into a buffer in training what a callback has done to `coefs_` and `intercepts_`: edits, or other arrays."""
+    arrays = fitted_arrays(e)
+    if not buffer.arrays and _shown(e, arrays) is buffer:
+        return  # the views themselves
+    prepare_training(e)
+    if layout_of(e) != buffer.layout:
+        raise ValueError(f"A callback has set coefs_ of the sizes {layout_of(e).sizes}, not {buffer.layout.sizes}.")
+    buffer.arrays = fitted_arrays(e)
+    buffer.read()
+
+
 def show(e: Any, buffer: Buffer) -> None:
     """Let `coefs_` and `intercepts_` be views of the buffer, in the lists that are there."""
     views, given = buffer.views, fitted_arrays(e)
@@ -141,8 +150,8 @@ def show(e: Any, buffer: Buffer) -> None:
     layers = len(views) // 2
     e.coefs_[:layers], e.intercepts_[:layers] = views[:layers], views[layers:]
     buffer.arrays = []
-    buffers = _buffers(e)
-    buffers.shown, buffers.views, buffers.scratch = buffer, views, {}
+    kept = kept_of(e)
+    kept.shown, kept.views, kept.scratch, kept.training = buffer, views, {}, {}
 
 
 def show_copy(e: Any, buffer: Buffer) -> None:
@@ -155,7 +164,10 @@ def show_copy(e: Any, buffer: Buffer) -> None:
 
 def own_weights(e: Any) -> None:
     """Let `coefs_` and `intercepts_` be arrays, in lists, that no other estimator has; of one buffer if they can be."""
+    best = vars(e).get("_best_coefs") is e.coefs_
     e.coefs_, e.intercepts_ = copy.deepcopy((list(e.coefs_), list(e.intercepts_)))
+    if best:
+        e._best_coefs, e._best_intercepts = e.coefs_, e.intercepts_
     arrays = [*e.coefs_, *e.intercepts_]
     for dtype in (np.dtype(np.float32), np.dtype(np.float64)):
         if all(isinstance(array, np.ndarray) and array.dtype == dtype for array in arrays):
@@ -164,8 +176,8 @@ def own_weights(e: Any) -> None:
                 show(e, buffer_of(e, dtype))
 
 
-def prepare_training(e: Any) -> None:
-    """Make `coefs_` and `intercepts_` arrays that training can write to.
+def prepare_training(e: Any) -> np.dtype:
+    """Make `coefs_` and `intercepts_` arrays that training can write to; the dtype to train in.
 
     Those that it cannot write to (lists, read-only arrays, integers, one number for all outputs) are replaced.
 
@@ -175,8 +187,8 @@ def prepare_training(e: Any) -> None:
         Arrays do not fit together, `n_layers_` leaves some out, or two share memory.
     """
     layout, arrays = layout_of(e), fitted_arrays(e)
-    if [*map(id, _buffers(e).views)] == [*map(id, arrays)]:
-        return
+    if shown := _shown(e, arrays):
+        return shown.params.dtype
     layers = len(layout.sizes) - 1
     if (len(e.coefs_), len(e.intercepts_)) != (layers, layers):
         raise ValueError(
@@ -188,6 +200,7 @@ def prepare_training(e: Any) -> None:
     for i, (n_in, n_out) in enumerate(pairwise(layout.sizes)):
         e.coefs_[i] = _writable(e.coefs_[i], (n_in, n_out))
         e.intercepts_[i] = _writable(e.intercepts_[i], (n_out,))
+    return arithmetic(*fitted_arrays(e))
 
 
 def _writable(array: Any, shape: tuple[int, ...]) -> np.ndarray:
@@ -195,7 +208,12 @@ def _writable(array: Any, shape: tuple[int, ...]) -> np.ndarray:
     real = isinstance(array, np.ndarray) and array.dtype in (np.float32, np.float64)
     if real and array.flags.writeable and array.size == np.prod(shape):
         return array
-    return np.array(np.broadcast_to(as_numpy(array), shape), arithmetic(array))
+    return np.array(np.broadcast_to(_values(array), shape), arithmetic(array))
+
+
+def _values(array: Any) -> Any:
+    """A weight matrix as an array: pruned ones may be sparse."""
+    return array.toarray() if issparse(array) else as_numpy(array)
 
 
 def _as_list(arrays: Any) -> list[Any]:

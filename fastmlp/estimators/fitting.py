@@ -17,9 +17,11 @@ from fastmlp.checkpoint import Checkpoint
 from fastmlp.engine import Engine, Session
 from fastmlp.errors import DivergenceError
 from fastmlp.estimators.callbacks import FitTask
-from fastmlp.estimators.fitted_weights import show, show_copy
+from fastmlp.estimators.convergence import NOT_FINITE
+from fastmlp.estimators.fitted_weights import bring_back, show, show_copy
 from fastmlp.estimators.initial import begin_curves
 from fastmlp.estimators.lbfgs import minimise
+from fastmlp.estimators.online import make_epoch, remember
 from fastmlp.estimators.optimizer import OptimizerState, keep_state
 from fastmlp.estimators.planning import Plan, Run, as_before, prepare
 from fastmlp.history import History
@@ -27,10 +29,6 @@ from fastmlp.network import Layout
 from fastmlp.trainer import Epoch, Training, tell
 
 __all__ = ["fit", "partial_fit"]
-
-_NOT_FINITE = (
-    "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
-)
 
 
 def fit(
@@ -58,17 +56,21 @@ def partial_fit(e: Any, X: Any, y: Any, sample_weight: Any) -> Any:
     """One epoch that goes on where the call before ended. Returns the estimator."""
     if e.early_stopping:
         raise ValueError("partial_fit does not support early_stopping=True")
+    if sample_weight is None and make_epoch(e, X, y):
+        return e
     run = prepare(e, X, y, sample_weight, (None, None, None), None, incremental=True)
     if run.plan is None:
         raise ValueError("partial_fit needs a solver that makes steps; solver='lbfgs' makes none.")
     begin_curves(e, False)
     _stochastic(e, run, run.plan, None)
-    return _finite(e)
+    remember(e, run)
+    return _finite(e) if e.callbacks else e
 
 
 def _finite(e: Any) -> Any:
+    """The estimator; ValueError if L-BFGS or a callback has left weights that are not finite."""
     if not all(np.isfinite(w).all() for w in (*e.coefs_, *e.intercepts_)):
-        raise ValueError(_NOT_FINITE)
+        raise ValueError(NOT_FINITE)
     return e
 
 
@@ -111,7 +113,7 @@ def _places(layout: Layout) -> tuple[list[tuple[int, int, tuple[int, int]]], lis
 def _stochastic(e: Any, run: Run, plan: Plan, task: FitTask | None) -> None:
     """All epochs of a fit, or one of partial_fit, which has no task."""
     order, batch_size, rule, keep, max_norm, convergence, measure, before, checkpoint, untouched = plan
-    buffer, engine, random = run.buffer, run.engine, e._random_state
+    buffer, engine, random = run.buffer, run.engine, vars(e)["_random_state"]
 
     def build() -> Session:
         return engine.session(batch_size, rule, keep, max_norm)
@@ -121,7 +123,7 @@ def _stochastic(e: Any, run: Run, plan: Plan, task: FitTask | None) -> None:
         def after_epoch(epoch: Epoch) -> bool:
             buffer.write()
             stop = tell(e.callbacks or (), epoch)
-            buffer.read()
+            bring_back(e, buffer)
             last = stop or epoch.history.stopped != "epochs" or epoch.number == e.max_iter
             return (task is not None and task.epoch(last)) or stop
 
@@ -150,10 +152,14 @@ def _stochastic(e: Any, run: Run, plan: Plan, task: FitTask | None) -> None:
         e.n_iter_ = 0
         try:
             _train(e, training, incremental=task is None)
-            if e.early_stopping and convergence.best is not None:
-                # scikit-learn's best weights are new arrays; those before have the weights of the last epoch
-                show_copy(e, buffer)
-                buffer.params[...] = training.last_finite
+            if e.early_stopping:
+                if convergence.best is not None:
+                    # scikit-learn's best weights are new arrays; those before have the weights of the last epoch
+                    show_copy(e, buffer)
+                    buffer.params[...] = training.last_finite
+                    e._best_coefs, e._best_intercepts = e.coefs_, e.intercepts_
+                elif hasattr(e, "_best_coefs"):  # of the fit before: a warm start that has found no better ones
+                    e.coefs_, e.intercepts_ = e._best_coefs, e._best_intercepts
         finally:  # a callback may raise: then, too, the moments are those of this run
             buffer.write()
             update = session.state.update
@@ -184,7 +190,7 @@ def _train(e: Any, training: Training, incremental: bool) -> None:
     except DivergenceError as error:
         untrained = is_classifier(e) and training.stopping.best is None  # whose labels by NaN scikit-learn scores
         if not e.early_stopping or untrained:
-            raise ValueError(f"{_NOT_FINITE} {error}") from error
+            raise ValueError(f"{NOT_FINITE} {error}") from error
         # scikit-learn goes on with NaN, whose scores never win, and comes back to the best weights in the end
         if training.stopping.best is not None:
             training.publish()[...] = training.stopping.best

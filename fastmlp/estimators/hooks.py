@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-__all__ = ["estimator_class", "overridden", "refuse_overridden"]
+__all__ = ["HOOKS", "estimator_class", "overridden", "refuse_overridden"]
 
 T = TypeVar("T", bound=type)
 
@@ -28,34 +28,37 @@ _ALWAYS = {
 }
 _WITH_STEPS = {"_fit_stochastic": _LOOP, "_update_no_improvement_count": f"{_SCORE}, or {_LOOP}"}
 _WITH_LBFGS = {"_fit_lbfgs": _LBFGS, "_loss_grad_lbfgs": _LBFGS, "_unpack": _LBFGS}
-_WITH_EARLY_STOPPING = {
-    "_score": _SCORE,
-    "_score_with_function": _SCORE,
-    "_predict": _SCORE,
-    "_forward_pass_fast": _SCORE,
-}
+_WITH_EARLY_STOPPING = {"_score": _SCORE, "_predict": _SCORE, "_forward_pass_fast": _SCORE}
 _CALLED = ("_validate_input", "_initialize", "_init_coef", "_fit", "_check_solver")
+HOOKS = (*_ALWAYS, *_WITH_STEPS, *_WITH_LBFGS, *_WITH_EARLY_STOPPING, *_CALLED)
 
 _OURS: dict[str, list[Any]] = {}  # by name: what the classes of this package have there
 
 
 def estimator_class(cls: T) -> T:
     """Decorate a class whose own methods do not count as overridden."""
-    for name in (*_ALWAYS, *_WITH_STEPS, *_WITH_LBFGS, *_WITH_EARLY_STOPPING, *_CALLED):
+    for name in HOOKS:
         _OURS.setdefault(name, []).append(getattr(cls, name))
     return cls
 
 
 def overridden(e: Any, name: str) -> bool:
     """Whether a subclass, the user's patch of a class, or of this one object, has put its own method there."""
-    there = getattr(type(e), name)
-    return name in vars(e) or not any(there is ours for ours in _OURS[name])
+    return getattr(type(e), name) not in _OURS[name] or name in vars(e)
 
 
 def refuse_overridden(e: Any) -> None:
-    """TypeError if scikit-learn would train with an overridden method that is never called here."""
-    hooks = _ALWAYS | (_WITH_LBFGS if e.solver == "lbfgs" else _WITH_STEPS)
-    hooks |= _WITH_EARLY_STOPPING if e.early_stopping else {}
+    """TypeError if a subclass overrides a method that is never called here, or has a parameter's name for its own."""
+    own = next(cls for cls in type(e).__mro__ if cls.__module__.startswith("fastmlp."))
+    for cls in type(e).__mro__[: type(e).__mro__.index(own)]:
+        for name in vars(cls).keys() & e._fastmlp_defaults.keys():
+            if not hasattr(vars(cls)[name], "__set__"):  # a property may take what the constructor gives
+                raise TypeError(
+                    f"{cls.__name__} has a class attribute {name!r}, which is a parameter of fastmlp's {own.__name__} "
+                    "and would be hidden by it. Give it another name, or pass the parameter to the constructor."
+                )
+    with_steps = _WITH_STEPS | (_WITH_EARLY_STOPPING if e.early_stopping else {})
+    hooks = _ALWAYS | (_WITH_LBFGS if e.solver == "lbfgs" else with_steps)
     for name, instead in hooks.items():
         if overridden(e, name):
             raise TypeError(

@@ -19,15 +19,15 @@ __all__ = ["begin_curves", "draw", "initialize"]
 
 def initialize(e: Any, sizes: Sequence[int], dtype: np.dtype) -> None:
     """Give the estimator new weights for layers of the given sizes (I, …, O), and curves without an entry."""
-    e.__dict__.pop("_optimizer", None)
-    e.__dict__.pop("_optimizer_state", None)
+    for name in ("_best_coefs", "_best_intercepts"):
+        vars(e).pop(name, None)
     e.n_iter_, e.t_, e.n_outputs_, e.n_layers_ = 0, 0, sizes[-1], len(sizes)
-    e.out_activation_ = e._output_activation()
+    e.out_activation_ = e._fastmlp_output_activation()
     pairs, names = list(pairwise(sizes)), _activations(e, len(sizes) - 1)
     if overridden(e, "_init_coef"):
         drawn = [e._init_coef(*pair, dtype) for pair in pairs]
     else:
-        drawn = [draw(e._random_state, *pair, name, dtype) for pair, name in zip(pairs, names, strict=True)]
+        drawn = [draw(vars(e)["_random_state"], *pair, name, dtype) for pair, name in zip(pairs, names, strict=True)]
     e.coefs_, e.intercepts_ = [w for w, _ in drawn], [b for _, b in drawn]
     _replace("coefs_init", e.coefs_init, e.coefs_)
     _replace("intercepts_init", e.intercepts_init, e.intercepts_)

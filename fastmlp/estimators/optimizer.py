@@ -1,22 +1,38 @@
 """The state that `partial_fit` goes on with, and scikit-learn's optimizers as its face.
 
-The state is flat arrays, as the engine has them. Who reads `_optimizer` gets scikit-learn's object instead, made of it
-on demand; the next `partial_fit` reads that object back, with whatever has been set in it.
+The state is flat arrays, as the engine has them. The estimator's `_optimizer` is scikit-learn's object, whose arrays
+are views of them; once somebody has looked at it they are copies, and the next `partial_fit` reads the object back,
+with whatever has been set in it.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, BaseOptimizer, SGDOptimizer
 
-from fastmlp.estimators.fitted_weights import layout_of
+from fastmlp.estimators.fitted_weights import arithmetic, fitted_arrays, layout_of
+from fastmlp.estimators.kept import kept_of
 from fastmlp.network import Layout, aligned_zeros
 from fastmlp.optimizers import SGD, Adam, Optimizer
 
-__all__ = ["OptimizerState", "face_of", "from_face", "keep_state"]
+__all__ = [
+    "OptimizerState",
+    "from_plain",
+    "keep_state",
+    "look",
+    "optimizer_state",
+    "refresh_numbers",
+    "to_plain",
+    "unlooked",
+]
+
+
+# of scikit-learn's optimizers; a user may put others into an object
+_METHODS = {"update_params", "iteration_ends", "trigger_stopping", "_get_updates"}
 
 
 @dataclass
@@ -52,82 +68,150 @@ class RuleOptimizer(BaseOptimizer):
         self.vs: list[np.ndarray] = []
 
 
-def face_of(e: Any) -> Any:
-    """The optimizer that users see of the estimator: a new one if nobody has looked yet, None if there is none."""
-    if "_optimizer" in vars(e):
-        return vars(e)["_optimizer"]
-    state = vars(e).get("_optimizer_state")
-    return None if state is None else _to_face(state, layout_of(e))
-
-
-def _to_face(state: OptimizerState, layout: Layout) -> Any:
-    """An optimizer of scikit-learn's, or of its kind, in that state."""
-    rule: Any = state.rule
-    face: Any
-    if type(rule) is SGD:
-        face = SGDOptimizer([], rule.lr, state.follows, rule.momentum, rule.nesterov, state.power_t)
-    elif type(rule) is Adam and rule.epsilon_hat:
-        face = AdamOptimizer([], rule.lr, rule.beta1, rule.beta2, rule.epsilon)
-    else:
-        face = RuleOptimizer(rule)
-    _refresh(face, state, layout)
+def look(e: Any) -> Any:
+    """The optimizer of the estimator for users, who may hold its arrays: they are copies from now on; None: none."""
+    face, kept = vars(e).get("_optimizer"), kept_of(e)
+    if face is not None and face is kept.face:
+        kept.face = None
+        _refresh(face, kept.state, kept.layout, copies=True)
     return face
 
 
-def _refresh(face: Any, state: OptimizerState, layout: Layout) -> None:
-    """Bring the face to the state. Its arrays are new ones, as scikit-learn makes with every update."""
+def unlooked(e: Any) -> None:
+    """Let the optimizer of a model that was copied or loaded be as after a fit: nobody has looked at it.
+
+    Else every partial fit from now on would read it and bring it to the new state.
+    """
+    face, kept = vars(e).get("_optimizer"), kept_of(e)
+    if face is not None:
+        with suppress(ValueError):  # it cannot be read, or the weights do not fit together: `partial_fit` will say so
+            layout = layout_of(e)
+            kept.state, kept.layout = optimizer_state(e, layout, arithmetic(*fitted_arrays(e))), layout
+            kept.face = face
+            _refresh(face, kept.state, layout, copies=False)
+
+
+def optimizer_state(e: Any, layout: Layout, dtype: np.dtype) -> OptimizerState | None:
+    """What the fit before has left, or a user has put there."""
+    face, kept = vars(e).get("_optimizer"), kept_of(e)
+    if face is None or face is kept.face:
+        state = None if face is None else kept.state
+        if state is not None and any(flat.size not in (0, layout.n_params) for flat in state.moments):
+            raise ValueError(
+                "_optimizer is that of a network with other layers. Delete it to begin with a new one: del "
+                "estimator._optimizer."
+            )
+        return state
+    return _from_face(face, layout, dtype, len(vars(e).get("loss_curve_", ())))
+
+
+def keep_state(e: Any, state: OptimizerState, layout: Layout, same: bool) -> None:
+    """Let the estimator have that state: in the optimizer that is there if it goes on with the same, else in a new one.
+
+    Unless somebody has looked, its arrays are those that are trained.
+    """
+    face, kept = vars(e).get("_optimizer"), kept_of(e)
+    if face is None or not same:
+        face = vars(e)["_optimizer"] = kept.face = _new_face(state)
+    kept.state, kept.layout = state, layout
+    _refresh(face, state, layout, copies=face is not kept.face)
+
+
+def _new_face(state: OptimizerState) -> Any:
+    """An optimizer of scikit-learn's, or of its kind."""
     rule: Any = state.rule
-    m, v = (_apart(flat, layout) for flat in state.moments)
-    face.epochs = state.epochs  # for schedules, which scikit-learn does not have
+    if type(rule) is SGD:
+        return SGDOptimizer([], rule.lr, state.follows, rule.momentum, rule.nesterov, state.power_t)
+    if type(rule) is Adam and rule.epsilon_hat:
+        return AdamOptimizer([], rule.lr, rule.beta1, rule.beta2, rule.epsilon)
+    return RuleOptimizer(rule)
+
+
+def _refresh(face: Any, state: OptimizerState, layout: Layout, copies: bool) -> None:
+    """Bring the face to the state. As copies its arrays are new ones, as scikit-learn makes with every update."""
+    m, v = (_apart(flat, layout, copies) for flat in state.moments)
     if isinstance(face, SGDOptimizer):
         none = np.zeros(layout.n_params, state.moments[1].dtype)  # without momentum nobody reads velocities
-        face.learning_rate, face.velocities = state.learning_rate, m or _apart(none, layout)
+        face.velocities = m or _apart(none, layout, False)
+        face.unread = None if m else face.velocities
+    else:
+        face.ms, face.vs = m, v
+    refresh_numbers(face, state)
+
+
+def refresh_numbers(face: Any, state: OptimizerState) -> None:
+    """Bring all but the arrays of the face to the state."""
+    rule: Any = state.rule
+    face.epochs = state.epochs  # for schedules, which scikit-learn does not have
+    if isinstance(face, SGDOptimizer):
+        face.learning_rate = state.learning_rate
         return
-    face.t, face.ms, face.vs = state.step, m, v
+    face.t = state.step
     if isinstance(face, AdamOptimizer) and state.step:
         face.learning_rate = rule.lr * np.sqrt(1 - rule.beta2**state.step) / (1 - rule.beta1**state.step)
 
 
-def keep_state(e: Any, state: OptimizerState, layout: Layout, same: bool) -> None:
-    """Let the estimator have that state: in the face that users may hold, if they go on with the same optimizer."""
-    face = vars(e).pop("_optimizer", None)
-    if same and face is not None:
-        _refresh(face, state, layout)
-        vars(e)["_optimizer"] = face
-    else:
-        vars(e)["_optimizer_state"] = state
-
-
-def from_face(face: Any, layout: Layout, dtype: np.dtype, epochs: int) -> OptimizerState:
-    """The state of an optimizer that `face_of` or scikit-learn has made; epochs: those done, if it does not know.
+def _from_face(face: Any, layout: Layout, dtype: np.dtype, epochs: int) -> OptimizerState:
+    """The state of an optimizer that `keep_state` or scikit-learn has made; epochs: those done, if it does not know.
 
     Raises
     ------
     ValueError
-        It is none of these, or its arrays are not of the shapes of `coefs_` and `intercepts_`.
+        It is none of these, or makes other steps, or its arrays are not of the shapes of `coefs_` and `intercepts_`.
     """
     epochs, none = getattr(face, "epochs", epochs), np.zeros(0, dtype)
+    if type(face) not in (AdamOptimizer, SGDOptimizer, RuleOptimizer) or _METHODS & vars(face).keys():
+        raise ValueError(
+            f"_optimizer={face!r} makes steps of its own, and the steps here are compiled. Give one of fastmlp's "
+            "optimizers as solver, or delete _optimizer to begin with a new one."
+        )
     if isinstance(face, AdamOptimizer):
         adam = Adam(face.learning_rate_init, face.beta_1, face.beta_2, face.epsilon, epsilon_hat=True)
         moments = _flat(face.ms, layout, dtype), _flat(face.vs, layout, dtype)
         return OptimizerState(adam, int(face.t), epochs, adam.lr, "constant", 0.5, moments)
     if isinstance(face, SGDOptimizer):
         sgd = SGD(face.learning_rate_init, momentum=face.momentum, nesterov=bool(face.nesterov))
+        if sgd.momentum and _is_unread(face):
+            raise ValueError(
+                f"momentum={sgd.momentum:g} was set in _optimizer, whose steps had none before, so there are no "
+                "velocities to go on with. Assign a list of arrays to _optimizer.velocities, or delete _optimizer."
+            )
         moments = _flat(face.velocities, layout, dtype) if sgd.momentum else none, none
         return OptimizerState(sgd, 0, epochs, float(face.learning_rate), face.lr_schedule, face.power_t, moments)
-    if isinstance(face, RuleOptimizer):
-        rule = replace(face.rule, lr=face.learning_rate_init)
-        m, v = (_flat(arrays, layout, dtype) if arrays else none for arrays in (face.ms, face.vs))
-        return OptimizerState(rule, int(face.t), epochs, rule.lr, "constant", 0.5, (m, v))
-    raise ValueError(
-        f"_optimizer={face!r} must be scikit-learn's AdamOptimizer or SGDOptimizer, or what an estimator of fastmlp "
-        "has left there. Delete it to begin with a new one."
-    )
+    rule = replace(face.rule, lr=face.learning_rate_init)
+    m, v = (_flat(arrays, layout, dtype) if arrays else none for arrays in (face.ms, face.vs))
+    return OptimizerState(rule, int(face.t), epochs, rule.lr, "constant", 0.5, (m, v))
 
 
-def _apart(flat: np.ndarray, layout: Layout) -> list[np.ndarray]:
-    """Copies of the parts of a flat array (P,), weights before biases; none if it is empty."""
-    return [part.copy() for part in (*layout.weights(flat), *layout.biases(flat))] if flat.size else []
+def to_plain(face: Any) -> Any:
+    """scikit-learn's optimizers as a dict for pickles: formats that ask which types to trust know no other."""
+    if type(face) not in (AdamOptimizer, SGDOptimizer):
+        return face
+    plain = vars(face) | {"kind": type(face).__name__, "unread": _is_unread(face)}
+    plain.pop("params", None)  # they would be written twice
+    return plain
+
+
+def from_plain(plain: Any) -> Any:
+    """The optimizer that `to_plain` was given."""
+    if not isinstance(plain, dict):
+        return plain
+    kind = AdamOptimizer if plain["kind"] == "AdamOptimizer" else SGDOptimizer
+    face = kind.__new__(kind)
+    vars(face).update({name: value for name, value in plain.items() if name != "kind"})
+    face.unread = face.velocities if plain["unread"] else None
+    return face
+
+
+def _is_unread(face: Any) -> bool:
+    """Whether its velocities are zeros that stand for those of steps without momentum."""
+    return getattr(face, "unread", None) is not None and face.unread is face.velocities
+
+
+def _apart(flat: np.ndarray, layout: Layout, copies: bool) -> list[np.ndarray]:
+    """The parts of a flat array (P,), weights before biases; none if it is empty."""
+    parts = [*layout.weights(flat), *layout.biases(flat)] if flat.size else []
+    return [part.copy() for part in parts] if copies else parts
 
 
 def _flat(arrays: Any, layout: Layout, dtype: np.dtype) -> np.ndarray:

@@ -115,7 +115,7 @@ def make_engine(estimator: Any, buffer: Buffer) -> Engine:
     return Engine(
         layout=buffer.layout,
         activations=[*hidden_activations(e, len(e.coefs_) - 1)[: layers - 1], None],
-        loss=e._loss(),
+        loss=e._fastmlp_loss(),
         params=buffer.params,
         backend=get_backend(e.backend, e.precision),
         n_threads=e.n_threads,

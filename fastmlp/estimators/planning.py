@@ -13,30 +13,27 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import is_classifier
-from sklearn.utils import check_random_state
 
-from fastmlp.backends import get_backend
 from fastmlp.checkpoint import Checkpoint
 from fastmlp.engine import Engine
 from fastmlp.estimators.convergence import Convergence
 from fastmlp.estimators.fitted_weights import (
     Buffer,
-    arithmetic,
     buffer_of,
-    fitted_arrays,
     layout_of,
     prepare_training,
     scratch_buffer,
 )
 from fastmlp.estimators.hooks import overridden, refuse_overridden
-from fastmlp.estimators.optimizer import OptimizerState, from_face
+from fastmlp.estimators.kept import generator_of
+from fastmlp.estimators.optimizer import OptimizerState, optimizer_state
 from fastmlp.estimators.parameters import hidden_sizes, keep_probabilities, make_engine, make_optimizer, own_schedule
 from fastmlp.estimators.scoring import check_metric, hold_out, validation_measure
 from fastmlp.estimators.targets import Samples, Targets, bring_in, check_arrays, one_hot, take_in
 from fastmlp.optimizers import Optimizer
 from fastmlp.weights import check_any
 
-__all__ = ["Before", "Plan", "Run", "as_before", "prepare"]
+__all__ = ["Before", "Plan", "Run", "as_before", "batch_size", "prepare"]
 
 
 class Before(NamedTuple):
@@ -114,19 +111,17 @@ def prepare(
         refuse_overridden(e)
         _refuse_unused(e, validation, checkpoint)
         hidden = hidden_sizes(e)
-        get_backend(e.backend, e.precision)
         check_metric(e)
         if not all(map(callable, e.callbacks or ())):
             raise ValueError(f"callbacks={e.callbacks!r} must be a list of functions.")
         X, y, sample_weight, targets = take_in(e, X, y, sample_weight, incremental, reset=fresh)
-        e.n_outputs_, e._random_state = targets.n_outputs, check_random_state(e.random_state)
+        e.n_outputs_, e._random_state = targets.n_outputs, generator_of(e)
         if fresh:
             _begin_anew(e, [X.shape[1], *hidden, targets.n_outputs], targets, X.dtype)
         _check_shapes(e, X.shape[1], targets.n_outputs)
-        prepare_training(e)
-        targets = e._suited(targets)
-        # L-BFGS computes in float64 whatever X is: line searches need the digits
-        dtype = np.dtype(np.float64) if e.solver == "lbfgs" else arithmetic(*fitted_arrays(e))
+        targets, dtype = e._fastmlp_suited(targets), prepare_training(e)
+        if e.solver == "lbfgs":
+            dtype = np.dtype(np.float64)  # whatever X is: line searches need the digits
         if e.precision != "float32" and dtype != np.float32:
             raise ValueError(
                 f"precision={e.precision!r} is for training in float32; solver={e.solver!r} with dtype={e.dtype!r} and "
@@ -137,7 +132,7 @@ def prepare(
         if e.solver == "lbfgs":
             buffer = scratch_buffer(e, dtype)
             return Run(samples, buffer, make_engine(e, buffer), None)
-        buffer = buffer_of(e, dtype)
+        buffer = buffer_of(e, dtype, training=True)
         engine = make_engine(e, buffer)
         plan = _plan(e, buffer, engine, samples, given_validation, incremental, checkpoint, untouched)
         return Run(samples, buffer, engine, plan)
@@ -175,8 +170,8 @@ def _given_validation(e: Any, given: tuple[Any, Any, Any], samples: Samples, dty
     arrays = check_arrays(e, *given, reset=False)
     if e.early_stopping and arrays[0].shape[0] < 2:
         raise ValueError("The validation set is too small: X_val must have at least 2 samples.")
-    e._check_validation_targets(arrays[1])
-    targets, wanted = e._suited(e._encode(arrays[1], samples.targets)), samples.targets.n_outputs
+    e._fastmlp_check_validation_targets(arrays[1])
+    targets, wanted = e._fastmlp_suited(e._fastmlp_encode(arrays[1], samples.targets)), samples.targets.n_outputs
     if targets.n_outputs != wanted:
         raise ValueError(f"y_val has {targets.n_outputs} columns, but y has {wanted}.")
     return bring_in(*arrays, targets, dtype)
@@ -193,10 +188,10 @@ def _plan(
     untouched: Before,
 ) -> Plan:
     everything = np.arange(samples.data.n_samples)
-    order, held = (everything, None) if given_validation else hold_out(e, samples, e._random_state)
+    order, held = (everything, None) if given_validation else hold_out(e, samples, vars(e)["_random_state"])
     if samples.data.weights.size:
         check_any(samples.data.weights[order], "sample_weight of the samples left to train on")
-    before = _optimizer_state(e, buffer) if incremental else None
+    before = optimizer_state(e, buffer.layout, buffer.params.dtype) if incremental else None
     rule = before.rule if before else make_optimizer(e)
     if checkpoint is not None:
         checkpoint.settings |= {"classes": list(map(str, e.classes_))} if is_classifier(e) else {}
@@ -205,7 +200,7 @@ def _plan(
         checkpoint.data |= {"validation ": given_validation.data} if given_validation else {}
     return Plan(
         order=order,
-        batch_size=_batch_size(e, len(order)),
+        batch_size=batch_size(e, len(order)),
         rule=rule,
         keep=keep_probabilities(e, len(buffer.layout.sizes) - 2),
         max_norm=np.inf if e.max_norm is None else float(e.max_norm),
@@ -217,15 +212,8 @@ def _plan(
     )
 
 
-def _optimizer_state(e: Any, buffer: Buffer) -> OptimizerState | None:
-    """What the fit before has left, or a user has put there."""
-    face = vars(e).get("_optimizer")
-    if face is None:
-        return vars(e).get("_optimizer_state")
-    return from_face(face, buffer.layout, buffer.params.dtype, len(vars(e).get("loss_curve_", ())))
-
-
-def _batch_size(e: Any, n: int) -> int:
+def batch_size(e: Any, n: int) -> int:
+    """Rows of a batch where there are n samples."""
     if e.batch_size == "auto":
         return min(200, n)
     if e.batch_size > n:

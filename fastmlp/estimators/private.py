@@ -81,9 +81,9 @@ class PrivateMethods:
     def _validate_input(self: Any, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, np.ndarray]:
         """X and y checked, and y (N, O) as a classifier compares it with its outputs: zeros and ones."""
         X, y, _ = check_arrays(self, X, y, None, reset)
-        self._learn_targets(y, incremental)
+        self._fastmlp_learn_targets(y, incremental)
         if is_classifier(self):
-            return X, one_hot(self._encode(y))
+            return X, one_hot(self._fastmlp_encode(y))
         return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
     def _initialize(self: Any, y: np.ndarray, layer_units: Sequence[int], dtype: Any) -> None:

@@ -109,20 +109,20 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         quantile=0.5,
         huber_delta=1.0,
     ):
-        self._store_parameters(locals())
+        self._fastmlp_store_parameters(locals())
 
-    def _learn_targets(self, y: np.ndarray, incremental: bool) -> None:
+    def _fastmlp_learn_targets(self, y: np.ndarray, incremental: bool) -> None:
         """Nothing but the number of outputs is learned of real numbers."""
 
-    def _output_activation(self) -> str:
-        return self._loss().link
+    def _fastmlp_output_activation(self) -> str:
+        return self._fastmlp_loss().link
 
-    def _encode(self, y: np.ndarray, trained_on: Targets | None = None) -> Targets:
+    def _fastmlp_encode(self, y: np.ndarray, trained_on: Targets | None = None) -> Targets:
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         if y.dtype.kind not in "biuf":
             raise ValueError(f"y has dtype {y.dtype}, but must hold real numbers.")
-        values, loss = y.reshape(len(y), -1), self._loss()
+        values, loss = y.reshape(len(y), -1), self._fastmlp_loss()
         if loss.code == codes.POISSON and values.min() < 0:
             raise ValueError(f"loss='poisson' takes counts, y >= 0, but y has the value {values.min():g}.")
         if loss.code == codes.QUANTILE and len(loss.parameter) > 1:
@@ -133,22 +133,23 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             values = np.broadcast_to(values, (len(values), len(loss.parameter)))
         return Targets(None, values, values.shape[1])
 
-    def _encoded_by_user(self, y: np.ndarray) -> tuple[np.ndarray, Targets]:
-        return y, self._encode(y)
+    def _fastmlp_encoded_by_user(self, y: np.ndarray) -> tuple[np.ndarray, Targets]:
+        y = y.ravel() if y.ndim == 2 and y.shape[1] == 1 else y
+        return y, self._fastmlp_encode(y)
 
-    def _suited(self, targets: Targets) -> Targets:
-        link = self._output_activation()
+    def _fastmlp_suited(self, targets: Targets) -> Targets:
+        link = self._fastmlp_output_activation()
         if ALIASES.get(self.out_activation_, self.out_activation_) != link:
             raise ValueError(
-                f"loss={self.loss!r} is trained with out_activation_={link!r}, but this model has "
-                f"{self.out_activation_!r}. Fit it anew (warm_start=False), or choose a loss that goes with it."
+                f"out_activation_={self.out_activation_!r} can predict, but loss={self.loss!r} is trained with "
+                f"{link!r}. If another loss was set after a fit, fit anew (warm_start=False)."
             )
         return targets
 
-    def _loss(self) -> Loss:
+    def _fastmlp_loss(self) -> Loss:
         return regression_loss(self)
 
-    def _score_predicted(self, truth, predicted, weights) -> float:
+    def _fastmlp_score_predicted(self, truth, predicted, weights) -> float:
         if not np.isfinite(predicted).all():
             return float("nan")
         return float(r2_score(truth, predicted, sample_weight=weights))
@@ -163,7 +164,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return predicted(self, X, lambda z: z.ravel() if z.shape[1] == 1 else z, check_input=check_input)
 
     def _score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        return self._score_with_function(X, y, sample_weight, r2_score)
+        return super()._score_with_function(X, y, sample_weight, r2_score)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """R² of `predict` on X (N, I) and y (N,) or (N, O); of several quantiles of one y, the mean of theirs."""

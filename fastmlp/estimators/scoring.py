@@ -89,7 +89,7 @@ def validation_measure(
             row["val_score"] = -row["val_loss"]
         else:
             predicted = apply_link(engine.loss.link, z) if engine.loss else z
-            row["val_score"] = e._score_predicted(truth, predicted, weights)
+            row["val_score"] = e._fastmlp_score_predicted(truth, predicted, weights)
         return row
 
     return measure

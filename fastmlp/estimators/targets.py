@@ -15,7 +15,10 @@ from fastmlp.interchange import as_numpy, compressed_rows, enough_memory
 from fastmlp.network import Data
 from fastmlp.weights import usable_weights
 
-__all__ = ["Samples", "Targets", "bring_in", "check_arrays", "one_hot", "readable", "take_in"]
+__all__ = ["Samples", "Targets", "are_checked", "bring_in", "check_arrays", "one_hot", "readable", "take_in"]
+
+
+_REAL = (np.dtype(np.float64), np.dtype(np.float32))
 
 
 class Targets(NamedTuple):
@@ -55,14 +58,14 @@ def take_in(
     """X, y, sample_weight and y as targets, checked by the class's own `_validate_input` if it has one."""
     if not overridden(e, "_validate_input"):
         X, y, sample_weight = check_arrays(e, X, y, sample_weight, reset)
-        e._learn_targets(y, incremental)
-        return X, y, sample_weight, e._encode(y)
+        e._fastmlp_learn_targets(y, incremental)
+        return X, y, sample_weight, e._fastmlp_encode(y)
     X, y = e._validate_input(X, y, incremental, reset)
     X, y = readable(X, "X"), np.asarray(as_numpy(y))
     check_consistent_length(X, y)
     if sample_weight is not None:
         sample_weight = _check_sample_weight(as_numpy(sample_weight), X)
-    y, targets = e._encoded_by_user(y)
+    y, targets = e._fastmlp_encoded_by_user(y)
     return X if issparse(X) else np.ascontiguousarray(X), y, sample_weight, targets
 
 
@@ -76,6 +79,8 @@ def one_hot(targets: Targets) -> np.ndarray:
 @enough_memory()
 def check_arrays(estimator: Any, X: Any, y: Any, sample_weight: Any, reset: bool) -> tuple[Any, np.ndarray, Any]:
     """X, y and sample_weight as scikit-learn checks them, with its messages."""
+    if not reset and sample_weight is None and are_checked(estimator, X, y):
+        return np.ascontiguousarray(X), y, None
     X, y, sample_weight = readable(X, "X"), readable(y, "y"), as_numpy(sample_weight)
     numeric = {"y_numeric": True} if is_regressor(estimator) else {}
     X, y = validate_data(
@@ -93,6 +98,22 @@ def check_arrays(estimator: Any, X: Any, y: Any, sample_weight: Any, reset: bool
     if sample_weight is not None:
         sample_weight = _check_sample_weight(sample_weight, X)
     return X if issparse(X) else np.ascontiguousarray(X), y, sample_weight
+
+
+def are_checked(e: Any, X: Any, y: Any) -> bool:
+    """Whether scikit-learn's checks would leave these arrays as they are; they take longer than a step on one row."""
+    return (
+        type(X) is np.ndarray
+        and type(y) is np.ndarray
+        and X.dtype in _REAL
+        and X.ndim == 2
+        and "feature_names_in_" not in vars(e)
+        and X.shape[1] == vars(e).get("n_features_in_")
+        and (y.ndim == 1 or (y.ndim == 2 and y.shape[1] > 1))
+        and len(y) == len(X) > 0
+        and (y.dtype.kind in "biu" or (y.dtype in _REAL and bool(np.isfinite(y).all())))
+        and bool(np.isfinite(X).all())
+    )
 
 
 @enough_memory()

@@ -1,6 +1,7 @@
 """A user's program, run with scikit-learn's classes and with fastmlp's, and the comparison of its results."""
 
 import inspect
+import re
 from functools import wraps
 
 import numpy as np
@@ -83,6 +84,17 @@ def on_both_sides(test=None, *, tolerance=TOLERANCE):
     others = [parameter for name, parameter in signature.parameters.items() if name != "nn"]
     compare.__signature__ = signature.replace(parameters=others)  # for pytest
     return compare
+
+
+def same_or_refused(program, match):
+    """Compare as `on_both_sides`, unless fastmlp raises a TypeError or ValueError that matches and tells the reason."""
+    expected = copied(program(theirs))
+    try:
+        found = copied(program(ours))
+    except (TypeError, ValueError) as error:
+        assert re.search(match, str(error)), error
+    else:
+        assert_same(found, expected)
 
 
 def assert_same(found, expected, tolerance=TOLERANCE, where="result"):

@@ -7,7 +7,7 @@ import pytest
 from parity.cases import LABELS, OUTPUTS, TARGETS, VALUES, WEIGHTS, X
 
 from drop_in.overriding import in_every_way, overridden
-from drop_in.sides import QUIET, SMALL, base, begin, on_both_sides
+from drop_in.sides import QUIET, SMALL, base, begin, on_both_sides, same_or_refused
 
 pytestmark = QUIET
 
@@ -113,6 +113,21 @@ def test_initial_state_without_the_original(nn, target):
     model = Model(**SMALL)
     yield model.fit(X, TARGETS[target])
     yield model.partial_fit(X, TARGETS[target], sample_weight=WEIGHTS)
+
+
+@pytest.mark.parametrize("activation", ["logistic", "tanh", "relu", "softmax"])
+def test_output_activation_of_its_own(activation):
+    """scikit-learn's gradient is that of other losses then."""
+
+    def program(nn):
+        class Model(nn.MLPRegressor):
+            def _initialize(self, y, layer_units, dtype):
+                super()._initialize(y, layer_units, dtype)
+                self.out_activation_ = activation
+
+        return Model(**SMALL).fit(X, OUTPUTS)
+
+    same_or_refused(program, "out_activation_")
 
 
 @on_both_sides

@@ -10,7 +10,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.neural_network._stochastic_optimizers import AdamOptimizer
 from sklearn.preprocessing import LabelBinarizer
 
-from drop_in.sides import QUIET, SMALL, base, begin, make, on_both_sides
+from drop_in.sides import QUIET, SMALL, base, begin, make, on_both_sides, same_or_refused
 
 pytestmark = QUIET
 
@@ -155,6 +155,32 @@ def test_all_attributes_of_another_model(nn):
     vars(new).update(deepcopy(vars(old)))
     yield new
     yield new.partial_fit(X, LABELS), old
+
+
+@pytest.mark.parametrize("activation", ["logistic", "tanh", "relu", "exp"])
+def test_output_activation_assigned_before_training(activation):
+    def program(nn):
+        model = begin(make(nn, "outputs"), "outputs")
+        model.out_activation_ = activation
+        return model.partial_fit(X, np.abs(OUTPUTS))
+
+    same_or_refused(program, "out_activation_")
+
+
+@pytest.mark.parametrize("schedule", ["constant", "invscaling", "adaptive"])
+@on_both_sides
+def test_counters_set_by_hand(nn, schedule):
+    """Of samples, of epochs without improvement, and curves emptied between epochs."""
+    settings = {"solver": "sgd", "learning_rate": schedule, "tol": 0.05, "n_iter_no_change": 1, "warm_start": True}
+    model = begin(make(nn, "multiclass", **settings), "multiclass")
+    for _ in range(3):
+        model.partial_fit(X, LABELS)
+    model.t_, model._no_improvement_count, model.best_loss_, model.loss_curve_ = 0, 0, np.inf, []
+    yield model.partial_fit(X, LABELS), model._no_improvement_count, model._optimizer.learning_rate
+    model._no_improvement_count = 5
+    yield model.partial_fit(X, LABELS), model._no_improvement_count, model._optimizer.learning_rate
+    model.best_loss_ = 0.0
+    yield model.fit(X, LABELS), model._no_improvement_count, model._optimizer.learning_rate
 
 
 @on_both_sides

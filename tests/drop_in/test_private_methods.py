@@ -172,9 +172,11 @@ def test_initial_weights_drawn_by_hand(nn):
 @pytest.mark.parametrize("early_stopping", [False, True])
 @on_both_sides
 def test_what_a_fit_leaves_besides(nn, early_stopping):
-    """Initial weights, or the best ones with early stopping, and counters of the next warm start."""
+    """The best weights with early stopping, and counters of the next warm start."""
     model = make(nn, "multiclass", early_stopping=early_stopping).fit(X, LABELS)
-    yield model._best_coefs, model._best_intercepts
+    if early_stopping:
+        yield model._best_coefs, model._best_intercepts
+        yield model._best_coefs is model.coefs_
     yield model._no_improvement_count, model._random_state.randint(1000)
     yield model._label_binarizer.classes_, model._label_binarizer.y_type_
 

@@ -1,0 +1,173 @@
+"""The estimators as ONNX graphs, made by skl2onnx.
+
+skl2onnx finds the converter of a model, also of one within a pipeline or an ensemble, in a table by the model's class.
+Neither package needs the other, so our classes are entered as soon as both have been imported.
+
+skl2onnx's own converter of scikit-learn's MLP would not do: it knows one of four activations for all hidden layers and
+no exp as output activation, and lays several outputs of a regressor end to end. The operators used here are those that
+onnxruntime has in float32 and float64; only Erf, in "gelu", it has in float32 alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from sklearn.base import is_classifier
+from sklearn.utils.validation import check_is_fitted
+
+from fastmlp.estimators.parameters import hidden_activations
+from fastmlp.kernels import codes
+
+__all__ = ["ACTIVATION_GRAPHS", "LINK_GRAPHS", "register"]
+
+
+class _Graph:
+    """The graph under construction: names stand for values, and arithmetic is in one dtype."""
+
+    def __init__(self, scope: Any, container: Any, dtype: type) -> None:
+        self.scope, self.container, self.dtype = scope, container, dtype
+
+    def constant(self, value: Any) -> str:
+        """A tensor of numbers in the graph's dtype, of integers or of strings."""
+        from onnx import helper
+
+        array = np.asarray(value)
+        array = array.astype(self.dtype) if array.dtype.kind == "f" else array
+        content = [text.encode() for text in array.ravel()] if array.dtype.kind in "OU" else array.ravel()
+        name = self.scope.get_unique_variable_name("constant")
+        self.container.add_initializer(name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape, content)
+        return name
+
+    def __call__(self, operator: str, *inputs: str | float, out: str | None = None, **attributes: Any) -> str:
+        """The value of an operator; inputs are names or real numbers."""
+        names = [value if isinstance(value, str) else self.constant(float(value)) for value in inputs]
+        out = out or self.scope.get_unique_variable_name(operator.lower())
+        self.container.add_node(
+            operator, names, [out], name=self.scope.get_unique_operator_name(operator), **attributes
+        )
+        return out
+
+    def cast(self, value: str, dtype: type, out: str | None = None) -> str:
+        from onnx import helper
+
+        return self("Cast", value, out=out, to=helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
+
+_Unary = Callable[[_Graph, str], str]
+
+
+def _softplus(g: _Graph, z: str) -> str:
+    # log(1 + exp(z)) without overflow
+    return g("Add", g("Max", z, 0), g("Log", g("Add", g("Exp", g("Neg", g("Abs", z))), 1)))
+
+
+def _gelu_tanh(g: _Graph, z: str) -> str:
+    cubic = g("Add", z, g("Mul", g("Mul", g("Mul", z, z), z), 0.044715))
+    return g("Mul", g("Mul", z, 0.5), g("Add", g("Tanh", g("Mul", cubic, (2 / np.pi) ** 0.5)), 1))
+
+
+# by the names of `fastmlp.activations`, whose formulas these are
+ACTIVATION_GRAPHS: dict[str, _Unary] = {
+    "identity": lambda g, z: z,
+    "relu": lambda g, z: g("Relu", z),
+    "leaky_relu": lambda g, z: g("Max", z, g("Mul", z, codes.LEAK)),
+    "elu": lambda g, z: g("Max", z, g("Sub", g("Exp", g("Min", z, 0)), 1)),
+    "sigmoid": lambda g, z: g("Sigmoid", z),
+    "tanh": lambda g, z: g("Tanh", z),
+    "softplus": _softplus,
+    "gelu": lambda g, z: g("Mul", g("Mul", z, 0.5), g("Add", g("Erf", g("Mul", z, 0.5**0.5)), 1)),
+    "gelu_tanh": _gelu_tanh,
+    "silu": lambda g, z: g("Mul", z, g("Sigmoid", z)),
+    "softmax": lambda g, z: g("Softmax", z, axis=1),
+    "threshold": lambda g, z: g.cast(g("GreaterOrEqual", z, 0), g.dtype),
+}
+# by `out_activation_`
+LINK_GRAPHS: dict[str, _Unary] = {
+    "identity": ACTIVATION_GRAPHS["identity"],
+    "logistic": ACTIVATION_GRAPHS["sigmoid"],
+    "sigmoid": ACTIVATION_GRAPHS["sigmoid"],
+    "softmax": ACTIVATION_GRAPHS["softmax"],
+    "exp": lambda g, z: g("Exp", z),
+}
+
+
+def _predicted(g: _Graph, e: Any, x: str) -> str:
+    """What the network predicts, (N, O)."""
+    value = g.cast(x, g.dtype)
+    functions = [ACTIVATION_GRAPHS[name] for name in hidden_activations(e, len(e.coefs_) - 1)]
+    for weights, bias, function in zip(
+        e.coefs_, e.intercepts_, [*functions, LINK_GRAPHS[e.out_activation_]], strict=True
+    ):
+        product = g("MatMul", value, g.constant(weights))
+        value = function(g, g("Add", product, g.constant(np.reshape(bias, (1, -1)))))
+    return value
+
+
+def _graph(scope: Any, operator: Any, container: Any) -> _Graph:
+    double = type(operator.inputs[0].type).__name__ == "DoubleTensorType"
+    return _Graph(scope, container, np.float64 if double else np.float32)
+
+
+def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
+    g = _graph(scope, operator, container)
+    predicted = _predicted(g, operator.raw_operator, operator.inputs[0].full_name)
+    g("Identity", predicted, out=operator.outputs[0].full_name)
+
+
+def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
+    g, e = _graph(scope, operator, container), operator.raw_operator
+    labels, probabilities = (output.full_name for output in operator.outputs)
+    predicted = _predicted(g, e, operator.inputs[0].full_name)
+    if e.out_activation_ == "logistic" and len(e.intercepts_[-1]) == 1:
+        g("Concat", g("Sub", 1, predicted), predicted, out=probabilities, axis=1)
+    else:
+        g("Identity", predicted, out=probabilities)
+    if _is_multilabel(e):
+        g.cast(g("Greater", predicted, 0.5), np.int64, out=labels)
+    else:
+        indexes = g("ArgMax", probabilities, axis=1, keepdims=0)
+        g("Gather", g.constant(_labels(scope, e)), indexes, out=labels, axis=0)
+
+
+def _labels(scope: Any, e: Any) -> np.ndarray:
+    """Labels (C,) as ONNX has them, integers or strings; their numbers with skl2onnx's option `nocl`."""
+    classes = e.classes_
+    if scope.get_options(e, {"nocl": False})["nocl"]:
+        return np.arange(len(classes))
+    if all(isinstance(label, str) for label in classes):
+        return classes
+    if classes.dtype.kind in "biuf" and (classes == classes.astype(np.int64)).all():
+        return classes.astype(np.int64)
+    raise ValueError(f"Labels in ONNX are integers or strings, but classes_ is {classes}. Encode y as integers.")
+
+
+def _is_multilabel(e: Any) -> bool:
+    return e._label_binarizer.y_type_.startswith("multilabel")
+
+
+def register() -> None:
+    """Enter our classes into skl2onnx's tables; to be called when skl2onnx has been imported."""
+    from skl2onnx import update_registered_converter
+    from skl2onnx.common import shape_calculator
+
+    from fastmlp.estimators import MLPClassifier, MLPRegressor
+
+    def shapes(operator: Any) -> None:
+        e = operator.raw_operator
+        check_is_fitted(e, "coefs_")
+        n, n_outputs = operator.inputs[0].get_first_dimension(), len(np.ravel(e.intercepts_[-1]))
+        if not is_classifier(e):
+            shape_calculator.calculate_linear_regressor_output_shapes(operator)
+            operator.outputs[0].type.shape = [n, n_outputs]
+            return
+        if len(e.classes_) == 1:
+            raise ValueError(f"There is no ONNX of a classifier of one class, but classes_ is {e.classes_}.")
+        shape_calculator.calculate_linear_classifier_output_shapes(operator)
+        if _is_multilabel(e):
+            operator.outputs[0].type.shape = [n, n_outputs]
+
+    options = {"zipmap": [True, False, "columns"], "output_class_labels": [False, True], "nocl": [True, False]}
+    update_registered_converter(MLPClassifier, "FastmlpMLPClassifier", shapes, _convert_classifier, options=options)
+    update_registered_converter(MLPRegressor, "FastmlpMLPRegressor", shapes, _convert_regressor)
