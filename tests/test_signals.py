@@ -15,6 +15,14 @@ from fastmlp.backends.numpy_ops import NumpyOps
 from fastmlp.checkpoint import read_state
 
 
+@pytest.fixture(autouse=True)
+def _ctrl_c_is_heard():
+    """As in a terminal, also where the tests run in the background of a script, which ignores SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @contextmanager
 def signal_at_step(monkeypatch, number, n, method="adam"):
     """Raise the signal at the n-th call of an operation of NumPy's."""

@@ -17,6 +17,14 @@ from fastmlp.errors import InputError
 TRAIN = ("train", "digits", "--epochs", "30", "--hidden", "16", "--schedule", "cosine", "--dropout", "0.2")
 
 
+@pytest.fixture(autouse=True)
+def _ctrl_c_is_heard():
+    """As in a terminal, also where the tests run in the background of a script, which ignores SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def started(*arguments, **options):
     command = [sys.executable, "-m", "fastmlp.cli", *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
