@@ -124,7 +124,10 @@ def _add_predict(parser: ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="file that 'fastmlp train --out' wrote")
     parser.add_argument("data", metavar="DATA", help="samples, as for train; a table may lack the target")
     options.add_reading(parser)
-    parser.add_argument("--out", metavar="FILE", help="write to this .csv file (default: standard output)")
+    parser.add_argument("--out", metavar="FILE", help="write to this .csv or .parquet file (default: standard output)")
+    parser.add_argument(
+        "--keep", type=arguments.texts, metavar="A,B", help="columns of the table to write beside the predictions"
+    )
     parser.add_argument("--proba", action="store_true", help="the probability of each class beside the class")
     options.add_machine(parser)
 

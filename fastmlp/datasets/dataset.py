@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastmlp.datasets.encoder import TableEncoder
+from fastmlp.datasets.plan import Plan
 
 __all__ = ["Dataset"]
 
@@ -22,6 +23,8 @@ class Dataset:
     class_names : C names; empty for regression.
     feature_names : I names.
     encoder : what made the arrays from a table, to be kept with the model; None for other data.
+    plan : what was found in the table; None for other data.
+    notes : what was decided about the table and should be said.
     """
 
     name: str
@@ -32,6 +35,8 @@ class Dataset:
     class_names: tuple[str, ...]
     feature_names: tuple[str, ...]
     encoder: TableEncoder | None = None
+    plan: Plan | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def task(self) -> str:
