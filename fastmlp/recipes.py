@@ -60,10 +60,11 @@ def tabular(task: str, n: int) -> Recipe:
     shared: dict[str, Any] = {
         "hidden": (128, 128),
         "activation": "silu",
+        "dropout": 0.0,
         "batch_size": 16 if n < _SMALL else 64,
         "epochs": min(_EPOCHS, max(_LEAST_EPOCHS, -(-_SEEN // n))),
         "one_hot": 9,
     }
     if task == "classification":
-        return Recipe(**shared, dropout=0.0, lr=0.01, decay=1.0, bins=0, clip=False)
-    return Recipe(**shared, dropout=0.1, lr=0.005, decay=0.3, bins=bins if bins >= _LEAST_BINS else 0, clip=True)
+        return Recipe(**shared, lr=0.01, decay=1.0, bins=0, clip=False)
+    return Recipe(**shared, lr=0.005, decay=0.5, bins=bins if bins >= _LEAST_BINS else 0, clip=True)

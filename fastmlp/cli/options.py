@@ -173,7 +173,7 @@ def add_network(to: Options) -> None:
         "--dropout",
         type=arguments.reals(0, 1),
         metavar="P[,P]",
-        help="probability that a hidden output is dropped in training (default: 0 for classes, 0.1 for numbers)",
+        help="probability that a hidden output is dropped in training (default: 0)",
     )
     to.add_argument(
         "--l1",
@@ -224,7 +224,7 @@ def add_training(to: Options) -> None:
         type=arguments.real(0),
         metavar="R",
         help="weight decay of adamw: a step multiplies the weights by 1 - learning rate * R (default: 1 for classes, "
-        "0.3 for numbers)",
+        "0.5 for numbers)",
     )
     to.add_argument("--momentum", type=arguments.real(0, 1), metavar="R", help="of sgd (default: 0)")
     to.add_argument(

@@ -132,7 +132,7 @@ def test_default_learning_rates(given, lr):
 
 
 @pytest.mark.parametrize(
-    ("given", "decay"), [(["iris"], 1.0), (["diabetes"], 0.3), (["iris", "--decay", "0.01"], 0.01)]
+    ("given", "decay"), [(["iris"], 1.0), (["diabetes"], 0.5), (["iris", "--decay", "0.01"], 0.01)]
 )
 def test_decay_by_the_task(given, decay, monkeypatch):
     def spy(self, x, y, *, optimizer, **options):
