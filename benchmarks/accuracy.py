@@ -7,7 +7,7 @@ that name: PYTHONPATH=EARLIER_CHECKOUT … --methods fastmlp --label before give
 the ratios are relative to.
 
 Every method has its defaults and one thread. fastmlp gets files, as a user's: a table as CSV with --missing impute,
-images as .npz with --no-standardize. CPU seconds are those of a fit, reading and encoding of a table excluded.
+images as IDX files. CPU seconds are those of a fit, reading and encoding of a table excluded.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import importlib.util
 import io
 import json
 import os
+import struct
 import tempfile
 import time
 import warnings
@@ -43,10 +44,8 @@ def fastmlp_train(data: Split, seed: int) -> tuple[np.ndarray, float]:
         training, test, model, predicted = (str(Path(folder) / name) for name in files)
         names = [f"class {c:03}" for c in range(data.y.max() + 1)] if data.classifies else None
         if data.is_image:
-            training = test = str(Path(folder) / "a.npz")
-            arrays = {"x": data.x, "y": data.y, "x_test": data.x_test, "y_test": data.y_test}
-            np.savez(training, **{name: np.asarray(a) for name, a in arrays.items()})
-            how = ["--no-standardize"]
+            training = test = write_images(data, folder)
+            how = []
         else:
             for path, x, y in ((training, data.x, data.y), (test, data.x_test, data.y_test)):
                 x.assign(target=np.array(names)[y] if names else y).to_csv(path, index=False)
@@ -69,6 +68,17 @@ def fastmlp_train(data: Split, seed: int) -> tuple[np.ndarray, float]:
         assert main(["predict", model, test, "--out", predicted, *(["--proba"] if names else [])]) == 0
         cells = pd.read_csv(predicted)
     return cells.iloc[:, 1:].to_numpy(float) if names else cells["prediction"].to_numpy(float), seconds
+
+
+def write_images(data: Split, folder: str) -> str:
+    """The folder of the four IDX files of an image set, pixels as bytes."""
+    for part, x, y in (("train", data.x, data.y), ("t10k", data.x_test, data.y_test)):
+        pixels = np.rint(255 * x.to_numpy()).astype(np.uint8)
+        images = struct.pack(">4i", 0x0803, len(pixels), pixels.shape[1], 1) + pixels.tobytes()
+        labels = struct.pack(">2i", 0x0801, len(y)) + y.astype(np.uint8).tobytes()
+        Path(folder, f"{part}-images-idx3-ubyte").write_bytes(images)
+        Path(folder, f"{part}-labels-idx1-ubyte").write_bytes(labels)
+    return folder
 
 
 def _fitted(make: Callable, data: Split) -> tuple[np.ndarray, float]:

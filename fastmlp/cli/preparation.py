@@ -86,7 +86,7 @@ class Preparation:
     def inputs(self, x: np.ndarray) -> np.ndarray:
         """Features x (N, I), as loaders give them, for the network."""
         if self.features is not None:
-            if x.shape[1] != len(self.features.mean):
+            if len(self.features.mean) not in (1, x.shape[1]):
                 raise InputError(
                     f"The samples have {x.shape[1]} features, but the model was trained on {len(self.features.mean)}."
                 )
@@ -179,11 +179,12 @@ class Preparation:
         fits = names == outputs or (names, outputs) == (2, 1) or (names == 0)
         given = model.sizes[0] if self.expansion is None else len(self.expansion.columns)
         fits &= self.expansion is None or self.expansion.width == model.sizes[0]
-        fits &= self.features is None or len(self.features.mean) == given
+        fits &= self.features is None or len(self.features.mean) in (1, given)
         fits &= self.target is None or len(self.target.mean) == outputs
         fits &= self.bounds is None or len(self.bounds.low) == outputs
         fits &= (self.encoder is None) == (self.reading is None)
         if self.encoder is not None:
+            fits &= self.features is None
             counts = self.encoder.category_counts
             fits &= self.encoder.class_names == self.class_names
             fits &= counts == ((0,) * given if self.expansion is None else self.expansion.category_counts)

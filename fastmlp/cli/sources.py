@@ -47,15 +47,16 @@ def load_training(arguments: Namespace) -> tuple[Dataset, Preparation]:
     if arguments.test_file is not None or arguments.test_skip_lines is not None:
         _check_test_file(arguments, kind)
         options["test_fraction"] = 0.0
-    features = None
     if kind == "arrays":  # their loader neither splits nor scales
         standardize, fraction = options.pop("standardize", True), options.pop("test_fraction", 0.2)
         dataset = load(name, **options)
+        features = None
         if not isinstance(dataset.x, np.memmap):
             dataset = dataset if dataset.x_test is not None else _split(dataset, fraction, arguments.seed)
             features = Scaling.of(dataset.x) if standardize else None
     else:
         dataset = load(name, **options, **({"codes": True} if kind == "table" else {}))
+        features = Scaling.of_all(dataset.x) if kind == "images" or name == "digits" else None
     preparation = Preparation(
         name if kind in ("named", "images") else dataset.name,
         dataset.class_names,

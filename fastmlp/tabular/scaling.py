@@ -19,7 +19,7 @@ class Scaling:
 
     Attributes
     ----------
-    mean, std : one number for each of the columns; std is 1 where a column is constant.
+    mean, std : one number for each of the columns, or one for all; std is 1 where a column is constant.
     """
 
     mean: tuple[float, ...]
@@ -37,6 +37,11 @@ class Scaling:
         std[(std == 0) | (columns.min(axis=0) == columns.max(axis=0))] = 1.0
         return cls(tuple(mean.tolist()), tuple(std.tolist()))
 
+    @classmethod
+    def of_all(cls, values: np.ndarray) -> Scaling | None:
+        """Take one mean and one deviation of values (N, K), such as pixels, which are all of one kind."""
+        return cls.of(values.reshape(-1))
+
     def apply(self, values: np.ndarray) -> np.ndarray:
         """Scale values (N,) or (N, K); of other data too, so that some may overflow."""
         with np.errstate(over="ignore", invalid="ignore"):
@@ -48,7 +53,8 @@ class Scaling:
 
     @staticmethod
     def _like(values: np.ndarray, numbers: tuple[float, ...]) -> np.ndarray:
-        return np.array(numbers).reshape(-1 if values.ndim > 1 else ())
+        dtype = values.dtype if values.dtype.kind == "f" else np.float64
+        return np.array(numbers, dtype).reshape(-1 if values.ndim > 1 else ())
 
     def to_dict(self) -> dict[str, Any]:
         return {"mean": list(self.mean), "std": list(self.std)}
