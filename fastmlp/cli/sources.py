@@ -133,11 +133,9 @@ def _split(dataset: Dataset, fraction: float, seed: int) -> Dataset:
 
 
 def _reading(dataset: Dataset, options: dict[str, Any]) -> Reading:
-    assert dataset.plan is not None
-    table = dataset.plan.table
     how: dict[str, Any] = {"header": True, "delimiter": None, "skip_lines": 0, "encoding": None}
     how |= {key: options[key] for key in _READING if key in options}
-    return Reading(**how, width=len(table.names) if table.layout is None else table.layout.width)
+    return Reading(**how, width=dataset.width)
 
 
 def how_to_read(arguments: Namespace, preparation: Preparation) -> dict[str, Any]:

@@ -61,8 +61,8 @@ def train(arguments: Namespace) -> int:
         preparation = replace(preparation, target=Scaling.of(dataset.y))
     preparation.keep_in(model)
     say(_data_line(dataset))
-    if dataset.plan is not None:
-        say(column_lines(dataset.plan.kinds))
+    if dataset.kinds:
+        say(column_lines(dataset.kinds))
     tell(dataset.notes)
     say(f"{model.summary()} ({get_backend(model.backend).describe()})")
 

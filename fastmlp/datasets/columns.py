@@ -187,8 +187,8 @@ def numbers_from(values: polars.Series, notation: Notation) -> np.ndarray:
     pl = polars_module()
     if values.dtype.is_numeric() or values.dtype == pl.Boolean:
         return array_of(values)
-    if isinstance(values.dtype, (pl.String, pl.Categorical, pl.Enum)):
-        return array_of(notation.read(values.cast(pl.String)))
+    if values.dtype == pl.String:
+        return array_of(notation.read(values))
     return np.full(len(values), np.nan)
 
 

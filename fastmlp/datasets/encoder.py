@@ -199,7 +199,7 @@ class TableEncoder:
         x = np.zeros((len(rows), len(self.feature_names)), np.float32)
         starts = self._starts()
         numeric = [column for column in self.columns if not isinstance(column, CategoryColumn)]
-        for chunk in in_chunks(numeric, len(rows)):
+        for chunk in in_chunks(numeric, len(rows)) if len(rows) else ():
             self._encode_numbers(chunk, part, x, starts, found)
         for column in self.columns:
             if isinstance(column, CategoryColumn):
@@ -294,15 +294,18 @@ class TableEncoder:
                 x[:, start : start + 2 * len(column.periods)] = column.waves(numbers[position]).T
         shifts, scales = (np.array([getattr(column, key) for column in columns])[:, None] for key in ("shift", "scale"))
         with np.errstate(over="ignore", invalid="ignore"):
-            scaled = ((numbers - shifts) / scales).astype(np.float32)
-        if not np.isfinite(scaled).all():
-            position = int(np.flatnonzero(~np.isfinite(scaled).all(axis=1))[0])
+            numbers -= shifts
+            numbers /= scales
+        extremes = np.maximum(numbers.max(axis=1), -numbers.min(axis=1))
+        if not (extremes <= np.finfo(np.float32).max).all():
+            position = int(np.flatnonzero(~(extremes <= np.finfo(np.float32).max))[0])
+            column = columns[position]
+            largest = np.abs(numbers_of([column], part, self.missing_values)).max()
             raise InputError(
-                f"Column {columns[position].name!r} holds numbers up to {np.abs(numbers[position]).max():g}, too large "
-                f"beside a mean of {columns[position].shift:g} and a deviation of {columns[position].scale:g}. Correct "
-                "them."
+                f"Column {column.name!r} holds numbers up to {largest:g}, too large beside a mean of "
+                f"{column.shift:g} and a deviation of {column.scale:g}. Correct them."
             )
-        x[:, [starts[column.name] for column in columns]] = scaled.T
+        x[:, [starts[column.name] for column in columns]] = numbers.T
 
     def _encode_categories(self, column: CategoryColumn, part: Part, x: np.ndarray, found: Findings) -> None:
         """Write ones to the features of one column, which hold zeros."""

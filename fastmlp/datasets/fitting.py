@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
 from fastmlp.datasets.columns import CategoryColumn, Column, MomentColumn, NumberColumn, mean_and_std
-from fastmlp.datasets.frames import polars_module
 from fastmlp.datasets.kinds import Kind, in_chunks
 from fastmlp.datasets.missing import array_of, present
 from fastmlp.datasets.moments import is_time
@@ -44,6 +43,15 @@ class Part:
         """Give the M values of a column."""
         column = self._columns[name]
         return column if self._is_whole else column.gather(self._rows)
+
+    def is_numeric(self, name: str) -> bool:
+        """Whether a column is of a type of numbers."""
+        return bool(self._columns[name].dtype.is_numeric())
+
+    def numbers(self, name: str, marks: Collection[str]) -> np.ndarray:
+        """Give a column of numbers as float64 (M,), NaN where one is missing."""
+        numbers = array_of(self._columns[name], marks)
+        return numbers if self._is_whole else numbers[self._rows]
 
     def place(self, row: int) -> str:
         """Say where one of the M rows is."""
@@ -90,25 +98,29 @@ def numbers_of(columns: Sequence[NumberColumn | MomentColumn], part: Part, marks
     ------
     InputError : a value that is neither missing nor what its column holds.
     """
-    pl = polars_module()
     numbers = np.empty((len(columns), len(part)))
     for position, column in enumerate(columns):
-        values = part.column(column.name)
-        if values.dtype == pl.Float64 and isinstance(column, NumberColumn):
-            numbers[position] = array_of(values, marks)
-            odd = np.isinf(numbers[position])
-        else:
-            values = present(values, marks)
-            numbers[position] = column.numbers(values)
-            odd = ~np.isfinite(numbers[position]) & values.is_not_null().to_numpy()
+        if isinstance(column, NumberColumn) and part.is_numeric(column.name):
+            numbers[position] = part.numbers(column.name, marks)
+            continue
+        values = present(part.column(column.name), marks)
+        numbers[position] = column.numbers(values)
+        odd = ~np.isfinite(numbers[position]) & values.is_not_null().to_numpy()
         if odd.any():
-            row = int(np.flatnonzero(odd)[0])
-            what = "a finite number" if isinstance(column, NumberColumn) else "a date or time as in training"
-            raise InputError(
-                f"Column {column.name!r} holds {values[row]!r} in {part.place(row)}, which is not {what}. Correct it, "
-                "or train anew with it in missing_values."
-            )
+            _refuse(column, part, int(np.flatnonzero(odd)[0]))
+    infinite = np.isinf(numbers)
+    if infinite.any():
+        position, row = np.argwhere(infinite)[0].tolist()
+        _refuse(columns[position], part, row)
     return numbers
+
+
+def _refuse(column: NumberColumn | MomentColumn, part: Part, row: int) -> NoReturn:
+    what = "a finite number" if isinstance(column, NumberColumn) else "a date or time as in training"
+    raise InputError(
+        f"Column {column.name!r} holds {part.column(column.name)[row]!r} in {part.place(row)}, which is not {what}. "
+        "Correct it, or train anew with it in missing_values."
+    )
 
 
 def _unfitted(kind: Kind) -> NumberColumn | MomentColumn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from fastmlp.errors import InputError
@@ -10,11 +11,12 @@ from fastmlp.forks import no_fork
 if TYPE_CHECKING:
     import polars
 
-__all__ = ["as_frame", "is_frame", "polars_module"]
+__all__ = ["as_frame", "is_frame", "polars_module", "stripped_texts"]
 
 _LIBRARIES = ("polars", "pandas", "pyarrow")
 
 
+@cache
 def polars_module() -> Any:
     """Give the module `polars`, whose import takes a quarter of a second that other data need not wait for."""
     with no_fork():
@@ -53,7 +55,14 @@ def as_frame(data: Any) -> polars.DataFrame:
         frame = data.collect() if isinstance(data, pl.LazyFrame) else data
     if not frame.width or not frame.height:
         raise InputError(f"The table has {frame.height} rows and {frame.width} columns. Give one with data.")
-    return frame
+    return stripped_texts(frame)
+
+
+def stripped_texts(frame: polars.DataFrame) -> polars.DataFrame:
+    """Give the frame with texts in place of categories, and no spaces around them."""
+    pl = polars_module()
+    texts = [name for name, kind in frame.schema.items() if isinstance(kind, (pl.String, pl.Categorical, pl.Enum))]
+    return frame.with_columns(pl.col(texts).cast(pl.String).str.strip_chars()) if texts else frame
 
 
 def _from_pandas(pl: Any, data: Any) -> Any:

@@ -82,7 +82,7 @@ def find_kinds(
     numeric = [column for column in free if column.dtype.is_numeric()]
     for chunk in in_chunks(numeric, len(table)):
         found |= _numeric_kinds(table, chunk, marks)
-    texts = {c.name: present(c, marks) for c in free if isinstance(c.dtype, (pl.String, pl.Categorical, pl.Enum))}
+    texts = {c.name: present(c, marks) for c in free if c.dtype == pl.String}
     for name in names:
         column = columns[name]
         if name in found:
@@ -164,7 +164,6 @@ def _text_kind(table: Table, values: Any, decimal: str, notes: list[str]) -> Kin
     name, missing = values.name, values.null_count()
     if missing == len(values):
         return Kind(name, "empty", missing)
-    values = values.cast(polars_module().String)
     counts = values.drop_nulls().value_counts()
     distinct, rows = counts.to_series(0), len(values) - missing
     notation = notation_of(distinct, decimal, notes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,11 +23,10 @@ MISSING_VALUES = (
 
 
 def present(values: polars.Series, marks: Collection[str]) -> polars.Series:
-    """Give N values, texts without spaces around them; null where a mark, nothing, or NaN stands for no value."""
+    """Give N values of a table; null where a mark, nothing, or NaN stands for no value."""
     pl = polars_module()
     if values.dtype == pl.String:
-        stripped = values.str.strip_chars()
-        return stripped.to_frame().select(pl.when(~pl.first().is_in(["", *marks])).then(pl.first())).to_series()
+        return values.to_frame().select(pl.when(~pl.first().is_in(["", *marks])).then(pl.first())).to_series()
     if values.dtype.is_numeric():
         absent = pl.Series(np.isnan(array_of(values, marks)))
         return values.to_frame().select(pl.when(~absent).then(pl.first())).to_series()
@@ -37,11 +37,12 @@ def array_of(numbers: polars.Series, marks: Collection[str] = ()) -> np.ndarray:
     """Give a column of numbers as float64 (N,), NaN where there is none, or one that a mark stands for."""
     pl = polars_module()
     array: np.ndarray = (numbers if numbers.dtype == pl.Float64 else numbers.cast(pl.Float64)).to_numpy()
-    coded = _numbers_in(marks)
+    coded = _numbers_in(tuple(marks))
     return np.where(np.isin(array, coded), np.nan, array) if coded else array
 
 
-def _numbers_in(marks: Collection[str]) -> list[float]:
+@lru_cache(maxsize=8)
+def _numbers_in(marks: tuple[str, ...]) -> list[float]:
     numbers = []
     for mark in marks:
         try:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from itertools import zip_longest
 from typing import Any
 
-from fastmlp.datasets.frames import polars_module
+from fastmlp.datasets.frames import polars_module, stripped_texts
 from fastmlp.datasets.missing import MISSING_VALUES, present
 from fastmlp.datasets.notation import DECIMALS, only_decimal_commas
 from fastmlp.datasets.records import Layout, blocks, check_records, find_layout
@@ -100,7 +100,7 @@ def table_batches(path: str | os.PathLike[str], rows: int = 1 << 16, **how: Any)
             height = scan.select(pl.len()).collect().item()
         for first in range(0, height, rows):
             with _explained(pl, path):
-                frame = scan.slice(first, rows).collect()
+                frame = stripped_texts(scan.slice(first, rows).collect())
             yield Table(frame, None, first)
         return
     layout = find_layout(path, **how)
@@ -161,7 +161,7 @@ def _scan(pl: Any, path: str | os.PathLike[str], kind: str) -> Any:
 def _read_binary(pl: Any, path: str | os.PathLike[str], kind: str, columns: Sequence[str] | None) -> Any:
     with _explained(pl, path):
         scan = _scan(pl, path, kind)
-        frame = scan.select(_kept(scan.collect_schema().names(), columns)).collect()
+        frame = stripped_texts(scan.select(_kept(scan.collect_schema().names(), columns)).collect())
     if not frame.height:
         raise InputError(f"The file {path} holds no rows. Name a file with data.")
     return frame

@@ -20,8 +20,8 @@ class Table:
 
     Attributes
     ----------
-    frame : N rows. Columns of a CSV file are text, stripped of spaces, or Float64 where each value is a plain number;
-        an empty field is null. Those of other files and of data frames are of any type.
+    frame : N rows. Columns of a CSV file are text, or Float64 where each value is a plain number; an empty field is
+        null. Those of other files and of data frames are of any type but categories. Texts have no spaces around them.
     layout : of the CSV file; None for other tables.
     first : number of the first row in the file, from 0.
     notes : what was decided about the file and should be said.

@@ -48,8 +48,6 @@ def find_target(
     """
     pl = polars_module()
     whole = stripped(table.frame[name], strip_label)
-    if isinstance(whole.dtype, (pl.Categorical, pl.Enum)):
-        whole = whole.cast(pl.String)
     values = present(whole, marks)
     distinct = values.drop_nulls().unique()
     if not len(distinct):
