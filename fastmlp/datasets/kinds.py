@@ -11,8 +11,9 @@ import numpy as np
 from fastmlp.datasets.frames import polars_module
 from fastmlp.datasets.missing import array_of, present
 from fastmlp.datasets.moments import formats_of, nearly_moments
-from fastmlp.datasets.notation import Notation, are_infinite, is_ambiguous, nearly_numbers, notations_of
+from fastmlp.datasets.notation import Notation, are_infinite, is_ambiguous, nearly_numbers, notations_of, units_in
 from fastmlp.datasets.table import Table
+from fastmlp.datasets.text import listed
 from fastmlp.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,7 +23,10 @@ __all__ = ["Kind", "decimal_of", "find_kinds", "in_chunks", "notation_of", "refu
 
 _MOST_CATEGORIES = 1000  # that are taken unasked
 _FEW = 20  # different values that are no reason to suspect anything
-_NEARLY = 0.9  # of the values
+_NEARLY = 0.9  # of the values; so many numbers are no categories
+_SOMEWHAT = 0.3  # of the values; so many numbers are worth a word
+_SAID = {"identifier": "left out", "category": "taken for categories"}
+_CODE = "^[0-9]{16,}$"
 _CHUNK = 1 << 21  # numbers of several columns that are looked at together
 
 
@@ -166,6 +170,8 @@ def _text_kind(table: Table, values: Any, decimal: str, notes: list[str]) -> Kin
         return Kind(name, "empty", missing)
     counts = values.drop_nulls().value_counts()
     distinct, rows = counts.to_series(0), len(values) - missing
+    if distinct.str.contains(_CODE).all():  # whole numbers of more digits than float64 tells apart
+        return _category(name, missing, len(distinct), rows, distinct.min())
     notation = notation_of(distinct, decimal, notes)
     if notation is not None:
         kind = "constant" if len(distinct) == 1 and not missing else "number"
@@ -178,12 +184,24 @@ def _text_kind(table: Table, values: Any, decimal: str, notes: list[str]) -> Kin
             notes.append(f"column {name!r}: the first number of {distinct.min()!r} is taken for {which}")
         kind = "constant" if len(distinct) == 1 and not missing else "moment"
         return Kind(name, kind, missing, form=form)
+    units = units_in(distinct)
+    if len(units) > 1:
+        raise InputError(
+            f"Column {name!r} holds numbers in several units: {listed(unit or 'none' for unit in units)}. Convert them "
+            "to one, or list the column in categorical or drop_columns."
+        )
+    category = _category(name, missing, len(distinct), rows, distinct.min())
     for readable, what in ((nearly_numbers(distinct), "a finite number"), (nearly_moments(distinct), "a date or time")):
         share = counts.filter(readable).to_series(1).sum() / rows
         odd = distinct.filter(~readable)
         if (share >= _NEARLY and int(readable.sum()) > _FEW) or (readable.any() and are_infinite(odd)):
             refuse(table, values, values.is_in(odd.implode()).fill_null(False), f"{what}, as others are")
-    return _category(name, missing, len(distinct), rows, distinct.min())
+        if share >= _SOMEWHAT and int(readable.sum()) > _FEW and len(odd):
+            notes.append(
+                f"column {name!r} is {_SAID[category.kind]}, though {100 * share:.0f} % of its values are each {what}: "
+                f"{listed(odd.sort()[:3])} is not; --missing-values may say what it is"
+            )
+    return category
 
 
 def _category(name: str, missing: int, distinct: int, rows: int = 0, example: Any = None) -> Kind:

@@ -20,6 +20,9 @@ _DAYS = {  # what a date looks like, and how it may be meant
     r"\d\d?\.\d\d?\.\d{4}": ("%d.%m.%Y",),
     r"\d\d?/\d\d?/\d{4}": ("%m/%d/%Y", "%d/%m/%Y"),
     r"\d\d?-\d\d?-\d{4}": ("%m-%d-%Y", "%d-%m-%Y"),
+    r"\d{4}-\d\d": ("%Y-%m",),
+    r"\d{4}/\d\d": ("%Y/%m",),
+    r"\d\d?/\d{4}": ("%m/%Y",),
     r"\d\d?\.\d\d?\.\d\d": ("%d.%m.%y",),
     r"\d\d?/\d\d?/\d\d": ("%m/%d/%y", "%d/%m/%y"),
     rf"\d\d?-{_MONTHS}-\d{{4}}": ("%d-%b-%Y", "%d-%B-%Y"),
@@ -77,6 +80,8 @@ def is_time(form: str) -> bool:
 def moments_in(texts: polars.Series, form: str) -> polars.Series:
     """Give seconds (N,) Float64 since the beginning of 1970, or of the day; null for a text of another format."""
     pl = polars_module()
+    if "%m" in form and "%d" not in form:  # a month is its first day
+        texts, form = texts + "/1", form + "/%d"
     zoned, timed = form.endswith("%#z"), "%M" in form
     kind = pl.Time if is_time(form) else pl.Datetime("us", "UTC" if zoned else None) if timed else pl.Date
     seconds = seconds_of(texts.str.strptime(kind, form, strict=False))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     *("DECIMALS", "Notation", "are_infinite", "is_ambiguous", "nearly_numbers", "notations_of"),
-    "only_decimal_commas",
+    *("only_decimal_commas", "units_in"),
 ]
 
 DECIMALS = (".", ",")
@@ -93,6 +93,15 @@ def nearly_numbers(texts: polars.Series) -> polars.Series:
     return max(
         (Notation(decimal, unit).read(texts).is_not_null() for decimal in DECIMALS), key=lambda found: found.sum()
     )
+
+
+def units_in(texts: polars.Series) -> list[str]:
+    """Give the units of N distinct texts if all of them are numbers with or without one, else nothing."""
+    pl = polars_module()
+    parts = _parts(pl, texts)
+    if any(not Notation(decimal).read(parts["bare"]).null_count() for decimal in DECIMALS):
+        return sorted(parts["unit"].unique())
+    return []
 
 
 def are_infinite(texts: polars.Series) -> bool:

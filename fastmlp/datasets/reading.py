@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from typing import Any
 
 from fastmlp.datasets.frames import polars_module, stripped_texts
@@ -21,6 +21,7 @@ __all__ = ["read_table", "table_batches"]
 
 _MAGIC = {b"PAR1": "parquet", b"ARROW1": "arrow"}
 _THOUSANDS = (",", ".", " ", "'")
+_CELLS = 1 << 24  # of a batch
 _CLASS_SHARE = 0.05  # of the rows; a mark of a missing value that is more frequent may be a class
 # A number that float64 holds and that is no code, which leading zeros or many digits would make of it.
 _PLAIN = re.compile(r"[+-]?(?:0|[1-9][0-9]{0,14}|(?=[.][0-9]))(?:[.][0-9]*)?(?:[eE][+-]?[0-9]{1,3})?")
@@ -98,6 +99,7 @@ def table_batches(path: str | os.PathLike[str], rows: int = 1 << 16, **how: Any)
         with _explained(pl, path):
             scan = _scan(pl, path, kind)
             height = scan.select(pl.len()).collect().item()
+            rows = max(1, min(rows, _CELLS // len(scan.collect_schema())))
         for first in range(0, height, rows):
             with _explained(pl, path):
                 frame = stripped_texts(scan.slice(first, rows).collect())
@@ -181,11 +183,12 @@ def _names(layout: Layout) -> tuple[list[str], list[str]]:
         seen.add(name)
     if layout.names is None:
         return names, []
-    unnamed = [name for name, text in zip(names, given, strict=True) if not text]
-    notes = [f"columns without a name are called {listed(unnamed)}"] if unnamed else []
-    if all(_PLAIN.fullmatch(name) for name in given):
-        notes.append(f"the names of all columns are numbers: {listed(given)}; if they are a row, say --no-header")
-    return names, notes
+    numbers = [float(name) for name in given if _PLAIN.fullmatch(name)]
+    steps = {after - before for before, after in pairwise(numbers)}
+    if steps <= {1.0} and all(number.is_integer() for number in numbers):  # as of pixels or years
+        return names, []
+    some = [name for name in given if _PLAIN.fullmatch(name)]
+    return names, [f"names of columns are numbers: {listed(some)}; if the first line is a row, say --no-header"]
 
 
 def _given_names(layout: Layout) -> list[str]:
@@ -262,13 +265,15 @@ def _without_unnamed(pl: Any, frame: Any, layout: Layout, names: Sequence[str]) 
     notes: list[str] = []
     if layout.names is None:
         return frame, notes
-    given, last, first = _given_names(layout), names[-1], names[0]
-    if not given[-1] and last in frame.columns and frame.width > 1 and frame[last].null_count() == frame.height:
+    unnamed = [name for name, text in zip(names, _given_names(layout), strict=True) if not text]
+    last, first = names[-1], names[0]
+    if last in unnamed and last in frame.columns and frame.width > 1 and frame[last].null_count() == frame.height:
         frame = frame.drop(last)
         notes.append(f"{last!r}, after a delimiter at the end of each line, holds no value and is left out")
-    if not given[0] and first in frame.columns and frame.width > 1 and frame[first].dtype == pl.Float64:
+    if first in unnamed and first in frame.columns and frame.width > 1 and frame[first].dtype == pl.Float64:
         steps = frame[first].diff().drop_nulls()
         if frame[first][0] in (0.0, 1.0) and len(steps) == frame.height - 1 and (steps == 1).all():
             frame = frame.drop(first)
             notes.append(f"{first!r}, without a name, counts the rows and is left out")
-    return frame, notes
+    kept = [name for name in unnamed if name in frame.columns]
+    return frame, [*notes, *([f"columns without a name are called {listed(kept)}"] if kept else [])]

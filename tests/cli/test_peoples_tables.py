@@ -2,6 +2,7 @@
 
 import csv
 import datetime
+import gzip
 import io
 import os
 import re
@@ -124,10 +125,31 @@ def test_day_or_month_is_decided_and_said():
     assert "the first number of '01/01/2023' is taken for the month" in notes
 
 
+def test_months_are_dates():
+    out, _ = train(plain(a=[f"{2020 + i // 12 % 4}-{1 + i % 12:02d}" for i in range(500)]), "--epochs", 1)
+    assert "date or time (%Y-%m)" in out
+
+
+def test_units_are_not_mixed():
+    fail("train", plain(a=[f"{'$€'[i % 2]}{text}" for i, text in enumerate(texts(A))]), about="several units: '$', '€'")
+    fail("train", plain(a=[f"{text}{'%' * (i % 2)}" for i, text in enumerate(texts(A))]), about="units: 'none', '%'")
+
+
+def test_half_a_column_of_numbers_is_worth_a_word():
+    _, notes = train(plain(a=["none given" if i % 4 else text for i, text in enumerate(texts(A))]), "--epochs", 1)
+    assert "column 'a' is taken for categories, though 25 %" not in notes  # a quarter is not much
+    _, notes = train(plain(a=[text if i % 4 else "none given" for i, text in enumerate(texts(A))]), "--epochs", 1)
+    assert "column 'a' is left out, though 75 % of its values are each a finite number: 'none given' is not" in notes
+
+
 def test_identifiers_are_left_out_with_a_note():
     out, notes = train(plain(a=texts(A), customer=[f"K{i * 7}" for i in range(500)]), "--target", "y", "--quiet")
     assert r2(out)[0] > 0.985 and "left out, as their texts differ in nearly every row: 'customer'" in notes
     assert "kind" not in out
+    out, _ = train(
+        plain(a=texts(A), customer=[f"{i * 7 + 10**17}" for i in range(500)]), "--target", "y", "--epochs", 1
+    )
+    assert "customer  left out" in out  # numbers that float64 does not tell apart
     fail("train", write("ids.csv", "id y", [f"K{i}" for i in range(50)], texts(Y[:50])), about="identifier ('id')")
 
 
@@ -220,7 +242,8 @@ def test_other_formats_in_and_out(trained):
     frame = pl.read_csv("plain.csv")
     frame.write_parquet("plain.parquet")
     frame.write_ipc("plain.arrow")
-    frame.write_csv("plain.csv.gz", compression="gzip")
+    with gzip.open("plain.csv.gz", "wb") as file:
+        frame.write_csv(file)
     for name in ("plain.parquet", "plain.arrow", "plain.csv.gz"):
         assert succeed("predict", trained, name, "--out", "p.parquet", "--keep", "c") == ""
         read = pl.read_parquet("p.parquet")
