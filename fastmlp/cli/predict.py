@@ -52,7 +52,9 @@ def _of_table(arguments: Namespace, model: MLP, preparation: Preparation, found:
     assert encoder is not None
     kept = arguments.keep or []
     announced = False
-    for batch in table_batches(arguments.data, **how):
+    decimal = "," if encoder.has_decimal_commas else None
+    marks = encoder.missing_values
+    for batch in table_batches(arguments.data, **how, decimal=decimal, missing_values=marks, as_text=kept):
         named = as_trained(batch, preparation, how["header"])
         columns: dict[str, Any] = {name: _kept(named, name) for name in kept}
         rows = encoder.kept_rows(named, targets=False, allow_none=True)

@@ -86,14 +86,30 @@ def read_table(
     return Table(frame, layout, 0, (*notes, *dropped))
 
 
-def table_batches(path: str | os.PathLike[str], rows: int = 1 << 16, **how: Any) -> Iterator[Table]:
-    """Yield the table that `read_table` reads with the same options, a batch at a time, in memory that is bounded.
+def table_batches(
+    path: str | os.PathLike[str],
+    *,
+    header: bool = True,
+    delimiter: str | None = None,
+    skip_lines: int = 0,
+    encoding: str | None = None,
+    decimal: str | None = None,
+    missing_values: Collection[str] = MISSING_VALUES,
+    as_text: Collection[str] = (),
+    rows: int = 1 << 16,
+) -> Iterator[Table]:
+    """Yield the table that `read_table` reads, a batch at a time, in memory that does not grow with the file.
 
-    Columns of a CSV file are text. Unnamed ones are kept.
+    A column of a CSV file may be numbers in one batch and text in another. Unnamed columns are kept.
+
+    Parameters
+    ----------
+    path, header, delimiter, skip_lines, encoding, decimal, missing_values : as for `read_table`.
+    as_text : names of columns of a CSV file that are always text.
+    rows : of a batch, at most.
     """
+    _check_options(delimiter, skip_lines, decimal, None)
     pl = polars_module()
-    how = {"header": True, "delimiter": None, "skip_lines": 0, "encoding": None, **how}
-    _check_options(how["delimiter"], how["skip_lines"], how.pop("decimal", None), how.pop("thousands", None))
     kind = _kind(path)
     if kind != "csv":
         with _explained(pl, path):
@@ -105,11 +121,17 @@ def table_batches(path: str | os.PathLike[str], rows: int = 1 << 16, **how: Any)
                 frame = stripped_texts(scan.slice(first, rows).collect())
             yield Table(frame, None, first)
         return
-    layout = find_layout(path, **how)
+    layout = find_layout(path, header=header, delimiter=delimiter, skip_lines=skip_lines, encoding=encoding)
     names, _ = _names(layout)
+    texts = _as_texts(pl, names)
+    types = texts if decimal == "," else _types(pl, layout, names, missing_values, decimal)
+    types |= {name: pl.String for name in as_text if name in types}
     first = 0
     for block in blocks(layout):
-        frame = _read_block(pl, block, layout, _as_texts(pl, names), names)
+        frame = _read_block(pl, block, layout, types, names)
+        doubtful = _doubtful(pl, block, layout, types, frame, missing_values, set())
+        if doubtful:
+            frame = frame.with_columns(_read_block(pl, block, layout, texts, sorted(doubtful)))
         for start in range(0, frame.height, rows):
             yield Table(frame.slice(start, rows), layout, first + start)
         first += frame.height
