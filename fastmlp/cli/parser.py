@@ -39,9 +39,9 @@ examples
   fastmlp train liver.csv --class-weight balanced --patience 10
   fastmlp train adult.data --no-header --strip-label . --test-file adult.test --test-skip-lines 1
 
-Of a table, delimiter, numbers (decimal commas, currencies, per cent), dates, categories, identifiers and marks of missing
-values are found from the whole file; a table of the columns says what was found, and notes on standard error what could
-be otherwise.
+Of a table, delimiter, numbers (decimal commas, currencies, per cent), dates, categories, identifiers and marks of
+missing values are found from the whole file; the columns are listed with what was found, and notes on standard error
+say what could be otherwise.
 
 Two classes get one sigmoid output and binary_cross_entropy, more classes softmax_cross_entropy, numbers one output and
 mean_squared_error. Numbers are scaled for the training; scores and predictions are in their own unit. Error messages
@@ -50,8 +50,8 @@ name options as Python does: missing='impute' is --missing impute, resume=True i
 _PREDICT_EXAMPLES = """\
 The preparation of the training data is kept in the model and repeated here. A table needs the columns that the model
 was trained on, in any order; others, the target too, are ignored. Of a named data set, and of a .npz file or folder
-with test samples, those are predicted. A .npy file holds inputs (N, I). A table may be larger than the memory. Missing values
-are filled in as in training; values that training had not are counted and said on standard error.
+with test samples, those are predicted. A .npy file holds inputs (N, I). A table may be larger than the memory. Its
+missing values are filled in as in training; values that training had not are counted and said on standard error.
 
 examples
   fastmlp predict fish.safetensors new_fish.csv
