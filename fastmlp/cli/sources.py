@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastmlp.cli.preparation import Preparation, Reading, Scaling
+from fastmlp.cli.preparation import Preparation, Reading
 from fastmlp.datasets import NAMES, Dataset, Table, load, read_csv
 from fastmlp.datasets.split import split_rows
 from fastmlp.errors import InputError
+from fastmlp.tabular.scaling import Scaling
 
 __all__ = ["Samples", "load_samples", "load_training"]
 
@@ -36,7 +37,7 @@ class Samples(NamedTuple):
 
 
 def load_training(arguments: Namespace) -> tuple[Dataset, Preparation]:
-    """Load the data to train on; the features are prepared, the targets are as the loader gives them."""
+    """Load the data to train on; columns are encoded or scaled, the targets are as the loader gives them."""
     name, kind = arguments.data, _kind(arguments.data)
     options = _given(arguments, _OPTIONS)
     if arguments.target_file is not None:
@@ -46,15 +47,16 @@ def load_training(arguments: Namespace) -> tuple[Dataset, Preparation]:
     if arguments.test_file is not None or arguments.test_skip_lines is not None:
         _check_test_file(arguments, kind)
         options["test_fraction"] = 0.0
-    features = None
     if kind == "arrays":  # their loader neither splits nor scales
         standardize, fraction = options.pop("standardize", True), options.pop("test_fraction", 0.2)
         dataset = load(name, **options)
+        features = None
         if not isinstance(dataset.x, np.memmap):
             dataset = dataset if dataset.x_test is not None else _split(dataset, fraction, arguments.seed)
             features = Scaling.of(dataset.x) if standardize else None
     else:
-        dataset = load(name, **options)
+        dataset = load(name, **options, **({"codes": True} if kind == "table" else {}))
+        features = Scaling.of_all(dataset.x) if kind == "images" or name == "digits" else None
     preparation = Preparation(
         name if kind in ("named", "images") else dataset.name,
         dataset.class_names,
@@ -183,7 +185,7 @@ def _table_samples(arguments: Namespace, preparation: Preparation, targets: bool
     x, y = encoder.transform(table)
     if targets and y is None:
         raise InputError(f"The table {arguments.data} lacks the target column {encoder.target.name!r}.")
-    return Samples(x, y, rows, n)
+    return Samples(preparation.inputs(x), y, rows, n)
 
 
 def _numbered(table: Table, width: int, target: str) -> Table:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from fastmlp.datasets.fields import Fields
 from fastmlp.datasets.parsing import mean_and_std, parse_number, parse_numbers, sort_texts
 from fastmlp.errors import InputError
 
-__all__ = ["CategoricalColumn", "NumericColumn", "fit_column", "read_column"]
+__all__ = ["CategoricalColumn", "CodedColumn", "NumericColumn", "fit_column", "read_column"]
 
 _MOST_FOUND_CATEGORIES = 1000
 
@@ -88,11 +88,16 @@ class CategoricalColumn:
     name: str
     categories: tuple[str, ...]
     has_missing: bool
+    kind: ClassVar[str] = "categorical"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The K categories, the one of missing values included."""
+        return (*self.categories, "missing") if self.has_missing else self.categories
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        labels = (*self.categories, "missing") if self.has_missing else self.categories
-        return tuple(f"{self.name}={label}" for label in labels)
+        return tuple(f"{self.name}={label}" for label in self.labels)
 
     @classmethod
     def fit(cls, name: str, texts: Sequence[str], missing: Collection[str]) -> "CategoricalColumn":
@@ -102,17 +107,21 @@ class CategoricalColumn:
 
     def encode(self, texts: Sequence[str], missing: Collection[str], out: np.ndarray) -> None:
         """Write the features of N texts to `out` (N, I), which must hold zeros."""
+        found = self.codes(texts, missing)
+        rows = np.flatnonzero(found >= 0)
+        out[rows, found[rows]] = 1.0
+
+    def codes(self, texts: Sequence[str], missing: Collection[str]) -> np.ndarray:
+        """Give the numbers (N,) int64 of the categories of N texts; -1 for one that was not seen when fitting."""
         codes = {category: code for code, category in enumerate(self.categories)}
         if self.has_missing:
             codes |= dict.fromkeys(missing, len(self.categories))
         found_codes = {text: codes.get(text, -1) for text in set(texts)}
-        found = np.fromiter(map(found_codes.__getitem__, texts), np.int64, len(texts))
-        rows = np.flatnonzero(found >= 0)
-        out[rows, found[rows]] = 1.0
+        return np.fromiter(map(found_codes.__getitem__, texts), np.int64, len(texts))
 
     def to_dict(self) -> dict[str, Any]:
         return {
-            "kind": "categorical",
+            "kind": self.kind,
             "name": self.name,
             "categories": list(self.categories),
             "has_missing": self.has_missing,
@@ -122,13 +131,33 @@ class CategoricalColumn:
     def from_dict(cls, data: object) -> "CategoricalColumn":
         fields = Fields(data, "A categorical column", ("kind", "name", "categories", "has_missing"))
         column = cls(fields.text("name"), fields.texts("categories"), fields.flag("has_missing"))
-        if not column.feature_names:
+        if not column.labels:
             raise InputError(f"The categorical column {column.name!r} has no categories. Give at least one.")
         return column
 
 
+@dataclass(frozen=True)
+class CodedColumn(CategoricalColumn):
+    """One feature: the number of the category, 0 .. K-1, or -1 for one that was not seen when fitting."""
+
+    kind: ClassVar[str] = "coded"
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        return (self.name,)
+
+    def encode(self, texts: Sequence[str], missing: Collection[str], out: np.ndarray) -> None:
+        """Write the feature of N texts to `out` (N, 1)."""
+        out[:, 0] = self.codes(texts, missing)
+
+
 def fit_column(
-    name: str, texts: Sequence[str], missing: Collection[str], categorical: bool | None, standardize: bool
+    name: str,
+    texts: Sequence[str],
+    missing: Collection[str],
+    categorical: bool | None,
+    standardize: bool,
+    codes: bool = False,
 ) -> NumericColumn | CategoricalColumn:
     """Choose the kind of a column, and fit it to N texts.
 
@@ -139,6 +168,7 @@ def fit_column(
     missing : the texts that stand for no value.
     categorical : whether the column is; None to make it so if a text that is present is not a number.
     standardize : whether a numeric column is.
+    codes : whether a categorical column is one feature.
 
     Raises
     ------
@@ -158,7 +188,7 @@ def fit_column(
                 f"more than the {_MOST_FOUND_CATEGORIES} that are taken for categories unasked. List {odd!r} "
                 "in missing_values, or the column in drop_columns or categorical."
             )
-        return CategoricalColumn.fit(name, texts, missing)
+        return (CodedColumn if codes else CategoricalColumn).fit(name, texts, missing)
     return NumericColumn.fit(name, texts, missing, standardize)
 
 
@@ -169,6 +199,7 @@ def read_column(data: object) -> NumericColumn | CategoricalColumn:
     ------
     InputError : not such a dictionary.
     """
-    if isinstance(data, dict) and data.get("kind") == "categorical":
-        return CategoricalColumn.from_dict(data)
+    for kind in (CategoricalColumn, CodedColumn):
+        if isinstance(data, dict) and data.get("kind") == kind.kind:
+            return kind.from_dict(data)
     return NumericColumn.from_dict(data)

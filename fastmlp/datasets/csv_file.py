@@ -27,6 +27,7 @@ def load_csv(
     standardize_target: bool = False,
     strip_label: str = "",
     drop_columns: Sequence[str] = (),
+    codes: bool = False,
     test_fraction: float = 0.2,
     seed: int = 0,
 ) -> Dataset:
@@ -36,7 +37,7 @@ def load_csv(
     ----------
     path, header, delimiter, skip_lines : as for `read_csv`.
     target, task, categorical, missing, missing_values, standardize, standardize_target, strip_label,
-        drop_columns : as for `TableEncoder.fit`.
+        drop_columns, codes : as for `TableEncoder.fit`.
     test_fraction, seed : how the rows are split, see `split_rows`.
 
     Returns
@@ -61,6 +62,7 @@ def load_csv(
         standardize_target=standardize_target,
         strip_label=strip_label,
         drop_columns=drop_columns,
+        codes=codes,
     )
     x, y = encoder.transform(training_table)
     assert y is not None  # the encoder was fitted on the target of this very table

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastmlp.datasets.columns import CategoricalColumn, NumericColumn, fit_column, read_column
+from fastmlp.datasets.columns import CategoricalColumn, CodedColumn, NumericColumn, fit_column, read_column
 from fastmlp.datasets.fields import Fields
 from fastmlp.datasets.missing import POLICIES, kept_rows
 from fastmlp.datasets.table import Table
@@ -54,6 +54,7 @@ class TableEncoder:
         standardize_target: bool = False,
         strip_label: str = "",
         drop_columns: Sequence[str] = (),
+        codes: bool = False,
     ) -> "TableEncoder":
         """Learn means, deviations, categories and classes from the training table.
 
@@ -71,6 +72,8 @@ class TableEncoder:
         standardize_target : the same for the target of a regression; `decode_target` undoes it.
         strip_label : characters to drop at the end of each target, as the full stop of "yes.".
         drop_columns : names of columns to leave out.
+        codes : whether a categorical column becomes one feature, the number of its category (see `category_counts`),
+            for `fastmlp.tabular.features` to encode.
 
         Raises
         ------
@@ -105,6 +108,7 @@ class TableEncoder:
                 absent,
                 categorical=None if categorical == "auto" else name in categorical,
                 standardize=standardize,
+                codes=codes,
             )
             for name in features
         )
@@ -131,6 +135,15 @@ class TableEncoder:
     def feature_names(self) -> tuple[str, ...]:
         """I names: that of a numeric column, "column=category" for a categorical one."""
         return tuple(name for column in self.columns for name in column.feature_names)
+
+    @property
+    def category_counts(self) -> tuple[int, ...]:
+        """I numbers: of categories K where the feature is the code of one, 0 elsewhere."""
+        return tuple(
+            count
+            for column in self.columns
+            for count in ([len(column.labels)] if isinstance(column, CodedColumn) else [0] * len(column.feature_names))
+        )
 
     def kept_rows(self, table: Table) -> np.ndarray:
         """Give the numbers (M,) int64 of the rows that `transform` keeps: all, unless missing="drop".
