@@ -77,6 +77,14 @@ def refusals_change_nothing(model, call):
         np.testing.assert_array_equal(flat(model), before)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def folder_for_files(tmp_path_factory):
+    """A name is a good path: `fit` writes a checkpoint there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("files"))
+        yield
+
+
 @pytest.mark.parametrize("name", CONSTRUCTOR)
 @given(value=junk)
 @example(value="a")  # as a dtype, an alias that NumPy warns of

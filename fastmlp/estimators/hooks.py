@@ -20,7 +20,7 @@ _LOOP = "give functions as `callbacks`, which see every epoch and may stop train
 _SCORE = "give a scorer or a function of (estimator, X, y) as `early_stopping_metric`"
 _LBFGS = f"choose another solver, or {_STEP}"
 
-# by when scikit-learn would call them: the public way to the same end
+# The public way to what each is overridden for. scikit-learn calls those of _ALWAYS in every fit, the others in some.
 _ALWAYS = {
     "_forward_pass": "choose the activation of each layer by `activation`, or read layers with `hidden_activations(X)`",
     "_backprop": _STEP,

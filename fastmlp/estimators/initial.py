@@ -77,13 +77,14 @@ def _activations(e: Any, layers: int) -> list[str]:
     return [*hidden, *hidden[-1:]] or ["identity"]
 
 
-def _replace(name: str, given: Any, views: Sequence[np.ndarray]) -> None:
+def _replace(name: str, given: Any, drawn: list[np.ndarray]) -> None:
+    """Put arrays of the user's, if there are any, in the place of those drawn, which a hook may have taken from him."""
     if given is None:
         return
-    shapes, wanted = [np.shape(array) for array in given], [view.shape for view in views]
+    shapes, wanted = [np.shape(array) for array in given], [np.shape(array) for array in drawn]
     if shapes != wanted:
         raise ValueError(f"{name} has arrays of shapes {shapes}, but the network takes {wanted}.")
-    for array, view in zip(given, views, strict=True):
-        view[...] = as_numpy(array)
-        if not np.isfinite(view).all():
+    for i, array in enumerate(given):
+        drawn[i] = np.array(as_numpy(array), drawn[i].dtype)
+        if not np.isfinite(drawn[i]).all():
             raise ValueError(f"{name} contains NaN or infinity.")

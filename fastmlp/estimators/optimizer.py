@@ -94,15 +94,16 @@ def unlooked(e: Any) -> None:
 def optimizer_state(e: Any, layout: Layout, dtype: np.dtype) -> OptimizerState | None:
     """What the fit before has left, or a user has put there."""
     face, kept = vars(e).get("_optimizer"), kept_of(e)
-    if face is None or face is kept.face:
-        state = None if face is None else kept.state
-        if state is not None and any(flat.size not in (0, layout.n_params) for flat in state.moments):
-            raise ValueError(
-                "_optimizer is that of a network with other layers. Delete it to begin with a new one: del "
-                "estimator._optimizer."
-            )
-        return state
-    return _from_face(face, layout, dtype, len(vars(e).get("loss_curve_", ())))
+    if face is None:
+        return None
+    if face is not kept.face:
+        return _from_face(face, layout, dtype, len(vars(e).get("loss_curve_", ())))
+    if any(flat.size not in (0, layout.n_params) for flat in kept.state.moments):
+        raise ValueError(
+            "_optimizer is that of a network with other layers. Delete it to begin with a new one: del "
+            "estimator._optimizer."
+        )
+    return kept.state
 
 
 def keep_state(e: Any, state: OptimizerState, layout: Layout, same: bool) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -26,7 +27,7 @@ from fastmlp.estimators.fitted_weights import (
     scratch_buffer,
 )
 from fastmlp.estimators.hooks import overridden, refuse_overridden
-from fastmlp.estimators.kept import generator_of
+from fastmlp.estimators.kept import Kept, generator_of, kept_of
 from fastmlp.estimators.optimizer import OptimizerState, optimizer_state
 from fastmlp.estimators.parameters import hidden_sizes, keep_probabilities, make_engine, make_optimizer, own_schedule
 from fastmlp.estimators.scoring import check_metric, hold_out, validation_measure
@@ -41,6 +42,7 @@ class Before(NamedTuple):
     """An estimator before a fit."""
 
     attributes: dict[str, Any]
+    kept: Kept
     generator: Any  # state of its random_state, if that is a generator
 
 
@@ -90,6 +92,7 @@ def as_before(e: Any, before: Before) -> Iterator[None]:
     except BaseException:
         vars(e).clear()
         vars(e).update(before.attributes)
+        vars(kept_of(e)).update(vars(before.kept))
         if before.generator is not None:
             e.random_state.set_state(before.generator)
         raise
@@ -106,7 +109,7 @@ def prepare(
 ) -> Run:
     """Check everything, and set up weights: those of the call before, or new ones."""
     random = e.random_state.get_state() if isinstance(e.random_state, np.random.RandomState) else None
-    untouched = Before(dict(vars(e)), random)
+    untouched = Before(dict(vars(e)), copy(kept_of(e)), random)
     fresh = not hasattr(e, "coefs_") or not (e.warm_start or incremental)
     with as_before(e, untouched):
         refuse_overridden(e)

@@ -171,3 +171,18 @@ def test_a_loss_set_on_a_classifier_is_refused():
     model.loss = "squared_error"
     with pytest.raises(ValueError, match="log_loss"):
         model.fit(X, LABELS)
+
+
+def test_arrays_of_a_hook_are_not_overwritten_by_given_weights():
+    constant = {"coefs": np.full((X.shape[1], 4), 0.1), "biases": np.zeros(4)}
+
+    class Model(fastmlp.MLPRegressor):
+        def _init_coef(self, fan_in, fan_out, dtype):
+            return (
+                (constant["coefs"], constant["biases"]) if fan_out == 4 else super()._init_coef(fan_in, fan_out, dtype)
+            )
+
+    first = [np.full((X.shape[1], 4), 0.2), np.full((4, 1), 0.3)]
+    model = Model(hidden_layer_sizes=(4,), coefs_init=first, max_iter=1, random_state=0).fit(X, VALUES)
+    assert (constant["coefs"] == 0.1).all() and (first[0] == 0.2).all()
+    assert not np.shares_memory(model.coefs_[0], first[0])

@@ -9,6 +9,7 @@ from numpy.testing import assert_array_equal
 
 from estimator_features.cases import LABELS, OUTPUTS, TARGETS, WEIGHTS, X, assert_same, make
 from fastmlp import MLPClassifier, MLPRegressor
+from fastmlp.estimators.fitted_weights import shows_buffer
 from fastmlp.schedules import Cosine
 
 pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer. Maximum iterations")
@@ -40,6 +41,7 @@ def test_a_refused_fit_leaves_the_model_as_it_was(target, wrong, given):
         model.set_params(**wrong).fit(x, other, **given)
     model.set_params(**{name: getattr(twin, name) for name in wrong})
     assert vars(model).keys() == vars(twin).keys()
+    assert shows_buffer(model)  # so that predictions copy nothing
     assert all(getattr(model, name) is value for name, value in fitted.items())
     assert_array_equal(model.predict(X), twin.predict(X))
     assert_same(model.partial_fit(X, y), twin.partial_fit(X, y), 0)
