@@ -28,12 +28,11 @@ COMMANDS = {
     "digits": "digits",
     "MNIST": "mnist",
     "Fashion-MNIST": "fashion-mnist",
-    "liver patients": "{}/ilpd/indian_liver_patient.csv --missing impute",
+    "liver patients": "{}/ilpd/indian_liver_patient.csv",
     "fish, species": "{}/fish/Fish.csv --target Species",
     "fish, weight": "{}/fish/Fish.csv --target Weight",
-    "California housing": "{}/california-housing/housing.csv --target median_house_value --missing impute",
-    "adult": "{0}/adult/adult.data --no-header --missing impute --test-file {0}/adult/adult.test "
-    "--test-skip-lines 1 --strip-label .",
+    "California housing": "{}/california-housing/housing.csv --target median_house_value",
+    "adult": "{0}/adult/adult.data --no-header --test-file {0}/adult/adult.test --test-skip-lines 1 --strip-label .",
 }
 
 

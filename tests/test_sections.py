@@ -60,6 +60,17 @@ def estimators():
 def command_line():
     main(["train", "iris", "--epochs", "2", "--out", mkdtemp() + "/model.safetensors"])
 
+def tables():
+    folder = mkdtemp()
+    rows = [f"{i % 7},${i},2023-01-{1 + i % 28},{[chr(78) + chr(65), 0][i % 2]},{i / 2}" for i in range(60)]
+    with open(folder + "/t.csv", "w") as file:
+        file.write(chr(10).join(["a,b,c,d,y", *rows]))
+    model = folder + "/model.safetensors"
+    main(["train", folder + "/t.csv", "--epochs", "2", "--out", model])
+    main(["predict", model, folder + "/t.csv", "--out", folder + "/t.parquet"])
+    main(["train", folder + "/t.parquet", "--test-file", folder + "/t.parquet", "--epochs", "1"])
+    main(["evaluate", model, folder + "/t.csv"])
+
 def control():
     import this_module_of_nobodys
 
@@ -71,7 +82,7 @@ print("RECORD", *found, "ended" if ended else "failed", sep=chr(10))
 """
 
 
-WORK = ["mlp('numpy', 'gelu')", "mlp('numba', 'relu')", "estimators()", "command_line()"]
+WORK = ["mlp('numpy', 'gelu')", "mlp('numba', 'relu')", "estimators()", "command_line()", "tables()"]
 
 
 def run(program):

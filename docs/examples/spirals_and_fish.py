@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from fastmlp import MLP
-from fastmlp.datasets import load_csv, spirals
+from fastmlp.datasets import load_table, spirals
 from fastmlp.metrics import confusion_matrix, per_class_accuracy
 
 
@@ -49,7 +49,7 @@ def learn_real_fish(epochs):
     if not path.is_file():
         return None
     others = ["Weight", "Length1", "Length2", "Length3"]
-    data = load_csv(path, target="Species", drop_columns=others, seed=0)
+    data = load_table(path, target="Species", drop_columns=others, seed=0)
     model = MLP([2, 16, len(data.class_names)], ["relu", "softmax"], seed=0)
     model.fit(data.x, data.y, epochs=epochs, batch_size=16, optimizer="adam", lr=0.02)
     accuracy = model.evaluate(data.x_test, data.y_test)["accuracy"]

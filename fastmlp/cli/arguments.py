@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from fastmlp.checkpoint import check_interval
 from fastmlp.errors import InputError
 
-__all__ = ["batch_size", "choices", "column", "delimiter", "interval", "real", "reals", "sizes", "texts", "whole"]
+__all__ = ["batch_size", "choices", "columns", "delimiter", "interval", "real", "reals", "sizes", "texts", "whole"]
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:
@@ -100,6 +100,12 @@ def texts(text: str) -> list[str]:
 def column(text: str) -> str | int:
     """A column by name, or by number: 0 is the first one, -1 the last one."""
     return int(text) if re.fullmatch("-?[0-9]{1,9}", text) else text
+
+
+def columns(text: str) -> str | int | list[str | int]:
+    """A column, or several ones separated by commas; a name that holds a comma stands in double quotes."""
+    several = [column(part) for part in texts(text)]
+    return several[0] if len(several) == 1 else several
 
 
 def delimiter(text: str) -> str:

@@ -60,7 +60,12 @@ def add_reading(to: Options) -> None:
         "--delimiter",
         type=arguments.delimiter,
         metavar="C",
-        help="table: character between fields, or 'tab' (default: a comma, or as in training)",
+        help="table: character between fields, or 'tab' (default: found out, or as in training)",
+    )
+    to.add_argument(
+        "--encoding",
+        metavar="NAME",
+        help="table: of its text, such as cp1252 (default: UTF-8, or what its first bytes say; or as in training)",
     )
 
 
@@ -81,6 +86,11 @@ def add_source(to: Options) -> None:
         help="share of DATA to test on, where it brings no test samples (default: 0.2; of a .npy file none)",
     )
     to.add_argument(
+        "--split",
+        choices=["random", "ordered"],
+        help="table: which rows to test on: a share of each class at random, or the last ones (default: random)",
+    )
+    to.add_argument(
         "--validation-fraction",
         type=arguments.real(0, 1),
         metavar="F",
@@ -92,34 +102,47 @@ def add_source(to: Options) -> None:
 def add_columns(to: Options) -> None:
     to.add_argument(
         "--target",
-        type=arguments.column,
+        type=arguments.columns,
         metavar="COLUMN",
-        help="name or number, 0 for the first, -1 for the last (default: -1)",
+        help="name or number, 0 for the first, -1 for the last (default: -1); several columns of numbers as A,B",
     )
     to.add_argument(
         "--task",
         choices=["auto", "classification", "regression"],
-        help="auto: classification where a target is no number, or where all are whole numbers and at "
-        "most 20 different ones (default: auto)",
+        help="auto: classification where a target is no number, or where all are at most 20 different whole numbers "
+        "that are repeated (default: auto)",
     )
     to.add_argument(
         "--categorical",
         type=arguments.texts,
         metavar="A,B",
-        help="columns that hold categories (default: those with a value that is no number)",
+        help="columns that hold categories (default: those of texts that are no numbers, dates or times, unless "
+        "they differ in nearly every row)",
     )
+    to.add_argument("--columns", type=arguments.texts, metavar="A,B", help="columns to use, besides the target")
     to.add_argument("--drop-columns", type=arguments.texts, metavar="A,B", help="columns to leave out")
     to.add_argument(
         "--missing",
         choices=["error", "drop", "impute"],
-        help="missing values: refuse them, drop their rows, or put in the mean or a category of their "
-        "own (default: error)",
+        help="missing values: refuse them, drop their rows, or put in the median, beside a feature that says so, or a "
+        "category of their own (default: impute); rows without a target are left out",
     )
     to.add_argument(
         "--missing-values",
         type=arguments.texts,
         metavar="A,B",
-        help="what stands for no value (default: nothing, ?, NA, NaN, nan)",
+        help="what stands for no value, besides nothing (default: NA, N/A, NaN, NULL, None, -, ?, #N/A and the like)",
+    )
+    to.add_argument(
+        "--decimal",
+        choices=[".", ","],
+        help="decimal mark of numbers that could have either (default: what other columns show)",
+    )
+    to.add_argument(
+        "--thousands",
+        choices=[",", ".", " ", "'"],
+        metavar="C",
+        help="mark between thousands: a comma, a full stop, a space or an apostrophe (default: found out)",
     )
     to.add_argument("--strip-label", metavar="CHARS", help="characters to drop at the end of each target")
     to.add_argument(

@@ -13,7 +13,8 @@ _DATA = """\
 DATA is one of
   digits, iris, breast_cancer, diabetes, spirals, xor    small sets that need no files
   mnist, fashion-mnist                                   see --folder and --download
-  FILE.csv (.data, .test, .txt)                          a table: one sample per row, the target in one column
+  FILE.csv (.tsv, .data, .test, .txt; .gz, .zst)         a table: one sample per row, the target in one column
+  FILE.parquet, FILE.arrow (.feather)                    a table with types
   FILE.npz, FILE.npy                                     arrays x and y, as numpy.savez and numpy.save write them
   FOLDER                                                 the four IDX files of an image set
 """
@@ -21,7 +22,7 @@ _EXAMPLES = """\
 examples
   fastmlp train digits
   fastmlp train mnist --hidden 512,256 --epochs 20 --out mnist.safetensors --history mnist.csv --plot mnist.png
-  fastmlp train housing.csv --target median_house_value --missing impute --out housing.safetensors
+  fastmlp train housing.csv --target median_house_value --out housing.safetensors
   fastmlp predict housing.safetensors new_houses.csv --out prices.csv
   fastmlp evaluate mnist.safetensors mnist
   fastmlp info
@@ -35,9 +36,12 @@ examples
   fastmlp train Fish.csv --target Weight               a number: regression
   fastmlp train Fish.csv --target Species              a text: classification
   fastmlp train mnist --checkpoint run.checkpoint --resume --out mnist.safetensors     say it again to go on
-  fastmlp train liver.csv --missing impute --class-weight balanced --patience 10
-  fastmlp train adult.data --no-header --missing impute --strip-label . \\
-                --test-file adult.test --test-skip-lines 1
+  fastmlp train liver.csv --class-weight balanced --patience 10
+  fastmlp train adult.data --no-header --strip-label . --test-file adult.test --test-skip-lines 1
+
+Of a table, delimiter, numbers (decimal commas, currencies, per cent), dates, categories, identifiers and marks of
+missing values are found from the whole file; the columns are listed with what was found, and notes on standard error
+say what could be otherwise.
 
 Two classes get one sigmoid output and binary_cross_entropy, more classes softmax_cross_entropy, numbers one output and
 mean_squared_error. Numbers are scaled for the training; scores and predictions are in their own unit. Error messages
@@ -46,11 +50,13 @@ name options as Python does: missing='impute' is --missing impute, resume=True i
 _PREDICT_EXAMPLES = """\
 The preparation of the training data is kept in the model and repeated here. A table needs the columns that the model
 was trained on, in any order; others, the target too, are ignored. Of a named data set, and of a .npz file or folder
-with test samples, those are predicted. A .npy file holds inputs (N, I).
+with test samples, those are predicted. A .npy file holds inputs (N, I). A table may be larger than the memory. Its
+missing values are filled in as in training; values that training had not are counted and said on standard error.
 
 examples
   fastmlp predict fish.safetensors new_fish.csv
-  fastmlp predict fish.safetensors new_fish.csv --proba --out species.csv
+  fastmlp predict fish.safetensors new_fish.csv --proba --keep id --out species.csv
+  fastmlp predict fish.safetensors new_fish.parquet --out species.parquet
 """
 _EVALUATE_EXAMPLES = """\
 Of a named data set, and of a .npz file or folder with test samples, those are taken; of a table all rows.
@@ -124,7 +130,10 @@ def _add_predict(parser: ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="file that 'fastmlp train --out' wrote")
     parser.add_argument("data", metavar="DATA", help="samples, as for train; a table may lack the target")
     options.add_reading(parser)
-    parser.add_argument("--out", metavar="FILE", help="write to this .csv file (default: standard output)")
+    parser.add_argument("--out", metavar="FILE", help="write to this .csv or .parquet file (default: standard output)")
+    parser.add_argument(
+        "--keep", type=arguments.texts, metavar="A,B", help="columns of the table to write beside the predictions"
+    )
     parser.add_argument("--proba", action="store_true", help="the probability of each class beside the class")
     options.add_machine(parser)
 

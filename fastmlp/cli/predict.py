@@ -1,61 +1,118 @@
-"""``fastmlp predict``: the predictions of a model, one sample a line, as CSV."""
+"""``fastmlp predict``: the predictions of a model, one sample a line, in memory that does not grow with a table."""
 
 from __future__ import annotations
 
-import csv
-import io
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
+from fastmlp.cli.columns import tell
 from fastmlp.cli.compiling import announce_compilation
 from fastmlp.cli.outputs import check_outputs
+from fastmlp.cli.predictions import Columns, write_csv, write_parquet
 from fastmlp.cli.preparation import Preparation
-from fastmlp.cli.sources import load_samples
+from fastmlp.cli.sources import as_trained, how_to_read, kind_of, load_samples
+from fastmlp.datasets import Table, table_batches
+from fastmlp.datasets.findings import Findings
+from fastmlp.datasets.labels import labels_of
+from fastmlp.datasets.text import listed
 from fastmlp.errors import InputError
-from fastmlp.files import atomic_write
 from fastmlp.mlp import MLP
 
 __all__ = ["predict"]
 
+_SUFFIXES = (".csv", ".parquet")
+
 
 def predict(arguments: Namespace) -> int:
     """Run the command."""
-    check_outputs({"--out": arguments.out}, [arguments.model, arguments.data], {"--out": (".csv",)})
+    check_outputs({"--out": arguments.out}, [arguments.model, arguments.data], {"--out": _SUFFIXES})
     model = MLP.load(arguments.model, backend=arguments.backend, n_threads=arguments.threads)
     preparation = Preparation.of(model)
     if arguments.proba and not (preparation.class_names and model.loss is not None and model.loss.classifies):
         raise InputError("--proba needs a model that gives probabilities of classes; this one gives numbers.")
-    samples = load_samples(arguments, preparation, targets=False)
-    announce_compilation(model.backend)
-    header, cells = _cells(preparation, model.predict_proba(samples.x), arguments.proba)
-    lines = [[""] * len(header) for _ in range(samples.n)]  # a row that lacks values keeps its line, empty
-    for row, predicted in zip(samples.rows.tolist(), cells, strict=True):
-        lines[row] = predicted
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([header, *lines])
-    if arguments.out is None:
-        print(text.getvalue(), end="")
-        return 0
-    with atomic_write(arguments.out) as file:
-        file.write(text.getvalue().encode(errors="backslashreplace"))
+    found = Findings()
+    if kind_of(arguments.data) == "table":
+        batches = _of_table(arguments, model, preparation, found)
+    else:
+        batches = _of_arrays(arguments, model, preparation)
+    if str(arguments.out).lower().endswith(".parquet"):
+        write_parquet(arguments.out, batches)
+    else:
+        write_csv(arguments.out, batches)
+    tell(found.lines())
     return 0
 
 
-def _cells(preparation: Preparation, out: np.ndarray, proba: bool) -> tuple[list[str], list[list[str]]]:
-    """Names of the columns, and their texts for each sample, of a network's outputs (N, O)."""
+def _of_table(arguments: Namespace, model: MLP, preparation: Preparation, found: Findings) -> Iterator[Columns]:
+    how = how_to_read(arguments, preparation)
+    encoder = preparation.encoder
+    assert encoder is not None
+    kept = arguments.keep or []
+    announced = False
+    decimal = "," if encoder.has_decimal_commas else None
+    marks = encoder.missing_values
+    for batch in table_batches(arguments.data, **how, decimal=decimal, missing_values=marks, as_text=kept):
+        named = as_trained(batch, preparation, how["header"])
+        columns: dict[str, Any] = {name: _kept(named, name) for name in kept}
+        rows = encoder.kept_rows(named, targets=False, allow_none=True)
+        x, _ = encoder.transform(named, rows=rows, targets=False, findings=found)
+        if not announced:
+            announce_compilation(model.backend)
+            announced = True
+        columns |= _predicted(preparation, model.predict_proba(x), arguments.proba, rows, len(named), columns)
+        yield columns
+
+
+def _of_arrays(arguments: Namespace, model: MLP, preparation: Preparation) -> Iterator[Columns]:
+    if arguments.keep:
+        raise InputError(f"--keep is for columns of a table, but the data are {arguments.data!r}.")
+    samples = load_samples(arguments, preparation, targets=False)
+    announce_compilation(model.backend)
+    out = model.predict_proba(samples.x)
+    yield _predicted(preparation, out, arguments.proba, samples.rows, samples.n, {})
+
+
+def _kept(table: Table, name: str) -> list[Any]:
+    if name not in table.names:
+        raise InputError(f"--keep {name!r} is no column of the table. Columns: {listed(table.names)}.")
+    return labels_of(table.frame[name]).to_list()
+
+
+def _predicted(
+    preparation: Preparation, out: np.ndarray, proba: bool, rows: np.ndarray, n: int, others: Columns
+) -> Columns:
+    """Columns of N rows of a network's outputs (M, O) for some of them; None in the others, which lack values."""
     names = preparation.class_names
-    if not names:
+    columns: dict[str, Any] = {}
+    if names:
+        columns["prediction"] = [names[c] for c in preparation.classes(out).tolist()]
+        if proba:
+            shares = np.hstack([1 - out, out]) if out.shape[1] == 1 else out
+            columns |= {_unused(name, columns): shares[:, c] for c, name in enumerate(names)}
+    else:
         values = preparation.values(out)
-        header = ["prediction"] if values.shape[1] == 1 else [f"prediction_{o + 1}" for o in range(values.shape[1])]
-        return header, [_texts(row) for row in values.tolist()]
-    predicted = [[names[c]] for c in preparation.classes(out).tolist()]
-    if not proba:
-        return ["prediction"], predicted
-    shares = np.hstack([1 - out, out]) if out.shape[1] == 1 else out
-    return ["prediction", *names], [[*name, *_texts(row)] for name, row in zip(predicted, shares.tolist(), strict=True)]
+        columns = {name: values[:, o] for o, name in enumerate(_number_names(preparation, values.shape[1]))}
+    clash = [name for name in columns if name in others]
+    if clash:
+        raise InputError(f"--keep {clash[0]!r} has the name of a column of predictions. Rename it in the table.")
+    if len(rows) == n:
+        return columns
+    place = dict(zip(rows.tolist(), range(len(rows)), strict=True))
+    return {
+        name: [None if row not in place else values[place[row]] for row in range(n)] for name, values in columns.items()
+    }
 
 
-def _texts(numbers: Sequence[float]) -> list[str]:
-    return [f"{number:.9g}" for number in numbers]
+def _number_names(preparation: Preparation, outputs: int) -> list[str]:
+    if outputs == 1:
+        return ["prediction"]
+    names = [str(o + 1) for o in range(outputs)] if preparation.encoder is None else preparation.encoder.target_names
+    return [f"prediction_{name}" for name in names]
+
+
+def _unused(name: str, columns: dict[str, Any]) -> str:
+    """A class may be called as the column of predictions is."""
+    return name if name not in columns else f"probability of {name}"

@@ -75,13 +75,14 @@ class Reading:
 
     Attributes
     ----------
-    header, delimiter, skip_lines : as for `fastmlp.datasets.read_csv`.
+    header, delimiter, skip_lines, encoding : as for `fastmlp.datasets.read_table`.
     width : number of columns of the training table.
     """
 
     header: bool
-    delimiter: str
+    delimiter: str | None
     skip_lines: int
+    encoding: str | None
     width: int
 
     def to_dict(self) -> dict[str, Any]:
@@ -89,11 +90,11 @@ class Reading:
 
     @classmethod
     def from_dict(cls, data: object) -> Reading:
-        fields = Fields(data, "The reading of a table", ("header", "delimiter", "skip_lines", "width"))
-        skip_lines, width = fields.number("skip_lines"), fields.number("width")
-        if not (0 <= skip_lines < 2**31 and 1 <= width < 2**31):
-            raise InputError(f"A table of {width:g} columns after {skip_lines:g} lines was never read.")
-        return cls(fields.flag("header"), fields.text("delimiter"), int(skip_lines), int(width))
+        fields = Fields(data, "The reading of a table", tuple(cls.__dataclass_fields__))
+        delimiter, encoding = (
+            None if fields.value(key) is None else fields.text(key) for key in ("delimiter", "encoding")
+        )
+        return cls(fields.flag("header"), delimiter, fields.count("skip_lines"), encoding, fields.count("width"))
 
 
 @dataclass(frozen=True)

@@ -68,11 +68,19 @@ def _numbers(preparation: Preparation, y: np.ndarray, out: np.ndarray, what: str
     truth = y.reshape(len(y), -1)
     if truth.shape != values.shape:
         raise InputError(f"The data have {truth.shape[1]} targets per sample, but the model gives {values.shape[1]}.")
+    if preparation.encoder is None:
+        return [_number_line(truth, values, what, "")]
+    return [
+        _number_line(truth[:, o], values[:, o], what, f", in the unit of {one_line(name)}")
+        for o, name in enumerate(preparation.encoder.target_names)
+    ]
+
+
+def _number_line(truth: np.ndarray, values: np.ndarray, what: str, unit: str) -> str:
     with np.errstate(over="ignore"):
         r2 = f"{r2_score(truth, values):.4f}" if len(truth) > 1 else "undefined for one sample"
         error = float(np.abs(truth - values).mean())
-    unit = f", in the unit of {one_line(preparation.encoder.target.name)}" if preparation.encoder else ""
-    return [f"{what} R² {r2}, mean absolute error {error:.6g}{unit}, of {counted(len(y), 'sample')}"]
+    return f"{what} R² {r2}, mean absolute error {error:.6g}{unit}, of {counted(len(truth), 'sample')}"
 
 
 def _percent(share: float) -> str:

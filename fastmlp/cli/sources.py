@@ -10,19 +10,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastmlp.cli.columns import tell
 from fastmlp.cli.preparation import Preparation, Reading, Scaling
-from fastmlp.datasets import NAMES, Dataset, Table, load, read_csv
+from fastmlp.datasets import NAMES, Dataset, Table, load, read_table
+from fastmlp.datasets.findings import Findings
 from fastmlp.datasets.split import split_rows
 from fastmlp.errors import InputError
 
-__all__ = ["Samples", "load_samples", "load_training"]
+__all__ = ["Samples", "as_trained", "how_to_read", "kind_of", "load_samples", "load_training"]
 
 _IMAGES = ("mnist", "fashion-mnist")
-_READING = ("header", "delimiter", "skip_lines")
+_READING = ("header", "delimiter", "skip_lines", "encoding")
 _OPTIONS = (
     *_READING,
-    *("folder", "download", "target", "task", "categorical", "drop_columns", "missing", "missing_values"),
-    *("strip_label", "standardize", "test_fraction"),
+    *("folder", "download", "target", "task", "categorical", "columns", "drop_columns", "missing", "missing_values"),
+    *("decimal", "thousands", "strip_label", "standardize", "test_fraction", "split"),
 )
 
 
@@ -37,7 +39,7 @@ class Samples(NamedTuple):
 
 def load_training(arguments: Namespace) -> tuple[Dataset, Preparation]:
     """Load the data to train on; the features are prepared, the targets are as the loader gives them."""
-    name, kind = arguments.data, _kind(arguments.data)
+    name, kind = arguments.data, kind_of(arguments.data)
     options = _given(arguments, _OPTIONS)
     if arguments.target_file is not None:
         options["target_path"] = arguments.target_file
@@ -62,7 +64,7 @@ def load_training(arguments: Namespace) -> tuple[Dataset, Preparation]:
         test_fraction=options.get("test_fraction"),
         features=features,
         encoder=dataset.encoder,
-        reading=_reading(name, options) if kind == "table" else None,
+        reading=_reading(dataset, options) if kind == "table" else None,
     )
     if arguments.test_file is not None:
         dataset = _with_test_file(dataset, preparation, arguments)
@@ -83,7 +85,7 @@ def load_samples(arguments: Namespace, preparation: Preparation, *, targets: boo
     preparation : of the model.
     targets : whether they are needed; else they are not looked at.
     """
-    name, kind = arguments.data, _kind(arguments.data)
+    name, kind = arguments.data, kind_of(arguments.data)
     if kind == "table":
         return _table_samples(arguments, preparation, targets)
     if preparation.encoder is not None:
@@ -108,7 +110,7 @@ def load_samples(arguments: Namespace, preparation: Preparation, *, targets: boo
     return Samples(preparation.inputs(x), y, np.arange(len(x)), len(x))
 
 
-def _kind(name: str) -> str:
+def kind_of(name: str) -> str:
     """Which loader will take the data: "images", "named", "arrays" or "table"."""
     if name in _IMAGES or (os.path.isdir(name) and name not in NAMES):
         return "images"
@@ -130,16 +132,44 @@ def _split(dataset: Dataset, fraction: float, seed: int) -> Dataset:
     return replace(dataset, x=x[train], y=y[train], x_test=x[test], y_test=y[test])
 
 
-def _reading(name: str, options: dict[str, Any]) -> Reading:
-    how: dict[str, Any] = {"header": True, "delimiter": ",", "skip_lines": 0}
+def _reading(dataset: Dataset, options: dict[str, Any]) -> Reading:
+    how: dict[str, Any] = {"header": True, "delimiter": None, "skip_lines": 0, "encoding": None}
     how |= {key: options[key] for key in _READING if key in options}
-    return Reading(**how, width=len(read_csv(name, **how).names))
+    return Reading(**how, width=dataset.width)
 
 
-def _read_table(path: str, **how: Any) -> Table:
-    if os.path.exists(path) and not os.path.isfile(path):  # a device may go on for ever
-        raise InputError(f"Cannot read {path}: it is a folder or a device. Name a CSV file.")
-    return read_csv(path, **how)
+def how_to_read(arguments: Namespace, preparation: Preparation) -> dict[str, Any]:
+    """Options for `read_table` and `table_batches`: those of the command, else those of the training.
+
+    Raises
+    ------
+    InputError : the model was not trained on a table.
+    """
+    reading, encoder = preparation.reading, preparation.encoder
+    if reading is None or encoder is None:
+        raise InputError(
+            f"{arguments.data!r} would be a table, but the model was trained on {preparation.data or 'arrays'}: how to "
+            "encode columns was not learned. Give data of the same kind, such as a .npz file."
+        )
+    given = {key: getattr(arguments, key) for key in _READING}
+    return {key: getattr(reading, key) if value is None else value for key, value in given.items()}
+
+
+def as_trained(table: Table, preparation: Preparation, header: bool) -> Table:
+    """The table with the names of columns as in training, where it has no header."""
+    reading, encoder = preparation.reading, preparation.encoder
+    assert reading is not None and encoder is not None
+    return table if header or table.layout is None else _numbered(table, reading.width, encoder.target_names)
+
+
+def _read(path: str, preparation: Preparation, how: dict[str, Any]) -> Table:
+    """A table to be encoded as in training."""
+    encoder = preparation.encoder
+    assert encoder is not None
+    # With decimal commas, 1.234 is no plain number even if the new table shows no comma.
+    decimal = "," if encoder.has_decimal_commas else None
+    table = read_table(path, **how, decimal=decimal, missing_values=encoder.missing_values)
+    return as_trained(table, preparation, how["header"])
 
 
 def _check_test_file(arguments: Namespace, kind: str) -> None:
@@ -152,48 +182,46 @@ def _check_test_file(arguments: Namespace, kind: str) -> None:
 
 
 def _with_test_file(dataset: Dataset, preparation: Preparation, arguments: Namespace) -> Dataset:
-    reading, encoder = preparation.reading, preparation.encoder
-    assert reading is not None and encoder is not None
-    skip_lines = reading.skip_lines if arguments.test_skip_lines is None else arguments.test_skip_lines
-    table = _read_table(arguments.test_file, header=reading.header, delimiter=reading.delimiter, skip_lines=skip_lines)
-    x_test, y_test = encoder.transform(table)
+    encoder = preparation.encoder
+    assert encoder is not None
+    how = how_to_read(arguments, preparation)
+    if arguments.test_skip_lines is not None:
+        how["skip_lines"] = arguments.test_skip_lines
+    found = Findings()
+    x_test, y_test = encoder.transform(_read(arguments.test_file, preparation, how), findings=found)
     if y_test is None:
-        raise InputError(f"The test file {arguments.test_file} lacks the target column {encoder.target.name!r}.")
-    return replace(dataset, x_test=x_test, y_test=y_test)
+        raise InputError(f"The test file {arguments.test_file} lacks the target {_targets(preparation)}.")
+    notes = (*dataset.notes, *(f"test file: {line}" for line in found.lines()))
+    return replace(dataset, x_test=x_test, y_test=y_test, notes=notes)
 
 
 def _table_samples(arguments: Namespace, preparation: Preparation, targets: bool) -> Samples:
-    reading, encoder = preparation.reading, preparation.encoder
-    if reading is None or encoder is None:
-        raise InputError(
-            f"{arguments.data!r} would be a table, but the model was trained on {preparation.data or 'arrays'}: how to "
-            "encode columns was not learned. Give data of the same kind, such as a .npz file."
-        )
-    header, delimiter, skip_lines = (
-        getattr(reading, key) if getattr(arguments, key) is None else getattr(arguments, key) for key in _READING
-    )
-    table = _read_table(arguments.data, header=header, delimiter=delimiter, skip_lines=skip_lines)
-    if not header:
-        table = _numbered(table, reading.width, encoder.target.name)
-    n = len(table)
-    if not targets:
-        names = [name for name in table.names if name != encoder.target.name]
-        table = Table(tuple(names), tuple(table[name] for name in names))
-    rows = encoder.kept_rows(table)
-    x, y = encoder.transform(table)
+    table = _read(arguments.data, preparation, how_to_read(arguments, preparation))
+    encoder = preparation.encoder
+    assert encoder is not None
+    rows, found = encoder.kept_rows(table, targets=targets), Findings()
+    x, y = encoder.transform(table, rows=rows, targets=targets, findings=found)
+    tell(found.lines())
     if targets and y is None:
-        raise InputError(f"The table {arguments.data} lacks the target column {encoder.target.name!r}.")
-    return Samples(x, y, rows, n)
+        raise InputError(f"The table {arguments.data} lacks the target {_targets(preparation)}.")
+    return Samples(x, y, rows, len(table))
 
 
-def _numbered(table: Table, width: int, target: str) -> Table:
-    """A table without header has only positions to go by, which a lacking target column would shift."""
+def _targets(preparation: Preparation) -> str:
+    assert preparation.encoder is not None
+    names = preparation.encoder.target_names
+    return f"column{'s' if len(names) > 1 else ''} {', '.join(map(repr, names))}"
+
+
+def _numbered(table: Table, width: int, targets: tuple[str, ...]) -> Table:
+    """A table without header has only positions to go by, which lacking target columns would shift."""
     names = [f"column{i}" for i in range(width)]
-    if len(table.names) == width - 1 and target in names:
-        names.remove(target)
+    rest = [name for name in names if name not in targets]
+    if len(table.names) == len(rest) < width:
+        names = rest
     elif len(table.names) != width:
         raise InputError(
             f"The table has {len(table.names)} columns, but the model was trained on one of {width}. Without a header "
             "only the target column may be left out."
         )
-    return Table(tuple(names), table.columns)
+    return replace(table, frame=table.frame.rename(dict(zip(table.names, names, strict=True))))

@@ -18,10 +18,9 @@ def counted(number: int, one: str, several: str = "") -> str:
     return f"{number:,} {one if number == 1 else several or one + 's'}"
 
 
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Columns side by side, the first one left-aligned, the others right-aligned."""
+def table(rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    """Columns side by side, the first `left` ones left-aligned, the others right-aligned."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join([f"  {row[0]:<{widths[0]}}", *(f"{cell:>{w}}" for cell, w in zip(row[1:], widths[1:], strict=True))])
-        for row in rows
-    )
+    signs = ["<"] * left + [">"] * (len(widths) - left)
+    lines = [[f"{cell:{s}{w}}" for cell, s, w in zip(row, signs, widths, strict=True)] for row in rows]
+    return "\n".join(f"  {'  '.join(line)}".rstrip() for line in lines)

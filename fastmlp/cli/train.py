@@ -14,6 +14,7 @@ import numpy as np
 
 from fastmlp.backends import get_backend
 from fastmlp.checkpoint import DEFAULT_INTERVAL, open_checkpoint, read_state
+from fastmlp.cli.columns import column_lines, tell
 from fastmlp.cli.compiling import announce_compilation
 from fastmlp.cli.network import build_network, targets_for
 from fastmlp.cli.outputs import check_outputs
@@ -60,6 +61,9 @@ def train(arguments: Namespace) -> int:
         preparation = replace(preparation, target=Scaling.of(dataset.y))
     preparation.keep_in(model)
     say(_data_line(dataset))
+    if dataset.kinds:
+        say(column_lines(dataset.kinds))
+    tell(dataset.notes)
     say(f"{model.summary()} ({get_backend(model.backend).describe()})")
 
     options = _fit_options(arguments, model, preparation, dataset)
@@ -176,7 +180,7 @@ def _data_line(dataset: Dataset) -> str:
         some = ", ".join(map(one_line, dataset.class_names[:10])) + ", …" * (len(dataset.class_names) > 10)
         parts.append(f"{len(dataset.class_names)} classes ({some})")
     else:
-        name = f" ({one_line(dataset.encoder.target.name)})" if dataset.encoder else ""
+        name = f" ({', '.join(map(one_line, dataset.encoder.target_names))})" if dataset.encoder else ""
         outputs = 1 if dataset.y.ndim == 1 else dataset.y.shape[1]
         parts.append(f"{counted(outputs, 'number')} to predict{name}")
     return f"{one_line(dataset.name)}: {', '.join(parts)}"

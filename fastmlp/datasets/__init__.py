@@ -3,12 +3,13 @@
 from fastmlp.datasets.arrays import load_arrays
 from fastmlp.datasets.bundled import breast_cancer, diabetes, digits, iris, spirals, xor
 from fastmlp.datasets.catalog import NAMES, load
-from fastmlp.datasets.csv_file import load_csv
 from fastmlp.datasets.dataset import Dataset
 from fastmlp.datasets.encoder import TableEncoder
 from fastmlp.datasets.idx import load_idx_folder, read_idx
 from fastmlp.datasets.openml import download
-from fastmlp.datasets.table import Table, read_csv
+from fastmlp.datasets.reading import read_table, table_batches
+from fastmlp.datasets.table import Table
+from fastmlp.datasets.table_file import load_table
 
 __all__ = [
     "NAMES",
@@ -22,10 +23,11 @@ __all__ = [
     "iris",
     "load",
     "load_arrays",
-    "load_csv",
     "load_idx_folder",
-    "read_csv",
+    "load_table",
     "read_idx",
+    "read_table",
     "spirals",
+    "table_batches",
     "xor",
 ]

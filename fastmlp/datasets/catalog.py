@@ -10,13 +10,13 @@ from typing import Any
 
 from fastmlp.datasets.arrays import load_arrays
 from fastmlp.datasets.bundled import breast_cancer, diabetes, digits, iris, spirals, xor
-from fastmlp.datasets.csv_file import load_csv
 from fastmlp.datasets.dataset import Dataset
 from fastmlp.datasets.idx import load_idx_folder
 from fastmlp.datasets.openml import download as download_images
+from fastmlp.datasets.table_file import load_table
 from fastmlp.errors import InputError
 
-__all__ = ["NAMES", "load"]
+__all__ = ["NAMES", "TABLE_SUFFIXES", "load"]
 
 _FOLDERS = "FASTMLP_DATA"
 
@@ -26,9 +26,9 @@ def load(name_or_path: str | os.PathLike[str], **options: Any) -> Dataset:
 
     Parameters
     ----------
-    name_or_path : one of `NAMES`; a folder of IDX files; a .npz or .npy file; or a .csv, .data, .test or .txt
-        file with a table. A folder that has the name of a data set can be given as "./mnist".
-    options : those of the function that does the work: `load_idx_folder`, `load_arrays`, `load_csv`, or the
+    name_or_path : one of `NAMES`; a folder of IDX files; a .npz or .npy file; or a file with a table, which
+        ends in one of `TABLE_SUFFIXES`. A folder that has the name of a data set can be given as "./mnist".
+    options : those of the function that does the work: `load_idx_folder`, `load_arrays`, `load_table`, or the
         function named as the data. For "mnist" and "fashion-mnist", `folder` is where the IDX files are (when
         None, the folder of that name in the folder that the environment variable FASTMLP_DATA names), and
         `download=True` fetches them if they are not there.
@@ -71,13 +71,25 @@ _NAMED: dict[str, Callable[..., Dataset]] = {
     "mnist": partial(_load_images, "mnist"),
     "fashion-mnist": partial(_load_images, "fashion-mnist"),
 }
+# Compressed or not: what is in a file is known by its first bytes.
+TABLE_SUFFIXES = (
+    ".csv",
+    ".tsv",
+    ".data",
+    ".test",
+    ".txt",
+    ".gz",
+    ".zst",
+    ".parquet",
+    ".pq",
+    ".arrow",
+    ".feather",
+    ".ipc",
+)
 _BY_SUFFIX: dict[str, Callable[..., Dataset]] = {
     ".npz": load_arrays,
     ".npy": load_arrays,
-    ".csv": load_csv,
-    ".data": load_csv,
-    ".test": load_csv,
-    ".txt": load_csv,
+    **dict.fromkeys(TABLE_SUFFIXES, load_table),
 }
 NAMES = tuple(_NAMED)
 

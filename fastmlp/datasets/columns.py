@@ -1,92 +1,157 @@
 """How one column of a table becomes one or more features."""
 
-from collections.abc import Collection, Sequence
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastmlp.datasets.fields import Fields
-from fastmlp.datasets.parsing import mean_and_std, parse_number, parse_numbers, sort_texts
+from fastmlp.datasets.frames import polars_module
+from fastmlp.datasets.labels import label_counts, labels_of, sort_labels
+from fastmlp.datasets.missing import array_of
+from fastmlp.datasets.moments import moments_in, seconds_of
+from fastmlp.datasets.notation import Notation
 from fastmlp.errors import InputError
 
-__all__ = ["CategoricalColumn", "NumericColumn", "fit_column", "read_column"]
+if TYPE_CHECKING:
+    import polars
 
-_MOST_FOUND_CATEGORIES = 1000
+__all__ = ["CategoryColumn", "Column", "MomentColumn", "NumberColumn", "mean_and_std", "numbers_from", "read_column"]
+
+_PERIODS = {"year": 365.2425 * 86400, "week": 7 * 86400.0, "day": 86400.0}  # in seconds
+_MONDAY = 4 * 86400.0  # the first one after the beginning of 1970
 
 
 @dataclass(frozen=True)
-class NumericColumn:
-    """One feature, `(value - shift) / scale`, where a missing value counts as `fill`."""
+class NumberColumn:
+    """The feature `(value - shift) / scale`; and, if training lacked values, one that is 1 where there is none.
+
+    Attributes
+    ----------
+    name : of the column.
+    notation : of numbers in text.
+    fill : stands for a missing value: the median of the training rows.
+    shift, scale : mean and deviation of the training rows, or 0 and 1.
+    has_missing : whether there is a second feature.
+    """
 
     name: str
+    notation: Notation
     fill: float
     shift: float
     scale: float
+    has_missing: bool
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        return (self.name,)
+        return (self.name, f"{self.name} is missing") if self.has_missing else (self.name,)
 
-    @classmethod
-    def fit(cls, name: str, texts: Sequence[str], missing: Collection[str], standardize: bool) -> "NumericColumn":
-        """Take mean and deviation from the N texts, those that are missing left out; fill with the mean.
-
-        Raises
-        ------
-        InputError : a text that is neither missing nor a finite number, or numbers too large.
-        """
-        numbers = parse_numbers(name, texts, missing)
-        mean, std = mean_and_std(name, numbers[~np.isnan(numbers)])
-        return cls(name, mean, mean, std) if standardize else cls(name, mean, 0.0, 1.0)
-
-    def encode(self, texts: Sequence[str], missing: Collection[str], out: np.ndarray) -> None:
-        """Write the feature of N texts to `out` (N, 1).
-
-        Raises
-        ------
-        InputError : a text that is neither missing nor a finite number, or a number too large.
-        """
-        numbers = parse_numbers(self.name, texts, missing)
-        numbers[np.isnan(numbers)] = self.fill
-        with np.errstate(over="ignore", invalid="ignore"):
-            out[:, 0] = (numbers - self.shift) / self.scale
-        if not np.isfinite(out).all():
-            raise InputError(
-                f"Column {self.name!r} holds numbers up to {np.abs(numbers).max():g}, too large beside a "
-                f"mean of {self.shift:g} and a deviation of {self.scale:g}. Correct them."
-            )
+    def numbers(self, values: polars.Series) -> np.ndarray:
+        """Give float64 (N,) of N values, NaN where one is missing or no number."""
+        return numbers_from(values, self.notation)
 
     def to_dict(self) -> dict[str, Any]:
-        return {
-            "kind": "numeric",
-            "name": self.name,
-            "fill": self.fill,
-            "shift": self.shift,
-            "scale": self.scale,
-        }
+        return {"kind": "number", **vars(self), "notation": self.notation.to_dict()}
 
     @classmethod
-    def from_dict(cls, data: object) -> "NumericColumn":
-        fields = Fields(data, "A numeric column", ("kind", "name", "fill", "shift", "scale"))
-        fields.text("kind", ("numeric",))
+    def from_dict(cls, data: object) -> NumberColumn:
+        fields = Fields(data, "A column of numbers", ("kind", *cls.__dataclass_fields__))
         return cls(
             fields.text("name"),
+            Notation.from_dict(fields.value("notation")),
             fields.number("fill"),
             fields.number("shift"),
             fields.number("scale", positive=True),
+            fields.flag("has_missing"),
         )
 
 
 @dataclass(frozen=True)
-class CategoricalColumn:
-    """One feature per category, 1 in its rows and 0 elsewhere; a last one for missing values, if it has any.
+class MomentColumn:
+    """A date or time: a number of days as in `NumberColumn`, and sine and cosine of its place in recurring periods.
 
-    A category that was not seen when fitting gives zeros in all of them.
+    Attributes
+    ----------
+    form : of dates and times in text.
+    periods : "year", "week" and "day" as far as the training rows go round in them.
+    """
+
+    name: str
+    form: str
+    fill: float
+    shift: float
+    scale: float
+    has_missing: bool
+    periods: tuple[str, ...]
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        names = [self.name, *[f"{self.name} is missing"] * self.has_missing]
+        return (*names, *(f"{wave} of {period} of {self.name}" for period in self.periods for wave in ("sin", "cos")))
+
+    @staticmethod
+    def periods_in(seconds: np.ndarray, is_time: bool) -> tuple[str, ...]:
+        """Periods that seconds (N,), none of them NaN, go round in."""
+        span = np.ptp(seconds)
+        return tuple(
+            name
+            for name, period in _PERIODS.items()
+            if (span >= period or (is_time and name == "day")) and np.ptp((seconds - _MONDAY) % period) > 0
+        )
+
+    def numbers(self, values: polars.Series) -> np.ndarray:
+        """Give float64 (N,) seconds of N values, NaN where one is missing or no moment."""
+        if values.dtype.is_temporal():
+            return array_of(seconds_of(values))
+        if values.dtype == polars_module().String and self.form:
+            return array_of(moments_in(values, self.form))
+        return np.full(len(values), np.nan)
+
+    def waves(self, seconds: np.ndarray) -> np.ndarray:
+        """Give sines and cosines (2P, N) of P periods at N moments."""
+        periods = np.array([_PERIODS[name] for name in self.periods])[:, None]
+        phases = 2 * np.pi * ((seconds - _MONDAY) % periods) / periods
+        return np.stack([np.sin(phases), np.cos(phases)], axis=1).reshape(-1, len(seconds))
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"kind": "moment", **vars(self), "periods": list(self.periods)}
+
+    @classmethod
+    def from_dict(cls, data: object) -> MomentColumn:
+        fields = Fields(data, "A column of dates or times", ("kind", *cls.__dataclass_fields__))
+        periods = fields.texts("periods")
+        if not set(periods) <= _PERIODS.keys():
+            raise InputError(f"A column of dates: the periods {list(periods)!r:.100} are not among {list(_PERIODS)}.")
+        return cls(
+            fields.text("name"),
+            fields.text("form"),
+            fields.number("fill"),
+            fields.number("shift"),
+            fields.number("scale", positive=True),
+            fields.flag("has_missing"),
+            periods,
+        )
+
+
+@dataclass(frozen=True)
+class CategoryColumn:
+    """One feature per category, 1 in its rows and 0 elsewhere; a last one for missing values, if training had any.
+
+    A value that training did not have gives zeros in all of them, a code of its own that needs no weight that nobody
+    has trained. Without a feature for it, a missing value counts as the category `fill`.
+
+    Attributes
+    ----------
+    categories : C labels; values are compared as `fastmlp.datasets.labels` does.
+    fill : the most frequent one.
     """
 
     name: str
     categories: tuple[str, ...]
+    fill: int
     has_missing: bool
 
     @property
@@ -95,80 +160,67 @@ class CategoricalColumn:
         return tuple(f"{self.name}={label}" for label in labels)
 
     @classmethod
-    def fit(cls, name: str, texts: Sequence[str], missing: Collection[str]) -> "CategoricalColumn":
-        """Take the categories from N texts; missing values are a category if there are any."""
-        present = set(texts).difference(missing)
-        return cls(name, sort_texts(present), len(present) < len(set(texts)))
-
-    def encode(self, texts: Sequence[str], missing: Collection[str], out: np.ndarray) -> None:
-        """Write the features of N texts to `out` (N, I), which must hold zeros."""
-        codes = {category: code for code, category in enumerate(self.categories)}
-        if self.has_missing:
-            codes |= dict.fromkeys(missing, len(self.categories))
-        found_codes = {text: codes.get(text, -1) for text in set(texts)}
-        found = np.fromiter(map(found_codes.__getitem__, texts), np.int64, len(texts))
-        rows = np.flatnonzero(found >= 0)
-        out[rows, found[rows]] = 1.0
+    def fit(cls, values: polars.Series) -> CategoryColumn:
+        """Take the categories from N values, nulls where they are missing."""
+        counts = label_counts(labels_of(values))
+        categories = sort_labels(counts)
+        fill = max(range(len(categories)), key=lambda code: counts[categories[code]], default=0)
+        return cls(values.name, categories, fill, values.null_count() > 0)
 
     def to_dict(self) -> dict[str, Any]:
-        return {
-            "kind": "categorical",
-            "name": self.name,
-            "categories": list(self.categories),
-            "has_missing": self.has_missing,
-        }
+        return {"kind": "category", **vars(self), "categories": list(self.categories)}
 
     @classmethod
-    def from_dict(cls, data: object) -> "CategoricalColumn":
-        fields = Fields(data, "A categorical column", ("kind", "name", "categories", "has_missing"))
-        column = cls(fields.text("name"), fields.texts("categories"), fields.flag("has_missing"))
-        if not column.feature_names:
-            raise InputError(f"The categorical column {column.name!r} has no categories. Give at least one.")
+    def from_dict(cls, data: object) -> CategoryColumn:
+        fields = Fields(data, "A column of categories", ("kind", *cls.__dataclass_fields__))
+        column = cls(fields.text("name"), fields.texts("categories"), fields.count("fill"), fields.flag("has_missing"))
+        if not column.feature_names or column.fill >= max(1, len(column.categories)):
+            raise InputError(f"The column of categories {column.name!r} lacks some. Give at least one.")
         return column
 
 
-def fit_column(
-    name: str, texts: Sequence[str], missing: Collection[str], categorical: bool | None, standardize: bool
-) -> NumericColumn | CategoricalColumn:
-    """Choose the kind of a column, and fit it to N texts.
+Column = NumberColumn | MomentColumn | CategoryColumn
 
-    Parameters
-    ----------
-    name : of the column.
-    texts : N texts.
-    missing : the texts that stand for no value.
-    categorical : whether the column is; None to make it so if a text that is present is not a number.
-    standardize : whether a numeric column is.
+
+def numbers_from(values: polars.Series, notation: Notation) -> np.ndarray:
+    """Give float64 (N,) of N values of any type, NaN where one is missing or no number."""
+    pl = polars_module()
+    if values.dtype.is_numeric() or values.dtype == pl.Boolean:
+        return array_of(values)
+    if values.dtype == pl.String:
+        return array_of(notation.read(values))
+    return np.full(len(values), np.nan)
+
+
+def mean_and_std(names: Sequence[str], numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Give means and standard deviations (K,) of K columns (K, N), the latter 1 where all numbers are equal.
 
     Raises
     ------
-    InputError : no value that is present, a value that is not a finite number in a numeric column, or too
-        many categories in a column not named as categorical.
+    InputError : numbers too large to be squared.
     """
-    present = set(texts).difference(missing)
-    if not present:
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, std = numbers.mean(axis=1), numbers.std(axis=1)
+    large = ~(np.isfinite(mean) & np.isfinite(std))
+    if large.any():
+        position = int(np.flatnonzero(large)[0])
         raise InputError(
-            f"Column {name!r} holds no value in {len(texts)} rows. List it in drop_columns, or check missing_values."
+            f"Column {names[position]!r} holds numbers up to {np.abs(numbers[position]).max():g}, too large for a mean "
+            "and a standard deviation. Scale them down, or list the column in drop_columns."
         )
-    odd = min((text for text in present if parse_number(text) is None), default=None)
-    if categorical or (categorical is None and odd is not None):
-        if categorical is None and len(present) > _MOST_FOUND_CATEGORIES:
-            raise InputError(
-                f"Column {name!r} holds {odd!r}, which is not a number, and {len(present)} different values, "
-                f"more than the {_MOST_FOUND_CATEGORIES} that are taken for categories unasked. List {odd!r} "
-                "in missing_values, or the column in drop_columns or categorical."
-            )
-        return CategoricalColumn.fit(name, texts, missing)
-    return NumericColumn.fit(name, texts, missing, standardize)
+    # The mean of equal numbers may be off by a rounding, which would pass for a deviation.
+    std[(std == 0) | (numbers.min(axis=1) == numbers.max(axis=1))] = 1.0
+    return mean, std
 
 
-def read_column(data: object) -> NumericColumn | CategoricalColumn:
-    """Build the column of either kind that `to_dict` wrote.
+def read_column(data: object) -> Column:
+    """Build the column of any kind that `to_dict` wrote.
 
     Raises
     ------
     InputError : not such a dictionary.
     """
-    if isinstance(data, dict) and data.get("kind") == "categorical":
-        return CategoricalColumn.from_dict(data)
-    return NumericColumn.from_dict(data)
+    kind = Fields(data, "A column of a table", None).text("kind", ("number", "moment", "category"))
+    if kind == "number":
+        return NumberColumn.from_dict(data)
+    return MomentColumn.from_dict(data) if kind == "moment" else CategoryColumn.from_dict(data)

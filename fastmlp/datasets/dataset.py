@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastmlp.datasets.encoder import TableEncoder
+from fastmlp.datasets.kinds import Kind
 
 __all__ = ["Dataset"]
 
@@ -22,6 +23,9 @@ class Dataset:
     class_names : C names; empty for regression.
     feature_names : I names.
     encoder : what made the arrays from a table, to be kept with the model; None for other data.
+    kinds : what was found in the columns of a table, the targets left out.
+    width : number of columns of the table; 0 for other data.
+    notes : what was decided about the table and should be said.
     """
 
     name: str
@@ -32,6 +36,9 @@ class Dataset:
     class_names: tuple[str, ...]
     feature_names: tuple[str, ...]
     encoder: TableEncoder | None = None
+    kinds: tuple[Kind, ...] = ()
+    width: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def task(self) -> str:

@@ -1,254 +1,322 @@
-"""From tables of text to arrays, the same way for the training table and every later one."""
+"""From tables to arrays, the same way for the training table and every later one."""
 
-from collections.abc import Collection, Sequence
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from fastmlp.datasets.columns import CategoricalColumn, NumericColumn, fit_column, read_column
+from fastmlp.datasets.columns import CategoryColumn, Column, MomentColumn, NumberColumn, read_column
 from fastmlp.datasets.fields import Fields
-from fastmlp.datasets.missing import POLICIES, kept_rows
-from fastmlp.datasets.table import Table
-from fastmlp.datasets.targets import ClassTarget, NumberTarget, choose_task, read_target
+from fastmlp.datasets.findings import Findings
+from fastmlp.datasets.fitting import Part, fit_columns, fit_targets, numbers_of
+from fastmlp.datasets.kinds import in_chunks
+from fastmlp.datasets.labels import codes_of, labels_of
+from fastmlp.datasets.missing import MISSING_VALUES, POLICIES, present
+from fastmlp.datasets.plan import Plan, kept_rows, make_plan, target_values
+from fastmlp.datasets.table import Table, as_table
+from fastmlp.datasets.targets import ClassTarget, NumberTarget, Target, read_target
+from fastmlp.datasets.text import listed
 from fastmlp.errors import InputError
 
-__all__ = ["MISSING_VALUES", "TableEncoder"]
+__all__ = ["TableEncoder"]
 
-MISSING_VALUES = ("", "?", "NA", "NaN", "nan")
-_TASKS = ("auto", "classification", "regression")
+_VERSION = 2
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class TableEncoder:
     """Turns tables into arrays; made by `fit` or `from_dict`.
 
-    A numeric column becomes one feature, a categorical one a feature per category of the fitted table. A
-    category that the fitted table lacks gives zeros in all of them; with missing="impute", so does a missing
-    value in a categorical column that lacked none. Columns that were not fitted are ignored.
+    Columns that were not fitted are ignored. Without a feature for it, a missing value counts as the median of the
+    training rows, or as their most frequent category.
 
     Attributes
     ----------
     columns : the feature columns, in the order of the features.
-    target : the target column, which later tables may lack.
+    targets : the target columns, which later tables may lack.
     missing : "error", "drop" or "impute".
     missing_values : texts that stand for no value.
     """
 
-    columns: tuple[NumericColumn | CategoricalColumn, ...]
-    target: ClassTarget | NumberTarget
+    columns: tuple[Column, ...]
+    targets: tuple[Target, ...]
     missing: str
     missing_values: tuple[str, ...]
 
     @classmethod
     def fit(
         cls,
-        table: Table,
-        target: str | int | None = None,
+        table: Any,
+        target: str | int | Sequence[str | int] | None = None,
         *,
         task: str = "auto",
         categorical: str | Sequence[str] = "auto",
-        missing: str = "error",
+        missing: str = "impute",
         missing_values: Sequence[str] = MISSING_VALUES,
         standardize: bool = True,
         standardize_target: bool = False,
         strip_label: str = "",
         drop_columns: Sequence[str] = (),
-    ) -> "TableEncoder":
+        decimal: str | None = None,
+    ) -> TableEncoder:
         """Learn means, deviations, categories and classes from the training table.
 
         Parameters
         ----------
-        table : N rows.
-        target : name or number of the target column, negative from the end; None for the last one.
-        task : "classification", "regression", or "auto": classification if a target is not a number, or if
-            all are whole numbers and at most 20 different ones.
-        categorical : names of the categorical columns, or "auto": those where a value is not a number.
-        missing : "error" refuses missing values; "drop" leaves their rows out; "impute" puts the mean into
-            numeric columns and makes a category of its own in categorical ones.
-        missing_values : texts that stand for no value.
-        standardize : whether numeric columns get mean 0 and deviation 1.
+        table : N rows; what `read_table` gives, or a data frame of Polars, pandas or pyarrow.
+        target : name or number of the target column, negative from the end; a list for several columns of numbers;
+            None for the last one.
+        task : "classification", "regression", or "auto": classification if a target is not a number, or if all are
+            at most 20 different whole numbers that are repeated.
+        categorical : names of the categorical columns, or "auto": those with values that are no numbers, dates or
+            times, of which there are not nearly as many as rows.
+        missing : "error" refuses missing values; "drop" leaves their rows out; "impute" fills them in, with the
+            median or, for categories, a category of their own, and leaves out rows without a target.
+        missing_values : texts that stand for no value, besides an empty one.
+        standardize : whether numbers, dates and times get mean 0 and deviation 1.
         standardize_target : the same for the target of a regression; `decode_target` undoes it.
         strip_label : characters to drop at the end of each target, as the full stop of "yes.".
         drop_columns : names of columns to leave out.
+        decimal : "." or ",", which decides about numbers that could have either; None for what other columns show.
 
         Raises
         ------
         InputError : an option outside its range, a column that is not there, missing values that are not
             allowed, or values that do not fit their column.
         """
-        _check_choice("task", task, _TASKS)
-        _check_choice("missing", missing, POLICIES)
-        for option, names in (("missing_values", missing_values), ("drop_columns", drop_columns)):
-            _check_texts(option, names)
-        if categorical != "auto":
-            _check_texts("categorical", categorical)
-        target = _target_name(table, target)
-        features = _feature_names(table, target, drop_columns)
-        for name in () if categorical == "auto" else categorical:
-            if name not in features:
-                raise InputError(f"categorical={name!r} is not a feature. Features: {_listed(features)}.")
-        absent = frozenset(missing_values)
-        table = table.take(kept_rows(table, features, target, missing, absent))
-        labels = table[target]
-        if task == "auto":
-            task = choose_task([label.rstrip(strip_label) for label in labels])
-        if standardize_target and task == "classification":
-            raise InputError(
-                f"standardize_target=True is for numbers, but the target {target!r} holds classes. Pass "
-                "task='regression' if they are numbers, else standardize_target=False."
-            )
-        columns = (
-            fit_column(
-                name,
-                table[name],
-                absent,
-                categorical=None if categorical == "auto" else name in categorical,
-                standardize=standardize,
-            )
-            for name in features
+        plan = make_plan(
+            as_table(table),
+            target,
+            task=task,
+            categorical=categorical,
+            missing=missing,
+            missing_values=missing_values,
+            strip_label=strip_label,
+            drop_columns=drop_columns,
+            decimal=decimal,
         )
-        return cls(
-            tuple(columns),
-            ClassTarget.fit(target, labels, strip_label)
-            if task == "classification"
-            else NumberTarget.fit(target, labels, strip_label, standardize_target),
-            missing,
-            tuple(dict.fromkeys(missing_values)),
-        )
+        for note in plan.notes:
+            _LOG.warning("%s", note)
+        return cls.of(plan, plan.rows, standardize=standardize, standardize_target=standardize_target)
+
+    @classmethod
+    def of(
+        cls, plan: Plan, rows: np.ndarray, *, standardize: bool = True, standardize_target: bool = False
+    ) -> TableEncoder:
+        """Learn what a plan leaves open from some rows (M,) of its table; parameters and errors as for `fit`."""
+        targets = fit_targets(plan, rows) if standardize_target else plan.targets
+        return cls(fit_columns(plan, rows, standardize), targets, plan.missing, plan.missing_values)
+
+    @property
+    def target_names(self) -> tuple[str, ...]:
+        """Names of the target columns."""
+        return tuple(target.name for target in self.targets)
+
+    @property
+    def has_decimal_commas(self) -> bool:
+        """Whether numbers in text have decimal commas."""
+        numeric = [one for one in (*self.columns, *self.targets) if isinstance(one, (NumberColumn, NumberTarget))]
+        return any(one.notation.decimal == "," for one in numeric)
 
     @property
     def task(self) -> str:
         """Either "classification" or "regression"."""
-        return "classification" if isinstance(self.target, ClassTarget) else "regression"
+        return "classification" if isinstance(self.targets[0], ClassTarget) else "regression"
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """C names, in the order of the class indices; empty for regression."""
-        return self.target.class_names if isinstance(self.target, ClassTarget) else ()
+        target = self.targets[0]
+        return target.class_names if isinstance(target, ClassTarget) else ()
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """I names: that of a numeric column, "column=category" for a categorical one."""
+        """I names: that of a column of numbers, "column=category" for categories, and others that say what they are."""
         return tuple(name for column in self.columns for name in column.feature_names)
 
-    def kept_rows(self, table: Table) -> np.ndarray:
-        """Give the numbers (M,) int64 of the rows that `transform` keeps: all, unless missing="drop".
+    def kept_rows(self, table: Any, *, targets: bool = True, allow_none: bool = False) -> np.ndarray:
+        """Give the numbers (M,) int64 of the rows that `transform` keeps.
+
+        Parameters
+        ----------
+        table : N rows.
+        targets : whether rows must have a target, where the table has the column.
+        allow_none : whether M may be 0.
 
         Raises
         ------
         InputError : a feature column that is not there, missing values that are not allowed, or no row left.
         """
-        lacking = [column.name for column in self.columns if column.name not in table.names]
+        table = as_table(table)
+        known = set(table.names)
+        lacking = [column.name for column in self.columns if column.name not in known]
         if lacking:
             raise InputError(
-                f"The table lacks the columns {_listed(lacking)}; it has {_listed(table.names)}. Give the "
-                "columns that the encoder was fitted on."
+                f"The table lacks the columns {listed(lacking)}; it has {listed(table.names)}. Give the columns that "
+                "the encoder was fitted on."
             )
-        target = self.target.name if self.target.name in table.names else None
+        there = self._targets_in(table) if targets else ()
         features = [column.name for column in self.columns]
-        return kept_rows(table, features, target, self.missing, frozenset(self.missing_values))
+        rows, _ = kept_rows(table, features, there, self.missing, self.missing_values, allow_none=allow_none)
+        return rows
 
-    def transform(self, table: Table) -> tuple[np.ndarray, np.ndarray | None]:
+    def transform(
+        self,
+        table: Any,
+        *,
+        rows: np.ndarray | None = None,
+        targets: bool = True,
+        findings: Findings | None = None,
+    ) -> tuple[np.ndarray, np.ndarray | None]:
         """Encode a table.
 
         Parameters
         ----------
-        table : any number of rows, of which M are kept, see `kept_rows`.
+        table : N rows.
+        rows : numbers of the rows to encode (M,); None for those of `kept_rows`.
+        targets : whether to look at the targets.
+        findings : takes note of what the training rows had not; None to log it as a warning.
 
         Returns
         -------
-        x (M, I) float64
-        y : class indices (M,) int64 or numbers (M,) float64; None if the table has no target column.
+        x (M, I) float32
+        y : class indices (M,) int64, numbers (M,) float64, or (M, O) of several targets; None if they are not looked
+            at, or the table lacks one.
 
         Raises
         ------
         InputError : as for `kept_rows`; a value that does not fit its column; an unknown label.
         """
-        table = table.take(self.kept_rows(table))
-        absent = frozenset(self.missing_values)
-        x = np.zeros((len(table), len(self.feature_names)))
-        start = 0
+        table = as_table(table)
+        rows = self.kept_rows(table, targets=targets) if rows is None else rows
+        found = Findings() if findings is None else findings
+        part = Part(table, rows)
+        x = np.zeros((len(rows), len(self.feature_names)), np.float32)
+        starts = self._starts()
+        numeric = [column for column in self.columns if not isinstance(column, CategoryColumn)]
+        for chunk in in_chunks(numeric, len(rows)) if len(rows) else ():
+            self._encode_numbers(chunk, part, x, starts, found)
         for column in self.columns:
-            stop = start + len(column.feature_names)
-            column.encode(table[column.name], absent, x[:, start:stop])
-            start = stop
-        return x, self.target.encode(table[self.target.name]) if self.target.name in table.names else None
+            if isinstance(column, CategoryColumn):
+                self._encode_categories(column, part, x[:, starts[column.name] :], found)
+        if findings is None:
+            for line in found.lines():
+                _LOG.warning("%s", line)
+        there = self._targets_in(table) if targets else ()
+        if len(there) < len(self.targets):
+            return x, None
+        y = [one.encode(target_values(part.column(one.name), one, self.missing_values)) for one in there]
+        return x, y[0] if len(y) == 1 else np.stack(y, axis=1)
 
     def decode_target(self, y: np.ndarray) -> np.ndarray:
-        """Give the class names (N,) of class indices (N,), or numbers in the table's own unit.
+        """Give the class names (N,) of class indices (N,), or numbers (N,) or (N, O) in the table's own unit.
 
         Raises
         ------
         InputError : what is not a class index.
         """
-        return self.target.decode(y)
+        if len(self.targets) == 1:
+            return self.targets[0].decode(y)
+        return np.stack([target.decode(y[:, o]) for o, target in enumerate(self.targets)], axis=1)
 
     def to_dict(self) -> dict[str, Any]:
         """Give dicts, lists, texts, bools and finite numbers, ready for JSON."""
         return {
+            "version": _VERSION,
             "columns": [column.to_dict() for column in self.columns],
-            "target": self.target.to_dict(),
+            "targets": [target.to_dict() for target in self.targets],
             "missing": self.missing,
             "missing_values": list(self.missing_values),
         }
 
     @classmethod
-    def from_dict(cls, data: object) -> "TableEncoder":
+    def from_dict(cls, data: object) -> TableEncoder:
         """Build the encoder that `to_dict` wrote; the dictionary may come from anyone.
 
         Raises
         ------
-        InputError : not such a dictionary.
+        InputError : not such a dictionary, or one of another version of fastmlp.
         """
-        fields = Fields(data, "A table encoder", ("columns", "target", "missing", "missing_values"))
+        if isinstance(data, dict) and data.get("version") != _VERSION:
+            raise InputError(
+                f"The table encoder has the version {data.get('version', 1)!r:.100}, and this fastmlp reads version "
+                f"{_VERSION}. Train the model anew, or use it with the fastmlp that wrote it."
+            )
+        fields = Fields(data, "A table encoder", ("version", "columns", "targets", "missing", "missing_values"))
         columns = tuple(map(read_column, fields.list("columns")))
-        target = read_target(fields.value("target"))
-        names = [target.name, *(column.name for column in columns)]
-        if not columns or len(set(names)) < len(names):
-            raise InputError(f"A table encoder needs features and a target of different names, not {names!r:.200}.")
-        return cls(columns, target, fields.text("missing", POLICIES), fields.texts("missing_values"))
+        targets = tuple(map(read_target, fields.list("targets")))
+        names = [*(target.name for target in targets), *(column.name for column in columns)]
+        if not columns or not targets or len(set(names)) < len(names):
+            raise InputError(f"A table encoder needs features and targets of different names, not {names!r:.200}.")
+        if len(targets) > 1 and any(isinstance(target, ClassTarget) for target in targets):
+            raise InputError("A table encoder has several targets only where all are numbers.")
+        return cls(columns, targets, fields.text("missing", POLICIES), fields.texts("missing_values"))
 
+    def _targets_in(self, table: Table) -> tuple[Target, ...]:
+        known = set(table.names)
+        return tuple(target for target in self.targets if target.name in known)
 
-def _check_choice(option: str, value: str, allowed: Sequence[str]) -> None:
-    if value not in allowed:
-        raise InputError(f"{option}={value!r} is unknown. Choose {' or '.join(map(repr, allowed))}.")
+    def _starts(self) -> dict[str, int]:
+        """The first feature of each column, by its name."""
+        starts, start = {}, 0
+        for column in self.columns:
+            starts[column.name] = start
+            start += len(column.feature_names)
+        return starts
 
+    def _encode_numbers(
+        self,
+        columns: Sequence[NumberColumn | MomentColumn],
+        part: Part,
+        x: np.ndarray,
+        starts: dict[str, int],
+        found: Findings,
+    ) -> None:
+        """Write the features of several columns, which is faster than one at a time where rows are few."""
+        numbers = numbers_of(columns, part, self.missing_values)
+        absent = np.isnan(numbers)
+        counts = absent.sum(axis=1)
+        for position in np.flatnonzero(counts).tolist():
+            column = columns[position]
+            numbers[position, absent[position]] = column.fill
+            if column.has_missing:
+                x[:, starts[column.name] + 1] = absent[position]
+            else:
+                found.add_holes(column.name, int(counts[position]))
+        for position, column in enumerate(columns):
+            if isinstance(column, MomentColumn) and column.periods:
+                start = starts[column.name] + 1 + column.has_missing
+                x[:, start : start + 2 * len(column.periods)] = column.waves(numbers[position]).T
+        shifts, scales = (np.array([getattr(column, key) for column in columns])[:, None] for key in ("shift", "scale"))
+        with np.errstate(over="ignore", invalid="ignore"):
+            numbers -= shifts
+            numbers /= scales
+        extremes = np.maximum(numbers.max(axis=1), -numbers.min(axis=1))
+        if not (extremes <= np.finfo(np.float32).max).all():
+            position = int(np.flatnonzero(~(extremes <= np.finfo(np.float32).max))[0])
+            column = columns[position]
+            largest = np.abs(numbers_of([column], part, self.missing_values)).max()
+            raise InputError(
+                f"Column {column.name!r} holds numbers up to {largest:g}, too large beside a mean of "
+                f"{column.shift:g} and a deviation of {column.scale:g}. Correct them."
+            )
+        x[:, [starts[column.name] for column in columns]] = numbers.T
 
-def _check_texts(option: str, value: object) -> None:
-    texts = value if isinstance(value, Collection) and not isinstance(value, str) else [None]
-    if not all(isinstance(text, str) for text in texts):
-        raise InputError(f"{option}={value!r} is not a list of texts. Give one, such as ['a', 'b'].")
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(map(repr, names))
-
-
-def _target_name(table: Table, target: str | int | None) -> str:
-    """Give the name of the target column, which may be given by its number."""
-    if isinstance(target, str) and target in table.names:
-        return target
-    position = -1 if target is None else target
-    if type(position) is int and -len(table.names) <= position < len(table.names):
-        return table.names[position]
-    raise InputError(
-        f"target={target!r} is no column of the table. Name one of {_listed(table.names)}, or give its "
-        f"number, from 0 to {len(table.names) - 1}."
-    )
-
-
-def _feature_names(table: Table, target: str, dropped: Sequence[str]) -> list[str]:
-    """Give the names of the columns that are neither dropped nor the target."""
-    candidates = [name for name in table.names if name != target]
-    for name in dropped:
-        if name not in candidates:
-            fault = "is the target" if name == target else "is not in the table"
-            raise InputError(f"drop_columns={name!r} {fault}. Columns to choose from: {_listed(candidates)}.")
-    features = [name for name in candidates if name not in dropped]
-    if not features:
-        raise InputError(
-            f"Beside the target {target!r} the table has no column to learn from. Add one, check the "
-            "delimiter it was read with, or drop fewer columns."
-        )
-    return features
+    def _encode_categories(self, column: CategoryColumn, part: Part, x: np.ndarray, found: Findings) -> None:
+        """Write ones to the features of one column, which hold zeros."""
+        labels = labels_of(present(part.column(column.name), self.missing_values))
+        codes, unseen = codes_of(labels, column.categories)
+        if len(unseen):
+            found.add_unseen(column.name, len(unseen), unseen.unique().sort().head(3).to_list())
+        absent = labels.is_null().to_numpy()
+        if absent.any():
+            codes = np.where(absent, len(column.categories) if column.has_missing else column.fill, codes)
+            if not column.has_missing:
+                found.add_holes(column.name, int(absent.sum()))
+        rows = np.flatnonzero(codes >= 0)
+        x[rows, codes[rows]] = 1.0

@@ -15,17 +15,17 @@ class Fields:
     ----------
     data : whatever was found where the dictionary belongs.
     what : its name for the errors.
-    keys : the keys it must have, and no others.
+    keys : the keys it must have, and no others; None for any.
 
     Raises
     ------
     InputError : not such a dictionary; from the methods, a value of another type.
     """
 
-    def __init__(self, data: object, what: str, keys: tuple[str, ...]) -> None:
-        if not isinstance(data, dict) or data.keys() != set(keys):
+    def __init__(self, data: object, what: str, keys: tuple[str, ...] | None) -> None:
+        if not isinstance(data, dict) or (keys is not None and data.keys() != set(keys)):
             given = f"keys {list(data)!r:.200}" if isinstance(data, dict) else type(data).__name__
-            raise InputError(f"{what} must be a dictionary with the keys {', '.join(keys)}; it is {given}.")
+            raise InputError(f"{what} must be a dictionary with the keys {', '.join(keys or ())}; it is {given}.")
         self._data: dict[str, Any] = data
         self._what = what
 
@@ -35,10 +35,10 @@ class Fields:
 
     def text(self, key: str, allowed: tuple[str, ...] = ()) -> str:
         """Give a string, one of `allowed` unless that is empty."""
-        value = self._data[key]
+        value = self._data.get(key)
         wanted = " or ".join(map(repr, allowed)) or "a string"
         self._require(isinstance(value, str) and (not allowed or value in allowed), key, wanted)
-        return value
+        return str(value)
 
     def texts(self, key: str) -> tuple[str, ...]:
         """Give a list of different strings as a tuple."""
@@ -68,6 +68,12 @@ class Fields:
         self._require(is_finite and (value > 0 or not positive), key, wanted)
         return float(value)
 
+    def count(self, key: str) -> int:
+        """Give a whole number from 0 on."""
+        value = self._data[key]
+        self._require(type(value) is int and 0 <= value < 2**31, key, "a whole number from 0 on")
+        return int(value)
+
     def _require(self, holds: bool, key: str, wanted: str) -> None:
         if not holds:
-            raise InputError(f"{self._what}: {key!r} must be {wanted}; it is {self._data[key]!r:.100}.")
+            raise InputError(f"{self._what}: {key!r} must be {wanted}; it is {self._data.get(key)!r:.100}.")

@@ -1,56 +1,52 @@
-"""What is done with the rows of a table that lack a value."""
+"""Which values stand for none."""
 
-from collections.abc import Collection, Sequence
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastmlp.datasets.table import Table
-from fastmlp.errors import InputError
+from fastmlp.datasets.frames import polars_module
 
-__all__ = ["POLICIES", "kept_rows"]
+if TYPE_CHECKING:
+    import polars
+
+__all__ = ["MISSING_VALUES", "POLICIES", "array_of", "present"]
 
 POLICIES = ("error", "drop", "impute")
+MISSING_VALUES = (
+    *("", "NA", "N/A", "n/a", "na", "#N/A", "#NA", "<NA>", "NaN", "nan", "-nan", "NULL", "Null", "null"),
+    *("None", "none", "-", "--", "—", "?", ".", "NaT", "#NULL!", "#DIV/0!", "#VALUE!"),
+)
 
 
-def kept_rows(
-    table: Table, features: Sequence[str], target: str | None, policy: str, missing_values: Collection[str]
-) -> np.ndarray:
-    """Choose the rows to be encoded.
+def present(values: polars.Series, marks: Collection[str]) -> polars.Series:
+    """Give N values of a table; null where a mark, nothing, or NaN stands for no value."""
+    pl = polars_module()
+    if values.dtype == pl.String:
+        return values.to_frame().select(pl.when(~pl.first().is_in(["", *marks])).then(pl.first())).to_series()
+    if values.dtype.is_numeric():
+        absent = pl.Series(np.isnan(array_of(values, marks)))
+        return values.to_frame().select(pl.when(~absent).then(pl.first())).to_series()
+    return values
 
-    Parameters
-    ----------
-    table : N rows.
-    features : names of the feature columns.
-    target : name of the target column; None when it is not in the table.
-    policy : "error" refuses missing values, "drop" leaves out their rows, "impute" keeps them, but refuses
-        them in the target.
-    missing_values : the texts that stand for no value.
 
-    Returns
-    -------
-    rows (M,) int64, ascending.
+def array_of(numbers: polars.Series, marks: Collection[str] = ()) -> np.ndarray:
+    """Give a column of numbers as float64 (N,), NaN where there is none, or one that a mark stands for."""
+    pl = polars_module()
+    array: np.ndarray = (numbers if numbers.dtype == pl.Float64 else numbers.cast(pl.Float64)).to_numpy()
+    coded = _numbers_in(tuple(marks))
+    return np.where(np.isin(array, coded), np.nan, array) if coded else array
 
-    Raises
-    ------
-    InputError : missing values that the policy refuses, or no row left.
-    """
-    names = [*features] if target is None else [*features, target]
-    is_missing = {name: np.fromiter(map(missing_values.__contains__, table[name]), bool, len(table)) for name in names}
-    if policy == "drop":
-        rows = np.flatnonzero(~np.any(list(is_missing.values()), axis=0))
-        if not rows.size:
-            raise InputError(
-                f"Each of the {len(table)} rows lacks a value, so missing='drop' leaves none. Pass "
-                "missing='impute', or list columns in drop_columns."
-            )
-        return rows
-    refused = [name for name in names if is_missing[name].any() and (policy == "error" or name == target)]
-    if refused:
-        counts = ", ".join(f"{name!r} ({is_missing[name].sum()})" for name in refused)
-        remedy = (
-            "Pass missing='drop' to leave such rows out, or missing='impute' to fill the features in."
-            if policy == "error"
-            else "A target cannot be filled in; pass missing='drop' to leave such rows out."
-        )
-        raise InputError(f"Values are missing in {counts}, of {len(table)} rows. {remedy}")
-    return np.arange(len(table))
+
+@lru_cache(maxsize=8)
+def _numbers_in(marks: tuple[str, ...]) -> list[float]:
+    numbers = []
+    for mark in marks:
+        try:
+            numbers.append(float(mark))
+        except ValueError:
+            continue
+    return [number for number in numbers if number == number]

@@ -1,138 +1,55 @@
-"""Tables of text, as CSV files hold them."""
+"""Tables: named columns of N rows, from a file or a data frame."""
 
-import csv
-import io
-import os
-from collections.abc import Iterator, Sequence
+from __future__ import annotations
+
 from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from fastmlp.datasets.frames import as_frame
+from fastmlp.datasets.records import Layout, line_of
 
-from fastmlp.errors import InputError
+if TYPE_CHECKING:
+    import polars
 
-__all__ = ["Table", "read_csv"]
+__all__ = ["Table", "as_table"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Table:
-    """Named columns of text, N rows long.
+    """Named columns.
 
     Attributes
     ----------
-    names : of the columns, all different.
-    columns : one tuple of N texts per name.
+    frame : N rows. Columns of a CSV file are text, or Float64 where each value is a plain number; an empty field is
+        null. Those of other files and of data frames are of any type but categories. Texts have no spaces around them.
+    layout : of the CSV file; None for other tables.
+    first : number of the first row in the file, from 0.
+    notes : what was decided about the file and should be said.
     """
 
-    names: tuple[str, ...]
-    columns: tuple[tuple[str, ...], ...]
+    frame: polars.DataFrame
+    layout: Layout | None = None
+    first: int = 0
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
-        return len(self.columns[0])
+        return self.frame.height
 
-    def __getitem__(self, name: str) -> tuple[str, ...]:
-        """Give the texts of a column.
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.frame.columns)
 
-        Raises
-        ------
-        InputError : no such column.
-        """
-        if name not in self.names:
-            raise InputError(f"The table has no column {name!r}. Columns: {', '.join(self.names)}.")
-        return self.columns[self.names.index(name)]
-
-    def take(self, rows: Sequence[int] | np.ndarray) -> "Table":
-        """Give a table of the rows with these numbers, in this order."""
-        order = np.asarray(rows, np.int64).tolist()
-        return Table(self.names, tuple(tuple(map(column.__getitem__, order)) for column in self.columns))
+    def place(self, row: int) -> str:
+        """Say where a row, counted from 0, is: by its line in a CSV file."""
+        row += self.first
+        return f"row {row + 1}" if self.layout is None else f"line {line_of(self.layout, row)} of {self.layout.path}"
 
 
-def read_csv(path: str | os.PathLike[str], *, header: bool = True, delimiter: str = ",", skip_lines: int = 0) -> Table:
-    """Read a CSV file in UTF-8.
-
-    A byte order mark, spaces around a field and blank lines are dropped. A field in double quotes may hold
-    the delimiter, line ends and doubled quotes.
-
-    Parameters
-    ----------
-    path : file to read.
-    header : whether the first row names the columns; if not, they are column0, column1, …
-    delimiter : the character between fields.
-    skip_lines : lines to leave out at the start of the file.
+def as_table(data: Any) -> Table:
+    """Give the table itself, or one of a data frame of Polars, pandas or pyarrow.
 
     Raises
     ------
-    InputError : no such file, another encoding, no rows, rows of different lengths, bad quoting, column names
-        that are empty or repeated, or an option outside its range.
+    InputError : neither of them.
     """
-    if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n\0':
-        raise InputError(
-            f"delimiter={delimiter!r} cannot separate fields. Give one character, such as ',', ';' or '\\t'."
-        )
-    if type(skip_lines) is not int or skip_lines < 0:
-        raise InputError(f"skip_lines={skip_lines!r} is no number of lines. Give 0 or a whole number above it.")
-    lines = io.StringIO(_read_text(path), newline="")
-    for _ in islice(lines, skip_lines):
-        pass
-    records = _records(path, lines, delimiter, skip_lines)
-    first = next(records, None)
-    if first is None:
-        raise InputError(f"The file {path} holds no rows after {skip_lines} skipped lines. Name a file with data.")
-    rows = [] if header else [first]
-    rows += records
-    if not rows:
-        raise InputError(
-            f"The file {path} holds column names, but no rows. Add rows, or pass header=False if the first line is one."
-        )
-    names = _check_names(path, first) if header else tuple(f"column{i}" for i in range(len(first)))
-    return Table(names, tuple(zip(*rows, strict=True)))
-
-
-def _read_text(path: str | os.PathLike[str]) -> str:
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise InputError(f"Cannot read {path}: {error.strerror or error}. Name a CSV file.") from error
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise InputError(
-            f"The file {path} is not UTF-8: byte {content[error.start]:#04x} in line {line}. Save it as UTF-8."
-        ) from error
-
-
-def _records(path: str | os.PathLike[str], lines: io.StringIO, delimiter: str, skipped: int) -> Iterator[list[str]]:
-    """Yield the rows that are not blank, all as long as the first."""
-    # Without skipinitialspace a quote after a space would not open a quoted field.
-    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=delimiter != " ", strict=True)
-    width = 0
-    try:
-        for row in reader:
-            fields = [field.strip() for field in row]
-            if fields in ([], [""]):
-                continue
-            width = width or len(fields)
-            if len(fields) != width:
-                raise InputError(
-                    f"Line {reader.line_num + skipped} of {path} has {len(fields)} fields; the first row has "
-                    f"{width}. Repair the line, or check delimiter={delimiter!r} and skip_lines={skipped}."
-                )
-            yield fields
-    except csv.Error as error:
-        raise InputError(
-            f"Line {reader.line_num + skipped} of {path} is not CSV: {error}. Repair its quotes, or check "
-            f"delimiter={delimiter!r}."
-        ) from error
-
-
-def _check_names(path: str | os.PathLike[str], names: list[str]) -> tuple[str, ...]:
-    for position, name in enumerate(names):
-        if not name or name in names[:position]:
-            fault = f"is named {name!r}, like another one" if name else "has no name"
-            raise InputError(
-                f"Column {position + 1} of {path} {fault}. Give every column a name of its own in the first "
-                "line, or pass header=False if that line is a row."
-            )
-    return tuple(names)
+    return data if isinstance(data, Table) else Table(as_frame(data))

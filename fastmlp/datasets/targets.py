@@ -1,19 +1,24 @@
 """How the target column of a table becomes what a network is trained to give, and back."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastmlp.datasets.columns import mean_and_std, numbers_from
 from fastmlp.datasets.fields import Fields
-from fastmlp.datasets.parsing import mean_and_std, parse_number, parse_numbers, sort_texts
+from fastmlp.datasets.frames import polars_module
+from fastmlp.datasets.labels import codes_of, labels_of
+from fastmlp.datasets.notation import Notation
+from fastmlp.datasets.text import listed
 from fastmlp.errors import InputError
 
-__all__ = ["ClassTarget", "NumberTarget", "choose_task", "read_target"]
+if TYPE_CHECKING:
+    import polars
 
-_MOST_INTEGER_CLASSES = 20
+__all__ = ["ClassTarget", "NumberTarget", "Target", "read_target", "stripped"]
 
 
 @dataclass(frozen=True)
@@ -31,40 +36,20 @@ class ClassTarget:
     class_names: tuple[str, ...]
     strip_label: str
 
-    @classmethod
-    def fit(cls, name: str, texts: Sequence[str], strip_label: str) -> "ClassTarget":
-        """Take the classes from N texts.
-
-        Raises
-        ------
-        InputError : one number written in two ways, which would be two classes.
-        """
-        names = sort_texts(text.rstrip(strip_label) for text in texts)
-        for one, other in pairwise(names):
-            if (number := parse_number(one)) is not None and number == parse_number(other):
-                raise InputError(
-                    f"The target {name!r} holds the labels {one!r} and {other!r}, the same number. Write it "
-                    "in one way, or pass task='regression'."
-                )
-        return cls(name, names, strip_label)
-
-    def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """Give the class indices (N,) int64 of N texts.
+    def encode(self, values: polars.Series) -> np.ndarray:
+        """Give the class indices (N,) int64 of N values, none of them missing.
 
         Raises
         ------
         InputError : a label that is not a class name.
         """
-        labels = [text.rstrip(self.strip_label) for text in texts]
-        codes = {label: code for code, label in enumerate(self.class_names)}
-        unknown = sorted(set(labels).difference(codes))
-        if unknown:
+        codes, unknown = codes_of(labels_of(values), self.class_names)
+        if len(unknown):
             raise InputError(
-                f"The target {self.name!r} holds the label {unknown[0]!r}, which is none of the classes "
-                f"{', '.join(map(repr, self.class_names))}. Correct it, see strip_label, or fit on rows that "
-                "have every label."
+                f"The target {self.name!r} holds the label {unknown.min()!r}, which is none of the classes "
+                f"{listed(self.class_names)}. Correct it, see strip_label, or fit on rows that have every label."
             )
-        return np.fromiter(map(codes.__getitem__, labels), np.int64, len(labels))
+        return codes
 
     def decode(self, y: np.ndarray) -> np.ndarray:
         """Give the class names (N,) of class indices (N,).
@@ -82,16 +67,11 @@ class ClassTarget:
         return np.array(self.class_names)[indices]
 
     def to_dict(self) -> dict[str, Any]:
-        return {
-            "kind": "classification",
-            "name": self.name,
-            "class_names": list(self.class_names),
-            "strip_label": self.strip_label,
-        }
+        return {"kind": "classification", **vars(self), "class_names": list(self.class_names)}
 
     @classmethod
-    def from_dict(cls, data: object) -> "ClassTarget":
-        fields = Fields(data, "A class target", ("kind", "name", "class_names", "strip_label"))
+    def from_dict(cls, data: object) -> ClassTarget:
+        fields = Fields(data, "A class target", ("kind", *cls.__dataclass_fields__))
         target = cls(fields.text("name"), fields.texts("class_names"), fields.text("strip_label"))
         if not target.class_names:
             raise InputError(f"The target {target.name!r} has no class names. Give at least one.")
@@ -107,33 +87,32 @@ class NumberTarget:
     name : of the column.
     mean, std : 0 and 1 for numbers as they are.
     strip_label : characters to drop at the end of a text.
+    notation : of numbers in text.
     """
 
     name: str
     mean: float
     std: float
     strip_label: str
+    notation: Notation
 
-    @classmethod
-    def fit(cls, name: str, texts: Sequence[str], strip_label: str, standardize: bool) -> "NumberTarget":
-        """Take mean and deviation from N texts, or leave the numbers as they are.
+    def standardized(self, values: polars.Series) -> NumberTarget:
+        """Give the target with mean and deviation of N values."""
+        mean, std = mean_and_std([self.name], numbers_from(values, self.notation)[None])
+        return NumberTarget(self.name, float(mean[0]), float(std[0]), self.strip_label, self.notation)
 
-        Raises
-        ------
-        InputError : a text that is not a finite number, or numbers too large.
-        """
-        target = cls(name, 0.0, 1.0, strip_label)
-        numbers = target.encode(texts)
-        return cls(name, *mean_and_std(name, numbers), strip_label) if standardize else target
-
-    def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """Give the numbers (N,) float64 of N texts.
+    def encode(self, values: polars.Series) -> np.ndarray:
+        """Give the numbers (N,) float64 of N values, none of them missing.
 
         Raises
         ------
-        InputError : a text that is not a finite number, or a number too large.
+        InputError : a value that is not a finite number, or a number too large.
         """
-        numbers = parse_numbers(self.name, [text.rstrip(self.strip_label) for text in texts], ())
+        numbers = numbers_from(values, self.notation)
+        odd = ~np.isfinite(numbers)
+        if odd.any():
+            value = values[int(np.flatnonzero(odd)[0])]
+            raise InputError(f"The target {self.name!r} holds {value!r}, which is not a finite number. Correct it.")
         with np.errstate(over="ignore", invalid="ignore"):
             y = (numbers - self.mean) / self.std
         if not np.isfinite(y).all():
@@ -148,42 +127,35 @@ class NumberTarget:
         return np.asarray(y) * self.std + self.mean
 
     def to_dict(self) -> dict[str, Any]:
-        return {
-            "kind": "regression",
-            "name": self.name,
-            "mean": self.mean,
-            "std": self.std,
-            "strip_label": self.strip_label,
-        }
+        return {"kind": "regression", **vars(self), "notation": self.notation.to_dict()}
 
     @classmethod
-    def from_dict(cls, data: object) -> "NumberTarget":
-        fields = Fields(data, "A number target", ("kind", "name", "mean", "std", "strip_label"))
-        fields.text("kind", ("regression",))
+    def from_dict(cls, data: object) -> NumberTarget:
+        fields = Fields(data, "A number target", ("kind", *cls.__dataclass_fields__))
         return cls(
             fields.text("name"),
             fields.number("mean"),
             fields.number("std", positive=True),
             fields.text("strip_label"),
+            Notation.from_dict(fields.value("notation")),
         )
 
 
-def choose_task(texts: Sequence[str]) -> str:
-    """Choose "classification" for texts that are not numbers, and for at most 20 different whole numbers."""
-    numbers = {parse_number(text) for text in set(texts)}
-    few_integers = len(numbers) <= _MOST_INTEGER_CLASSES and all(
-        number is not None and number.is_integer() for number in numbers
-    )
-    return "classification" if None in numbers or few_integers else "regression"
+Target = ClassTarget | NumberTarget
 
 
-def read_target(data: object) -> ClassTarget | NumberTarget:
+def stripped(values: polars.Series, strip_label: str) -> polars.Series:
+    """Give N values, texts without these characters at their ends."""
+    is_text = strip_label and values.dtype == polars_module().String
+    return values.str.strip_chars_end(strip_label) if is_text else values
+
+
+def read_target(data: object) -> Target:
     """Build the target of either kind that `to_dict` wrote.
 
     Raises
     ------
     InputError : not such a dictionary.
     """
-    if isinstance(data, dict) and data.get("kind") == "classification":
-        return ClassTarget.from_dict(data)
-    return NumberTarget.from_dict(data)
+    kind = Fields(data, "A target", None).text("kind", ("classification", "regression"))
+    return ClassTarget.from_dict(data) if kind == "classification" else NumberTarget.from_dict(data)

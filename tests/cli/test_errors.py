@@ -21,7 +21,7 @@ BAD = {
     "suffix of the history": (["iris", "--history", "h.txt"], ".json or .csv"),
     "suffix of the plot": (["iris", "--plot", "h.jpeg"], ".png"),
     "its own data": (["data.csv", "--history", "data.csv"], "also read"),
-    "missing values": (["mixed.csv"], "missing='impute'"),
+    "missing values": (["mixed.csv", "--missing", "error"], "missing='impute'"),
     "momentum of adam": (["iris", "--momentum", "0.9"], "--momentum"),
     "classes and squared counts": (["iris", "--loss", "poisson"], "poisson"),
     "numbers and cross entropy": (["diabetes", "--loss", "binary_cross_entropy"], "targets are numbers"),

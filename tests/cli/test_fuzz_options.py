@@ -68,8 +68,11 @@ FUZZED = {
     **dict.fromkeys(["--lr", "--l1", "--l2", "--momentum", "--max-norm", "--target-loss", "--dropout"], NUMBERS),
     **dict.fromkeys(["--test-fraction", "--validation-fraction", "--test-skip-lines", "--target"], NUMBERS),
     **dict.fromkeys(["--hidden", "--activation", "--categorical", "--drop-columns", "--missing-values"], LISTS),
-    **dict.fromkeys(["--strip-label", "--delimiter", "--target "], LISTS),
+    **dict.fromkeys(["--strip-label", "--delimiter", "--target ", "--columns", "--encoding", "--decimal"], LISTS),
     **dict.fromkeys(["--out", "--history", "--plot", "--test-file", "--target-file", "--folder"], PATHS),
+    "--keep": LISTS,
+    "--split": ["ordered", "sorted"],
+    "--thousands": [",", "."],
     "--optimizer": ["sgd", "adamw", "lbfgs"],
     "--schedule": ["warm_up", "reduce_on_plateau", "none"],
     "--loss": ["poisson", "huber", "softmax_cross_entropy", "mean_squared_error"],
@@ -121,7 +124,7 @@ def test_fuzzed_options_of_predict_and_evaluate(data, tiny_folder, tiny_model):
     path = data.draw(st.sampled_from([tiny_model, tiny_model, "tiny.csv", *PATHS]))
     name = data.draw(st.sampled_from(["tiny.csv", "tiny.csv", "iris", "tiny.npz", *PATHS]))
     names = {
-        "predict": ["--skip-lines", "--delimiter", "--out", "--threads"],
+        "predict": ["--skip-lines", "--delimiter", "--out", "--threads", "--keep", "--encoding"],
         "evaluate": ["--skip-lines", "--target-file"],
     }
     given_options = []

@@ -6,12 +6,13 @@ import json
 import re
 
 import numpy as np
+import polars as pl
 import pytest
 
-from cli.command import accuracy, fail, predictions, succeed
+from cli.command import accuracy, fail, predictions, run, succeed
 from fastmlp import MLP
 from fastmlp.cli.preparation import Preparation
-from fastmlp.datasets import TableEncoder, read_csv
+from fastmlp.datasets import TableEncoder, read_table
 from fastmlp.metrics import r2_score
 
 
@@ -21,7 +22,7 @@ def test_table_with_categories_missing_values_and_text_labels(mixed, tmp_path):
     assert accuracy(trained) > 85
     assert "3 classes (maybe so, no, yes)" in trained
     names = [row[0] for row in predictions(path, mixed)]
-    table = read_csv(mixed)
+    table = read_table(mixed).frame
     right = np.mean([name == label for name, label in zip(names, table["label"], strict=True)])
     evaluated = succeed("evaluate", path, mixed)
     assert accuracy(evaluated) == pytest.approx(100 * right, abs=0.01) and right > 0.9
@@ -43,13 +44,10 @@ def test_table_with_categories_missing_values_and_text_labels(mixed, tmp_path):
 
 
 def test_predict_takes_columns_by_name_and_needs_no_target(mixed, model, tmp_path):
-    table = read_csv(mixed)
+    table = read_table(mixed).frame
     other = tmp_path / "other.csv"
-    with open(other, "w", newline="") as file:
-        writer = csv.writer(file, delimiter=";")
-        writer.writerow(["weight", "unused", "colour", "size"])
-        writer.writerows(zip(table["weight"], table["label"], table["colour"], table["size"], strict=True))
-    assert predictions(model, other, "--delimiter", ";") == predictions(model, mixed)
+    table.select("weight", pl.col("label").alias("unused"), "colour", "size").write_csv(other, separator=";")
+    assert predictions(model, other) == predictions(model, other, "--delimiter", ";") == predictions(model, mixed)
 
 
 def test_predict_ignores_labels_that_it_does_not_know(mixed, model, tmp_path):
@@ -75,7 +73,7 @@ def test_regression_speaks_the_unit_of_the_data(prices, tmp_path):
     r2 = float(re.search(r"R² ([\d.]+)", trained)[1])
     assert r2 > 0.98 and "in the unit of price, of 30 samples" in trained
     values = np.array(predictions(path, prices), float)[:, 0]
-    truth = np.array(read_csv(prices)["price"], float)
+    truth = read_table(prices).frame["price"].to_numpy()
     assert abs(values - truth).mean() < 0.1 * truth.std()
     evaluated = succeed("evaluate", path, prices)
     error = float(re.search(r"mean absolute error ([\d.]+)", evaluated)[1])
@@ -86,27 +84,28 @@ def test_regression_speaks_the_unit_of_the_data(prices, tmp_path):
 
 def test_rows_dropped_for_missing_values_keep_their_lines(mixed, tmp_path):
     path = tmp_path / "m.safetensors"
-    succeed("train", mixed, "--missing", "drop", "--epochs", 1, "--out", path)
-    table = read_csv(mixed)
-    lacking = [i for i in range(240) if "" in (table["colour"][i],) or table["size"][i] == "?"]
-    rows = predictions(path, mixed)
-    assert len(rows) == 240 and 0 < len(lacking) < 240
-    assert [i for i, row in enumerate(rows) if row == [""]] == lacking
+    trained = run("train", mixed, "--missing", "drop", "--epochs", 1, "--out", path)
+    table = read_table(mixed).frame
+    lacking = [i for i in range(240) if table["colour"][i] is None or table["size"][i] is None]
+    counts = "values are missing in 'size' (6), 'colour' (4)"
+    assert trained.code == 0 and trained.err == f"fastmlp: note: {len(lacking)} of 240 rows are left out: {counts}\n"
+    rows = predictions(path, mixed, "--keep", "label")
+    assert [row[0] for row in rows] == table["label"].to_list()
+    assert [i for i, row in enumerate(rows) if row[1] == ""] == lacking
 
 
 def test_columns_options_reach_the_table(mixed, tmp_path):
     path = tmp_path / "m.safetensors"
-    out = succeed(
+    trained = run(
         *("train", mixed, "--target", "colour", "--drop-columns", "weight,label", "--missing-values", ",?,red"),
         *("--missing", "drop", "--no-standardize", "--epochs", 1, "--test-fraction", 0.5, "--out", path),
     )
+    out = trained.out
+    assert trained.code == 0 and "rows are left out" in trained.err
     assert "1 feature, 2 classes (blue, green)" in out
     encoder = MLP.load(path).metadata["fastmlp.cli"]["encoder"]
     assert encoder["columns"][0]["scale"] == 1.0 and encoder["missing_values"] == ["", "?", "red"]
-    kept = sum(
-        c in ("blue", "green") and s != "?"
-        for c, s in zip(*map(read_csv(mixed).__getitem__, ("colour", "size")), strict=True)
-    )
+    kept = sum(c in ("blue", "green") and s is not None for s, c, *_ in read_table(mixed).frame.iter_rows())
     counts = [int(n) for n in re.findall(r"(\d+) (?:training|test) sample", out)]
     assert sum(counts) == kept and abs(counts[0] - counts[1]) < 30
 
@@ -178,6 +177,6 @@ def test_preparation_survives_json(prices, tmp_path):
     model = MLP.load(path)
     preparation = Preparation.of(model)
     assert preparation.to_dict() == json.loads(json.dumps(model.metadata["fastmlp.cli"]))
-    assert (preparation.data, preparation.reading.width, preparation.encoder.target.name) == ("prices", 3, "price")
+    assert (preparation.data, preparation.reading.width, preparation.encoder.target_names) == ("prices", 3, ("price",))
     assert preparation.target.mean[0] > 1e5
     assert str(tmp_path) not in json.dumps(model.metadata)  # a model says nothing about the machine it comes from

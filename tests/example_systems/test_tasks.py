@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from example_systems.by_hand import CORNERS, parts
 from fastmlp import MLP
-from fastmlp.datasets import digits, load, load_csv, read_idx, spirals, xor
+from fastmlp.datasets import digits, load, load_table, read_idx, spirals, xor
 from fastmlp.metrics import accuracy_score, confusion_matrix, per_class_accuracy
 
 
@@ -53,7 +53,7 @@ def test_row_11_mnist():
 
 def test_row_12_indian_liver_patients():
     path = shared("ilpd", "indian_liver_patient.csv")
-    data = load_csv(path, target="Liver_Disease", missing="impute", seed=0)
+    data = load_table(path, target="Liver_Disease", missing="impute", seed=0)
     assert len(data.x) + len(data.x_test) == 583
     share = data.y.mean()
     baseline = -(share * np.log(share) + (1 - share) * np.log(1 - share))
@@ -69,7 +69,7 @@ def test_row_12_indian_liver_patients():
 
 def test_row_13_house_prices():
     path = shared("california-housing", "housing.csv")
-    data = load_csv(path, target="median_house_value", missing="impute", standardize_target=True, seed=0)
+    data = load_table(path, target="median_house_value", missing="impute", standardize_target=True, seed=0)
     assert len(data.x) + len(data.x_test) == 20640
     model = MLP([data.x.shape[1], 32, 1], ["relu", "identity"], loss="squared_error", seed=0, backend="numpy")
     model.fit(data.x, data.y, epochs=3, batch_size=64, optimizer="adam", lr=0.005)
@@ -136,7 +136,7 @@ def test_row_16_salmon_tuna_and_hammerhead_shark(network):
 
 def test_row_16_fish_of_a_lake():
     path = shared("fish", "Fish.csv")
-    data = load_csv(path, target="Species", drop_columns=["Weight", "Length1", "Length2", "Length3"], seed=0)
+    data = load_table(path, target="Species", drop_columns=["Weight", "Length1", "Length2", "Length3"], seed=0)
     assert data.feature_names == ("Height", "Width")
     model = MLP([2, 16, 7], ["relu", "softmax"], seed=0, backend="numpy")
     model.fit(data.x, data.y, epochs=150, batch_size=16, optimizer="adam", lr=0.02)

@@ -1,0 +1,156 @@
+"""What the training rows tell: medians, means, deviations, categories."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+import numpy as np
+
+from fastmlp.datasets.columns import CategoryColumn, Column, MomentColumn, NumberColumn, mean_and_std
+from fastmlp.datasets.kinds import Kind, in_chunks
+from fastmlp.datasets.missing import array_of, present
+from fastmlp.datasets.moments import is_time
+from fastmlp.datasets.plan import Plan, target_values
+from fastmlp.datasets.table import Table
+from fastmlp.datasets.targets import NumberTarget, Target
+from fastmlp.errors import InputError
+
+if TYPE_CHECKING:
+    import polars
+
+__all__ = ["Part", "fit_columns", "fit_targets", "numbers_of"]
+
+
+class Part:
+    """Some rows of a table, picked column by column when they are asked for.
+
+    Parameters
+    ----------
+    table : N rows.
+    rows : numbers of those that are meant (M,) int64.
+    """
+
+    def __init__(self, table: Table, rows: np.ndarray) -> None:
+        self._table, self._rows = table, rows
+        self._is_whole = len(rows) == len(table) and bool((np.diff(rows) == 1).all())
+        self._columns = {column.name: column for column in table.frame.get_columns()}
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def column(self, name: str) -> polars.Series:
+        """Give the M values of a column."""
+        column = self._columns[name]
+        return column if self._is_whole else column.gather(self._rows)
+
+    def is_numeric(self, name: str) -> bool:
+        """Whether a column is of a type of numbers."""
+        return bool(self._columns[name].dtype.is_numeric())
+
+    def numbers(self, name: str, marks: Collection[str]) -> np.ndarray:
+        """Give a column of numbers as float64 (M,), NaN where one is missing."""
+        numbers = array_of(self._columns[name], marks)
+        return numbers if self._is_whole else numbers[self._rows]
+
+    def place(self, row: int) -> str:
+        """Say where one of the M rows is."""
+        return self._table.place(int(self._rows[row]))
+
+
+def fit_columns(plan: Plan, rows: np.ndarray, standardize: bool) -> tuple[Column, ...]:
+    """Learn the feature columns of a plan from some rows (M,) of its table; numbers are scaled if `standardize`."""
+    part = Part(plan.table, rows)
+    columns: dict[str, Column] = {}
+    numeric = [_unfitted(kind) for kind in plan.kinds if kind.kind in ("number", "moment")]
+    for chunk in in_chunks(numeric, len(part)):
+        for column in _fit_numbers(chunk, numbers_of(chunk, part, plan.missing_values), standardize):
+            columns[column.name] = column
+    for kind in plan.kinds:
+        if kind.kind == "category":
+            columns[kind.name] = CategoryColumn.fit(present(part.column(kind.name), plan.missing_values))
+    return tuple(columns[kind.name] for kind in plan.kinds if kind.is_used)
+
+
+def fit_targets(plan: Plan, rows: np.ndarray) -> tuple[Target, ...]:
+    """Give the targets of a plan, with mean and deviation of some rows (M,).
+
+    Raises
+    ------
+    InputError : classes, or numbers too large.
+    """
+    part = Part(plan.table, rows)
+    fitted = []
+    for target in plan.targets:
+        if not isinstance(target, NumberTarget):
+            raise InputError(
+                f"standardize_target=True is for numbers, but the target {target.name!r} holds classes. Pass "
+                "task='regression' if they are numbers, else standardize_target=False."
+            )
+        fitted.append(target.standardized(target_values(part.column(target.name), target, plan.missing_values)))
+    return tuple(fitted)
+
+
+def numbers_of(columns: Sequence[NumberColumn | MomentColumn], part: Part, marks: Sequence[str]) -> np.ndarray:
+    """Give float64 (K, M) of K columns, NaN where values are missing.
+
+    Raises
+    ------
+    InputError : a value that is neither missing nor what its column holds.
+    """
+    numbers = np.empty((len(columns), len(part)))
+    for position, column in enumerate(columns):
+        if isinstance(column, NumberColumn) and part.is_numeric(column.name):
+            numbers[position] = part.numbers(column.name, marks)
+            continue
+        values = present(part.column(column.name), marks)
+        numbers[position] = column.numbers(values)
+        odd = ~np.isfinite(numbers[position]) & values.is_not_null().to_numpy()
+        if odd.any():
+            _refuse(column, part, int(np.flatnonzero(odd)[0]))
+    infinite = np.isinf(numbers)
+    if infinite.any():
+        position, row = np.argwhere(infinite)[0].tolist()
+        _refuse(columns[position], part, row)
+    return numbers
+
+
+def _refuse(column: NumberColumn | MomentColumn, part: Part, row: int) -> NoReturn:
+    what = "a finite number" if isinstance(column, NumberColumn) else "a date or time as in training"
+    raise InputError(
+        f"Column {column.name!r} holds {part.column(column.name)[row]!r} in {part.place(row)}, which is not {what}. "
+        "Correct it, or train anew with it in missing_values."
+    )
+
+
+def _unfitted(kind: Kind) -> NumberColumn | MomentColumn:
+    if kind.kind == "number":
+        return NumberColumn(kind.name, kind.notation, 0.0, 0.0, 1.0, kind.missing > 0)
+    return MomentColumn(kind.name, kind.form, 0.0, 0.0, 1.0, kind.missing > 0, ())
+
+
+def _fit_numbers(
+    columns: Sequence[NumberColumn | MomentColumn], numbers: np.ndarray, standardize: bool
+) -> list[NumberColumn | MomentColumn]:
+    """Fit K columns to numbers (K, M), in which NaN is replaced by what is to stand for it."""
+    absent = np.isnan(numbers)
+    complete = ~absent.any(axis=1)
+    fill = np.zeros(len(columns))
+    fill[complete] = np.median(numbers[complete], axis=1)
+    for position in np.flatnonzero(~complete).tolist():
+        there = numbers[position, ~absent[position]]
+        fill[position] = np.median(there) if len(there) else 0.0
+        numbers[position, absent[position]] = fill[position]
+    shift, scale = mean_and_std([column.name for column in columns], numbers)
+    if not standardize:
+        shift, scale = np.zeros_like(shift), np.ones_like(scale)
+    fitted: list[NumberColumn | MomentColumn] = []
+    for position, column in enumerate(columns):
+        values = float(fill[position]), float(shift[position]), float(scale[position])
+        has_missing = bool(absent[position].any())
+        if isinstance(column, NumberColumn):
+            fitted.append(NumberColumn(column.name, column.notation, *values, has_missing))
+        else:
+            periods = MomentColumn.periods_in(numbers[position], column.form != "" and is_time(column.form))
+            fitted.append(MomentColumn(column.name, column.form, *values, has_missing, periods))
+    return fitted

@@ -1,0 +1,87 @@
+"""Polars, imported when the first table is read, and frames of other libraries as frames of Polars."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from fastmlp.errors import InputError
+from fastmlp.forks import no_fork
+
+if TYPE_CHECKING:
+    import polars
+
+__all__ = ["as_frame", "is_frame", "polars_module", "stripped_texts"]
+
+_LIBRARIES = ("polars", "pandas", "pyarrow")
+
+
+@cache
+def polars_module() -> Any:
+    """Give the module `polars`, whose import takes a quarter of a second that other data need not wait for."""
+    with no_fork():
+        import numpy.ma  # noqa: F401  # which Polars looks at when it takes an array
+        import polars
+
+    return polars
+
+
+def is_frame(data: object) -> bool:
+    """Whether the data are a table of Polars, pandas or pyarrow."""
+    kinds = ("DataFrame", "LazyFrame", "Table", "RecordBatch")
+    return type(data).__name__ in kinds and type(data).__module__.split(".")[0] in _LIBRARIES
+
+
+def as_frame(data: Any) -> polars.DataFrame:
+    """Give a frame of Polars with the columns of a frame of Polars, pandas or pyarrow.
+
+    Raises
+    ------
+    InputError : not such a frame, or names of columns that are no texts or repeated.
+    """
+    pl = polars_module()
+    if not is_frame(data):
+        raise InputError(
+            f"A table is wanted, not {type(data).__name__}. Give what read_table gives, or a data frame of Polars, "
+            "pandas or pyarrow."
+        )
+    library = type(data).__module__.split(".")[0]
+    if library == "pandas":
+        frame = _from_pandas(pl, data)
+    elif library == "pyarrow":
+        with no_fork():  # Polars imports pyarrow now
+            frame = pl.from_arrow(data)
+    else:
+        frame = data.collect() if isinstance(data, pl.LazyFrame) else data
+    if not frame.width or not frame.height:
+        raise InputError(f"The table has {frame.height} rows and {frame.width} columns. Give one with data.")
+    return stripped_texts(frame)
+
+
+def stripped_texts(frame: polars.DataFrame) -> polars.DataFrame:
+    """Give the frame with texts in place of categories, and no spaces around them."""
+    pl = polars_module()
+    texts = [name for name, kind in frame.schema.items() if isinstance(kind, (pl.String, pl.Categorical, pl.Enum))]
+    return frame.with_columns(pl.col(texts).cast(pl.String).str.strip_chars()) if texts else frame
+
+
+def _from_pandas(pl: Any, data: Any) -> Any:
+    """Column by column, so that only types of Arrow need pyarrow, which pandas has imported by then."""
+    names = [str(name) for name in data.columns]
+    if len(set(names)) < len(names):
+        repeated = next(name for position, name in enumerate(names) if name in names[:position])
+        raise InputError(f"The table has two columns {repeated!r}. Give every column a name of its own.")
+    columns = []
+    for position, name in enumerate(names):
+        column = data.iloc[:, position]
+        if column.dtype.kind in "biufmM" and type(column.dtype).__module__.split(".")[0] == "numpy":
+            columns.append(pl.Series(name, column.to_numpy(), nan_to_null=True))
+            continue
+        cells = [None if absent else cell for cell, absent in zip(column.tolist(), column.isna().tolist(), strict=True)]
+        texts = any(isinstance(cell, str) for cell in cells)
+        columns.append(pl.Series(name, [_text(c) for c in cells] if texts else cells, strict=False))
+    return pl.DataFrame(columns)
+
+
+def _text(cell: object) -> str | None:
+    return None if cell is None else str(cell)

@@ -1,0 +1,224 @@
+"""What the columns of a table hold, found from all of its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastmlp.datasets.frames import polars_module
+from fastmlp.datasets.missing import array_of, present
+from fastmlp.datasets.moments import formats_of, nearly_moments
+from fastmlp.datasets.notation import Notation, are_infinite, is_ambiguous, nearly_numbers, notations_of, units_in
+from fastmlp.datasets.table import Table
+from fastmlp.datasets.text import listed
+from fastmlp.errors import InputError
+
+if TYPE_CHECKING:
+    import polars
+
+__all__ = ["Kind", "decimal_of", "find_kinds", "in_chunks", "notation_of", "refuse"]
+
+_MOST_CATEGORIES = 1000  # that are taken unasked
+_FEW = 20  # different values that are no reason to suspect anything
+_NEARLY = 0.9  # of the values; so many numbers are no categories
+_SOMEWHAT = 0.3  # of the values; so many numbers are worth a word
+_SAID = {"identifier": "left out", "category": "taken for categories"}
+_CODE = "^[0-9]{16,}$"
+_CHUNK = 1 << 21  # numbers of several columns that are looked at together
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a column holds.
+
+    Attributes
+    ----------
+    name : of the column.
+    kind : "number", "moment", "category"; or what is left out: "identifier", "constant", "empty".
+    missing : how many of the N values are.
+    distinct : how many different values there are; 0 for numbers and moments.
+    notation, form : how texts are read as numbers, or as moments.
+    """
+
+    name: str
+    kind: str
+    missing: int
+    distinct: int = 0
+    notation: Notation = field(default_factory=Notation)
+    form: str = ""
+
+    @property
+    def is_used(self) -> bool:
+        return self.kind in ("number", "moment", "category")
+
+
+def find_kinds(
+    table: Table,
+    names: Sequence[str],
+    *,
+    marks: Collection[str],
+    categorical: Collection[str] = (),
+    decimal: str,
+    notes: list[str],
+) -> list[Kind]:
+    """Find what columns of a table hold.
+
+    Parameters
+    ----------
+    table : N rows.
+    names : of the columns.
+    marks : texts that stand for no value.
+    categorical : names of the columns that hold categories, whatever it looks like.
+    decimal : mark of numbers that could have either one.
+    notes : takes what should be said.
+
+    Raises
+    ------
+    InputError : a type that cannot be used, or a column whose values are nearly all numbers, or moments.
+    """
+    pl = polars_module()
+    found: dict[str, Kind] = {}
+    columns = {column.name: column for column in table.frame.get_columns()}
+    free = [columns[name] for name in names if name not in set(categorical)]
+    numeric = [column for column in free if column.dtype.is_numeric()]
+    for chunk in in_chunks(numeric, len(table)):
+        found |= _numeric_kinds(table, chunk, marks)
+    texts = {c.name: present(c, marks) for c in free if c.dtype == pl.String}
+    for name in names:
+        column = columns[name]
+        if name in found:
+            continue
+        if name in texts:
+            found[name] = _text_kind(table, texts[name], decimal, notes)
+        elif name in categorical or column.dtype == pl.Boolean:
+            values = present(column, marks)
+            found[name] = _category(name, values.null_count(), values.drop_nulls().n_unique())
+        elif column.dtype.is_temporal() and column.dtype != pl.Duration:
+            found[name] = _moment(column, "")
+        else:
+            raise InputError(
+                f"Column {name!r} is of the type {column.dtype}, which cannot be encoded. List it in drop_columns."
+            )
+    return [found[name] for name in names]
+
+
+def in_chunks(columns: Sequence[Any], rows: int) -> Iterator[Sequence[Any]]:
+    """Yield a few columns at a time, so that a copy of them as a matrix is small."""
+    step = max(1, _CHUNK // max(1, rows))
+    for start in range(0, len(columns), step):
+        yield columns[start : start + step]
+
+
+def decimal_of(table: Table, marks: Collection[str]) -> str:
+    """Give the decimal mark of a table: the comma if the numbers of a column can only be read with it."""
+    pl = polars_module()
+    for column in table.frame.select(pl.col(pl.String)).get_columns():
+        notations = notations_of(present(column, marks).drop_nulls().unique())
+        if [notation.decimal for notation in notations] == [","]:
+            return ","
+    return "."
+
+
+def notation_of(distinct: Any, decimal: str, notes: list[str]) -> Notation | None:
+    """Give the notation by which all of N distinct texts are numbers, None if there is none; say what was decided."""
+    notations = notations_of(distinct)
+    if not notations:
+        return None
+    notation = next((n for n in notations if n.decimal == decimal), notations[0])
+    example = is_ambiguous(distinct) if len(notations) > 1 else None
+    if example is not None and ("," in example or decimal == ","):
+        number = notation.read(polars_module().Series([example]))[0]
+        notes.append(f"column {distinct.name!r}: {example!r} is read as {number:.10g}; --decimal decides otherwise")
+    return notation
+
+
+def refuse(table: Table, values: polars.Series, odd: Any, what: str) -> None:
+    """InputError about the first of N values for which `odd` (N,) is true."""
+    row = int(np.flatnonzero(np.asarray(odd))[0])
+    raise InputError(
+        f"Column {values.name!r} holds {values[row]!r} in {table.place(row)}, which is not {what}. Correct it; or list "
+        "it in missing_values, the column in categorical or drop_columns; or, for a target, pass task='classification'."
+    )
+
+
+def _numeric_kinds(table: Table, columns: Sequence[polars.Series], marks: Collection[str]) -> dict[str, Kind]:
+    numbers = np.array([array_of(column, marks) for column in columns])
+    absent = np.isnan(numbers)
+    missing = absent.sum(axis=1)
+    lowest, highest = np.where(absent, np.inf, numbers).min(axis=1), np.where(absent, -np.inf, numbers).max(axis=1)
+    kinds = {}
+    for position, column in enumerate(columns):
+        count = int(missing[position])
+        kind = "number"
+        if count == len(table):
+            kind = "empty"
+        elif not (np.isfinite(lowest[position]) and np.isfinite(highest[position])):
+            refuse(table, column, np.isinf(numbers[position]), "a finite number")
+        elif lowest[position] == highest[position] and not count:
+            kind = "constant"
+        kinds[column.name] = Kind(column.name, kind, count)
+    return kinds
+
+
+def _text_kind(table: Table, values: Any, decimal: str, notes: list[str]) -> Kind:
+    """The kind of N texts, nulls where they are missing."""
+    name, missing = values.name, values.null_count()
+    if missing == len(values):
+        return Kind(name, "empty", missing)
+    counts = values.drop_nulls().value_counts()
+    distinct, rows = counts.to_series(0), len(values) - missing
+    if distinct.str.contains(_CODE).all():  # whole numbers of more digits than float64 tells apart
+        return _category(name, missing, len(distinct), rows, distinct.min())
+    notation = notation_of(distinct, decimal, notes)
+    if notation is not None:
+        kind = "constant" if len(distinct) == 1 and not missing else "number"
+        return Kind(name, kind, missing, notation=notation)
+    forms = formats_of(distinct)
+    if forms:
+        form = forms[-1] if decimal == "," else forms[0]
+        if len(forms) > 1:
+            which = "the day" if form.startswith("%d") else "the month"
+            notes.append(f"column {name!r}: the first number of {distinct.min()!r} is taken for {which}")
+        kind = "constant" if len(distinct) == 1 and not missing else "moment"
+        return Kind(name, kind, missing, form=form)
+    units = units_in(distinct)
+    if len(units) > 1:
+        raise InputError(
+            f"Column {name!r} holds numbers in several units: {listed(unit or 'none' for unit in units)}. Convert them "
+            "to one, or list the column in categorical or drop_columns."
+        )
+    category = _category(name, missing, len(distinct), rows, distinct.min())
+    for readable, what in ((nearly_numbers(distinct), "a finite number"), (nearly_moments(distinct), "a date or time")):
+        share = counts.filter(readable).to_series(1).sum() / rows
+        odd = distinct.filter(~readable)
+        if (share >= _NEARLY and int(readable.sum()) > _FEW) or (readable.any() and are_infinite(odd)):
+            refuse(table, values, values.is_in(odd.implode()).fill_null(False), f"{what}, as others are")
+        if share >= _SOMEWHAT and int(readable.sum()) > _FEW and len(odd):
+            notes.append(
+                f"column {name!r} is {_SAID[category.kind]}, though {100 * share:.0f} % of its values are each {what}: "
+                f"{listed(odd.sort()[:3])} is not; --missing-values may say what it is"
+            )
+    return category
+
+
+def _category(name: str, missing: int, distinct: int, rows: int = 0, example: Any = None) -> Kind:
+    """The kind of texts; of categories that are named as such if `rows` is 0."""
+    if rows and distinct > max(_FEW, rows // 2):
+        return Kind(name, "identifier", missing, distinct)
+    if rows and distinct > _MOST_CATEGORIES:
+        raise InputError(
+            f"Column {name!r} holds {example!r}, which is not a number, and {distinct} different values, more than the "
+            f"{_MOST_CATEGORIES} that are taken for categories unasked. List {example!r} in missing_values, or the "
+            "column in drop_columns or categorical."
+        )
+    kind = "empty" if not distinct else "constant" if distinct == 1 and not missing else "category"
+    return Kind(name, kind, missing, distinct)
+
+
+def _moment(column: polars.Series, form: str) -> Kind:
+    missing, distinct = column.null_count(), column.drop_nulls().n_unique()
+    kind = "empty" if not distinct else "constant" if distinct == 1 and not missing else "moment"
+    return Kind(column.name, kind, missing, form="%H:%M" if column.dtype == polars_module().Time else form)

@@ -1,0 +1,101 @@
+"""Dates and times in texts, as seconds."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from fastmlp.datasets.frames import polars_module
+
+if TYPE_CHECKING:
+    import polars
+
+__all__ = ["formats_of", "is_time", "moments_in", "nearly_moments", "seconds_of"]
+
+_MONTHS = "(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
+_DAYS = {  # what a date looks like, and how it may be meant
+    r"\d{4}-\d\d?-\d\d?": ("%Y-%m-%d",),
+    r"\d{4}/\d\d?/\d\d?": ("%Y/%m/%d",),
+    r"\d{4}\.\d\d?\.\d\d?": ("%Y.%m.%d",),
+    r"\d\d?\.\d\d?\.\d{4}": ("%d.%m.%Y",),
+    r"\d\d?/\d\d?/\d{4}": ("%m/%d/%Y", "%d/%m/%Y"),
+    r"\d\d?-\d\d?-\d{4}": ("%m-%d-%Y", "%d-%m-%Y"),
+    r"\d{4}-\d\d": ("%Y-%m",),
+    r"\d{4}/\d\d": ("%Y/%m",),
+    r"\d\d?/\d{4}": ("%m/%Y",),
+    r"\d\d?\.\d\d?\.\d\d": ("%d.%m.%y",),
+    r"\d\d?/\d\d?/\d\d": ("%m/%d/%y", "%d/%m/%y"),
+    rf"\d\d?-{_MONTHS}-\d{{4}}": ("%d-%b-%Y", "%d-%B-%Y"),
+    rf"\d\d?-{_MONTHS}-\d\d": ("%d-%b-%y",),
+    rf"\d\d? {_MONTHS} \d{{4}}": ("%d %b %Y", "%d %B %Y"),
+    rf"{_MONTHS} \d\d?, \d{{4}}": ("%b %d, %Y", "%B %d, %Y"),
+    r"(?=\d)": ("",),  # a time alone
+}
+_TIMES = {
+    r"\d\d?:\d\d": "%H:%M",
+    r"\d\d?:\d\d:\d\d(?:\.\d+)?": "%H:%M:%S%.f",
+    r"\d\d?:\d\d [ap]m": "%I:%M %p",
+    r"\d\d?:\d\d:\d\d [ap]m": "%I:%M:%S %p",
+    "": "",
+}
+_ZONE = r"(?:z|[+-]\d\d:?\d\d)"
+
+
+def formats_of(texts: polars.Series) -> list[str]:
+    """Give the formats by which all of N distinct texts are moments; several where day and month could be either."""
+    found = [form for form in _likely(texts[0]) if not moments_in(texts, form).null_count()]
+    # The names of months in their short and long forms are the same in May.
+    return found[:1] if "%b" in "".join(found).lower() else found
+
+
+def nearly_moments(texts: polars.Series) -> polars.Series:
+    """Give which of N distinct texts are moments (N,) Boolean, in the format that most of a few of them have."""
+    forms = {form for text in texts.sort().gather_every(max(1, len(texts) // 4)) for form in _likely(text)}
+    found = [moments_in(texts, form).is_not_null() for form in sorted(forms)]
+    return max(found, key=lambda one: one.sum(), default=texts != texts)
+
+
+def _likely(text: str) -> list[str]:
+    """The formats that one text could have."""
+    text = text.strip().lower()
+    if not (text[:1].isdigit() or text[:3].isalpha()) or len(text) > 40:
+        return []
+    for day, days in _DAYS.items():
+        for time, clock in _TIMES.items():
+            gap = "(?P<gap>[ t])" if clock and days[0] else ""
+            if (day or time) and (match := re.fullmatch(f"{day}{gap}{time}(?P<zone> ?{_ZONE})?", text, re.ASCII)):
+                between = {"t": "T"}.get(match["gap"], match["gap"]) if gap else ""
+                zone = "%#z" if match["zone"] else ""
+                if zone and not (days[0] and clock):
+                    continue
+                return [f"{form}{between}{clock}{zone}" for form in days if form or clock]
+    return []
+
+
+def is_time(form: str) -> bool:
+    """Whether a format is one of times without a day."""
+    return "%Y" not in form and "%y" not in form
+
+
+def moments_in(texts: polars.Series, form: str) -> polars.Series:
+    """Give seconds (N,) Float64 since the beginning of 1970, or of the day; null for a text of another format."""
+    pl = polars_module()
+    if "%m" in form and "%d" not in form:  # a month is its first day
+        texts, form = texts + "/1", form + "/%d"
+    zoned, timed = form.endswith("%#z"), "%M" in form
+    kind = pl.Time if is_time(form) else pl.Datetime("us", "UTC" if zoned else None) if timed else pl.Date
+    seconds = seconds_of(texts.str.strptime(kind, form, strict=False))
+    if "%Y" not in form:
+        return seconds
+    # Two digits are a year for %Y, too, one of antiquity.
+    return seconds.to_frame().select(pl.when(pl.first() > -3e10).then(pl.first())).to_series()
+
+
+def seconds_of(values: polars.Series) -> polars.Series:
+    """Give seconds (N,) Float64 of a column of dates or times."""
+    pl = polars_module()
+    if values.dtype == pl.Time:
+        return values.cast(pl.Int64).cast(pl.Float64) / 1e9
+    return (
+        values.cast(pl.Datetime("us", getattr(values.dtype, "time_zone", None))).cast(pl.Int64).cast(pl.Float64) / 1e6
+    )

@@ -1,0 +1,220 @@
+"""What is to be learned from a table, decided by all of its rows before any of them is set apart."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastmlp.datasets.kinds import Kind, decimal_of, find_kinds
+from fastmlp.datasets.missing import MISSING_VALUES, POLICIES, present
+from fastmlp.datasets.table import Table
+from fastmlp.datasets.targets import ClassTarget, Target, stripped
+from fastmlp.datasets.tasks import TASKS, find_target
+from fastmlp.datasets.text import listed
+from fastmlp.errors import InputError
+
+if TYPE_CHECKING:
+    import polars
+
+__all__ = ["Plan", "kept_rows", "make_plan", "target_values"]
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Which columns of a table are features and targets, and which rows are samples.
+
+    Attributes
+    ----------
+    table : N rows.
+    kinds : of all columns but the targets and those to be dropped, in the order of the table.
+    targets : one; or several of numbers.
+    rows : numbers of the samples (M,) int64, ascending.
+    missing, missing_values : policy and marks.
+    notes : what was decided and should be said.
+    """
+
+    table: Table
+    kinds: tuple[Kind, ...]
+    targets: tuple[Target, ...]
+    rows: np.ndarray
+    missing: str
+    missing_values: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def classes(self) -> np.ndarray | None:
+        """Give the class indices (M,) of the samples; None for numbers."""
+        target = self.targets[0]
+        if not isinstance(target, ClassTarget):
+            return None
+        return target.encode(
+            target_values(self.table.frame[target.name], target, self.missing_values).gather(self.rows)
+        )
+
+
+def make_plan(
+    table: Table,
+    target: str | int | Sequence[str | int] | None = None,
+    *,
+    task: str = "auto",
+    categorical: str | Sequence[str] = "auto",
+    missing: str = "impute",
+    missing_values: Sequence[str] = MISSING_VALUES,
+    strip_label: str = "",
+    drop_columns: Sequence[str] = (),
+    decimal: str | None = None,
+) -> Plan:
+    """Decide what is to be learned from a table; parameters and errors are those of `TableEncoder.fit`."""
+    _check_choice("task", task, TASKS)
+    _check_choice("missing", missing, POLICIES)
+    _check_texts("missing_values", missing_values)
+    _check_texts("drop_columns", drop_columns)
+    chosen = () if categorical == "auto" else categorical
+    _check_texts("categorical", chosen if categorical == "auto" else categorical)
+    names = _target_names(table, target)
+    features = _feature_names(table, names, drop_columns)
+    for name in chosen:
+        if name not in features:
+            raise InputError(f"categorical={name!r} is not a feature. Features: {listed(features)}.")
+    marks, notes = tuple(dict.fromkeys(missing_values)), list(table.notes)
+    mark = decimal or decimal_of(table, marks)
+    kinds = find_kinds(table, features, marks=marks, categorical=chosen, decimal=mark, notes=notes)
+    task = "regression" if len(names) > 1 and task == "auto" else task
+    targets = tuple(
+        find_target(table, name, task=task, marks=marks, strip_label=strip_label, decimal=mark, notes=notes)
+        for name in names
+    )
+    if len(targets) > 1 and any(isinstance(one, ClassTarget) for one in targets):
+        raise InputError("Several targets must be numbers. Choose one target, or task='regression'.")
+    used = [kind.name for kind in kinds if kind.is_used]
+    if not used:
+        reasons = ", ".join(sorted({kind.kind for kind in kinds}))
+        raise InputError(
+            f"No column is left to learn from: those beside the target are {reasons} ({listed(features)}). Add "
+            "columns, check the delimiter, or list columns in categorical that hold categories."
+        )
+    notes += _left_out(kinds)
+    rows, more = kept_rows(table, [one.name for one in kinds if one.is_used and one.missing], targets, missing, marks)
+    return Plan(table, tuple(kinds), targets, rows, missing, marks, (*notes, *more))
+
+
+def kept_rows(
+    table: Table,
+    features: Sequence[str],
+    targets: Sequence[Target],
+    policy: str,
+    marks: Collection[str],
+    *,
+    allow_none: bool = False,
+) -> tuple[np.ndarray, list[str]]:
+    """Choose the rows to be encoded.
+
+    Parameters
+    ----------
+    table : N rows.
+    features : names of the feature columns that may lack values.
+    targets : those that are in the table.
+    policy : "error" refuses missing values, "drop" leaves out their rows, "impute" only those that lack a target.
+    marks : the texts that stand for no value.
+    allow_none : whether M may be 0.
+
+    Returns
+    -------
+    rows (M,) int64, ascending; and what should be said.
+
+    Raises
+    ------
+    InputError : missing values that the policy refuses, or no row left.
+    """
+    looked_at = features if policy != "impute" else ()
+    absent = {name: present(table.frame[name], marks).is_null().to_numpy() for name in looked_at}
+    lacking = {one.name: target_values(table.frame[one.name], one, marks).is_null().to_numpy() for one in targets}
+    every = absent | lacking
+    counts = {name: int(mask.sum()) for name, mask in every.items() if mask.any()}
+    if not counts:
+        return np.arange(len(table)), []
+    said = listed_counts(counts)
+    if policy == "error":
+        raise InputError(
+            f"Values are missing in {said}, of {len(table)} rows. Pass missing='drop' to leave such rows out, or "
+            "missing='impute' to fill the features in."
+        )
+    rows = np.flatnonzero(~np.any(list(every.values()), axis=0))
+    if not rows.size and not allow_none:
+        raise InputError(
+            f"Each of the {len(table)} rows lacks a value: they are missing in {said}. List columns in drop_columns, "
+            "choose another target, or pass missing='impute', which needs targets only."
+        )
+    return rows, [f"{len(table) - len(rows):,} of {len(table):,} rows are left out: values are missing in {said}"]
+
+
+def target_values(column: polars.Series, target: Target, marks: Collection[str]) -> polars.Series:
+    """Give the N values of a target column, null where they are missing; a mark that is a class is not."""
+    known = set(target.class_names) if isinstance(target, ClassTarget) else set()
+    return present(stripped(column, target.strip_label), set(marks) - known)
+
+
+def listed_counts(counts: dict[str, int]) -> str:
+    """Names with numbers, ten of them at most."""
+    shown = [f"{name!r} ({number:,})" for name, number in counts.items()]
+    return ", ".join(shown[:10]) + (f" and {len(shown) - 10:,} more" if len(shown) > 10 else "")
+
+
+def _left_out(kinds: Sequence[Kind]) -> list[str]:
+    identifiers = [kind.name for kind in kinds if kind.kind == "identifier"]
+    if not identifiers:
+        return []
+    return [
+        f"left out, as their texts differ in nearly every row: {listed(identifiers)}; --categorical takes them as "
+        "categories, --drop-columns says that they may go"
+    ]
+
+
+def _check_choice(option: str, value: str, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        raise InputError(f"{option}={value!r} is unknown. Choose {' or '.join(map(repr, allowed))}.")
+
+
+def _check_texts(option: str, value: object) -> None:
+    texts = value if isinstance(value, Collection) and not isinstance(value, str) else [None]
+    if not all(isinstance(text, str) for text in texts):
+        raise InputError(f"{option}={value!r} is not a list of texts. Give one, such as ['a', 'b'].")
+
+
+def _target_names(table: Table, target: str | int | Sequence[str | int] | None) -> list[str]:
+    """Give the names of the target columns, which may be given by their numbers."""
+    wanted = [-1 if target is None else target] if target is None or isinstance(target, (str, int)) else list(target)
+    names: list[str] = []
+    for one in wanted:
+        if isinstance(one, str) and one in table.names:
+            names.append(one)
+        elif type(one) is int and -len(table.names) <= one < len(table.names):
+            names.append(table.names[one])
+        else:
+            raise InputError(
+                f"target={one!r} is no column of the table. Name one of {listed(table.names)}, or give its number, "
+                f"from 0 to {len(table.names) - 1}."
+            )
+    if not names or len(set(names)) < len(names):
+        raise InputError(f"target={target!r} must name one column, or several different ones.")
+    return names
+
+
+def _feature_names(table: Table, targets: Sequence[str], dropped: Sequence[str]) -> list[str]:
+    """Give the names of the columns that are neither dropped nor targets."""
+    candidates = [name for name in table.names if name not in targets]
+    known = set(candidates)
+    for name in dropped:
+        if name not in known:
+            fault = "is the target" if name in targets else "is not in the table"
+            raise InputError(f"drop_columns={name!r} {fault}. Columns to choose from: {listed(candidates)}.")
+    out = set(dropped)
+    features = [name for name in candidates if name not in out]
+    if not features:
+        raise InputError(
+            f"Beside the target {listed(targets)} the table has no column to learn from. Add one, check the "
+            "delimiter it was read with, or drop fewer columns."
+        )
+    return features

@@ -1,0 +1,240 @@
+"""Records of a CSV file: its delimiter, blocks of records for Polars, and the line of each."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, islice
+
+import numpy as np
+
+from fastmlp.datasets.source import utf8_chunks
+from fastmlp.errors import InputError
+
+__all__ = ["Layout", "blocks", "check_records", "find_layout", "line_of"]
+
+_DELIMITERS = "\t;|,"  # in the order of preference: a comma may be part of a number
+_SAMPLED = 1000  # records
+_BLOCK = 1 << 23  # bytes
+_REWRITTEN = 10_000  # records of a block
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a CSV file is laid out.
+
+    Attributes
+    ----------
+    path, encoding : of the file; None for UTF-8, or what a byte order mark says.
+    delimiter : character between fields.
+    skip_lines : lines before the first row or the names of the columns.
+    names : of the columns as the file has them; None without a header.
+    width : fields of a record.
+    start : lines before the first row.
+    sample : the first records.
+    """
+
+    path: str | os.PathLike[str]
+    encoding: str | None
+    delimiter: str
+    skip_lines: int
+    names: tuple[str, ...] | None
+    width: int
+    start: int
+    sample: tuple[tuple[str, ...], ...]
+
+
+def find_layout(
+    path: str | os.PathLike[str], *, header: bool, delimiter: str | None, skip_lines: int, encoding: str | None
+) -> Layout:
+    """Look at the beginning of a file; a delimiter that is None is the one that most rows agree on.
+
+    Raises
+    ------
+    InputError : a file that cannot be read, or holds no rows.
+    """
+    chunks = utf8_chunks(path, encoding, skip_lines, size=1 << 20)
+    text = next(chunks, b"").decode()
+    text += next(chunks, b"").decode()  # a first piece may end within the header
+    is_whole = next(chunks, None) is None
+    separator = delimiter or _delimiter(text)
+    rows = _records(path, io.StringIO(text, newline=""), separator, skip_lines, ragged=True)
+    try:
+        sampled = list(islice(rows, _SAMPLED + 1))
+    except InputError:
+        if is_whole:
+            raise
+        sampled = []
+    if not is_whole and len(sampled) <= _SAMPLED and len(sampled) > 1:
+        sampled.pop()  # cut off
+    if not sampled:
+        after = f" after {skip_lines} skipped lines" if skip_lines else ""
+        raise InputError(f"The file {path} holds no rows{after}. Name a file with data.")
+    (first, line), *rest = sampled
+    if header and not rest:
+        raise InputError(
+            f"The file {path} holds column names, but no rows. Add rows, or pass header=False if the first line is one."
+        )
+    values = tuple(tuple(fields) for fields, _ in (rest if header else sampled))
+    width = len(first)
+    # A delimiter that ends every row but not the header.
+    if header and all(len(row) == width + 1 and not row[-1] for row in values):
+        width += 1
+    start = line if header else skip_lines
+    return Layout(path, encoding, separator, skip_lines, tuple(first) if header else None, width, start, values)
+
+
+def _delimiter(text: str) -> str:
+    """The delimiter by which most of the first rows have as many fields as the first one, and more than one."""
+
+    def agreement(delimiter: str) -> float:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+        try:
+            widths = [len(row) for row in islice(reader, _SAMPLED) if row]
+        except csv.Error:
+            return 0.0
+        return widths.count(widths[0]) / len(widths) if widths and widths[0] > 1 else 0.0
+
+    best = max(_DELIMITERS, key=agreement)
+    return best if agreement(best) > 0.5 else ","
+
+
+def blocks(layout: Layout) -> Iterator[bytes]:
+    """Yield the rows of a file as CSV that Polars reads as it is: no blank lines, quotes and widths all in order.
+
+    Most of any file is like that, and is passed on in large blocks. From a block that is not, the rest goes through
+    Python's `csv`, which accepts more and says in which line it does not.
+    """
+    size = max(_BLOCK, layout.width << 11)  # each column of a block takes its time
+    chunks = utf8_chunks(layout.path, layout.encoding, layout.start, size)
+    rest, line = b"", layout.start
+    for chunk in chain(chunks, [b""]):
+        data = rest + chunk
+        if chunk:
+            end = _last_end(data)
+        else:
+            data = data.rstrip(b"\r\n") + b"\n"
+            end = len(data) if len(data) > 1 else 0
+        block, rest = data[:end], data[end:]
+        if not block:
+            continue
+        if not _is_regular(block, layout):
+            lines = _lines(chain([block, rest], chunks))
+            yield from _rewritten(_records(layout.path, lines, layout.delimiter, line, layout.width), layout.delimiter)
+            return
+        yield block
+        line += _count(block, "\n")
+
+
+def _last_end(data: bytes) -> int:
+    """Where the last record ends: after a line feed outside of quotes, which an even number of quotes precedes."""
+    end = data.rfind(b"\n") + 1
+    if b'"' not in data:
+        return end
+    quotes, feeds = _positions(data, '"'), _positions(data, "\n")
+    outside = feeds[np.searchsorted(quotes, feeds) % 2 == 0]
+    return int(outside[-1]) + 1 if outside.size else 0
+
+
+def _positions(data: bytes, character: str) -> np.ndarray:
+    return np.flatnonzero(np.frombuffer(data, np.uint8) == ord(character))
+
+
+def _count(data: bytes, character: str) -> int:
+    """Faster than `bytes.count` for what is frequent."""
+    return int(np.count_nonzero(np.frombuffer(data, np.uint8) == ord(character)))
+
+
+def _is_regular(block: bytes, layout: Layout) -> bool:
+    r"""Whether Polars reads whole records as they are meant, except for a row that is too long, which it refuses."""
+    if block[:1] in b"\r\n" or b"\n\n" in block or b"\n\r" in block or not layout.delimiter.isascii():
+        return False
+    if b"\r" in block and block.count(b"\r") != block.count(b"\r\n"):
+        return False
+    fields = layout.delimiter.encode()
+    feeds, delimiters = _count(block, "\n"), _count(block, layout.delimiter)
+    if b'"' in block:
+        quotes = _positions(block, '"')
+        if quotes.size % 2:
+            return False
+        content = np.frombuffer(b"\n" + block + b"\n", np.uint8)
+        edges = np.frombuffer(fields + b'\r\n"', np.uint8)
+        # Quotes open and close in turn; a doubled one closes and opens again.
+        if not (np.isin(content[quotes[::2]], edges).all() and np.isin(content[quotes[1::2] + 2], edges).all()):
+            return False
+        feeds -= int((np.searchsorted(quotes, _positions(block, "\n")) % 2).sum())
+        delimiters -= int((np.searchsorted(quotes, _positions(block, layout.delimiter)) % 2).sum())
+    return delimiters == feeds * (layout.width - 1)
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
+    """Lines of text as `csv` wants them, with their ends."""
+    rest = ""
+    for chunk in chunks:
+        text = rest + chunk.decode()
+        held = 1 if text.endswith("\r") else 0  # a line feed may follow
+        lines = io.StringIO(text[: len(text) - held], newline="").readlines()
+        rest = (lines.pop() if lines and not lines[-1].endswith(("\n", "\r")) else "") + text[len(text) - held :]
+        yield from lines
+    if rest:
+        yield rest
+
+
+def _rewritten(records: Iterator[tuple[list[str], int]], delimiter: str) -> Iterator[bytes]:
+    while part := [fields for fields, _ in islice(records, _REWRITTEN)]:
+        text = io.StringIO()
+        csv.writer(text, delimiter=delimiter, lineterminator="\n").writerows(part)
+        yield text.getvalue().encode()
+
+
+def _records(
+    path: str | os.PathLike[str],
+    lines: Iterable[str],
+    delimiter: str,
+    skipped: int,
+    width: int = 0,
+    *,
+    ragged: bool = False,
+) -> Iterator[tuple[list[str], int]]:
+    """Yield the fields of each record that is not blank, and the line in which it ends.
+
+    Raises
+    ------
+    InputError : bad quotes, or fewer or more fields than `width`, or than the first record if that is 0.
+    """
+    # Without skipinitialspace a quote after a space would not open a quoted field.
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=delimiter != " ", strict=True)
+    try:
+        for row in reader:
+            fields = [field.strip() for field in row]
+            if fields in ([], [""]):
+                continue
+            width = width or len(fields)
+            if len(fields) != width and not ragged:
+                raise InputError(
+                    f"Line {reader.line_num + skipped} of {path} has {len(fields)} fields; the first row has "
+                    f"{width}. Repair the line, or check delimiter={delimiter!r} and skip_lines."
+                )
+            yield fields, reader.line_num + skipped
+    except csv.Error as error:
+        raise InputError(
+            f"Line {reader.line_num + skipped} of {path} is not CSV: {error}. Repair its quotes, or check "
+            f"delimiter={delimiter!r}."
+        ) from error
+
+
+def line_of(layout: Layout, row: int) -> int:
+    """Give the line of the file in which a row, counted from 0, ends. It reads up to there."""
+    lines = _lines(utf8_chunks(layout.path, layout.encoding, layout.start))
+    records = _records(layout.path, lines, layout.delimiter, layout.start, layout.width)
+    return next(islice(records, row, None))[1]
+
+
+def check_records(layout: Layout) -> None:
+    """InputError that names the first line with too few or too many fields, or bad quotes."""
+    lines = _lines(utf8_chunks(layout.path, layout.encoding, layout.start))
+    for _ in _records(layout.path, lines, layout.delimiter, layout.start, layout.width):
+        pass

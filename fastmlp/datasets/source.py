@@ -1,0 +1,122 @@
+"""The bytes of a text file, as UTF-8 and without its compression."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+import os
+import re
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from fastmlp.datasets.frames import polars_module
+from fastmlp.errors import InputError
+from fastmlp.forks import no_fork
+
+__all__ = ["utf8_chunks"]
+
+_BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+
+
+def utf8_chunks(
+    path: str | os.PathLike[str], encoding: str | None, skip_lines: int = 0, size: int = 1 << 23
+) -> Iterator[bytes]:
+    """Yield a text file as UTF-8, piece by piece.
+
+    Parameters
+    ----------
+    path : file, compressed or not: gzip and Zstandard are known by their first bytes.
+    encoding : of the text; None for UTF-8, or what a byte order mark says.
+    skip_lines : lines to leave out at the start.
+    size : bytes of a piece, about.
+
+    Raises
+    ------
+    InputError : a file that cannot be read, an unknown encoding, or bytes that do not belong to it.
+    """
+    chunks = _decoded(path, encoding, size)
+    return _after(chunks, skip_lines) if skip_lines else chunks
+
+
+def _after(chunks: Iterator[bytes], lines: int) -> Iterator[bytes]:
+    """The chunks without their first lines."""
+    head = b""
+    for chunk in chunks:
+        head += chunk
+        ends = list(islice(_LINE_END.finditer(head), lines))
+        # At the end of the bytes read so far, a line feed may still belong to a carriage return.
+        if len(ends) == lines and ends[-1].end() < len(head):
+            yield head[ends[-1].end() :]
+            break
+    yield from chunks
+
+
+def _decoded(path: str | os.PathLike[str], encoding: str | None, size: int) -> Iterator[bytes]:
+    try:
+        file = _open(path)
+        with file:
+            first = file.read(size)
+            name = encoding or next((name for bom, name in _BOMS.items() if first.startswith(bom)), "utf-8")
+            # A mark may stand before the text whether or not the encoding was named.
+            with no_fork():  # a codec is a module
+                name = "utf-8-sig" if codecs.lookup(name).name == "utf-8" else name
+                decoder = codecs.getincrementaldecoder(name)()
+            yield from _transcoded(path, file, first, decoder, name, size)
+    except LookupError as error:
+        raise InputError(f"encoding={encoding!r} is unknown. Give utf-8, cp1252, utf-16 or another one.") from error
+    except (OSError, EOFError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"Cannot read {path}: {reason}. Name a file with a table.") from error
+
+
+def _transcoded(
+    path: str | os.PathLike[str], file: BinaryIO, chunk: bytes, decoder: Any, name: str, size: int
+) -> Iterator[bytes]:
+    line = 1
+    is_utf8 = name == "utf-8-sig"
+    while True:
+        if is_utf8 and chunk and chunk.isascii() and line > 1 and not decoder.getstate()[0]:
+            text = chunk
+        else:
+            try:
+                text = decoder.decode(chunk, not chunk).encode()
+            except UnicodeDecodeError as error:
+                at = line + error.object.count(b"\n", 0, error.start)
+                known = "UTF-8" if is_utf8 else name
+                raise InputError(
+                    f"The file {path} is not {known}: byte {error.object[error.start]:#04x} in line {at}. Give its "
+                    "encoding, such as encoding='cp1252', or save it as UTF-8."
+                ) from error
+            except UnicodeError as error:
+                raise InputError(f"The file {path} is not {name}: {error}. Give its encoding.") from error
+        if text:
+            line += int(np.count_nonzero(np.frombuffer(text, np.uint8) == ord("\n")))
+            yield text
+        if not chunk:
+            return
+        chunk = file.read(size)
+
+
+def _open(path: str | os.PathLike[str]) -> BinaryIO:
+    with open(path, "rb") as file:
+        first = file.read(4)
+    if first.startswith(b"\x1f\x8b"):
+        return gzip.open(path)  # type: ignore[return-value]
+    return _open_zstandard(path) if first == b"\x28\xb5\x2f\xfd" else open(path, "rb")
+
+
+def _open_zstandard(path: str | os.PathLike[str]) -> BinaryIO:
+    try:
+        with no_fork():
+            from compression import zstd  # type: ignore[import-not-found]  # from Python 3.14 on
+        return zstd.open(path)  # type: ignore[no-any-return]
+    except ImportError:
+        pl = polars_module()
+        # No text has the separator, so that a row is a line.
+        lines = pl.read_csv(path, has_header=False, separator="\x1f", quote_char=None, infer_schema=False)
+        return io.BytesIO(lines.to_series().fill_null("").str.join("\n").item().encode() + b"\n")

@@ -1,0 +1,135 @@
+"""Files with a table as data sets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from fastmlp.datasets.dataset import Dataset
+from fastmlp.datasets.encoder import TableEncoder
+from fastmlp.datasets.findings import Findings
+from fastmlp.datasets.missing import MISSING_VALUES
+from fastmlp.datasets.plan import make_plan
+from fastmlp.datasets.reading import read_table
+from fastmlp.datasets.split import split_ordered, split_rows
+from fastmlp.datasets.text import listed
+from fastmlp.errors import InputError
+
+__all__ = ["load_table"]
+
+_SPLITS = ("random", "ordered")
+
+
+def load_table(
+    path: str | os.PathLike[str],
+    *,
+    header: bool = True,
+    delimiter: str | None = None,
+    skip_lines: int = 0,
+    encoding: str | None = None,
+    decimal: str | None = None,
+    thousands: str | None = None,
+    columns: Sequence[str] | None = None,
+    target: str | int | Sequence[str | int] | None = None,
+    task: str = "auto",
+    categorical: str | Sequence[str] = "auto",
+    missing: str = "impute",
+    missing_values: Sequence[str] = MISSING_VALUES,
+    standardize: bool = True,
+    standardize_target: bool = False,
+    strip_label: str = "",
+    drop_columns: Sequence[str] = (),
+    test_fraction: float = 0.2,
+    split: str = "random",
+    seed: int = 0,
+) -> Dataset:
+    """Read a table, decide by all of its rows what it holds, and encode them by what the training rows hold.
+
+    Parameters
+    ----------
+    path, header, delimiter, skip_lines, encoding, decimal, thousands : as for `read_table`.
+    columns : names of the columns to use, besides the target; None for all.
+    target, task, categorical, missing, missing_values, standardize, standardize_target, strip_label,
+        drop_columns : as for `TableEncoder.fit`.
+    test_fraction, seed : how the rows are split, see `split_rows`; each class has its share of the test rows.
+    split : "random", or "ordered" to test with the last rows, as for rows in the order of time.
+
+    Returns
+    -------
+    dataset : x (N, I) float32; y (N,) int64 or float64, (N, O) float64 of several targets; with the encoder.
+
+    Raises
+    ------
+    InputError : a file, an option or a value that cannot be used.
+    """
+    if split not in _SPLITS:
+        raise InputError(f"split={split!r} is unknown. Choose {' or '.join(map(repr, _SPLITS))}.")
+    if columns is not None:
+        named = [target] if isinstance(target, str) else [] if target is None or isinstance(target, int) else target
+        if not named or any(isinstance(name, int) for name in named):
+            raise InputError("columns= goes with a target that is named. Give target='…'.")
+        columns = [*columns, *(str(name) for name in named if name not in columns)]
+    table = read_table(
+        path,
+        header=header,
+        delimiter=delimiter,
+        skip_lines=skip_lines,
+        encoding=encoding,
+        decimal=decimal,
+        thousands=thousands,
+        columns=columns,
+        missing_values=missing_values,
+    )
+    plan = make_plan(
+        table,
+        target,
+        task=task,
+        categorical=categorical,
+        missing=missing,
+        missing_values=missing_values,
+        strip_label=strip_label,
+        drop_columns=drop_columns,
+        decimal=decimal or _decimal_beside(thousands),
+    )
+    classes, rows = plan.classes(), plan.rows
+    if split == "ordered":
+        train, test = split_ordered(len(rows), test_fraction)
+    else:
+        train, test = split_rows(len(rows), test_fraction, seed, classes)
+    train, test = np.sort(train), np.sort(test)  # which is picked faster
+    encoder = TableEncoder.of(plan, rows[train], standardize=standardize, standardize_target=standardize_target)
+    found = Findings()
+    x, y = encoder.transform(table, rows=rows[train], findings=found)
+    assert y is not None  # the encoder was fitted on the target of this very table
+    x_test, y_test = encoder.transform(table, rows=rows[test], findings=found) if len(test) else (None, None)
+    return Dataset(
+        name=Path(path).name.split(".")[0] or Path(path).name,
+        x=x,
+        y=y,
+        x_test=x_test,
+        y_test=y_test,
+        class_names=encoder.class_names,
+        feature_names=encoder.feature_names,
+        encoder=encoder,
+        kinds=plan.kinds,
+        width=len(table.names) if table.layout is None else table.layout.width,
+        notes=(*plan.notes, *_rare(encoder.class_names, classes), *(f"test rows: {line}" for line in found.lines())),
+    )
+
+
+def _decimal_beside(thousands: str | None) -> str | None:
+    return {",": ".", ".": ","}.get(thousands or "")
+
+
+def _rare(names: Sequence[str], classes: np.ndarray | None) -> list[str]:
+    """What is to be said of classes that no test row can have."""
+    if classes is None:
+        return []
+    alone = np.flatnonzero(np.bincount(classes, minlength=len(names)) == 1)
+    if not len(alone):
+        return []
+    shown = listed(names[c] for c in alone.tolist())
+    return [f"a single row has the class {shown}: it is trained on and cannot be tested"]
