@@ -150,7 +150,10 @@ def _count(data: bytes, character: str) -> int:
 
 def _is_regular(block: bytes, layout: Layout) -> bool:
     r"""Whether Polars reads whole records as they are meant, except for a row that is too long, which it refuses."""
-    if block[:1] in b"\r\n" or b"\n\n" in block or b"\n\r" in block or not layout.delimiter.isascii():
+    if not layout.delimiter.isascii():
+        return False
+    # In a wider table, blank lines lack delimiters.
+    if layout.width == 1 and (block[:1] in b"\r\n" or b"\n\n" in block or b"\n\r" in block):
         return False
     if b"\r" in block and block.count(b"\r") != block.count(b"\r\n"):
         return False
