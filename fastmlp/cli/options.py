@@ -213,12 +213,19 @@ def add_training(to: Options) -> None:
         metavar="N",
         help="samples per update: 1 is stochastic, full batch gradient descent (default: 32; from 10,000 samples 128)",
     )
-    to.add_argument("--optimizer", choices=_OPTIMIZERS, default="adam", help="update rule (default: adam)")
+    to.add_argument("--optimizer", choices=_OPTIMIZERS, default="adamw", help="update rule (default: adamw)")
     to.add_argument(
         "--lr",
         type=arguments.real(0, above=True),
         metavar="R",
         help="learning rate (default: sgd 0.1, others 0.001; adam and adamw with one_cycle 0.005)",
+    )
+    to.add_argument(
+        "--decay",
+        type=arguments.real(0),
+        metavar="R",
+        help="weight decay of adamw: a step multiplies the weights by 1 - learning rate * R (default: 1 for classes, "
+        "0.3 for numbers)",
     )
     to.add_argument("--momentum", type=arguments.real(0, 1), metavar="R", help="of sgd (default: 0)")
     to.add_argument(

@@ -29,7 +29,7 @@ from fastmlp.datasets.split import split_rows
 from fastmlp.errors import InputError
 from fastmlp.history import History
 from fastmlp.mlp import MLP
-from fastmlp.optimizers import SGD, Optimizer, get_optimizer
+from fastmlp.optimizers import SGD, AdamW, Optimizer, get_optimizer
 from fastmlp.signals import SafePoints
 from fastmlp.trainer import Epoch
 
@@ -37,6 +37,7 @@ __all__ = ["train"]
 
 _LARGE = 10_000  # samples from which larger batches pay
 _SEEN = 300_000  # samples, repetitions counted, that most data are learned with
+_DECAY = {"classification": 1.0, "regression": 0.3}
 _LINES = 10
 _STOPPED = {
     "target_loss": "the target loss was reached",
@@ -53,9 +54,10 @@ def train(arguments: Namespace) -> int:
     outputs["--checkpoint"] = arguments.checkpoint
     check_outputs(outputs, [arguments.data, arguments.test_file, arguments.target_file])
     done = _check_checkpoint(arguments)
-    rule = _optimizer(arguments)
+    _check_optimizer(arguments)
     get_backend(arguments.backend)  # if it is missing, that is to be known before any data are read
     dataset, preparation = load_training(arguments)
+    rule = _optimizer(arguments, dataset.task)
     model = build_network(arguments, dataset)
     if not preparation.class_names and model.loss is not None and model.loss.name != "poisson":
         preparation = replace(preparation, target=Scaling.of(dataset.y))
@@ -106,16 +108,22 @@ def _check_checkpoint(arguments: Namespace) -> int | None:
     return read_state(arguments.checkpoint).facts.get("epochs", 0) if there else None
 
 
-def _optimizer(arguments: Namespace) -> Optimizer:
+def _check_optimizer(arguments: Namespace) -> None:
+    for option, rule in (("momentum", "sgd"), ("decay", "adamw")):
+        if getattr(arguments, option) is not None and arguments.optimizer != rule:
+            raise InputError(f"--{option} is for --optimizer {rule}; {arguments.optimizer} does not take it.")
+
+
+def _optimizer(arguments: Namespace, task: str) -> Optimizer:
     name, lr = arguments.optimizer, arguments.lr
     if lr is None and name in ("adam", "adamw") and arguments.schedule == "one_cycle":
         lr = 0.005  # the peak of a cycle can be well above a rate that is kept up
     rule = get_optimizer(name, lr)
-    if arguments.momentum is None:
-        return rule
-    if not isinstance(rule, SGD):
-        raise InputError(f"--momentum is for --optimizer sgd; {name} has its own.")
-    return replace(rule, momentum=arguments.momentum)
+    if isinstance(rule, AdamW):
+        return replace(rule, decay=_DECAY[task] if arguments.decay is None else arguments.decay)
+    if isinstance(rule, SGD) and arguments.momentum is not None:
+        return replace(rule, momentum=arguments.momentum)
+    return rule
 
 
 def _fit_options(arguments: Namespace, model: MLP, preparation: Preparation, dataset: Dataset) -> dict[str, Any]:

@@ -66,7 +66,7 @@ LISTS = [
 FUZZED = {
     **dict.fromkeys(["--epochs", "--batch-size", "--patience", "--threads", "--seed", "--skip-lines"], NUMBERS),
     **dict.fromkeys(["--lr", "--l1", "--l2", "--momentum", "--max-norm", "--target-loss", "--dropout"], NUMBERS),
-    **dict.fromkeys(["--test-fraction", "--validation-fraction", "--test-skip-lines", "--target"], NUMBERS),
+    **dict.fromkeys(["--test-fraction", "--validation-fraction", "--test-skip-lines", "--target", "--decay"], NUMBERS),
     **dict.fromkeys(["--hidden", "--activation", "--categorical", "--drop-columns", "--missing-values"], LISTS),
     **dict.fromkeys(["--strip-label", "--delimiter", "--target ", "--columns", "--encoding", "--decimal"], LISTS),
     **dict.fromkeys(["--out", "--history", "--plot", "--test-file", "--target-file", "--folder"], PATHS),

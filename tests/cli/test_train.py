@@ -120,7 +120,7 @@ def test_options_reach_the_network_and_its_training(monkeypatch, tmp_path):
     ("given", "lr"),
     [
         ([], 0.005),
-        (["--optimizer", "adamw"], 0.005),
+        (["--optimizer", "adam"], 0.005),
         (["--schedule", "constant"], 0.001),
         (["--optimizer", "rmsprop"], 0.001),
         (["--optimizer", "sgd"], 0.1),
@@ -129,6 +129,18 @@ def test_options_reach_the_network_and_its_training(monkeypatch, tmp_path):
 )
 def test_default_learning_rates(given, lr):
     assert f", learning rate {lr} (" in succeed("train", "iris", "--epochs", 1, *given)
+
+
+@pytest.mark.parametrize(
+    ("given", "decay"), [(["iris"], 1.0), (["diabetes"], 0.3), (["iris", "--decay", "0.01"], 0.01)]
+)
+def test_decay_by_the_task(given, decay, monkeypatch):
+    def spy(self, x, y, *, optimizer, **options):
+        assert (type(optimizer).__name__, optimizer.decay) == ("AdamW", decay)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(MLP, "fit", spy)
+    assert run("train", *given).code == 130
 
 
 def test_history_and_plot_are_written(tmp_path):
