@@ -22,16 +22,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from real_data import COMMANDS
 from report import machine
 from sklearn import datasets, neural_network
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import MinMaxScaler, QuantileTransformer, StandardScaler
 
 import fastmlp
-from fastmlp.cli.parser import build_parser
-from fastmlp.cli.sources import load_training
-from fastmlp.datasets import load
+from fastmlp.datasets import load, read_csv
 
 SHORT = 0.1  # seconds for which a model is fitted again and again in a round, at least
 START_UP = """
@@ -164,25 +161,20 @@ def larger() -> Iterator[Case]:
     yield classifier("MNIST filters", "MNIST, 21,000", "sgd, (40,), 8 epochs", parameters, train, test)
     few = tuple(part[:10_000] for part in train), tuple(part[:10_000] for part in test)
     yield classifier("defaults", "MNIST, 10,000", "10 epochs", {"random_state": 0, "max_iter": 10}, *few)
-    train, test = table("adult")
+    folder = Path(os.environ["FASTMLP_DATA"])
+    adult = load(folder / "adult/adult.data", header=False, missing="impute", strip_label=".", test_fraction=0)
+    x_test, y_test = adult.encoder.transform(read_csv(folder / "adult/adult.test", header=False, skip_lines=1))
+    train, test = (adult.x, adult.y), (x_test, y_test)
     yield classifier("defaults", "adult", "10 epochs", {"random_state": 0, "max_iter": 10}, train, test)
-    train, test = table("California housing")
+    target = {"target": "median_house_value", "standardize_target": True}
+    housing = load(folder / "california-housing/housing.csv", missing="impute", **target)
+    train, test = (housing.x, housing.y), (housing.x_test, housing.y_test)
     parameters = {"random_state": 0, "max_iter": 20}
     yield Case("defaults", "housing", "20 epochs", "MLPRegressor", parameters, train, test)
     transform = QuantileTransformer().fit(train[0]).transform
     parameters = {"hidden_layer_sizes": (30, 15), "learning_rate_init": 0.01, "early_stopping": True, "random_state": 0}
     train, test = ((transform(x), y) for x, y in (train, test))
     yield Case("partial dependence", "housing", "(30, 15), early stopping", "MLPRegressor", parameters, train, test)
-
-
-def table(name):
-    """A data set of `real_data.py`, standardised: (x, y) to train on and to test with."""
-    words = ["train", *COMMANDS[name].format(os.environ["FASTMLP_DATA"]).split()]
-    data, _ = load_training(build_parser().parse_args(words))
-    y, y_test = data.y, data.y_test
-    if not data.class_names:
-        y, y_test = (y - y.mean()) / y.std(), (y_test - y.mean()) / y.std()
-    return (data.x.astype(np.float64), y), (data.x_test.astype(np.float64), y_test)
 
 
 CASES = (training_curves, varying_alpha, classifier_comparison, docstrings, defaults, larger)

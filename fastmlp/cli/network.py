@@ -13,23 +13,20 @@ from fastmlp.datasets import Dataset
 from fastmlp.errors import InputError
 from fastmlp.losses import LOSS_OF_OUTPUT, LOSSES
 from fastmlp.mlp import MLP
+from fastmlp.recipes import Recipe
 
 __all__ = ["build_network", "targets_for"]
 
-_LARGE = 10_000  # samples from which a second hidden layer pays
 
-
-def build_network(arguments: Namespace, dataset: Dataset) -> MLP:
-    """The network of the options, with outputs and loss chosen by the targets where the user did not.
+def build_network(arguments: Namespace, recipe: Recipe, dataset: Dataset) -> MLP:
+    """The network of recipe and options, with outputs and loss chosen by the targets where the user did not.
 
     Raises
     ------
     InputError : a loss that does not go with the targets, a single class, or a network beyond the memory.
     """
     classes = len(dataset.class_names)
-    hidden = arguments.hidden
-    if hidden is None:
-        hidden = [128] if len(dataset.x) < _LARGE else [128, 64]
+    hidden = recipe.hidden
     given = arguments.activation
     # One name is meant for the hidden layers, and for the output only where there is nothing else.
     output = given[-1] if isinstance(given, list) else given if not hidden else None
@@ -39,14 +36,14 @@ def build_network(arguments: Namespace, dataset: Dataset) -> MLP:
         outputs = 1 if dataset.y.ndim == 1 else dataset.y.shape[1]
     else:
         outputs = 1 if classes == 2 and "softmax" not in (LOSSES[loss].link, output) else classes
-    activation = given or ("relu" if hidden else "identity")
+    activation = given or (recipe.activation if hidden else "identity")
     sizes = [dataset.x.shape[1], *hidden, outputs]
     _check_memory(sizes, arguments.dtype)
     return MLP(
         sizes,
         activation,
         loss=loss,
-        dropout=arguments.dropout,
+        dropout=recipe.dropout,
         l1=arguments.l1,
         l2=arguments.l2,
         dtype=arguments.dtype,

@@ -11,62 +11,12 @@ from fastmlp.datasets import TableEncoder
 from fastmlp.datasets.fields import Fields
 from fastmlp.errors import InputError, ModelFileError
 from fastmlp.mlp import MLP
+from fastmlp.tabular.features import Features
+from fastmlp.tabular.scaling import Range, Scaling
 
-__all__ = ["Preparation", "Reading", "Scaling"]
+__all__ = ["Preparation", "Reading"]
 
 _KEY = "fastmlp.cli"
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """Columns with mean 0 and deviation 1: (value - mean) / std.
-
-    Attributes
-    ----------
-    mean, std : one number for each of the columns; std is 1 where a column is constant.
-    """
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-    @classmethod
-    def of(cls, values: np.ndarray) -> Scaling | None:
-        """Take mean and deviation of values (N,) or (N, K); None where they are no finite numbers."""
-        columns = values.reshape(len(values), -1)
-        with np.errstate(over="ignore", invalid="ignore"):
-            mean, std = columns.mean(axis=0, dtype=np.float64), columns.std(axis=0, dtype=np.float64)
-        if not (np.isfinite(mean).all() and np.isfinite(std).all()):
-            return None
-        # the mean of equal numbers may be off by a rounding, which would pass for a deviation
-        std[(std == 0) | (columns.min(axis=0) == columns.max(axis=0))] = 1.0
-        return cls(tuple(mean.tolist()), tuple(std.tolist()))
-
-    def apply(self, values: np.ndarray) -> np.ndarray:
-        """Scale values (N,) or (N, K); of other data too, so that some may overflow."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            return (values - self._like(values, self.mean)) / self._like(values, self.std)
-
-    def undo(self, values: np.ndarray) -> np.ndarray:
-        """From scaled values (N,) or (N, K) to those in their own unit."""
-        return values * self._like(values, self.std) + self._like(values, self.mean)
-
-    @staticmethod
-    def _like(values: np.ndarray, numbers: tuple[float, ...]) -> np.ndarray:
-        return np.array(numbers).reshape(-1 if values.ndim > 1 else ())
-
-    def to_dict(self) -> dict[str, Any]:
-        return {"mean": list(self.mean), "std": list(self.std)}
-
-    @classmethod
-    def from_dict(cls, data: object) -> Scaling:
-        fields = Fields(data, "A scaling", ("mean", "std"))
-        mean, std = (
-            [Fields({"number": item}, f"The {key} of a scaling", ("number",)) for item in fields.list(key)]
-            for key in ("mean", "std")
-        )
-        if len(mean) != len(std):
-            raise InputError(f"A scaling needs as many means as deviations, not {len(mean)} and {len(std)}.")
-        return cls(tuple(f.number("number") for f in mean), tuple(f.number("number", positive=True) for f in std))
 
 
 @dataclass(frozen=True)
@@ -97,6 +47,16 @@ class Reading:
         return cls(fields.flag("header"), delimiter, fields.count("skip_lines"), encoding, fields.count("width"))
 
 
+_PARTS: dict[str, Any] = {
+    "features": Scaling,
+    "target": Scaling,
+    "bounds": Range,
+    "encoder": TableEncoder,
+    "expansion": Features,
+    "reading": Reading,
+}
+
+
 @dataclass(frozen=True)
 class Preparation:
     """What was done to the training data.
@@ -108,7 +68,9 @@ class Preparation:
     class_names : C names; empty for regression.
     features, target : scalings of arrays; None where they were left as they are. A table's encoder scales features
         by itself.
+    bounds : what predicted numbers are kept within; None for no bounds.
     encoder, reading : None where the data were no table.
+    expansion : what becomes of the columns that an encoder or a scaling gives; None where they are the features.
     """
 
     data: str
@@ -117,18 +79,20 @@ class Preparation:
     test_fraction: float | None = None
     features: Scaling | None = None
     target: Scaling | None = None
+    bounds: Range | None = None
     encoder: TableEncoder | None = None
+    expansion: Features | None = None
     reading: Reading | None = None
 
     def inputs(self, x: np.ndarray) -> np.ndarray:
         """Features x (N, I), as loaders give them, for the network."""
-        if self.features is None:
-            return x
-        if x.shape[1] != len(self.features.mean):
-            raise InputError(
-                f"The samples have {x.shape[1]} features, but the model was trained on {len(self.features.mean)}."
-            )
-        return self.features.apply(x)
+        if self.features is not None:
+            if len(self.features.mean) not in (1, x.shape[1]):
+                raise InputError(
+                    f"The samples have {x.shape[1]} features, but the model was trained on {len(self.features.mean)}."
+                )
+            x = self.features.apply(x)
+        return x if self.expansion is None else self.expansion.transform(x)
 
     def classes(self, out: np.ndarray) -> np.ndarray:
         """Class indices (N,) of a network's outputs (N, C), or (N, 1) for two classes."""
@@ -137,7 +101,8 @@ class Preparation:
     def values(self, out: np.ndarray) -> np.ndarray:
         """Numbers (N, O) in their own unit of a network's outputs (N, O)."""
         values = out.astype(np.float64)
-        return values if self.target is None else self.target.undo(values)
+        values = values if self.target is None else self.target.undo(values)
+        return values if self.bounds is None else self.bounds.clip(values)
 
     def labels(self, y: np.ndarray, class_names: tuple[str, ...]) -> np.ndarray:
         """Class indices (N,) of this model, of indices (N,) into the names that other data have."""
@@ -158,13 +123,12 @@ class Preparation:
 
     def to_dict(self) -> dict[str, Any]:
         """Give dicts, lists, texts and finite numbers, ready for JSON."""
-        parts = {"features": self.features, "target": self.target, "encoder": self.encoder, "reading": self.reading}
         return {
             "data": self.data,
             "class_names": list(self.class_names),
             "seed": self.seed,
             "test_fraction": self.test_fraction,
-            **{name: None if part is None else part.to_dict() for name, part in parts.items()},
+            **{name: None if (part := getattr(self, name)) is None else part.to_dict() for name in _PARTS},
         }
 
     def keep_in(self, model: MLP) -> None:
@@ -195,32 +159,35 @@ class Preparation:
 
     @classmethod
     def _from_dict(cls, data: object) -> Preparation:
-        parts = ("features", "target", "encoder", "reading")
-        fields = Fields(data, "A preparation", ("data", "class_names", "seed", "test_fraction", *parts))
-
-        def part(name: str, kind: Any) -> Any:
-            return None if fields.value(name) is None else kind.from_dict(fields.value(name))
+        parts: dict[str, Any] = dict.fromkeys(("bounds", "expansion"))  # earlier models lack them
+        parts |= data if isinstance(data, dict) else {}
+        fields = Fields(parts, "A preparation", ("data", "class_names", "seed", "test_fraction", *_PARTS))
 
         return cls(
             fields.text("data"),
             fields.texts("class_names"),
             int(fields.number("seed")),
             None if fields.value("test_fraction") is None else fields.number("test_fraction"),
-            part("features", Scaling),
-            part("target", Scaling),
-            part("encoder", TableEncoder),
-            part("reading", Reading),
+            **{
+                name: None if (value := fields.value(name)) is None else kind.from_dict(value)
+                for name, kind in _PARTS.items()
+            },
         )
 
     def _check(self, model: MLP) -> None:
         """Everything that is counted twice must be counted alike."""
         outputs, names = model.sizes[-1], len(self.class_names)
         fits = names == outputs or (names, outputs) == (2, 1) or (names == 0)
-        fits &= self.features is None or len(self.features.mean) == model.sizes[0]
+        given = model.sizes[0] if self.expansion is None else len(self.expansion.columns)
+        fits &= self.expansion is None or self.expansion.width == model.sizes[0]
+        fits &= self.features is None or len(self.features.mean) in (1, given)
         fits &= self.target is None or len(self.target.mean) == outputs
+        fits &= self.bounds is None or len(self.bounds.low) == outputs
         fits &= (self.encoder is None) == (self.reading is None)
         if self.encoder is not None:
-            fits &= len(self.encoder.feature_names) == model.sizes[0]
+            fits &= self.features is None
+            counts = self.encoder.category_counts
             fits &= self.encoder.class_names == self.class_names
+            fits &= counts == ((0,) * given if self.expansion is None else self.expansion.category_counts)
         if not fits:
             raise InputError("its numbers of features, classes and outputs contradict each other.")

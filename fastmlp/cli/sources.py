@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastmlp.cli.columns import tell
-from fastmlp.cli.preparation import Preparation, Reading, Scaling
+from fastmlp.cli.preparation import Preparation, Reading
 from fastmlp.datasets import NAMES, Dataset, Table, load, read_table
 from fastmlp.datasets.findings import Findings
 from fastmlp.datasets.split import split_rows
 from fastmlp.errors import InputError
+from fastmlp.tabular.scaling import Scaling
 
 __all__ = ["Samples", "as_trained", "how_to_read", "kind_of", "load_samples", "load_training"]
 
@@ -38,7 +39,7 @@ class Samples(NamedTuple):
 
 
 def load_training(arguments: Namespace) -> tuple[Dataset, Preparation]:
-    """Load the data to train on; the features are prepared, the targets are as the loader gives them."""
+    """Load the data to train on; columns are encoded or scaled, the targets are as the loader gives them."""
     name, kind = arguments.data, kind_of(arguments.data)
     options = _given(arguments, _OPTIONS)
     if arguments.target_file is not None:
@@ -48,15 +49,16 @@ def load_training(arguments: Namespace) -> tuple[Dataset, Preparation]:
     if arguments.test_file is not None or arguments.test_skip_lines is not None:
         _check_test_file(arguments, kind)
         options["test_fraction"] = 0.0
-    features = None
     if kind == "arrays":  # their loader neither splits nor scales
         standardize, fraction = options.pop("standardize", True), options.pop("test_fraction", 0.2)
         dataset = load(name, **options)
+        features = None
         if not isinstance(dataset.x, np.memmap):
             dataset = dataset if dataset.x_test is not None else _split(dataset, fraction, arguments.seed)
             features = Scaling.of(dataset.x) if standardize else None
     else:
-        dataset = load(name, **options)
+        dataset = load(name, **options, **({"codes": True} if kind == "table" else {}))
+        features = Scaling.of_all(dataset.x) if kind == "images" or name == "digits" else None
     preparation = Preparation(
         name if kind in ("named", "images") else dataset.name,
         dataset.class_names,
@@ -204,7 +206,7 @@ def _table_samples(arguments: Namespace, preparation: Preparation, targets: bool
     tell(found.lines())
     if targets and y is None:
         raise InputError(f"The table {arguments.data} lacks the target {_targets(preparation)}.")
-    return Samples(x, y, rows, len(table))
+    return Samples(preparation.inputs(x), y, rows, len(table))
 
 
 def _targets(preparation: Preparation) -> str:

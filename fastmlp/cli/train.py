@@ -18,26 +18,25 @@ from fastmlp.cli.columns import column_lines, tell
 from fastmlp.cli.compiling import announce_compilation
 from fastmlp.cli.network import build_network, targets_for
 from fastmlp.cli.outputs import check_outputs
-from fastmlp.cli.preparation import Preparation, Scaling
+from fastmlp.cli.preparation import Preparation
+from fastmlp.cli.recipe import chosen_recipe, prepared_parts
 from fastmlp.cli.report import score_lines
 from fastmlp.cli.results import Save, write_results
 from fastmlp.cli.sources import load_training
 from fastmlp.cli.stopping import INTERRUPTED
 from fastmlp.cli.text import counted, one_line
 from fastmlp.datasets import Dataset
-from fastmlp.datasets.split import split_rows
 from fastmlp.errors import InputError
 from fastmlp.history import History
 from fastmlp.mlp import MLP
 from fastmlp.optimizers import SGD, AdamW, Optimizer, get_optimizer
+from fastmlp.recipes import Recipe
 from fastmlp.signals import SafePoints
+from fastmlp.tabular.scaling import Scaling
 from fastmlp.trainer import Epoch
 
 __all__ = ["train"]
 
-_LARGE = 10_000  # samples from which larger batches pay
-_SEEN = 300_000  # samples, repetitions counted, that most data are learned with
-_DECAY = {"classification": 1.0, "regression": 0.3}
 _LINES = 10
 _STOPPED = {
     "target_loss": "the target loss was reached",
@@ -57,18 +56,20 @@ def train(arguments: Namespace) -> int:
     _check_optimizer(arguments)
     get_backend(arguments.backend)  # if it is missing, that is to be known before any data are read
     dataset, preparation = load_training(arguments)
-    rule = _optimizer(arguments, dataset.task)
-    model = build_network(arguments, dataset)
+    recipe = chosen_recipe(arguments, dataset)
+    dataset, validation, preparation = prepared_parts(arguments, recipe, dataset, preparation)
+    rule = _optimizer(arguments, recipe)
+    model = build_network(arguments, recipe, dataset)
     if not preparation.class_names and model.loss is not None and model.loss.name != "poisson":
         preparation = replace(preparation, target=Scaling.of(dataset.y))
     preparation.keep_in(model)
-    say(_data_line(dataset))
+    say(_data_line(dataset, preparation, validation))
     if dataset.kinds:
         say(column_lines(dataset.kinds))
     tell(dataset.notes)
     say(f"{model.summary()} ({get_backend(model.backend).describe()})")
 
-    options = _fit_options(arguments, model, preparation, dataset)
+    options = _fit_options(arguments, recipe, model, preparation, dataset, validation)
     say(
         f"{arguments.optimizer}, learning rate {rule.lr:g} ({arguments.schedule}), batch size {options['batch_size']}, "
         f"{counted(options['epochs'], 'epoch')}, seed {arguments.seed}"
@@ -114,55 +115,45 @@ def _check_optimizer(arguments: Namespace) -> None:
             raise InputError(f"--{option} is for --optimizer {rule}; {arguments.optimizer} does not take it.")
 
 
-def _optimizer(arguments: Namespace, task: str) -> Optimizer:
-    name, lr = arguments.optimizer, arguments.lr
-    if lr is None and name in ("adam", "adamw") and arguments.schedule == "one_cycle":
-        lr = 0.005  # the peak of a cycle can be well above a rate that is kept up
-    rule = get_optimizer(name, lr)
+def _optimizer(arguments: Namespace, recipe: Recipe) -> Optimizer:
+    # the peak of a cycle can be well above a rate that is kept up, for which the optimizer has a default
+    cycle = arguments.schedule == "one_cycle" and arguments.optimizer in ("adam", "adamw")
+    rule = get_optimizer(arguments.optimizer, recipe.lr if cycle else arguments.lr)
     if isinstance(rule, AdamW):
-        return replace(rule, decay=_DECAY[task] if arguments.decay is None else arguments.decay)
+        return replace(rule, decay=recipe.decay)
     if isinstance(rule, SGD) and arguments.momentum is not None:
         return replace(rule, momentum=arguments.momentum)
     return rule
 
 
-def _fit_options(arguments: Namespace, model: MLP, preparation: Preparation, dataset: Dataset) -> dict[str, Any]:
+def _fit_options(
+    arguments: Namespace,
+    recipe: Recipe,
+    model: MLP,
+    preparation: Preparation,
+    dataset: Dataset,
+    validation: tuple[np.ndarray, np.ndarray] | None,
+) -> dict[str, Any]:
     """What `MLP.fit` is called with, beside the optimizer."""
-    x, y = dataset.x, targets_for(model, preparation, dataset.y)
-    fraction = arguments.validation_fraction
-    if fraction is None:
-        fraction = 0.0 if arguments.patience is None else 0.1
-    held_out = None
-    if fraction:
-        rows, validation = _validation_rows(x, fraction, arguments.seed)
-        held_out, x, y = (x[validation], y[validation]), x[rows], y[rows]
-    n = len(x)
-    epochs = arguments.epochs or min(100, max(10, -(-_SEEN // n)))
     on_terminal = sys.stderr.isatty()
     return {
-        "x": x,
-        "y": y,
-        "epochs": epochs,
-        "batch_size": arguments.batch_size or (32 if n < _LARGE else 128),
+        "x": dataset.x,
+        "y": targets_for(model, preparation, dataset.y),
+        "epochs": recipe.epochs,
+        "batch_size": recipe.batch_size,
         "schedule": arguments.schedule,
         "class_weight": arguments.class_weight,
         "max_norm": arguments.max_norm,
-        "validation_data": held_out,
+        "validation_data": validation and (validation[0], targets_for(model, preparation, validation[1])),
         "target_loss": arguments.target_loss,
         "patience": arguments.patience,
         "checkpoint": arguments.checkpoint,
         "checkpoint_every": arguments.every or DEFAULT_INTERVAL,
         "resume": arguments.resume,
-        "restore_best": held_out is not None and arguments.patience is not None,
-        "callbacks": [] if arguments.quiet or on_terminal else [_epoch_lines(epochs)],
+        "restore_best": validation is not None and arguments.patience is not None,
+        "callbacks": [] if arguments.quiet or on_terminal else [_epoch_lines(recipe.epochs)],
         "progress": on_terminal and not arguments.quiet,
     }
-
-
-def _validation_rows(x: np.ndarray, fraction: float, seed: int) -> tuple[Any, Any]:
-    """Rows to train on and to validate with; slices of a memory map, which would be copied row by row otherwise."""
-    rows, validation = split_rows(len(x), fraction, seed)
-    return (slice(len(rows)), slice(len(rows), None)) if isinstance(x, np.memmap) else (rows, validation)
 
 
 def _epoch_lines(epochs: int) -> Callable[[Epoch], None]:
@@ -179,11 +170,15 @@ def _epoch_lines(epochs: int) -> Callable[[Epoch], None]:
     return tell
 
 
-def _data_line(dataset: Dataset) -> str:
+def _data_line(dataset: Dataset, preparation: Preparation, validation: tuple[np.ndarray, np.ndarray] | None) -> str:
     parts = [counted(len(dataset.x), "training sample")]
+    if validation is not None:
+        parts.append(counted(len(validation[1]), "validation sample"))
     if dataset.x_test is not None:
         parts.append(counted(len(dataset.x_test), "test sample"))
-    parts.append(counted(dataset.x.shape[1], "feature"))
+    expansion = preparation.expansion
+    columns = "" if expansion is None else f" of {counted(len(expansion.columns), 'column')}"
+    parts.append(counted(dataset.x.shape[1], "feature") + columns)
     if dataset.class_names:
         some = ", ".join(map(one_line, dataset.class_names[:10])) + ", …" * (len(dataset.class_names) > 10)
         parts.append(f"{len(dataset.class_names)} classes ({some})")

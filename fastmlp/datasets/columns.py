@@ -141,31 +141,38 @@ class CategoryColumn:
     """One feature per category, 1 in its rows and 0 elsewhere; a last one for missing values, if training had any.
 
     A value that training did not have gives zeros in all of them, a code of its own that needs no weight that nobody
-    has trained. Without a feature for it, a missing value counts as the category `fill`.
+    has trained. Where it is no category, a missing value counts as the category `fill`.
 
     Attributes
     ----------
-    categories : C labels; values are compared as `fastmlp.datasets.labels` does.
-    fill : the most frequent one.
+    categories : labels; values are compared as `fastmlp.datasets.labels` does.
+    fill : number of the most frequent one.
+    has_missing : whether missing values are a category, the last one.
+    coded : whether there is one feature instead, the number of the category, -1 for a value that training did not have.
     """
 
     name: str
     categories: tuple[str, ...]
     fill: int
     has_missing: bool
+    coded: bool = False
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The K categories, that of missing values included."""
+        return (*self.categories, "missing") if self.has_missing else self.categories
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        labels = (*self.categories, "missing") if self.has_missing else self.categories
-        return tuple(f"{self.name}={label}" for label in labels)
+        return (self.name,) if self.coded else tuple(f"{self.name}={label}" for label in self.labels)
 
     @classmethod
-    def fit(cls, values: polars.Series) -> CategoryColumn:
+    def fit(cls, values: polars.Series, coded: bool = False) -> CategoryColumn:
         """Take the categories from N values, nulls where they are missing."""
         counts = label_counts(labels_of(values))
         categories = sort_labels(counts)
         fill = max(range(len(categories)), key=lambda code: counts[categories[code]], default=0)
-        return cls(values.name, categories, fill, values.null_count() > 0)
+        return cls(values.name, categories, fill, values.null_count() > 0, coded)
 
     def to_dict(self) -> dict[str, Any]:
         return {"kind": "category", **vars(self), "categories": list(self.categories)}
@@ -173,8 +180,14 @@ class CategoryColumn:
     @classmethod
     def from_dict(cls, data: object) -> CategoryColumn:
         fields = Fields(data, "A column of categories", ("kind", *cls.__dataclass_fields__))
-        column = cls(fields.text("name"), fields.texts("categories"), fields.count("fill"), fields.flag("has_missing"))
-        if not column.feature_names or column.fill >= max(1, len(column.categories)):
+        column = cls(
+            fields.text("name"),
+            fields.texts("categories"),
+            fields.count("fill"),
+            fields.flag("has_missing"),
+            fields.flag("coded"),
+        )
+        if not column.labels or column.fill >= max(1, len(column.categories)):
             raise InputError(f"The column of categories {column.name!r} lacks some. Give at least one.")
         return column
 

@@ -63,6 +63,7 @@ class TableEncoder:
         strip_label: str = "",
         drop_columns: Sequence[str] = (),
         decimal: str | None = None,
+        codes: bool = False,
     ) -> TableEncoder:
         """Learn means, deviations, categories and classes from the training table.
 
@@ -83,6 +84,8 @@ class TableEncoder:
         strip_label : characters to drop at the end of each target, as the full stop of "yes.".
         drop_columns : names of columns to leave out.
         decimal : "." or ",", which decides about numbers that could have either; None for what other columns show.
+        codes : whether a column of categories becomes one feature, the number of the category (see `category_counts`),
+            for `fastmlp.tabular.features` to encode.
 
         Raises
         ------
@@ -102,15 +105,21 @@ class TableEncoder:
         )
         for note in plan.notes:
             _LOG.warning("%s", note)
-        return cls.of(plan, plan.rows, standardize=standardize, standardize_target=standardize_target)
+        return cls.of(plan, plan.rows, standardize=standardize, standardize_target=standardize_target, codes=codes)
 
     @classmethod
     def of(
-        cls, plan: Plan, rows: np.ndarray, *, standardize: bool = True, standardize_target: bool = False
+        cls,
+        plan: Plan,
+        rows: np.ndarray,
+        *,
+        standardize: bool = True,
+        standardize_target: bool = False,
+        codes: bool = False,
     ) -> TableEncoder:
         """Learn what a plan leaves open from some rows (M,) of its table; parameters and errors as for `fit`."""
         targets = fit_targets(plan, rows) if standardize_target else plan.targets
-        return cls(fit_columns(plan, rows, standardize), targets, plan.missing, plan.missing_values)
+        return cls(fit_columns(plan, rows, standardize, codes), targets, plan.missing, plan.missing_values)
 
     @property
     def target_names(self) -> tuple[str, ...]:
@@ -138,6 +147,15 @@ class TableEncoder:
     def feature_names(self) -> tuple[str, ...]:
         """I names: that of a column of numbers, "column=category" for categories, and others that say what they are."""
         return tuple(name for column in self.columns for name in column.feature_names)
+
+    @property
+    def category_counts(self) -> tuple[int, ...]:
+        """I numbers: of categories K where the feature is the number of one, 0 elsewhere."""
+        counts: list[int] = []
+        for column in self.columns:
+            coded = isinstance(column, CategoryColumn) and column.coded
+            counts += [len(column.labels)] if coded else [0] * len(column.feature_names)
+        return tuple(counts)
 
     def kept_rows(self, table: Any, *, targets: bool = True, allow_none: bool = False) -> np.ndarray:
         """Give the numbers (M,) int64 of the rows that `transform` keeps.
@@ -308,7 +326,7 @@ class TableEncoder:
         x[:, [starts[column.name] for column in columns]] = numbers.T
 
     def _encode_categories(self, column: CategoryColumn, part: Part, x: np.ndarray, found: Findings) -> None:
-        """Write ones to the features of one column, which hold zeros."""
+        """Write the number of the category, or ones to the features of one column, which hold zeros."""
         labels = labels_of(present(part.column(column.name), self.missing_values))
         codes, unseen = codes_of(labels, column.categories)
         if len(unseen):
@@ -318,5 +336,8 @@ class TableEncoder:
             codes = np.where(absent, len(column.categories) if column.has_missing else column.fill, codes)
             if not column.has_missing:
                 found.add_holes(column.name, int(absent.sum()))
+        if column.coded:
+            x[:, 0] = codes
+            return
         rows = np.flatnonzero(codes >= 0)
         x[rows, codes[rows]] = 1.0

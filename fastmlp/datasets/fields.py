@@ -61,10 +61,16 @@ class Fields:
 
     def number(self, key: str, positive: bool = False) -> float:
         """Give a finite number, above 0 where it must be."""
-        value = self._data[key]
+        return self._number(key, self._data[key], positive)
+
+    def numbers(self, key: str, positive: bool = False) -> tuple[float, ...]:
+        """Give a list of finite numbers, above 0 where they must be, as a tuple."""
+        return tuple(self._number(key, value, positive, "a list of ") for value in self.list(key))
+
+    def _number(self, key: str, value: Any, positive: bool, of: str = "a ") -> float:
         # Compared before it is converted: a whole number in JSON may exceed every float.
         is_finite = type(value) in (int, float) and abs(value) <= sys.float_info.max
-        wanted = "a finite number above 0" if positive else "a finite number"
+        wanted = f"{of}finite number{'s' * (of != 'a ')}{' above 0' if positive else ''}"
         self._require(is_finite and (value > 0 or not positive), key, wanted)
         return float(value)
 

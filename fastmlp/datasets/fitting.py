@@ -58,8 +58,11 @@ class Part:
         return self._table.place(int(self._rows[row]))
 
 
-def fit_columns(plan: Plan, rows: np.ndarray, standardize: bool) -> tuple[Column, ...]:
-    """Learn the feature columns of a plan from some rows (M,) of its table; numbers are scaled if `standardize`."""
+def fit_columns(plan: Plan, rows: np.ndarray, standardize: bool, codes: bool) -> tuple[Column, ...]:
+    """Learn the feature columns of a plan from some rows (M,) of its table.
+
+    Numbers are scaled if `standardize`, categories are one feature each if `codes`.
+    """
     part = Part(plan.table, rows)
     columns: dict[str, Column] = {}
     numeric = [_unfitted(kind) for kind in plan.kinds if kind.kind in ("number", "moment")]
@@ -68,7 +71,7 @@ def fit_columns(plan: Plan, rows: np.ndarray, standardize: bool) -> tuple[Column
             columns[column.name] = column
     for kind in plan.kinds:
         if kind.kind == "category":
-            columns[kind.name] = CategoryColumn.fit(present(part.column(kind.name), plan.missing_values))
+            columns[kind.name] = CategoryColumn.fit(present(part.column(kind.name), plan.missing_values), codes)
     return tuple(columns[kind.name] for kind in plan.kinds if kind.is_used)
 
 

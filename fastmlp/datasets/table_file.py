@@ -45,6 +45,7 @@ def load_table(
     test_fraction: float = 0.2,
     split: str = "random",
     seed: int = 0,
+    codes: bool = False,
 ) -> Dataset:
     """Read a table, decide by all of its rows what it holds, and encode them by what the training rows hold.
 
@@ -52,8 +53,8 @@ def load_table(
     ----------
     path, header, delimiter, skip_lines, encoding, decimal, thousands : as for `read_table`.
     columns : names of the columns to use, besides the target; None for all.
-    target, task, categorical, missing, missing_values, standardize, standardize_target, strip_label,
-        drop_columns : as for `TableEncoder.fit`.
+    target, task, categorical, missing, missing_values, standardize, standardize_target, strip_label, drop_columns,
+        codes : as for `TableEncoder.fit`.
     test_fraction, seed : how the rows are split, see `split_rows`; each class has its share of the test rows.
     split : "random", or "ordered" to test with the last rows, as for rows in the order of time.
 
@@ -100,7 +101,9 @@ def load_table(
     else:
         train, test = split_rows(len(rows), test_fraction, seed, classes)
     train, test = np.sort(train), np.sort(test)  # which is picked faster
-    encoder = TableEncoder.of(plan, rows[train], standardize=standardize, standardize_target=standardize_target)
+    encoder = TableEncoder.of(
+        plan, rows[train], standardize=standardize, standardize_target=standardize_target, codes=codes
+    )
     found = Findings()
     x, y = encoder.transform(table, rows=rows[train], findings=found)
     assert y is not None  # the encoder was fitted on the target of this very table

@@ -60,7 +60,8 @@ def test_a_run_that_is_killed_and_said_again_ends_as_one_that_was_not(tmp_path):
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGTERM and SIGHUP")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
 def test_signals_take_the_way_of_ctrl_c(tmp_path, number, code):
-    command = ("train", "iris", "--epochs", 3000, "--out", "m.safetensors", "--history", "h.csv", "--checkpoint", "c")
+    command = ("train", "iris", "--epochs", 3000, "--hidden", 8, "--out", "m.safetensors")
+    command += ("--history", "h.csv", "--checkpoint", "c")
     # as in a terminal, whatever is ignored where the tests run
     fresh = {"preexec_fn": lambda: signal.signal(number, signal.SIG_DFL)}
     with started(*command, "--every", "1h", **fresh) as child:
@@ -69,7 +70,7 @@ def test_signals_take_the_way_of_ctrl_c(tmp_path, number, code):
         out, err = child.communicate(timeout=60)
     assert (child.returncode, err) == (code, "")
     assert "interrupted" in out and "test accuracy" in out and "history written" in out
-    assert MLP.load("m.safetensors").sizes == (4, 128, 3)
+    assert MLP.load("m.safetensors").sizes == (4, 8, 3)
     epochs = len(history_without_times(tmp_path / "h.csv")) - 1
     assert 300 <= epochs == read_state("c").facts["epochs"] < 3000
 
@@ -78,7 +79,7 @@ def test_signals_take_the_way_of_ctrl_c(tmp_path, number, code):
 def test_a_signal_that_is_ignored_stays_so():
     """As under nohup."""
     ignore = {"preexec_fn": lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)}
-    with started("train", "iris", "--epochs", 1000, **ignore) as child:
+    with started("train", "iris", "--epochs", 1000, "--hidden", 8, **ignore) as child:
         assert any(line.startswith("epoch  100/1000") for line in child.stdout), child.stderr.read()
         child.send_signal(signal.SIGHUP)
         out, err = child.communicate(timeout=60)
@@ -104,7 +105,7 @@ def test_options_that_go_together():
     fail("train", "iris", "--epochs", 1, "--checkpoint", "c", about="is there already. Go on from it with resume=True")
     resumed = ("train", "iris", "--epochs", 1, "--checkpoint", "c", "--resume")
     fail(*resumed, "--seed", 1, about="is of another run: features ")
-    fail(*resumed, "--hidden", 7, about="sizes [4, 128, 3] then, [4, 7, 3] now")
+    fail(*resumed, "--hidden", 7, about="sizes [4, 128, 128, 3] then, [4, 7, 3] now")
 
 
 def disk_is_full(monkeypatch, *names):
@@ -126,7 +127,7 @@ def test_a_model_that_cannot_be_written_is_kept_beside(monkeypatch, tmp_path):
     result = run("train", "iris", "--epochs", 2, "--out", "m.safetensors", "--history", "h.csv")
     assert result.code == 1 and "test accuracy" in result.out and "history written to h.csv" in result.out
     kept = re.search(r"No space left on device\..* The model is kept in (.*)\.\n$", result.err)[1]
-    assert MLP.load(kept).sizes == (4, 128, 3) and os.path.dirname(kept) == ""
+    assert MLP.load(kept).sizes == (4, 128, 128, 3) and os.path.dirname(kept) == ""
     assert sorted(os.listdir()) == sorted(["h.csv", kept])
 
 
@@ -145,7 +146,7 @@ def test_a_model_whose_folder_is_gone_is_kept_in_the_current_one(monkeypatch, tm
     assert result.code == 1 and "test accuracy" in result.out
     kept = re.findall(r"is kept in (.*)\.\n", result.err)
     assert [os.path.dirname(path) for path in kept] == 2 * [str(tmp_path)]
-    assert MLP.load(kept[0]).sizes == (4, 128, 3) and sorted(os.listdir()) == sorted(map(os.path.basename, kept))
+    assert MLP.load(kept[0]).sizes == (4, 128, 128, 3) and sorted(os.listdir()) == sorted(map(os.path.basename, kept))
 
 
 @pytest.mark.parametrize("full", ["m.safetensors", "h.csv"])
@@ -199,7 +200,8 @@ def test_a_plot_that_fails_takes_nothing_with_it(monkeypatch):
 def test_two_signals_at_once_are_one():
     """As service managers send them."""
     fresh = {"preexec_fn": lambda: [signal.signal(n, signal.SIG_DFL) for n in (signal.SIGTERM, signal.SIGHUP)]}
-    with started("train", "iris", "--epochs", 3000, "--out", "m.safetensors", "--checkpoint", "c", **fresh) as child:
+    command = ("train", "iris", "--epochs", 3000, "--hidden", 8, "--out", "m.safetensors", "--checkpoint", "c")
+    with started(*command, **fresh) as child:
         assert any(line.startswith("epoch  300/3000") for line in child.stdout), child.stderr.read()
         child.send_signal(signal.SIGTERM)
         child.send_signal(signal.SIGHUP)

@@ -72,6 +72,11 @@ def test_notes_that_contradict_the_model_are_refused(tiny, tiny_model):
         {"target": {"mean": [0.0], "std": [1.0, 1.0]}},
         {"target": {"mean": [0.0], "std": [0.0]}},
         {"encoder": None},
+        {"expansion": None},
+        {"expansion": {"columns": []}},
+        {"expansion": {"columns": [{"kind": "number", "edges": []}, {"kind": "indicators", "categories": 3}]}},
+        {"bounds": {"low": [0.0], "high": [1.0, 2.0]}},
+        {"bounds": {"low": [0.0], "high": [-1.0]}},
         {"reading": None},
     ):
         save_model("odd.safetensors", tensors, {**header, "metadata": {"fastmlp.cli": {**notes, **change}}})

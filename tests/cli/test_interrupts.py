@@ -61,7 +61,8 @@ def test_ctrl_c_outside_of_training(monkeypatch, mixed, model):
 )
 def test_a_real_ctrl_c(tmp_path):
     path = tmp_path / "m.safetensors"
-    command = [sys.executable, "-m", "fastmlp.cli", "train", "iris", "--epochs", "10000", "--out", path]
+    command = [sys.executable, "-m", "fastmlp.cli", "train", "iris"]
+    command += ["--epochs", "10000", "--hidden", "8", "--out", path]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
         try:
             assert any(line.startswith("epoch  1000/10000") for line in child.stdout), child.stderr.read()
@@ -71,4 +72,4 @@ def test_a_real_ctrl_c(tmp_path):
             child.kill()
     assert (child.returncode, err) == (130, "")
     assert "interrupted" in out and "test accuracy" in out
-    assert MLP.load(path).sizes == (4, 128, 3)
+    assert MLP.load(path).sizes == (4, 8, 3)

@@ -13,10 +13,10 @@ from fastmlp.datasets import load
 @pytest.mark.parametrize(
     ("given", "sizes", "activations", "loss"),
     [
-        (["iris"], (4, 128, 3), ["relu", None], "softmax_cross_entropy"),
-        (["breast_cancer"], (30, 128, 1), ["relu", None], "binary_cross_entropy"),
-        (["diabetes"], (10, 128, 1), ["relu", None], "mean_squared_error"),
-        (["xor", "--loss", "softmax_cross_entropy"], (2, 128, 2), ["relu", None], "softmax_cross_entropy"),
+        (["iris"], (4, 128, 128, 3), ["silu", "silu", None], "softmax_cross_entropy"),
+        (["breast_cancer"], (30, 128, 128, 1), ["silu", "silu", None], "binary_cross_entropy"),
+        (["diabetes"], (10, 128, 128, 1), ["silu", "silu", None], "mean_squared_error"),
+        (["xor", "--loss", "softmax_cross_entropy"], (2, 128, 128, 2), ["silu", "silu", None], "softmax_cross_entropy"),
         (["xor", "--hidden", "none"], (2, 1), ["identity"], "binary_cross_entropy"),
         (["xor", "--hidden", "none", "--activation", "threshold"], (2, 1), ["threshold"], "half_squared_error"),
         (
@@ -25,15 +25,15 @@ from fastmlp.datasets import load
             ["tanh", "softmax"],
             "softmax_cross_entropy",
         ),
-        (["iris", "--loss", "mean_squared_error"], (4, 128, 3), ["relu", None], "mean_squared_error"),
+        (["iris", "--loss", "mean_squared_error"], (4, 128, 128, 3), ["silu", "silu", None], "mean_squared_error"),
         (
             ["iris", "--hidden", "5", "--activation", "tanh,sigmoid"],
             (4, 5, 3),
             ["tanh", "sigmoid"],
             "binary_cross_entropy",
         ),
-        (["diabetes", "--loss", "poisson"], (10, 128, 1), ["relu", None], "poisson"),
-        (["diabetes", "--loss", "huber", "--hidden", "7,7"], (10, 7, 7, 1), ["relu", "relu", None], "huber"),
+        (["diabetes", "--loss", "poisson"], (10, 128, 128, 1), ["silu", "silu", None], "poisson"),
+        (["diabetes", "--loss", "huber", "--hidden", "7,7"], (10, 7, 7, 1), ["silu", "silu", None], "huber"),
     ],
     ids=lambda value: "_".join(value) if isinstance(value, list) and None not in value else "",
 )
@@ -54,17 +54,18 @@ def test_squared_error_can_tell_classes_apart():
     assert accuracy(succeed("train", "xor", *given.split())) > 95
 
 
-def test_a_larger_set_gets_a_second_layer_and_larger_batches(monkeypatch):
+@pytest.mark.parametrize(("n", "batch_size", "epochs"), [(1999, 16, 40), (2000, 64, 40), (12500, 64, 32)])
+def test_a_larger_set_gets_larger_batches_and_fewer_epochs(n, batch_size, epochs, monkeypatch):
     seen = {}
 
     def spy(self, x, y, **options):
-        seen.update(options, sizes=self.sizes)
+        seen.update(options)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(MLP, "fit", spy)
-    np.savez("large.npz", x=np.random.RandomState(0).rand(12500, 3), y=np.arange(12500) % 3)
-    assert run("train", "large.npz").code == 130
-    assert (seen["sizes"], seen["batch_size"], seen["epochs"]) == ((3, 128, 64, 3), 128, 30)
+    np.savez("set.npz", x=np.random.RandomState(0).rand(n, 3), y=np.arange(n) % 3)
+    assert run("train", "set.npz", "--test-fraction", 0).code == 130
+    assert (seen["batch_size"], seen["epochs"]) == (batch_size, epochs)
 
 
 def test_class_weight_balances(tmp_path):

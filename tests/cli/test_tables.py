@@ -14,6 +14,7 @@ from fastmlp import MLP
 from fastmlp.cli.preparation import Preparation
 from fastmlp.datasets import TableEncoder, read_table
 from fastmlp.metrics import r2_score
+from fastmlp.tabular.features import Features
 
 
 def test_table_with_categories_missing_values_and_text_labels(mixed, tmp_path):
@@ -39,8 +40,9 @@ def test_table_with_categories_missing_values_and_text_labels(mixed, tmp_path):
     # the same by the library
     model = MLP.load(path)
     encoder = TableEncoder.from_dict(model.metadata["fastmlp.cli"]["encoder"])
+    features = Features.from_dict(model.metadata["fastmlp.cli"]["expansion"])
     x, _ = encoder.transform(table)
-    assert names == [encoder.class_names[c] for c in model.predict(x)]
+    assert names == [encoder.class_names[c] for c in model.predict(features.transform(x))]
 
 
 def test_predict_takes_columns_by_name_and_needs_no_target(mixed, model, tmp_path):
@@ -130,7 +132,7 @@ def test_separate_test_file_without_header(tmp_path):
     path = tmp_path / "m.safetensors"
     how = ("--no-header", "--strip-label", ".")
     out = succeed("train", "my.data", *how, "--test-file", "my.test", "--test-skip-lines", 1, "--out", path)
-    assert "200 training samples, 60 test samples, 3 features, 2 classes (<=50K, >50K)" in out
+    assert "200 training samples, 60 test samples, 2 features of 2 columns, 2 classes (<=50K, >50K)" in out
     evaluated = succeed("evaluate", path, "my.test", "--skip-lines", 1)
     assert accuracy(evaluated) == accuracy(out) > 90
     fail("train", "my.data", *how, "--test-file", "my.test", about="my.test")

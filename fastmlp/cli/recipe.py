@@ -1,0 +1,72 @@
+"""The recipe for the data, where no option says otherwise, and samples prepared by it."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from dataclasses import fields, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastmlp.cli.preparation import Preparation
+from fastmlp.datasets import Dataset
+from fastmlp.datasets.split import split_rows
+from fastmlp.recipes import Recipe, tabular
+from fastmlp.tabular.features import Features
+from fastmlp.tabular.scaling import Range
+
+__all__ = ["Parts", "chosen_recipe", "prepared_parts"]
+
+
+class Parts(NamedTuple):
+    """Samples in two or three parts; targets are class indices (N,), or numbers (N,) or (N, O) in their own unit."""
+
+    training: Dataset  # and the test samples, if there are any
+    validation: tuple[np.ndarray, np.ndarray] | None
+    preparation: Preparation
+
+
+def chosen_recipe(arguments: Namespace, dataset: Dataset) -> Recipe:
+    """The recipe for the data, with what the options say in place of its own."""
+    recipe = tabular(dataset.task, *dataset.x.shape)
+    given = {field.name: value for field in fields(Recipe) if (value := getattr(arguments, field.name)) is not None}
+    return replace(recipe, **given)
+
+
+def prepared_parts(arguments: Namespace, recipe: Recipe, dataset: Dataset, preparation: Preparation) -> Parts:
+    """Hold out validation samples, and learn from the others what becomes of columns and predictions."""
+    x, y = dataset.x, dataset.y
+    fraction = arguments.validation_fraction
+    if fraction is None:
+        fraction = 0.0 if arguments.patience is None else 0.1
+    held_out = None
+    if fraction:
+        rows, validation = _validation_rows(x, fraction, arguments.seed)
+        held_out, x, y = (x[validation], y[validation]), x[rows], y[rows]
+    if not preparation.class_names and recipe.clip:
+        preparation = replace(preparation, bounds=Range.of(y))
+    x_test = dataset.x_test
+    if not isinstance(x, np.memmap):
+        counts = preparation.encoder.category_counts if preparation.encoder else [0] * x.shape[1]
+        features, expanded = Features.fit(
+            x, _targets(dataset, y), counts, bins=recipe.bins, one_hot=recipe.one_hot, seed=arguments.seed
+        )
+        if not features.changes_nothing:
+            preparation, x = replace(preparation, expansion=features), expanded
+            x_test = None if x_test is None else features.transform(x_test)
+            held_out = held_out and (features.transform(held_out[0]), held_out[1])
+    return Parts(replace(dataset, x=x, y=y, x_test=x_test), held_out, preparation)
+
+
+def _validation_rows(x: np.ndarray, fraction: float, seed: int) -> tuple[Any, Any]:
+    """Rows to train on and to validate with; slices of a memory map, which would be copied row by row otherwise."""
+    rows, validation = split_rows(len(x), fraction, seed)
+    return (slice(len(rows)), slice(len(rows), None)) if isinstance(x, np.memmap) else (rows, validation)
+
+
+def _targets(dataset: Dataset, y: np.ndarray) -> np.ndarray:
+    """What the features take means of (N, O): numbers, or indicators of classes, one of two."""
+    classes = len(dataset.class_names)
+    if not classes:
+        return y.reshape(len(y), -1)
+    return y[:, None] == (np.arange(classes) if classes > 2 else 1)

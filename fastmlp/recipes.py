@@ -1,0 +1,73 @@
+"""Networks and their training for tables, chosen by task and number of samples; what they were chosen on, and by how
+much they beat other choices, is in benchmarks/ACCURACY.md."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Recipe", "tabular"]
+
+_DECAYED = 5_000  # samples above which the decay falls as 1/n, as the weight of a prior against that of the data
+_SMALL = 2_000  # samples below which smaller batches, so more and noisier updates, do better
+_EPOCHS = 40
+_SEEN = 400_000  # samples, repetitions counted, that most data are learned with
+_LEAST_EPOCHS = 10
+_MOST_BINS = 16
+_ROWS_PER_BIN = 100
+_LEAST_BINS = 4
+_MOST_NUMBERS = 1 << 25  # in all bins of all samples: as float32 they take 128 MiB
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A network and how it is trained.
+
+    Attributes
+    ----------
+    hidden : widths of the hidden layers.
+    activation : of the hidden layers.
+    dropout : probability that a hidden output is dropped in training.
+    lr : learning rate of AdamW at the peak of a one-cycle schedule.
+    decay : weight decay of AdamW.
+    batch_size : samples of an update.
+    epochs : passes over the samples.
+    bins : bins beside a number, at most; 0 for none.
+    one_hot : categories of a column that get indicators; a column of more gets means of the target.
+    clip : whether predicted numbers are kept within the range of the training targets.
+    """
+
+    hidden: Sequence[int]
+    activation: str
+    dropout: float
+    lr: float
+    decay: float
+    batch_size: int
+    epochs: int
+    bins: int
+    one_hot: int
+    clip: bool
+
+
+def tabular(task: str, n: int, columns: int) -> Recipe:
+    """The recipe for the samples of a table.
+
+    Parameters
+    ----------
+    task : "classification" or "regression".
+    n, columns : numbers of training samples and of their columns.
+    """
+    bins = min(_MOST_BINS, n // _ROWS_PER_BIN, _MOST_NUMBERS // (n * columns))
+    share = min(1.0, _DECAYED / n)
+    shared: dict[str, Any] = {
+        "hidden": (128, 128),
+        "activation": "silu",
+        "dropout": 0.0,
+        "batch_size": 16 if n < _SMALL else 64,
+        "epochs": min(_EPOCHS, max(_LEAST_EPOCHS, -(-_SEEN // n))),
+        "one_hot": 9,
+    }
+    if task == "classification":
+        return Recipe(**shared, lr=0.01, decay=1.0 * share, bins=0, clip=False)
+    return Recipe(**shared, lr=0.005, decay=0.5 * share, bins=bins if bins >= _LEAST_BINS else 0, clip=True)

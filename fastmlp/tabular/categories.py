@@ -1,0 +1,132 @@
+"""Categories as features: 0 and 1, -1 and 1, or means of the target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from fastmlp.datasets.fields import Fields
+from fastmlp.errors import InputError
+
+__all__ = ["Indicators", "TargetMeans"]
+
+_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Indicators:
+    """A column of K categories as K features, 1 in the rows of the category and 0 elsewhere; of two as one, -1 or 1.
+
+    Attributes
+    ----------
+    categories : K.
+    """
+
+    categories: int
+    kind: ClassVar[str] = "indicators"
+
+    @property
+    def width(self) -> int:
+        """Number of features."""
+        return 1 if self.categories == 2 else self.categories
+
+    def write(self, codes: np.ndarray, out: np.ndarray) -> None:
+        """Write the features of codes (N,) to out (N, width); all are 0 for the code -1, an unknown category."""
+        if self.categories == 2:
+            out[:, 0] = np.where(codes < 0, 0, 2 * codes - 1)
+        else:
+            out[...] = codes[:, None] == np.arange(self.categories)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"kind": self.kind, "categories": self.categories}
+
+    @classmethod
+    def from_dict(cls, data: object) -> Indicators:
+        number = Fields(data, "A column of indicators", ("kind", "categories")).number("categories")
+        if not (1 <= number < 2**31 and number.is_integer()):
+            raise InputError(f"A column of indicators cannot have {number:g} categories.")
+        return cls(int(number))
+
+
+@dataclass(frozen=True)
+class TargetMeans:
+    """A column of K categories as O features: the standardised mean of each target in the rows of the category.
+
+    A mean of few rows is drawn towards that of all rows: λ m_k + (1 - λ) m with λ = n_k v / (n_k v + v_k), where v is
+    the variance of the target among all rows and v_k that among the n_k rows of the category.
+
+    Attributes
+    ----------
+    means : K rows of O numbers.
+    unknown : O numbers, for a category that the training lacked.
+
+    Source: D. Micci-Barreca, "A preprocessing scheme for high-cardinality categorical attributes in classification and
+    prediction problems", SIGKDD Explorations 3(1), 2001.
+    """
+
+    means: tuple[tuple[float, ...], ...]
+    unknown: tuple[float, ...]
+    kind: ClassVar[str] = "target means"
+
+    @classmethod
+    def fit(cls, codes: np.ndarray, categories: int, targets: np.ndarray, seed: int) -> tuple[TargetMeans, np.ndarray]:
+        """Learn from codes (N,) and targets (N, O); the second result are the features (N, O) of these rows.
+
+        Each of five folds gets the means of the others: with its own target among them, a row of a rare category would
+        be told what it is to predict.
+        """
+        codes = codes.astype(np.int64)
+        folds = np.random.RandomState(seed).permutation(len(codes)) % _FOLDS
+        features = np.empty(targets.shape)
+        for fold in range(_FOLDS):
+            own, others = folds == fold, folds != fold
+            if own.any() and others.any():
+                features[own] = _means(codes[others], categories, targets[others])[codes[own]]
+        shift, scale = features.mean(axis=0), features.std(axis=0)
+        scale[scale == 0] = 1.0
+        means = (_means(codes, categories, targets) - shift) / scale
+        return cls(tuple(map(tuple, means[:-1].tolist())), tuple(means[-1].tolist())), (features - shift) / scale
+
+    @property
+    def categories(self) -> int:
+        return len(self.means)
+
+    @property
+    def width(self) -> int:
+        """Number of features."""
+        return len(self.unknown)
+
+    def write(self, codes: np.ndarray, out: np.ndarray) -> None:
+        """Write the features of codes (N,) to out (N, width)."""
+        out[...] = np.array([*self.means, self.unknown])[codes.astype(np.int64)]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"kind": self.kind, "means": [list(row) for row in self.means], "unknown": list(self.unknown)}
+
+    @classmethod
+    def from_dict(cls, data: object) -> TargetMeans:
+        fields = Fields(data, "A column of target means", ("kind", "means", "unknown"))
+        unknown = fields.numbers("unknown")
+        rows = (Fields({"row": row}, "Means of a category", ("row",)) for row in fields.list("means"))
+        means = tuple(row.numbers("row") for row in rows)
+        if not unknown or any(len(row) != len(unknown) for row in means):
+            raise InputError(f"Target means need {len(unknown)} numbers for each category, as for an unknown one.")
+        return cls(means, unknown)
+
+
+def _means(codes: np.ndarray, categories: int, targets: np.ndarray) -> np.ndarray:
+    """Means (K + 1, O) of the targets by category, drawn towards those of all rows, which are the last row."""
+    overall, variance = targets.mean(axis=0), targets.var(axis=0)
+    known = codes >= 0
+    codes, centred = codes[known], targets[known] - overall
+    counts = np.bincount(codes, minlength=categories)[:, None]
+    n = np.maximum(counts, 1)
+    mean, square = (
+        np.stack([np.bincount(codes, column, minlength=categories) for column in values.T], axis=1) / n
+        for values in (centred, centred**2)
+    )
+    within, total = np.maximum(square - mean**2, 0), n * variance
+    share = np.divide(total, total + within, out=np.ones_like(mean), where=total + within > 0)
+    return overall + np.vstack([share * mean, np.zeros_like(overall)])
