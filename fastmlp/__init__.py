@@ -28,6 +28,7 @@ from fastmlp.optimizers import SGD, Adam, AdamW, RMSprop
 
 if TYPE_CHECKING:
     from fastmlp.estimators import MLPClassifier, MLPRegressor
+    from fastmlp.tabular.estimators import TabularClassifier, TabularRegressor
 
 __version__ = "0.1.0"
 
@@ -47,6 +48,8 @@ __all__ = [
     "ModelFileError",
     "OutOfDeviceMemoryError",
     "RMSprop",
+    "TabularClassifier",
+    "TabularRegressor",
     "available_backends",
     "get_backend",
     "numerical_gradient",
@@ -59,4 +62,9 @@ def __getattr__(name: str) -> Any:
             from fastmlp import estimators  # imports scikit-learn, so only when it is wanted
 
         return getattr(estimators, name)
+    if name in ("TabularClassifier", "TabularRegressor"):
+        with no_fork():
+            from fastmlp.tabular import estimators as tabular
+
+        return getattr(tabular, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
