@@ -91,7 +91,21 @@ class _Positions:
         return self._columns[where[1]]
 
 
-@pytest.mark.parametrize("data", [{"a": [1]}, None, np.zeros((2, 2)), pl.DataFrame(), pl.DataFrame({"a": []})])
+def test_arrays_are_tables_of_numbers():
+    x = np.random.RandomState(0).randn(20, 3)
+    encoder = TableEncoder.fit(x)
+    assert encoder.feature_names == ("column0", "column1") and encoder.target_names == ("column2",)
+    np.testing.assert_array_equal(encoder.transform(x)[1], x[:, 2])
+
+
+def test_a_table_of_features_alone():
+    encoder = TableEncoder.fit(POLARS, ())
+    assert encoder.task == "none" and encoder.target_names == encoder.class_names == ()
+    assert encoder.feature_names[-1] == "y" and encoder.transform(POLARS)[1] is None
+    assert TableEncoder.from_dict(encoder.to_dict()) == encoder
+
+
+@pytest.mark.parametrize("data", [{"a": [1]}, None, np.zeros(2), pl.DataFrame(), pl.DataFrame({"a": []})])
 def test_what_is_no_table_is_refused(data):
     with pytest.raises(InputError, match=r"A table is wanted|Give one with data"):
         TableEncoder.fit(data)

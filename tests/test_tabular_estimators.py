@@ -42,7 +42,7 @@ def test_a_frame_with_categories_and_holes(cars, pandas):
     model = TabularRegressor(backend="numpy", random_state=0).fit(frame[:500], price[:500])
     assert model.score(frame[500:], price[500:]) > 0.85
     assert [*model.feature_names_in_] == ["power", "colour", "town"]
-    assert [column.width for column in model.features_.columns] == [6, 4, 1]
+    assert [column.width for column in model.features_.columns] == [6, 1, 4, 1]
     unseen = pandas.DataFrame({"power": [100.0], "colour": ["pink"], "town": ["elsewhere"]})
     assert price[:500].min() <= model.predict(unseen)[0] <= price[:500].max()
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(frame), model.predict(frame))
@@ -64,7 +64,7 @@ def test_parameters_take_the_place_of_the_recipe(cars):
     frame, price = cars
     model = TabularRegressor(**SMALL, dropout=0, lr=0.02, decay=0.1, batch_size=50, bins=3, one_hot=2, clip=False)
     model.fit(frame, np.column_stack([price, -price]))
-    assert (model.network_.sizes, model.network_.dropout) == ((1 + 3 + 2 + 2, 16, 2), [0.0])
+    assert (model.network_.sizes, model.network_.dropout) == ((1 + 3 + 1 + 2 + 2, 16, 2), [0.0])
     assert model.predict(frame).shape == (600, 2)
     assert len(model.network_.history) == 30
     recipe = model.recipe_

@@ -3,12 +3,13 @@
 import json
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.preprocessing import TargetEncoder
 
-from fastmlp.datasets import Table, TableEncoder
+from fastmlp.datasets import TableEncoder
 from fastmlp.errors import InputError
 from fastmlp.recipes import tabular
 from fastmlp.tabular.bins import Binned
@@ -70,13 +71,13 @@ def test_no_row_is_told_its_own_target():
 
 
 def test_an_encoder_gives_codes_for_the_features_to_encode():
-    table = Table(("size", "colour", "y"), (("1", "3", "2"), ("red", "blue", ""), ("1.5", "2.5", "3.5")))
+    table = pl.DataFrame({"size": [1, 3, 2], "colour": ["red", "blue", ""], "y": [1.5, 2.5, 3.5]})
     encoder = TableEncoder.fit(table, "y", missing="impute", codes=True)
     assert encoder.category_counts == (0, 3) and encoder.feature_names == ("size", "colour")
     np.testing.assert_array_equal(encoder.transform(table)[0][:, 1], [1, 0, 2])
     again = TableEncoder.from_dict(json.loads(json.dumps(encoder.to_dict())))
     assert again == encoder
-    unseen = Table(("size", "colour"), (("1",), ("green",)))
+    unseen = pl.DataFrame({"size": [1], "colour": ["green"]})
     np.testing.assert_array_equal(again.transform(unseen)[0][:, 1], [-1])
 
 

@@ -62,7 +62,9 @@ def _of_table(arguments: Namespace, model: MLP, preparation: Preparation, found:
         if not announced:
             announce_compilation(model.backend)
             announced = True
-        columns |= _predicted(preparation, model.predict_proba(preparation.inputs(x)), arguments.proba, rows, len(named), columns)
+        columns |= _predicted(
+            preparation, model.predict_proba(preparation.inputs(x)), arguments.proba, rows, len(named), columns
+        )
         yield columns
 
 

@@ -69,9 +69,9 @@ class TableEncoder:
 
         Parameters
         ----------
-        table : N rows; what `read_table` gives, or a data frame of Polars, pandas or pyarrow.
+        table : N rows; what `read_table` gives, a data frame of Polars, pandas or pyarrow, or an array (N, K).
         target : name or number of the target column, negative from the end; a list for several columns of numbers;
-            None for the last one.
+            None for the last one; an empty list for a table that holds features alone.
         task : "classification", "regression", or "auto": classification if a target is not a number, or if all are
             at most 20 different whole numbers that are repeated.
         categorical : names of the categorical columns, or "auto": those with values that are no numbers, dates or
@@ -134,14 +134,15 @@ class TableEncoder:
 
     @property
     def task(self) -> str:
-        """Either "classification" or "regression"."""
+        """Either "classification" or "regression"; "none" without a target."""
+        if not self.targets:
+            return "none"
         return "classification" if isinstance(self.targets[0], ClassTarget) else "regression"
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """C names, in the order of the class indices; empty for regression."""
-        target = self.targets[0]
-        return target.class_names if isinstance(target, ClassTarget) else ()
+        return tuple(name for target in self.targets if isinstance(target, ClassTarget) for name in target.class_names)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -153,8 +154,10 @@ class TableEncoder:
         """I numbers: of categories K where the feature is the number of one, 0 elsewhere."""
         counts: list[int] = []
         for column in self.columns:
-            coded = isinstance(column, CategoryColumn) and column.coded
-            counts += [len(column.labels)] if coded else [0] * len(column.feature_names)
+            if isinstance(column, CategoryColumn) and column.coded:
+                counts.append(len(column.labels))
+            else:
+                counts += [0] * len(column.feature_names)
         return tuple(counts)
 
     def kept_rows(self, table: Any, *, targets: bool = True, allow_none: bool = False) -> np.ndarray:
@@ -226,7 +229,7 @@ class TableEncoder:
             for line in found.lines():
                 _LOG.warning("%s", line)
         there = self._targets_in(table) if targets else ()
-        if len(there) < len(self.targets):
+        if not there or len(there) < len(self.targets):
             return x, None
         y = [one.encode(target_values(part.column(one.name), one, self.missing_values)) for one in there]
         return x, y[0] if len(y) == 1 else np.stack(y, axis=1)
@@ -269,7 +272,7 @@ class TableEncoder:
         columns = tuple(map(read_column, fields.list("columns")))
         targets = tuple(map(read_target, fields.list("targets")))
         names = [*(target.name for target in targets), *(column.name for column in columns)]
-        if not columns or not targets or len(set(names)) < len(names):
+        if not columns or len(set(names)) < len(names):
             raise InputError(f"A table encoder needs features and targets of different names, not {names!r:.200}.")
         if len(targets) > 1 and any(isinstance(target, ClassTarget) for target in targets):
             raise InputError("A table encoder has several targets only where all are numbers.")

@@ -3,6 +3,7 @@
 import sys
 from typing import Any
 
+from fastmlp.datasets.text import is_text
 from fastmlp.errors import InputError
 
 __all__ = ["Fields"]
@@ -37,13 +38,13 @@ class Fields:
         """Give a string, one of `allowed` unless that is empty."""
         value = self._data.get(key)
         wanted = " or ".join(map(repr, allowed)) or "a string"
-        self._require(isinstance(value, str) and (not allowed or value in allowed), key, wanted)
+        self._require(is_text(value) and (not allowed or value in allowed), key, wanted)
         return str(value)
 
     def texts(self, key: str) -> tuple[str, ...]:
         """Give a list of different strings as a tuple."""
         value = self.list(key)
-        are_texts = all(isinstance(item, str) for item in value)
+        are_texts = all(map(is_text, value))
         self._require(are_texts and len(set(value)) == len(value), key, "a list of different strings")
         return tuple(value)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fastmlp.errors import InputError
 from fastmlp.forks import no_fork
 
@@ -33,17 +35,19 @@ def is_frame(data: object) -> bool:
 
 
 def as_frame(data: Any) -> polars.DataFrame:
-    """Give a frame of Polars with the columns of a frame of Polars, pandas or pyarrow.
+    """Give a frame of Polars with the columns of a frame of Polars, pandas or pyarrow, or of an array (N, K).
 
     Raises
     ------
-    InputError : not such a frame, or names of columns that are no texts or repeated.
+    InputError : neither, or names of columns that are repeated.
     """
     pl = polars_module()
+    if isinstance(data, np.ndarray) and data.ndim == 2:
+        data = pl.DataFrame({f"column{k}": column for k, column in enumerate(data.T)})
     if not is_frame(data):
         raise InputError(
-            f"A table is wanted, not {type(data).__name__}. Give what read_table gives, or a data frame of Polars, "
-            "pandas or pyarrow."
+            f"A table is wanted, not {type(data).__name__}. Give what read_table gives, a data frame of Polars, pandas "
+            "or pyarrow, or an array of two dimensions."
         )
     library = type(data).__module__.split(".")[0]
     if library == "pandas":

@@ -13,7 +13,7 @@ from fastmlp.datasets.missing import MISSING_VALUES, POLICIES, present
 from fastmlp.datasets.table import Table
 from fastmlp.datasets.targets import ClassTarget, Target, stripped
 from fastmlp.datasets.tasks import TASKS, find_target
-from fastmlp.datasets.text import listed
+from fastmlp.datasets.text import is_text, listed
 from fastmlp.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Plan:
     ----------
     table : N rows.
     kinds : of all columns but the targets and those to be dropped, in the order of the table.
-    targets : one; or several of numbers.
+    targets : one; or several of numbers; none for a table of features alone.
     rows : numbers of the samples (M,) int64, ascending.
     missing, missing_values : policy and marks.
     notes : what was decided and should be said.
@@ -46,7 +46,7 @@ class Plan:
 
     def classes(self) -> np.ndarray | None:
         """Give the class indices (M,) of the samples; None for numbers."""
-        target = self.targets[0]
+        target = self.targets[0] if self.targets else None
         if not isinstance(target, ClassTarget):
             return None
         return target.encode(
@@ -179,7 +179,7 @@ def _check_choice(option: str, value: str, allowed: Sequence[str]) -> None:
 
 def _check_texts(option: str, value: object) -> None:
     texts = value if isinstance(value, Collection) and not isinstance(value, str) else [None]
-    if not all(isinstance(text, str) for text in texts):
+    if not all(map(is_text, texts)):
         raise InputError(f"{option}={value!r} is not a list of texts. Give one, such as ['a', 'b'].")
 
 
@@ -197,8 +197,8 @@ def _target_names(table: Table, target: str | int | Sequence[str | int] | None) 
                 f"target={one!r} is no column of the table. Name one of {listed(table.names)}, or give its number, "
                 f"from 0 to {len(table.names) - 1}."
             )
-    if not names or len(set(names)) < len(names):
-        raise InputError(f"target={target!r} must name one column, or several different ones.")
+    if len(set(names)) < len(names):
+        raise InputError(f"target={target!r} names a column twice. Name different ones.")
     return names
 
 

@@ -46,7 +46,7 @@ class Table:
 
 
 def as_table(data: Any) -> Table:
-    """Give the table itself, or one of a data frame of Polars, pandas or pyarrow.
+    """Give the table itself, or one of a data frame or array that `fastmlp.datasets.frames.as_frame` takes.
 
     Raises
     ------

@@ -73,6 +73,8 @@ def load_table(
         if not named or any(isinstance(name, int) for name in named):
             raise InputError("columns= goes with a target that is named. Give target='…'.")
         columns = [*columns, *(str(name) for name in named if name not in columns)]
+    if target is not None and not isinstance(target, (str, int)) and not target:
+        raise InputError("target=[] names no column. Give one to learn, or None for the last one.")
     table = read_table(
         path,
         header=header,

@@ -1,10 +1,15 @@
-"""Names in messages."""
+"""Texts that tables can hold, and names in messages."""
 
 from collections.abc import Iterable
 
-__all__ = ["listed"]
+__all__ = ["is_text", "listed"]
 
 _MOST = 10
+
+
+def is_text(value: object) -> bool:
+    """Whether a value is a string that UTF-8 can write, which halves of a surrogate pair are not."""
+    return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def listed(names: Iterable[object]) -> str:

@@ -23,11 +23,11 @@ from sklearn.utils.validation import (
 )
 
 from fastmlp.datasets import TableEncoder
+from fastmlp.datasets.frames import is_frame
 from fastmlp.mlp import MLP
 from fastmlp.optimizers import AdamW
 from fastmlp.recipes import Recipe, tabular
 from fastmlp.tabular.features import Features
-from fastmlp.tabular.frames import NO_TARGET, as_table, is_frame
 from fastmlp.tabular.scaling import Range, Scaling
 
 __all__ = ["TabularClassifier", "TabularRegressor"]
@@ -106,15 +106,8 @@ class BaseTabular(BaseEstimator):
         """
         X, y = self._checked(X, y)
         seed = int(check_random_state(self.random_state).randint(2**31))
-        self.encoder_ = TableEncoder.fit(
-            as_table(X, NO_TARGET),
-            NO_TARGET,
-            task="regression",
-            categorical=self.categorical,
-            missing="impute",
-            codes=True,
-        )
-        x, _ = self.encoder_.transform(as_table(X))
+        self.encoder_ = TableEncoder.fit(X, (), categorical=self.categorical, codes=True)
+        x, _ = self.encoder_.transform(X)
         recipe = tabular(self._task, *x.shape)
         given = {field.name: value for field in fields(Recipe) if (value := getattr(self, field.name)) is not None}
         self.recipe_ = replace(recipe, **given)
@@ -170,7 +163,7 @@ class BaseTabular(BaseEstimator):
             _check_n_features(self, X, reset=False)
         else:
             X = validate_data(self, X, ensure_all_finite="allow-nan", reset=False)
-        x, _ = self.encoder_.transform(as_table(X))
+        x, _ = self.encoder_.transform(X)
         return self.network_.predict_proba(self.features_.transform(x)).astype(np.float64)
 
     @abstractmethod
