@@ -176,9 +176,11 @@ def _data_line(dataset: Dataset, preparation: Preparation, validation: tuple[np.
         parts.append(counted(len(validation[1]), "validation sample"))
     if dataset.x_test is not None:
         parts.append(counted(len(dataset.x_test), "test sample"))
-    expansion = preparation.expansion
-    columns = "" if expansion is None else f" of {counted(len(expansion.columns), 'column')}"
-    parts.append(counted(dataset.x.shape[1], "feature") + columns)
+    columns = sum(kind.is_used for kind in dataset.kinds) or dataset.x.shape[1]
+    if preparation.expansion is not None and not dataset.kinds:
+        columns = len(preparation.expansion.columns)
+    is_expanded = columns != dataset.x.shape[1]
+    parts.append(counted(dataset.x.shape[1], "feature") + (f" of {counted(columns, 'column')}" if is_expanded else ""))
     if dataset.class_names:
         some = ", ".join(map(one_line, dataset.class_names[:10])) + ", …" * (len(dataset.class_names) > 10)
         parts.append(f"{len(dataset.class_names)} classes ({some})")

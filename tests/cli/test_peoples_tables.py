@@ -61,7 +61,7 @@ def test_marks_of_missing_values_are_missing(mark):
     """The column stays one of numbers."""
     numbers = [mark if i % 100 == 7 else text for i, text in enumerate(texts(A))]
     out, notes = train(plain(a=numbers), "--epochs", 1)
-    assert re.search(r"^  a +number +5$", out, re.M) and "6 features" in out and notes == ""
+    assert re.search(r"^  a +number +5$", out, re.M) and "14 features of 3 columns" in out and notes == ""
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_messages_are_short():
 
 def test_columns_are_chosen():
     out, _ = train(plain(), "--columns", "a,c", "--target", "y", "--split", "ordered")
-    assert "400 training samples, 100 test samples, 4 features" in out
+    assert "400 training samples, 100 test samples, 8 features of 2 columns" in out
     fail("train", "plain.csv", "--columns", "a,d", "--target", "y", about="columns='d' are not in the table")
     fail("train", "plain.csv", "--columns", "a", about="a target that is named")
 

@@ -132,7 +132,7 @@ def test_separate_test_file_without_header(tmp_path):
     path = tmp_path / "m.safetensors"
     how = ("--no-header", "--strip-label", ".")
     out = succeed("train", "my.data", *how, "--test-file", "my.test", "--test-skip-lines", 1, "--out", path)
-    assert "200 training samples, 60 test samples, 2 features of 2 columns, 2 classes (<=50K, >50K)" in out
+    assert "200 training samples, 60 test samples, 2 features, 2 classes (<=50K, >50K)" in out
     evaluated = succeed("evaluate", path, "my.test", "--skip-lines", 1)
     assert accuracy(evaluated) == accuracy(out) > 90
     fail("train", "my.data", *how, "--test-file", "my.test", about="my.test")
