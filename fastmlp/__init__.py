@@ -28,7 +28,7 @@ from fastmlp.optimizers import SGD, Adam, AdamW, RMSprop
 
 if TYPE_CHECKING:
     from fastmlp.estimators import MLPClassifier, MLPRegressor
-    from fastmlp.tabular.estimators import TabularClassifier, TabularRegressor
+    from fastmlp.tables.estimators import TabularClassifier, TabularRegressor
 
 __version__ = "0.1.0"
 
@@ -64,7 +64,7 @@ def __getattr__(name: str) -> Any:
         return getattr(estimators, name)
     if name in ("TabularClassifier", "TabularRegressor"):
         with no_fork():
-            from fastmlp.tabular import estimators as tabular
+            from fastmlp.tables import estimators as tabular
 
         return getattr(tabular, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

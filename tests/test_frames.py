@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from fastmlp.datasets import TableEncoder
-from fastmlp.datasets.frames import as_frame
 from fastmlp.errors import InputError
+from fastmlp.tables.frames import as_frame
 
 DAYS = [datetime.datetime(2023, 1, 1) + datetime.timedelta(days=9 * i, hours=i) for i in range(50)]
 POLARS = pl.DataFrame(

@@ -42,7 +42,7 @@ def test_a_frame_with_categories_and_holes(cars, pandas):
     model = TabularRegressor(backend="numpy", random_state=0).fit(frame[:500], price[:500])
     assert model.score(frame[500:], price[500:]) > 0.85
     assert [*model.feature_names_in_] == ["power", "colour", "town"]
-    assert [column.width for column in model.features_.columns] == [6, 1, 4, 1]
+    assert [column.width for column in model.expansion_.columns] == [6, 1, 4, 1]
     unseen = pandas.DataFrame({"power": [100.0], "colour": ["pink"], "town": ["elsewhere"]})
     assert price[:500].min() <= model.predict(unseen)[0] <= price[:500].max()
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(frame), model.predict(frame))

@@ -12,10 +12,10 @@ from sklearn.preprocessing import TargetEncoder
 from fastmlp.datasets import TableEncoder
 from fastmlp.errors import InputError
 from fastmlp.recipes import tabular
-from fastmlp.tabular.bins import Binned
-from fastmlp.tabular.categories import Indicators, TargetMeans
-from fastmlp.tabular.features import Features
-from fastmlp.tabular.scaling import Range
+from fastmlp.tables.features.bins import Binned
+from fastmlp.tables.features.categories import Indicators, TargetMeans
+from fastmlp.tables.features.expansion import Expansion
+from fastmlp.tables.features.scaling import Range
 
 
 def written(column, values):
@@ -89,14 +89,14 @@ def columns():
 
 def test_every_column_gets_what_suits_it_and_json_keeps_it():
     x, targets = columns()
-    features, out = Features.fit(x, targets, [0, 2, 4, 30], bins=6, one_hot=9, seed=0)
+    features, out = Expansion.fit(x, targets, [0, 2, 4, 30], bins=6, one_hot=9, seed=0)
     assert [column.width for column in features.columns] == [7, 1, 4, 2]
     assert out.shape == (600, features.width) and out.dtype == np.float32
     again = features.transform(x)
     np.testing.assert_array_equal(out[:, :12], again[:, :12])
     assert not np.array_equal(out[:, 12:], again[:, 12:])
     assert features.category_counts == (0, 2, 4, 30) and not features.changes_nothing
-    kept = Features.from_dict(json.loads(json.dumps(features.to_dict())))
+    kept = Expansion.from_dict(json.loads(json.dumps(features.to_dict())))
     assert kept == features
     np.testing.assert_array_equal(kept.transform(x), again)
     with pytest.raises(InputError, match="3 columns"):
@@ -106,13 +106,13 @@ def test_every_column_gets_what_suits_it_and_json_keeps_it():
 def test_means_take_the_place_of_indicators_only_where_they_are_fewer():
     x, _ = columns()
     classes = np.eye(30)[np.arange(600) % 30]
-    features, _ = Features.fit(x[:, 3:], classes, [30], bins=0, one_hot=9, seed=0)
+    features, _ = Expansion.fit(x[:, 3:], classes, [30], bins=0, one_hot=9, seed=0)
     assert isinstance(features.columns[0], Indicators)
 
 
 def test_numbers_without_bins_change_nothing():
     x, targets = columns()
-    assert Features.fit(x[:, :1], targets, [0], bins=0, one_hot=9, seed=0)[0].changes_nothing
+    assert Expansion.fit(x[:, :1], targets, [0], bins=0, one_hot=9, seed=0)[0].changes_nothing
 
 
 def test_a_range_keeps_values_within():

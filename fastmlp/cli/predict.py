@@ -15,11 +15,11 @@ from fastmlp.cli.predictions import Columns, write_csv, write_parquet
 from fastmlp.cli.preparation import Preparation
 from fastmlp.cli.sources import as_trained, how_to_read, kind_of, load_samples
 from fastmlp.datasets import Table, table_batches
-from fastmlp.datasets.findings import Findings
-from fastmlp.datasets.labels import labels_of
-from fastmlp.datasets.text import listed
 from fastmlp.errors import InputError
 from fastmlp.mlp import MLP
+from fastmlp.tables.encoding.findings import Findings
+from fastmlp.tables.meaning.labels import labels_of
+from fastmlp.tables.text import listed
 
 __all__ = ["predict"]
 

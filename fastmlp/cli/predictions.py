@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from fastmlp.datasets.frames import polars_module
 from fastmlp.files import atomic_write
 from fastmlp.forks import no_fork
+from fastmlp.tables.frames import polars_module
 
 __all__ = ["Columns", "write_csv", "write_parquet"]
 

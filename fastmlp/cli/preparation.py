@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from fastmlp.datasets import TableEncoder
-from fastmlp.datasets.fields import Fields
 from fastmlp.errors import InputError, ModelFileError
 from fastmlp.mlp import MLP
-from fastmlp.tabular.features import Features
-from fastmlp.tabular.scaling import Range, Scaling
+from fastmlp.tables.encoding.fields import Fields
+from fastmlp.tables.features.expansion import Expansion
+from fastmlp.tables.features.scaling import Range, Scaling
 
 __all__ = ["Preparation", "Reading"]
 
@@ -52,7 +52,7 @@ _PARTS: dict[str, Any] = {
     "target": Scaling,
     "bounds": Range,
     "encoder": TableEncoder,
-    "expansion": Features,
+    "expansion": Expansion,
     "reading": Reading,
 }
 
@@ -81,7 +81,7 @@ class Preparation:
     target: Scaling | None = None
     bounds: Range | None = None
     encoder: TableEncoder | None = None
-    expansion: Features | None = None
+    expansion: Expansion | None = None
     reading: Reading | None = None
 
     def inputs(self, x: np.ndarray) -> np.ndarray:

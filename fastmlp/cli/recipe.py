@@ -12,8 +12,8 @@ from fastmlp.cli.preparation import Preparation
 from fastmlp.datasets import Dataset
 from fastmlp.datasets.split import split_rows
 from fastmlp.recipes import Recipe, tabular
-from fastmlp.tabular.features import Features
-from fastmlp.tabular.scaling import Range
+from fastmlp.tables.features.expansion import Expansion
+from fastmlp.tables.features.scaling import Range
 
 __all__ = ["Parts", "chosen_recipe", "prepared_parts"]
 
@@ -48,7 +48,7 @@ def prepared_parts(arguments: Namespace, recipe: Recipe, dataset: Dataset, prepa
     x_test = dataset.x_test
     if not isinstance(x, np.memmap):
         counts = preparation.encoder.category_counts if preparation.encoder else [0] * x.shape[1]
-        features, expanded = Features.fit(
+        features, expanded = Expansion.fit(
             x, _targets(dataset, y), counts, bins=recipe.bins, one_hot=recipe.one_hot, seed=arguments.seed
         )
         if not features.changes_nothing:

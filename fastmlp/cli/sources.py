@@ -13,10 +13,10 @@ import numpy as np
 from fastmlp.cli.columns import tell
 from fastmlp.cli.preparation import Preparation, Reading
 from fastmlp.datasets import NAMES, Dataset, Table, load, read_table
-from fastmlp.datasets.findings import Findings
 from fastmlp.datasets.split import split_rows
 from fastmlp.errors import InputError
-from fastmlp.tabular.scaling import Scaling
+from fastmlp.tables.encoding.findings import Findings
+from fastmlp.tables.features.scaling import Scaling
 
 __all__ = ["Samples", "as_trained", "how_to_read", "kind_of", "load_samples", "load_training"]
 

@@ -32,7 +32,7 @@ from fastmlp.mlp import MLP
 from fastmlp.optimizers import SGD, AdamW, Optimizer, get_optimizer
 from fastmlp.recipes import Recipe
 from fastmlp.signals import SafePoints
-from fastmlp.tabular.scaling import Scaling
+from fastmlp.tables.features.scaling import Scaling
 from fastmlp.trainer import Epoch
 
 __all__ = ["train"]

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastmlp.datasets.encoder import TableEncoder
-from fastmlp.datasets.kinds import Kind
+from fastmlp.tables.encoding.encoder import TableEncoder
+from fastmlp.tables.meaning.kinds import Kind
 
 __all__ = ["Dataset"]
 

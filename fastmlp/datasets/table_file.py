@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from fastmlp.datasets.dataset import Dataset
-from fastmlp.datasets.encoder import TableEncoder
-from fastmlp.datasets.findings import Findings
-from fastmlp.datasets.missing import MISSING_VALUES
-from fastmlp.datasets.plan import make_plan
-from fastmlp.datasets.reading import read_table
 from fastmlp.datasets.split import split_ordered, split_rows
-from fastmlp.datasets.text import listed
 from fastmlp.errors import InputError
+from fastmlp.tables.encoding.encoder import TableEncoder
+from fastmlp.tables.encoding.findings import Findings
+from fastmlp.tables.encoding.plan import make_plan
+from fastmlp.tables.meaning.missing import MISSING_VALUES
+from fastmlp.tables.reading.files import read_table
+from fastmlp.tables.text import listed
 
 __all__ = ["load_table"]
 

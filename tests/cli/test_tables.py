@@ -14,7 +14,7 @@ from fastmlp import MLP
 from fastmlp.cli.preparation import Preparation
 from fastmlp.datasets import TableEncoder, read_table
 from fastmlp.metrics import r2_score
-from fastmlp.tabular.features import Features
+from fastmlp.tables.features.expansion import Expansion
 
 
 def test_table_with_categories_missing_values_and_text_labels(mixed, tmp_path):
@@ -40,7 +40,7 @@ def test_table_with_categories_missing_values_and_text_labels(mixed, tmp_path):
     # the same by the library
     model = MLP.load(path)
     encoder = TableEncoder.from_dict(model.metadata["fastmlp.cli"]["encoder"])
-    features = Features.from_dict(model.metadata["fastmlp.cli"]["expansion"])
+    features = Expansion.from_dict(model.metadata["fastmlp.cli"]["expansion"])
     x, _ = encoder.transform(table)
     assert names == [encoder.class_names[c] for c in model.predict(features.transform(x))]
 

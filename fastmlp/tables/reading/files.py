@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from itertools import pairwise, zip_longest
 from typing import Any
 
-from fastmlp.datasets.frames import polars_module, stripped_texts
-from fastmlp.datasets.missing import MISSING_VALUES, present
-from fastmlp.datasets.notation import DECIMALS, only_decimal_commas
-from fastmlp.datasets.records import Layout, blocks, check_records, find_layout
-from fastmlp.datasets.table import Table
-from fastmlp.datasets.text import listed
 from fastmlp.errors import InputError
+from fastmlp.tables.frames import polars_module, stripped_texts
+from fastmlp.tables.meaning.missing import MISSING_VALUES, present
+from fastmlp.tables.meaning.notation import DECIMALS, only_decimal_commas
+from fastmlp.tables.reading.records import Layout, blocks, check_records, find_layout
+from fastmlp.tables.table import Table
+from fastmlp.tables.text import listed
 
 __all__ = ["read_table", "table_batches"]
 

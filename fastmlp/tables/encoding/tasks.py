@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from fastmlp.datasets.columns import numbers_from
-from fastmlp.datasets.frames import polars_module
-from fastmlp.datasets.kinds import notation_of, refuse
-from fastmlp.datasets.labels import label_counts, labels_of, sort_labels
-from fastmlp.datasets.missing import MISSING_VALUES, present
-from fastmlp.datasets.notation import Notation, are_infinite, nearly_numbers
-from fastmlp.datasets.table import Table
-from fastmlp.datasets.targets import ClassTarget, NumberTarget, Target, stripped
 from fastmlp.errors import InputError
+from fastmlp.tables.encoding.columns import numbers_from
+from fastmlp.tables.encoding.targets import ClassTarget, NumberTarget, Target, stripped
+from fastmlp.tables.frames import polars_module
+from fastmlp.tables.meaning.kinds import notation_of, refuse
+from fastmlp.tables.meaning.labels import label_counts, labels_of, sort_labels
+from fastmlp.tables.meaning.missing import MISSING_VALUES, present
+from fastmlp.tables.meaning.notation import Notation, are_infinite, nearly_numbers
+from fastmlp.tables.table import Table
 
 __all__ = ["TASKS", "find_target"]
 

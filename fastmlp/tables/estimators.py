@@ -23,12 +23,12 @@ from sklearn.utils.validation import (
 )
 
 from fastmlp.datasets import TableEncoder
-from fastmlp.datasets.frames import is_frame
 from fastmlp.mlp import MLP
 from fastmlp.optimizers import AdamW
 from fastmlp.recipes import Recipe, tabular
-from fastmlp.tabular.features import Features
-from fastmlp.tabular.scaling import Range, Scaling
+from fastmlp.tables.features.expansion import Expansion
+from fastmlp.tables.features.scaling import Range, Scaling
+from fastmlp.tables.frames import is_frame
 
 __all__ = ["TabularClassifier", "TabularRegressor"]
 
@@ -111,7 +111,7 @@ class BaseTabular(BaseEstimator):
         recipe = tabular(self._task, *x.shape)
         given = {field.name: value for field in fields(Recipe) if (value := getattr(self, field.name)) is not None}
         self.recipe_ = replace(recipe, **given)
-        self.features_, x = Features.fit(
+        self.expansion_, x = Expansion.fit(
             x,
             self._means_of(y),
             self.encoder_.category_counts,
@@ -164,7 +164,7 @@ class BaseTabular(BaseEstimator):
         else:
             X = validate_data(self, X, ensure_all_finite="allow-nan", reset=False)
         x, _ = self.encoder_.transform(X)
-        return self.network_.predict_proba(self.features_.transform(x)).astype(np.float64)
+        return self.network_.predict_proba(self.expansion_.transform(x)).astype(np.float64)
 
     @abstractmethod
     def _learn(self, y: np.ndarray) -> np.ndarray:
@@ -196,7 +196,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     ----------
     classes_ : array (C,)
     encoder_ : TableEncoder
-    features_ : Features
+    expansion_ : Expansion
         Between the encoder's columns and the network.
     network_ : MLP
     recipe_ : Recipe
@@ -246,7 +246,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     Attributes
     ----------
     encoder_ : TableEncoder
-    features_ : Features
+    expansion_ : Expansion
         Between the encoder's columns and the network.
     network_ : MLP
     range_ : Range

@@ -11,8 +11,8 @@ from itertools import chain, islice
 
 import numpy as np
 
-from fastmlp.datasets.source import utf8_chunks
 from fastmlp.errors import InputError
+from fastmlp.tables.reading.source import utf8_chunks
 
 __all__ = ["Layout", "blocks", "check_records", "find_layout", "line_of"]
 

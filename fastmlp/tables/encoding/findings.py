@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from fastmlp.datasets.text import listed
+from fastmlp.tables.text import listed
 
 __all__ = ["Findings"]
 

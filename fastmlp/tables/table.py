@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fastmlp.datasets.frames import as_frame
-from fastmlp.datasets.records import Layout, line_of
+from fastmlp.tables.frames import as_frame
+from fastmlp.tables.reading.records import Layout, line_of
 
 if TYPE_CHECKING:
     import polars
@@ -46,7 +46,7 @@ class Table:
 
 
 def as_table(data: Any) -> Table:
-    """Give the table itself, or one of a data frame or array that `fastmlp.datasets.frames.as_frame` takes.
+    """Give the table itself, or one of a data frame or array that `fastmlp.tables.frames.as_frame` takes.
 
     Raises
     ------

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastmlp.datasets.fields import Fields
 from fastmlp.errors import InputError
+from fastmlp.tables.encoding.fields import Fields
 
 __all__ = ["Indicators", "TargetMeans"]
 

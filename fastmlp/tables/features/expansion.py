@@ -8,19 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from fastmlp.datasets.fields import Fields
 from fastmlp.errors import InputError
-from fastmlp.tabular.bins import Binned
-from fastmlp.tabular.categories import Indicators, TargetMeans
+from fastmlp.tables.encoding.fields import Fields
+from fastmlp.tables.features.bins import Binned
+from fastmlp.tables.features.categories import Indicators, TargetMeans
 
-__all__ = ["Features"]
+__all__ = ["Expansion"]
 
 Column = Binned | Indicators | TargetMeans
 _KINDS: dict[str, type[Column]] = {kind.kind: kind for kind in (Binned, Indicators, TargetMeans)}
 
 
 @dataclass(frozen=True)
-class Features:
+class Expansion:
     """What becomes of each column; made by `fit` or `from_dict`.
 
     Attributes
@@ -33,7 +33,7 @@ class Features:
     @classmethod
     def fit(
         cls, x: np.ndarray, targets: np.ndarray, categories: Sequence[int], *, bins: int, one_hot: int, seed: int
-    ) -> tuple[Features, np.ndarray]:
+    ) -> tuple[Expansion, np.ndarray]:
         """Learn from training samples; the second result are their features (N, W) float32.
 
         Those of columns with target means are others than `transform` gives, see `TargetMeans.fit`.
@@ -97,7 +97,7 @@ class Features:
         return {"columns": [column.to_dict() for column in self.columns]}
 
     @classmethod
-    def from_dict(cls, data: object) -> Features:
+    def from_dict(cls, data: object) -> Expansion:
         """Build what `to_dict` wrote; the dictionary may come from anyone.
 
         Raises
@@ -105,7 +105,7 @@ class Features:
         InputError : not such a dictionary.
         """
         columns = []
-        for item in Fields(data, "Features", ("columns",)).list("columns"):
+        for item in Fields(data, "An expansion", ("columns",)).list("columns"):
             kind = item.get("kind") if isinstance(item, dict) else None
             if not isinstance(kind, str) or kind not in _KINDS:
                 raise InputError(f"A column of features must be of the kinds {', '.join(_KINDS)}, not {kind!r:.100}.")

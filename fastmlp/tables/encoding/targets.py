@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastmlp.datasets.columns import mean_and_std, numbers_from
-from fastmlp.datasets.fields import Fields
-from fastmlp.datasets.frames import polars_module
-from fastmlp.datasets.labels import codes_of, labels_of
-from fastmlp.datasets.notation import Notation
-from fastmlp.datasets.text import listed
 from fastmlp.errors import InputError
+from fastmlp.tables.encoding.columns import mean_and_std, numbers_from
+from fastmlp.tables.encoding.fields import Fields
+from fastmlp.tables.frames import polars_module
+from fastmlp.tables.meaning.labels import codes_of, labels_of
+from fastmlp.tables.meaning.notation import Notation
+from fastmlp.tables.text import listed
 
 if TYPE_CHECKING:
     import polars

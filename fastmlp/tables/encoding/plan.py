@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastmlp.datasets.kinds import Kind, decimal_of, find_kinds
-from fastmlp.datasets.missing import MISSING_VALUES, POLICIES, present
-from fastmlp.datasets.table import Table
-from fastmlp.datasets.targets import ClassTarget, Target, stripped
-from fastmlp.datasets.tasks import TASKS, find_target
-from fastmlp.datasets.text import is_text, listed
 from fastmlp.errors import InputError
+from fastmlp.tables.encoding.targets import ClassTarget, Target, stripped
+from fastmlp.tables.encoding.tasks import TASKS, find_target
+from fastmlp.tables.meaning.kinds import Kind, decimal_of, find_kinds
+from fastmlp.tables.meaning.missing import MISSING_VALUES, POLICIES, present
+from fastmlp.tables.table import Table
+from fastmlp.tables.text import is_text, listed
 
 if TYPE_CHECKING:
     import polars

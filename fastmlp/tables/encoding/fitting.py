@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
-from fastmlp.datasets.columns import CategoryColumn, Column, MomentColumn, NumberColumn, mean_and_std
-from fastmlp.datasets.kinds import Kind, in_chunks
-from fastmlp.datasets.missing import array_of, present
-from fastmlp.datasets.moments import is_time
-from fastmlp.datasets.plan import Plan, target_values
-from fastmlp.datasets.table import Table
-from fastmlp.datasets.targets import NumberTarget, Target
 from fastmlp.errors import InputError
+from fastmlp.tables.encoding.columns import CategoryColumn, Column, MomentColumn, NumberColumn, mean_and_std
+from fastmlp.tables.encoding.plan import Plan, target_values
+from fastmlp.tables.encoding.targets import NumberTarget, Target
+from fastmlp.tables.meaning.kinds import Kind, in_chunks
+from fastmlp.tables.meaning.missing import array_of, present
+from fastmlp.tables.meaning.moments import is_time
+from fastmlp.tables.table import Table
 
 if TYPE_CHECKING:
     import polars

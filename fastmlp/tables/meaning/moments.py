@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from fastmlp.datasets.frames import polars_module
+from fastmlp.tables.frames import polars_module
 
 if TYPE_CHECKING:
     import polars

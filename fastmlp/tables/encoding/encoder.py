@@ -9,18 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from fastmlp.datasets.columns import CategoryColumn, Column, MomentColumn, NumberColumn, read_column
-from fastmlp.datasets.fields import Fields
-from fastmlp.datasets.findings import Findings
-from fastmlp.datasets.fitting import Part, fit_columns, fit_targets, numbers_of
-from fastmlp.datasets.kinds import in_chunks
-from fastmlp.datasets.labels import codes_of, labels_of
-from fastmlp.datasets.missing import MISSING_VALUES, POLICIES, present
-from fastmlp.datasets.plan import Plan, kept_rows, make_plan, target_values
-from fastmlp.datasets.table import Table, as_table
-from fastmlp.datasets.targets import ClassTarget, NumberTarget, Target, read_target
-from fastmlp.datasets.text import listed
 from fastmlp.errors import InputError
+from fastmlp.tables.encoding.columns import CategoryColumn, Column, MomentColumn, NumberColumn, read_column
+from fastmlp.tables.encoding.fields import Fields
+from fastmlp.tables.encoding.findings import Findings
+from fastmlp.tables.encoding.fitting import Part, fit_columns, fit_targets, numbers_of
+from fastmlp.tables.encoding.plan import Plan, kept_rows, make_plan, target_values
+from fastmlp.tables.encoding.targets import ClassTarget, NumberTarget, Target, read_target
+from fastmlp.tables.meaning.kinds import in_chunks
+from fastmlp.tables.meaning.labels import codes_of, labels_of
+from fastmlp.tables.meaning.missing import MISSING_VALUES, POLICIES, present
+from fastmlp.tables.table import Table, as_table
+from fastmlp.tables.text import listed
 
 __all__ = ["TableEncoder"]
 
@@ -85,7 +85,7 @@ class TableEncoder:
         drop_columns : names of columns to leave out.
         decimal : "." or ",", which decides about numbers that could have either; None for what other columns show.
         codes : whether a column of categories becomes one feature, the number of the category (see `category_counts`),
-            for `fastmlp.tabular.features` to encode.
+            for `fastmlp.tables.features.expansion` to encode.
 
         Raises
         ------

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastmlp.datasets.fields import Fields
-from fastmlp.datasets.frames import polars_module
-from fastmlp.datasets.labels import label_counts, labels_of, sort_labels
-from fastmlp.datasets.missing import array_of
-from fastmlp.datasets.moments import moments_in, seconds_of
-from fastmlp.datasets.notation import Notation
 from fastmlp.errors import InputError
+from fastmlp.tables.encoding.fields import Fields
+from fastmlp.tables.frames import polars_module
+from fastmlp.tables.meaning.labels import label_counts, labels_of, sort_labels
+from fastmlp.tables.meaning.missing import array_of
+from fastmlp.tables.meaning.moments import moments_in, seconds_of
+from fastmlp.tables.meaning.notation import Notation
 
 if TYPE_CHECKING:
     import polars
@@ -145,7 +145,7 @@ class CategoryColumn:
 
     Attributes
     ----------
-    categories : labels; values are compared as `fastmlp.datasets.labels` does.
+    categories : labels; values are compared as `fastmlp.tables.meaning.labels` does.
     fill : number of the most frequent one.
     has_missing : whether missing values are a category, the last one.
     coded : whether there is one feature instead, the number of the category, -1 for a value that training did not have.

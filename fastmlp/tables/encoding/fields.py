@@ -3,8 +3,8 @@
 import sys
 from typing import Any
 
-from fastmlp.datasets.text import is_text
 from fastmlp.errors import InputError
+from fastmlp.tables.text import is_text
 
 __all__ = ["Fields"]
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastmlp.datasets.frames import polars_module
-from fastmlp.datasets.missing import array_of, present
-from fastmlp.datasets.moments import formats_of, nearly_moments
-from fastmlp.datasets.notation import Notation, are_infinite, is_ambiguous, nearly_numbers, notations_of, units_in
-from fastmlp.datasets.table import Table
-from fastmlp.datasets.text import listed
 from fastmlp.errors import InputError
+from fastmlp.tables.frames import polars_module
+from fastmlp.tables.meaning.missing import array_of, present
+from fastmlp.tables.meaning.moments import formats_of, nearly_moments
+from fastmlp.tables.meaning.notation import Notation, are_infinite, is_ambiguous, nearly_numbers, notations_of, units_in
+from fastmlp.tables.table import Table
+from fastmlp.tables.text import listed
 
 if TYPE_CHECKING:
     import polars

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fastmlp.datasets.fields import Fields
-from fastmlp.datasets.frames import polars_module
+from fastmlp.tables.encoding.fields import Fields
+from fastmlp.tables.frames import polars_module
 
 if TYPE_CHECKING:
     import polars

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastmlp.datasets.frames import polars_module
+from fastmlp.tables.frames import polars_module
 
 if TYPE_CHECKING:
     import polars

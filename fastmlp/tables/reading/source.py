@@ -13,9 +13,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from fastmlp.datasets.frames import polars_module
 from fastmlp.errors import InputError
 from fastmlp.forks import no_fork
+from fastmlp.tables.frames import polars_module
 
 __all__ = ["utf8_chunks"]
 

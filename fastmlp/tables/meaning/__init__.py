@@ -1,0 +1,1 @@
+"""What columns hold: numbers in many notations, dates and times, categories, nothing."""

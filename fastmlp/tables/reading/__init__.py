@@ -1,0 +1,1 @@
+"""Bytes to columns: compression, encoding, delimiters, lines, Parquet and Arrow."""

@@ -1,1 +1,0 @@
-"""Tables for networks: what becomes of their columns, and scikit-learn estimators that take data frames."""
