@@ -46,11 +46,11 @@ def real(low: float = -math.inf, high: float = math.inf, *, above: bool = False)
     return convert
 
 
-def reals(low: float, high: float) -> Callable[[str], float | list[float]]:
+def reals(low: float, high: float, *, above: bool = False) -> Callable[[str], float | list[float]]:
     """One number for all, or a list separated by commas."""
 
     def convert(text: str) -> float | list[float]:
-        numbers = [real(low, high)(part) for part in text.split(",")]
+        numbers = [real(low, high, above=above)(part) for part in text.split(",")]
         return numbers[0] if len(numbers) == 1 else numbers
 
     return convert

@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from fastmlp.cli.preparation import Preparation
+from fastmlp.cli.quantiles import chosen_quantiles, quantiles_of
 from fastmlp.datasets import Dataset
 from fastmlp.errors import InputError
 from fastmlp.losses import LOSS_OF_OUTPUT, LOSSES
@@ -30,12 +31,13 @@ def build_network(arguments: Namespace, recipe: Recipe, dataset: Dataset) -> MLP
     given = arguments.activation
     # One name is meant for the hidden layers, and for the output only where there is nothing else.
     output = given[-1] if isinstance(given, list) else given if not hidden else None
-    loss = arguments.loss or LOSS_OF_OUTPUT.get(output or "") or _natural_loss(classes)
-    _check_loss(loss, dataset)
+    name = arguments.loss or LOSS_OF_OUTPUT.get(output or "") or _natural_loss(classes)
+    _check_loss(name, dataset)
+    loss = chosen_quantiles(arguments.quantiles, name, dataset.y) or LOSSES[name]
     if classes == 0:
-        outputs = 1 if dataset.y.ndim == 1 else dataset.y.shape[1]
+        outputs = max(len(loss.parameter), 1 if dataset.y.ndim == 1 else dataset.y.shape[1])
     else:
-        outputs = 1 if classes == 2 and "softmax" not in (LOSSES[loss].link, output) else classes
+        outputs = 1 if classes == 2 and "softmax" not in (loss.link, output) else classes
     activation = given or (recipe.activation if hidden else "identity")
     sizes = [dataset.x.shape[1], *hidden, outputs]
     _check_memory(sizes, arguments.dtype)
@@ -56,7 +58,9 @@ def build_network(arguments: Namespace, recipe: Recipe, dataset: Dataset) -> MLP
 def targets_for(model: MLP, preparation: Preparation, y: np.ndarray) -> np.ndarray:
     """Targets as the model's loss takes them, of class indices (N,), or of numbers (N,) or (N, O)."""
     if not preparation.class_names:
-        return y if preparation.target is None else preparation.target.apply(y)
+        y = y if preparation.target is None else preparation.target.apply(y)
+        several = quantiles_of(model)
+        return np.repeat(y.reshape(-1, 1), len(several), axis=1) if several else y
     outputs = model.sizes[-1]
     if outputs == 1 or (model.loss is not None and model.loss.link == "softmax"):
         return y

@@ -193,6 +193,12 @@ def add_network(to: Options) -> None:
         "--loss", choices=list(LOSSES), metavar="NAME", help=f"default by the target, see below: {', '.join(LOSSES)}"
     )
     to.add_argument(
+        "--quantiles",
+        type=arguments.reals(0, 1, above=True),
+        metavar="Q[,Q]",
+        help="of --loss quantile: several give an interval, an output for each quantile of one target (default: 0.5)",
+    )
+    to.add_argument(
         "--dropout",
         type=arguments.reals(0, 1),
         metavar="P[,P]",

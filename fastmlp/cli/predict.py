@@ -13,6 +13,7 @@ from fastmlp.cli.compiling import announce_compilation
 from fastmlp.cli.outputs import check_outputs
 from fastmlp.cli.predictions import Columns, write_csv, write_parquet
 from fastmlp.cli.preparation import Preparation
+from fastmlp.cli.quantiles import in_order, quantiles_of
 from fastmlp.cli.sources import as_trained, how_to_read, kind_of, load_samples
 from fastmlp.datasets import Table, table_batches
 from fastmlp.errors import InputError
@@ -62,9 +63,8 @@ def _of_table(arguments: Namespace, model: MLP, preparation: Preparation, found:
         if not announced:
             announce_compilation(model.backend)
             announced = True
-        columns |= _predicted(
-            preparation, model.predict_proba(preparation.inputs(x)), arguments.proba, rows, len(named), columns
-        )
+        out = model.predict_proba(preparation.inputs(x))
+        columns |= _predicted(model, preparation, out, arguments.proba, rows, len(named), columns)
         yield columns
 
 
@@ -74,7 +74,7 @@ def _of_arrays(arguments: Namespace, model: MLP, preparation: Preparation) -> It
     samples = load_samples(arguments, preparation, targets=False)
     announce_compilation(model.backend)
     out = model.predict_proba(samples.x)
-    yield _predicted(preparation, out, arguments.proba, samples.rows, samples.n, {})
+    yield _predicted(model, preparation, out, arguments.proba, samples.rows, samples.n, {})
 
 
 def _kept(table: Table, name: str) -> list[Any]:
@@ -84,7 +84,7 @@ def _kept(table: Table, name: str) -> list[Any]:
 
 
 def _predicted(
-    preparation: Preparation, out: np.ndarray, proba: bool, rows: np.ndarray, n: int, others: Columns
+    model: MLP, preparation: Preparation, out: np.ndarray, proba: bool, rows: np.ndarray, n: int, others: Columns
 ) -> Columns:
     """Columns of N rows of a network's outputs (M, O) for some of them; None in the others, which lack values."""
     names = preparation.class_names
@@ -95,8 +95,10 @@ def _predicted(
             shares = np.hstack([1 - out, out]) if out.shape[1] == 1 else out
             columns |= {_unused(name, columns): shares[:, c] for c, name in enumerate(names)}
     else:
-        values = preparation.values(out)
-        columns = {name: values[:, o] for o, name in enumerate(_number_names(preparation, values.shape[1]))}
+        values, quantiles = preparation.values(out), quantiles_of(model)
+        values = in_order(values) if quantiles else values
+        ends = [f"{q:g}" for q in quantiles] or _target_names(preparation, values.shape[1])
+        columns = {f"prediction_{end}" if end else "prediction": values[:, o] for o, end in enumerate(ends)}
     clash = [name for name in columns if name in others]
     if clash:
         raise InputError(f"--keep {clash[0]!r} has the name of a column of predictions. Rename it in the table.")
@@ -108,11 +110,11 @@ def _predicted(
     }
 
 
-def _number_names(preparation: Preparation, outputs: int) -> list[str]:
+def _target_names(preparation: Preparation, outputs: int) -> list[str]:
+    """What tells several targets apart; nothing for one."""
     if outputs == 1:
-        return ["prediction"]
-    names = [str(o + 1) for o in range(outputs)] if preparation.encoder is None else preparation.encoder.target_names
-    return [f"prediction_{name}" for name in names]
+        return [""]
+    return [str(o + 1) for o in range(outputs)] if preparation.encoder is None else [*preparation.encoder.target_names]
 
 
 def _unused(name: str, columns: dict[str, Any]) -> str:

@@ -181,8 +181,8 @@ class Preparation:
         given = model.sizes[0] if self.expansion is None else len(self.expansion.columns)
         fits &= self.expansion is None or self.expansion.width == model.sizes[0]
         fits &= self.features is None or len(self.features.mean) in (1, given)
-        fits &= self.target is None or len(self.target.mean) == outputs
-        fits &= self.bounds is None or len(self.bounds.low) == outputs
+        fits &= self.target is None or len(self.target.mean) in (1, outputs)
+        fits &= self.bounds is None or len(self.bounds.low) in (1, outputs)
         fits &= (self.encoder is None) == (self.reading is None)
         if self.encoder is not None:
             fits &= self.features is None

@@ -41,7 +41,7 @@ def prepared_parts(arguments: Namespace, recipe: Recipe, dataset: Dataset, prepa
         fraction = 0.0 if arguments.patience is None else 0.1
     held_out = None
     if fraction:
-        rows, validation = _validation_rows(x, fraction, arguments.seed)
+        rows, validation = _validation_rows(x, fraction, arguments.seed, y if dataset.class_names else None)
         held_out, x, y = (x[validation], y[validation]), x[rows], y[rows]
     if not preparation.class_names and recipe.clip:
         preparation = replace(preparation, bounds=Range.of(y))
@@ -58,9 +58,9 @@ def prepared_parts(arguments: Namespace, recipe: Recipe, dataset: Dataset, prepa
     return Parts(replace(dataset, x=x, y=y, x_test=x_test), held_out, preparation)
 
 
-def _validation_rows(x: np.ndarray, fraction: float, seed: int) -> tuple[Any, Any]:
+def _validation_rows(x: np.ndarray, fraction: float, seed: int, classes: np.ndarray | None) -> tuple[Any, Any]:
     """Rows to train on and to validate with; slices of a memory map, which would be copied row by row otherwise."""
-    rows, validation = split_rows(len(x), fraction, seed)
+    rows, validation = split_rows(len(x), fraction, seed, classes)
     return (slice(len(rows)), slice(len(rows), None)) if isinstance(x, np.memmap) else (rows, validation)
 
 

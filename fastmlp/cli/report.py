@@ -6,6 +6,7 @@ import numpy as np
 
 from fastmlp.cli.network import targets_for
 from fastmlp.cli.preparation import Preparation
+from fastmlp.cli.quantiles import in_order, quantile_lines, quantiles_of
 from fastmlp.cli.text import counted, one_line, table
 from fastmlp.errors import InputError
 from fastmlp.metrics import accuracy_score, confusion_matrix, per_class_accuracy, r2_score
@@ -37,7 +38,7 @@ def score_lines(
     lines += (
         _classes(preparation, y, out, what, confusion)
         if preparation.class_names
-        else _numbers(preparation, y, out, what)
+        else _numbers(model, preparation, y, out, what)
     )
     return "\n".join(lines)
 
@@ -63,9 +64,12 @@ def _classes(preparation: Preparation, y: np.ndarray, out: np.ndarray, what: str
     return lines
 
 
-def _numbers(preparation: Preparation, y: np.ndarray, out: np.ndarray, what: str) -> list[str]:
+def _numbers(model: MLP, preparation: Preparation, y: np.ndarray, out: np.ndarray, what: str) -> list[str]:
     values = preparation.values(out)
     truth = y.reshape(len(y), -1)
+    quantiles = quantiles_of(model)
+    if quantiles and truth.shape[1] == 1:
+        return quantile_lines(quantiles, truth, in_order(values), what)
     if truth.shape != values.shape:
         raise InputError(f"The data have {truth.shape[1]} targets per sample, but the model gives {values.shape[1]}.")
     if preparation.encoder is None:

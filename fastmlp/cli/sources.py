@@ -127,7 +127,7 @@ def _given(arguments: Namespace, names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _split(dataset: Dataset, fraction: float, seed: int) -> Dataset:
-    train, test = split_rows(len(dataset.x), fraction, seed)
+    train, test = split_rows(len(dataset.x), fraction, seed, dataset.y if dataset.class_names else None)
     if not len(test):
         return dataset
     x, y = dataset.x, dataset.y
