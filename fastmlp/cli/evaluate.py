@@ -5,10 +5,10 @@ from __future__ import annotations
 from argparse import Namespace
 
 from fastmlp.cli.compiling import announce_compilation
-from fastmlp.cli.preparation import Preparation
 from fastmlp.cli.report import score_lines
 from fastmlp.cli.sources import load_samples
 from fastmlp.mlp import MLP
+from fastmlp.tables.preparation import Preparation
 
 __all__ = ["evaluate"]
 

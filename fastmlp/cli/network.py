@@ -8,13 +8,13 @@ from itertools import pairwise
 
 import numpy as np
 
-from fastmlp.cli.preparation import Preparation
 from fastmlp.cli.quantiles import chosen_quantiles, quantiles_of
 from fastmlp.datasets import Dataset
 from fastmlp.errors import InputError
 from fastmlp.losses import LOSS_OF_OUTPUT, LOSSES
 from fastmlp.mlp import MLP
 from fastmlp.recipes import Recipe
+from fastmlp.tables.preparation import Preparation
 
 __all__ = ["build_network", "targets_for"]
 

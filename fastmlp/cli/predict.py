@@ -12,7 +12,6 @@ from fastmlp.cli.columns import tell
 from fastmlp.cli.compiling import announce_compilation
 from fastmlp.cli.outputs import check_outputs
 from fastmlp.cli.predictions import Columns, write_csv, write_parquet
-from fastmlp.cli.preparation import Preparation
 from fastmlp.cli.quantiles import in_order, quantiles_of
 from fastmlp.cli.sources import as_trained, how_to_read, kind_of, load_samples
 from fastmlp.datasets import Table, table_batches
@@ -20,6 +19,7 @@ from fastmlp.errors import InputError
 from fastmlp.mlp import MLP
 from fastmlp.tables.encoding.findings import Findings
 from fastmlp.tables.meaning.labels import labels_of
+from fastmlp.tables.preparation import Preparation
 from fastmlp.tables.text import listed
 
 __all__ = ["predict"]

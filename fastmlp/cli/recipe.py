@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastmlp.cli.preparation import Preparation
 from fastmlp.datasets import Dataset
 from fastmlp.datasets.split import split_rows
 from fastmlp.recipes import Recipe, tabular
 from fastmlp.tables.features.expansion import Expansion
 from fastmlp.tables.features.scaling import Range
+from fastmlp.tables.preparation import Preparation
 
 __all__ = ["Parts", "chosen_recipe", "prepared_parts"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from fastmlp.cli.network import targets_for
-from fastmlp.cli.preparation import Preparation
 from fastmlp.cli.quantiles import in_order, quantile_lines, quantiles_of
 from fastmlp.cli.text import counted, one_line, table
 from fastmlp.errors import InputError
 from fastmlp.metrics import accuracy_score, confusion_matrix, per_class_accuracy, r2_score
 from fastmlp.mlp import MLP
+from fastmlp.tables.preparation import Preparation
 
 __all__ = ["score_lines"]
 

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastmlp.cli.columns import tell
-from fastmlp.cli.preparation import Preparation, Reading
 from fastmlp.datasets import NAMES, Dataset, Table, load, read_table
 from fastmlp.datasets.split import split_rows
 from fastmlp.errors import InputError
 from fastmlp.tables.encoding.findings import Findings
 from fastmlp.tables.features.scaling import Scaling
+from fastmlp.tables.preparation import Preparation, Reading
 
 __all__ = ["Samples", "as_trained", "how_to_read", "kind_of", "load_samples", "load_training"]
 
@@ -201,6 +201,11 @@ def _table_samples(arguments: Namespace, preparation: Preparation, targets: bool
     table = _read(arguments.data, preparation, how_to_read(arguments, preparation))
     encoder = preparation.encoder
     assert encoder is not None
+    if targets and not encoder.targets:
+        raise InputError(
+            "The model was fitted in Python on features and targets apart, so what column holds the targets is not "
+            "known. Use its method score."
+        )
     rows, found = encoder.kept_rows(table, targets=targets), Findings()
     x, y = encoder.transform(table, rows=rows, targets=targets, findings=found)
     tell(found.lines())

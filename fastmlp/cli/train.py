@@ -18,7 +18,6 @@ from fastmlp.cli.columns import column_lines, tell
 from fastmlp.cli.compiling import announce_compilation
 from fastmlp.cli.network import build_network, targets_for
 from fastmlp.cli.outputs import check_outputs
-from fastmlp.cli.preparation import Preparation
 from fastmlp.cli.recipe import chosen_recipe, prepared_parts
 from fastmlp.cli.report import score_lines
 from fastmlp.cli.results import Save, write_results
@@ -33,6 +32,7 @@ from fastmlp.optimizers import SGD, AdamW, Optimizer, get_optimizer
 from fastmlp.recipes import Recipe
 from fastmlp.signals import SafePoints
 from fastmlp.tables.features.scaling import Scaling
+from fastmlp.tables.preparation import Preparation
 from fastmlp.trainer import Epoch
 
 __all__ = ["train"]

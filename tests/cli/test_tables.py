@@ -11,10 +11,10 @@ import pytest
 
 from cli.command import accuracy, fail, predictions, run, succeed
 from fastmlp import MLP
-from fastmlp.cli.preparation import Preparation
 from fastmlp.datasets import TableEncoder, read_table
 from fastmlp.metrics import r2_score
 from fastmlp.tables.features.expansion import Expansion
+from fastmlp.tables.preparation import Preparation
 
 
 def test_table_with_categories_missing_values_and_text_labels(mixed, tmp_path):

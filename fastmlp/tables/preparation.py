@@ -187,7 +187,7 @@ class Preparation:
         if self.encoder is not None:
             fits &= self.features is None
             counts = self.encoder.category_counts
-            fits &= self.encoder.class_names == self.class_names
+            fits &= not self.encoder.targets or self.encoder.class_names == self.class_names
             fits &= counts == ((0,) * given if self.expansion is None else self.expansion.category_counts)
         if not fits:
             raise InputError("its numbers of features, classes and outputs contradict each other.")

@@ -1,0 +1,259 @@
+"""What the estimators for data frames share: the encoder of tables, the recipe for them, and a network."""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import (
+    _check_feature_names,
+    _check_n_features,
+    _check_sample_weight,
+    _check_y,
+    check_consistent_length,
+    check_is_fitted,
+    validate_data,
+)
+
+from fastmlp.datasets import TableEncoder
+from fastmlp.errors import InputError, ModelFileError
+from fastmlp.mlp import MLP
+from fastmlp.optimizers import AdamW
+from fastmlp.recipes import Recipe, tabular
+from fastmlp.tables.encoding.fields import Fields
+from fastmlp.tables.features.expansion import Expansion
+from fastmlp.tables.frames import is_frame
+from fastmlp.tables.preparation import Preparation, Reading
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["BaseTabular"]
+
+_KEY = "fastmlp.tables.estimators"
+
+
+class BaseTabular(BaseEstimator):
+    """Base of the two estimators."""
+
+    _task: ClassVar[str]
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        "hidden": ["array-like", None],
+        "activation": [str, None],
+        "dropout": [Interval(Real, 0, 1, closed="left"), None],
+        "lr": [Interval(Real, 0, None, closed="neither"), None],
+        "decay": [Interval(Real, 0, None, closed="left"), None],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), None],
+        "epochs": [Interval(Integral, 1, None, closed="left"), None],
+        "bins": [Interval(Integral, 0, None, closed="left"), None],
+        "one_hot": [Interval(Integral, 0, None, closed="left"), None],
+        "categorical": ["array-like", StrOptions({"auto"})],
+        "backend": [str, None],
+        "n_threads": [Integral, None],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        *,
+        hidden: Sequence[int] | None = None,
+        activation: str | None = None,
+        dropout: float | None = None,
+        lr: float | None = None,
+        decay: float | None = None,
+        batch_size: int | None = None,
+        epochs: int | None = None,
+        bins: int | None = None,
+        one_hot: int | None = None,
+        categorical: str | Sequence[str] = "auto",
+        backend: str | None = None,
+        n_threads: int | None = None,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.hidden = hidden
+        self.activation = activation
+        self.dropout = dropout
+        self.lr = lr
+        self.decay = decay
+        self.batch_size = batch_size
+        self.epochs = epochs
+        self.bins = bins
+        self.one_hot = one_hot
+        self.categorical = categorical
+        self.backend = backend
+        self.n_threads = n_threads
+        self.random_state = random_state
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = tags.input_tags.string = True
+        return tags
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Learn from a table.
+
+        Parameters
+        ----------
+        X : data frame, or array of numbers (N, I)
+            Missing values are imputed.
+        y : array (N,)
+            Class labels; for a regressor numbers, (N,) or (N, O).
+        sample_weight : array (N,), optional
+            How much each sample counts in the loss.
+        """
+        X, y = self._checked(X, y)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+        seed = int(check_random_state(self.random_state).randint(2**31))
+        encoder = TableEncoder.fit(X, (), categorical=self.categorical, codes=True)
+        x, _ = encoder.transform(X)
+        self.recipe_ = recipe = self._chosen_recipe(x)
+        counts, indicators = encoder.category_counts, self._indicators(y)
+        expansion, x = Expansion.fit(x, indicators, counts, bins=recipe.bins, one_hot=recipe.one_hot, seed=seed)
+        learned = self._prepared(y)
+        reading = Reading(header=True, delimiter=None, skip_lines=0, encoding=None, width=self.n_features_in_)
+        self.preparation_ = replace(learned, encoder=encoder, expansion=expansion, reading=reading, seed=seed)
+        outputs, loss = self._outputs_and_loss(y)
+        hidden = list(recipe.hidden)
+        self.network_ = MLP(
+            [x.shape[1], *hidden, outputs],
+            recipe.activation if hidden else "identity",
+            loss=loss,
+            dropout=recipe.dropout if hidden else 0.0,
+            backend=self.backend,
+            n_threads=self.n_threads,
+            seed=seed,
+        )
+        self.network_.fit(
+            x,
+            y if learned.target is None else learned.target.apply(y),
+            epochs=recipe.epochs,
+            batch_size=recipe.batch_size,
+            optimizer=AdamW(lr=recipe.lr, decay=recipe.decay),
+            schedule="one_cycle",
+            sample_weight=sample_weight,
+            class_weight=self._weights_of_classes(y),
+            progress=False,
+        )
+        return self
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted estimator to a safetensors file, whole or not at all, which the command line reads as well.
+
+        Its parameters are not kept: what they did is done.
+
+        Raises
+        ------
+        InputError : labels that are neither texts nor numbers, or a file that cannot be written.
+        """
+        check_is_fitted(self)
+        names = getattr(self, "feature_names_in_", None)
+        self.network_.metadata[_KEY] = {"feature_names": None if names is None else names.tolist(), **self._kept()}
+        self.preparation_.keep_in(self.network_)
+        self.network_.save(path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, backend: str | None = None, n_threads: int | None = None) -> Self:
+        """Read an estimator that `save` wrote, or a model that `fastmlp train` made of a table.
+
+        Raises
+        ------
+        ModelFileError : anything else, or a model of the other task. Nothing in the file is executed.
+        """
+        network = MLP.load(path, backend=backend, n_threads=n_threads)
+        preparation = Preparation.of(network)
+        task = "classification" if preparation.class_names else "regression"
+        if preparation.encoder is None or preparation.reading is None or task != cls._task:
+            held = "a model of other data than a table" if preparation.encoder is None else f"a model for {task}"
+            raise ModelFileError(
+                f"The file {os.fspath(path)!r} holds {held}; {cls.__name__} reads {cls._task} of tables."
+            )
+        estimator = cls(backend=backend, n_threads=n_threads)
+        estimator.network_, estimator.preparation_ = network, preparation
+        kept = network.metadata.get(_KEY)
+        if kept is None:  # the command line learns from the columns of its table, and ignores others
+            estimator._restore(None)
+            return estimator
+        try:
+            noted = Fields(kept, "An estimator", ("feature_names", *estimator._kept()))
+            estimator._restore(noted)
+            estimator.n_features_in_ = preparation.reading.width
+            if noted.value("feature_names") is not None:
+                estimator.feature_names_in_ = np.array(noted.texts("feature_names"), object)
+        except InputError as error:
+            raise ModelFileError(f"The estimator kept in {os.fspath(path)!r} is damaged: {error}") from error
+        return estimator
+
+    def _chosen_recipe(self, x: np.ndarray) -> Recipe:
+        """The recipe for samples x (N, I), with what the parameters say in place of its own."""
+        given = {field.name: getattr(self, field.name, None) for field in fields(Recipe)}
+        return replace(
+            tabular(self._task, *x.shape), **{name: value for name, value in given.items() if value is not None}
+        )
+
+    def _checked(self, X: Any, y: Any) -> tuple[Any, np.ndarray]:
+        """Samples and targets that can be learned from; what scikit-learn asks to remember of them is remembered."""
+        numeric = self._task == "regression"
+        if not is_frame(X):
+            X, y = validate_data(
+                self, X, y, ensure_all_finite="allow-nan", ensure_min_samples=2, multi_output=numeric, y_numeric=numeric
+            )
+            return X, self._learn(y)
+        _check_feature_names(self, X, reset=True)
+        _check_n_features(self, X, reset=True)
+        y = _check_y(y, multi_output=numeric, y_numeric=numeric, estimator=self)
+        check_consistent_length(X, y)
+        return X, self._learn(y)
+
+    def _outputs(self, X: Any) -> np.ndarray:
+        """What the network gives (N, O) for a table of N rows."""
+        check_is_fitted(self)
+        if not is_frame(X):
+            X = validate_data(self, X, ensure_all_finite="allow-nan", reset=False)
+        elif hasattr(self, "n_features_in_"):
+            _check_feature_names(self, X, reset=False)
+            _check_n_features(self, X, reset=False)
+        encoder = self.preparation_.encoder
+        assert encoder is not None
+        x, _ = encoder.transform(X, targets=False)
+        if len(x) < len(X):  # a model of the command line, trained with --missing drop
+            raise ValueError(f"{len(X) - len(x)} of {len(X)} rows lack values, and the model cannot fill them in.")
+        return self.network_.predict_proba(self.preparation_.inputs(x))
+
+    @abstractmethod
+    def _learn(self, y: np.ndarray) -> np.ndarray:
+        """Class indices (N,) or numbers (N, O), of targets as they were given."""
+
+    @abstractmethod
+    def _indicators(self, y: np.ndarray) -> np.ndarray:
+        """What takes the place of a column's many categories: the targets (N, O) to take means of."""
+
+    @abstractmethod
+    def _prepared(self, y: np.ndarray) -> Preparation:
+        """What is known of the targets."""
+
+    @abstractmethod
+    def _outputs_and_loss(self, y: np.ndarray) -> tuple[int, str]:
+        """Number of outputs of the network, and its loss."""
+
+    def _weights_of_classes(self, y: np.ndarray) -> dict[int, float] | None:
+        """Weight of each class index."""
+        return None
+
+    @abstractmethod
+    def _kept(self) -> dict[str, Any]:
+        """What a file must hold of the targets beside the preparation."""
+
+    @abstractmethod
+    def _restore(self, kept: Fields | None) -> None:
+        """Take what `_kept` gave; None where the command line has trained."""

@@ -1,0 +1,113 @@
+"""Numbers that the rows of a data frame have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import RegressorMixin
+
+from fastmlp.tables.encoding.fields import Fields
+from fastmlp.tables.estimators.base import BaseTabular
+from fastmlp.tables.features.scaling import Range, Scaling
+from fastmlp.tables.preparation import Preparation
+
+__all__ = ["TabularRegressor"]
+
+
+class TabularRegressor(RegressorMixin, BaseTabular):
+    """A network for numbers that the rows of a data frame have, by the recipe of `fastmlp.recipes.tabular`.
+
+    Parameters
+    ----------
+    hidden, activation, dropout, lr, decay, batch_size, epochs, bins, one_hot, clip : optional
+        See `fastmlp.recipes.Recipe`; None takes what the recipe has for the number of samples.
+    categorical : "auto" or sequence of str
+        Columns that hold categories; by default those with a value that is no number, date or time.
+    backend, n_threads
+        See `fastmlp.MLP`.
+    random_state : int, RandomState or None
+
+    Attributes
+    ----------
+    network_ : MLP
+    preparation_ : Preparation
+        What is done to a table before the network sees it, and to what the network gives.
+    recipe_ : Recipe
+        What was chosen; not there after `load`.
+    """
+
+    _task: ClassVar[str] = "regression"
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        **BaseTabular._parameter_constraints,
+        "clip": ["boolean", None],
+    }
+
+    def __init__(
+        self,
+        *,
+        hidden: Sequence[int] | None = None,
+        activation: str | None = None,
+        dropout: float | None = None,
+        lr: float | None = None,
+        decay: float | None = None,
+        batch_size: int | None = None,
+        epochs: int | None = None,
+        bins: int | None = None,
+        one_hot: int | None = None,
+        clip: bool | None = None,
+        categorical: str | Sequence[str] = "auto",
+        backend: str | None = None,
+        n_threads: int | None = None,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        super().__init__(
+            hidden=hidden,
+            activation=activation,
+            dropout=dropout,
+            lr=lr,
+            decay=decay,
+            batch_size=batch_size,
+            epochs=epochs,
+            bins=bins,
+            one_hot=one_hot,
+            categorical=categorical,
+            backend=backend,
+            n_threads=n_threads,
+            random_state=random_state,
+        )
+        self.clip = clip
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Numbers (N,), or (N, O) if the training targets were."""
+        out = self._outputs(X)
+        values = self.preparation_.values(out)
+        return values[:, 0] if self._is_single else values
+
+    def _learn(self, y: np.ndarray) -> np.ndarray:
+        self._is_single = y.ndim == 1
+        return y.reshape(len(y), -1).astype(np.float64)
+
+    def _indicators(self, y: np.ndarray) -> np.ndarray:
+        return y
+
+    def _prepared(self, y: np.ndarray) -> Preparation:
+        scaling = Scaling.of(y)
+        if scaling is None:
+            raise ValueError("y holds numbers too large for a mean and a deviation. Scale it.")
+        return Preparation("", (), target=scaling, bounds=Range.of(y) if self.recipe_.clip else None)
+
+    def _outputs_and_loss(self, y: np.ndarray) -> tuple[int, str]:
+        return y.shape[1], "mean_squared_error"
+
+    def _kept(self) -> dict[str, Any]:
+        return {"is_single": getattr(self, "_is_single", True)}
+
+    def _restore(self, kept: Fields | None) -> None:
+        self._is_single = self.network_.sizes[-1] == 1 if kept is None else kept.flag("is_single")
