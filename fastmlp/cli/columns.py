@@ -32,9 +32,12 @@ def column_lines(kinds: Sequence[Kind]) -> str:
 
 
 def tell(notes: Iterable[str]) -> None:
-    """Print what the user should know on standard error, a line each."""
-    for note in notes:
+    """Print what the user should know on standard error, a line each, of the first ones."""
+    every = list(notes)
+    for note in every[:_MOST]:
         print(f"fastmlp: note: {one_line(note)}", file=sys.stderr)
+    if len(every) > _MOST:
+        print(f"fastmlp: note: and {len(every) - _MOST:,} more notes like these", file=sys.stderr)
 
 
 def _kind(kind: Kind) -> str:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from fastmlp.datasets import TableEncoder
 from fastmlp.errors import InputError, ModelFileError
 from fastmlp.mlp import MLP
+from fastmlp.tables.encoding.encoder import TableEncoder
 from fastmlp.tables.encoding.fields import Fields
 from fastmlp.tables.features.expansion import Expansion
 from fastmlp.tables.features.scaling import Range, Scaling

@@ -255,7 +255,7 @@ def test_other_formats_in_and_out(trained):
 
 def test_predicting_goes_batch_by_batch(trained, monkeypatch):
     expected = predictions(trained, "plain.csv")
-    from fastmlp.datasets import records
+    from fastmlp.tables.reading import records
 
     monkeypatch.setattr(records, "_BLOCK", 1024)
     assert predictions(trained, "plain.csv") == expected
@@ -274,3 +274,36 @@ def test_a_model_of_an_earlier_version_says_what_to_do(trained):
     del encoder["version"]
     model.save("old.safetensors")
     fail("predict", "old.safetensors", "plain.csv", about="reads version 2. Train the model anew")
+
+
+@pytest.mark.parametrize(
+    ("mark", "others", "said"),
+    [
+        ("-999", A, True),
+        ("9999", A, True),
+        ("-1", A + 200, True),
+        ("-999", np.append(A[:-1], -800), False),
+        ("-1", np.ones(500), False),
+        ("100", A, False),
+    ],
+)
+def test_marks_of_missing_values_among_numbers_are_suspected(mark, others, said):
+    a = texts(others)
+    a[::50] = [mark] * 10
+    out, notes = train(plain(a=a), "--target", "y")
+    line = f"column 'a' is {mark} in 10 rows, far from its other numbers"
+    assert (line in notes) == said == bool(notes)
+    if said:
+        out, notes = train(plain(a=a), "--target", "y", "--missing-values", mark)
+        assert re.search(r"^  a +number +10$", out, re.M) and not notes
+
+
+def test_a_column_that_numbers_the_rows_is_named():
+    numbered = write("numbered.csv", "id a y", map(str, range(1, 501)), texts(A), texts(Y))
+    assert "column 'id' numbers the rows; --drop-columns leaves it out" in train(numbered, "--target", "y")[1]
+
+
+def test_many_notes_are_cut_short():
+    columns = {f"n{i}": texts(A)[:-10] + ["-999"] * 10 for i in range(50)}
+    _, notes = train(plain(**columns), "--target", "y")
+    assert notes.count("far from its other numbers") == 40 and "and 10 more notes like these" in notes

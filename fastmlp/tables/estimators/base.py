@@ -23,11 +23,11 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from fastmlp.datasets import TableEncoder
 from fastmlp.errors import InputError, ModelFileError
 from fastmlp.mlp import MLP
 from fastmlp.optimizers import AdamW
 from fastmlp.recipes import Recipe, tabular
+from fastmlp.tables.encoding.encoder import TableEncoder
 from fastmlp.tables.encoding.fields import Fields
 from fastmlp.tables.features.expansion import Expansion
 from fastmlp.tables.frames import is_frame

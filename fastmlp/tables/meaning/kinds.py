@@ -13,6 +13,7 @@ from fastmlp.tables.frames import polars_module
 from fastmlp.tables.meaning.missing import array_of, present
 from fastmlp.tables.meaning.moments import formats_of, nearly_moments
 from fastmlp.tables.meaning.notation import Notation, are_infinite, is_ambiguous, nearly_numbers, notations_of, units_in
+from fastmlp.tables.meaning.suspicions import counts_rows, mark_among
 from fastmlp.tables.table import Table
 from fastmlp.tables.text import listed
 
@@ -85,7 +86,7 @@ def find_kinds(
     free = [columns[name] for name in names if name not in set(categorical)]
     numeric = [column for column in free if column.dtype.is_numeric()]
     for chunk in in_chunks(numeric, len(table)):
-        found |= _numeric_kinds(table, chunk, marks)
+        found |= _numeric_kinds(table, chunk, marks, notes)
     texts = {c.name: present(c, marks) for c in free if c.dtype == pl.String}
     for name in names:
         column = columns[name]
@@ -144,7 +145,9 @@ def refuse(table: Table, values: polars.Series, odd: Any, what: str) -> None:
     )
 
 
-def _numeric_kinds(table: Table, columns: Sequence[polars.Series], marks: Collection[str]) -> dict[str, Kind]:
+def _numeric_kinds(
+    table: Table, columns: Sequence[polars.Series], marks: Collection[str], notes: list[str]
+) -> dict[str, Kind]:
     numbers = np.array([array_of(column, marks) for column in columns])
     absent = np.isnan(numbers)
     missing = absent.sum(axis=1)
@@ -160,6 +163,16 @@ def _numeric_kinds(table: Table, columns: Sequence[polars.Series], marks: Collec
         elif lowest[position] == highest[position] and not count:
             kind = "constant"
         kinds[column.name] = Kind(column.name, kind, count)
+        if kind == "number":
+            mark = mark_among(numbers[position], lowest[position], highest[position])
+            if mark is not None:
+                times = int((numbers[position] == mark).sum())
+                notes.append(
+                    f"column {column.name!r} is {mark:g} in {times:,} rows, far from its other numbers; if that stands "
+                    f"for a missing value, say so by --missing-values {mark:g}"
+                )
+            if counts_rows(numbers[position]):
+                notes.append(f"column {column.name!r} numbers the rows; --drop-columns leaves it out")
     return kinds
 
 
