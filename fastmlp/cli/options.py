@@ -128,6 +128,12 @@ def add_columns(to: Options) -> None:
         "category of their own (default: impute); rows without a target are left out",
     )
     to.add_argument(
+        "--also-missing",
+        type=arguments.texts,
+        metavar="A,B",
+        help="what stands for no value, too; one that begins with a minus sign needs =, as in --also-missing=-999",
+    )
+    to.add_argument(
         "--missing-values",
         type=arguments.texts,
         metavar="A,B",
@@ -137,6 +143,11 @@ def add_columns(to: Options) -> None:
         "--decimal",
         choices=[".", ","],
         help="decimal mark of numbers that could have either (default: what other columns show)",
+    )
+    to.add_argument(
+        "--day-first",
+        action=BooleanOptionalAction,
+        help="whether 1/2/2023 is a day of February, where it could be either (default: with decimal commas it is)",
     )
     to.add_argument(
         "--thousands",

@@ -25,6 +25,7 @@ _READING = ("header", "delimiter", "skip_lines", "encoding")
 _OPTIONS = (
     *_READING,
     *("folder", "download", "target", "task", "categorical", "columns", "drop_columns", "missing", "missing_values"),
+    *("also_missing", "day_first"),
     *("decimal", "thousands", "strip_label", "standardize", "test_fraction", "split"),
 )
 

@@ -38,6 +38,7 @@ def load_table(
     categorical: str | Sequence[str] = "auto",
     missing: str = "impute",
     missing_values: Sequence[str] = MISSING_VALUES,
+    also_missing: Sequence[str] = (),
     standardize: bool = True,
     standardize_target: bool = False,
     strip_label: str = "",
@@ -45,6 +46,7 @@ def load_table(
     test_fraction: float = 0.2,
     split: str = "random",
     seed: int = 0,
+    day_first: bool | None = None,
     codes: bool = False,
 ) -> Dataset:
     """Read a table, decide by all of its rows what it holds, and encode them by what the training rows hold.
@@ -53,8 +55,8 @@ def load_table(
     ----------
     path, header, delimiter, skip_lines, encoding, decimal, thousands : as for `read_table`.
     columns : names of the columns to use, besides the target; None for all.
-    target, task, categorical, missing, missing_values, standardize, standardize_target, strip_label, drop_columns,
-        codes : as for `TableEncoder.fit`.
+    target, task, categorical, missing, missing_values, also_missing, standardize, standardize_target, strip_label,
+        drop_columns, day_first, codes : as for `TableEncoder.fit`.
     test_fraction, seed : how the rows are split, see `split_rows`; each class has its share of the test rows.
     split : "random", or "ordered" to test with the last rows, as for rows in the order of time.
 
@@ -84,7 +86,7 @@ def load_table(
         decimal=decimal,
         thousands=thousands,
         columns=columns,
-        missing_values=missing_values,
+        missing_values=(*missing_values, *also_missing),
     )
     plan = make_plan(
         table,
@@ -93,9 +95,11 @@ def load_table(
         categorical=categorical,
         missing=missing,
         missing_values=missing_values,
+        also_missing=also_missing,
         strip_label=strip_label,
         drop_columns=drop_columns,
         decimal=decimal or _decimal_beside(thousands),
+        day_first=day_first,
     )
     classes, rows = plan.classes(), plan.rows
     if split == "ordered":

@@ -50,13 +50,17 @@ def as_frame(data: Any) -> polars.DataFrame:
             "or pyarrow, or an array of two dimensions."
         )
     library = type(data).__module__.split(".")[0]
-    if library == "pandas":
-        frame = _from_pandas(pl, data)
-    elif library == "pyarrow":
-        with no_fork():  # Polars imports pyarrow now
-            frame = pl.from_arrow(data)
-    else:
-        frame = data.collect() if isinstance(data, pl.LazyFrame) else data
+    try:
+        if library == "pandas":
+            frame = _from_pandas(pl, data)
+        elif library == "pyarrow":
+            with no_fork():  # Polars imports pyarrow now
+                frame = pl.from_arrow(data)
+        else:
+            frame = data.collect() if isinstance(data, pl.LazyFrame) else data
+    except pl.exceptions.PolarsError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"The frame cannot be read: {reason}. Convert the columns to plain types.") from error
     if not frame.width or not frame.height:
         raise InputError(f"The table has {frame.height} rows and {frame.width} columns. Give one with data.")
     return stripped_texts(frame)

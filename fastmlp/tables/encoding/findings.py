@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+import numpy as np
+
 from fastmlp.tables.text import listed
 
 __all__ = ["Findings"]
@@ -13,17 +15,33 @@ _EXAMPLES = 3
 
 
 class Findings:
-    """Missing values that were filled where training had none, and values that training had not."""
+    """Holes that training had not, values that it had not, numbers far from its own, and rows that are left out."""
 
     def __init__(self) -> None:
         self._holes: Counter[str] = Counter()
         self._unseen: Counter[str] = Counter()
         self._examples: dict[str, list[str]] = {}
+        self._far: Counter[str] = Counter()
+        self._furthest: dict[str, tuple[float, float, float]] = {}  # the number, and the range of training
+        self._dropped = 0
 
     def add_holes(self, name: str, number: int) -> None:
         """Count missing values of a column."""
         if number:
             self._holes[name] += number
+
+    def add_far(self, name: str, numbers: np.ndarray, low: float, high: float) -> None:
+        """Count those of some numbers (N,) of a column that are further from the training range than it is wide."""
+        beyond = np.maximum(low - numbers, numbers - high)
+        times, furthest = int((beyond > high - low).sum()), float(numbers[beyond.argmax()])
+        if times:
+            known, _, _ = self._furthest.get(name, (furthest, low, high))
+            self._far[name] += times
+            self._furthest[name] = max(known, furthest, key=lambda one: max(low - one, one - high)), low, high
+
+    def add_dropped(self, number: int) -> None:
+        """Count rows that are left out since they lack a value."""
+        self._dropped += number
 
     def add_unseen(self, name: str, number: int, examples: Iterable[str]) -> None:
         """Count values of a column."""
@@ -46,4 +64,14 @@ class Findings:
             )
         if len(self._unseen) > 10:
             lines.append(f"{len(self._unseen) - 10:,} more columns hold values that training had not")
+        for name, number in self._far.most_common(10):
+            furthest, low, high = self._furthest[name]
+            lines.append(
+                f"column {name!r} is far outside the range of training, {low:.6g} to {high:.6g}, in {number:,} rows, "
+                f"such as {furthest:.6g}"
+            )
+        if len(self._far) > 10:
+            lines.append(f"{len(self._far) - 10:,} more columns hold numbers far outside the range of training")
+        if self._dropped:
+            lines.append(f"{self._dropped:,} rows are left out: they lack a value that nothing can stand for")
         return lines

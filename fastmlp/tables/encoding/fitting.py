@@ -11,9 +11,11 @@ from fastmlp.errors import InputError
 from fastmlp.tables.encoding.columns import CategoryColumn, Column, MomentColumn, NumberColumn, mean_and_std
 from fastmlp.tables.encoding.plan import Plan, target_values
 from fastmlp.tables.encoding.targets import NumberTarget, Target
-from fastmlp.tables.meaning.kinds import Kind, in_chunks
+from fastmlp.tables.meaning.kind import Kind, shown
+from fastmlp.tables.meaning.kinds import in_chunks
 from fastmlp.tables.meaning.missing import array_of, present
 from fastmlp.tables.meaning.moments import is_time
+from fastmlp.tables.meaning.notation import is_either
 from fastmlp.tables.table import Table
 
 if TYPE_CHECKING:
@@ -103,10 +105,11 @@ def numbers_of(columns: Sequence[NumberColumn | MomentColumn], part: Part, marks
     """
     numbers = np.empty((len(columns), len(part)))
     for position, column in enumerate(columns):
-        if isinstance(column, NumberColumn) and part.is_numeric(column.name):
+        if isinstance(column, NumberColumn) and column.notation.allows_bare and part.is_numeric(column.name):
             numbers[position] = part.numbers(column.name, marks)
             continue
-        values = present(part.column(column.name), marks)
+        notation = column.notation if isinstance(column, NumberColumn) else None
+        values = present(part.column(column.name), marks, notation)
         numbers[position] = column.numbers(values)
         odd = ~np.isfinite(numbers[position]) & values.is_not_null().to_numpy()
         if odd.any():
@@ -119,16 +122,24 @@ def numbers_of(columns: Sequence[NumberColumn | MomentColumn], part: Part, marks
 
 
 def _refuse(column: NumberColumn | MomentColumn, part: Part, row: int) -> NoReturn:
-    what = "a finite number" if isinstance(column, NumberColumn) else "a date or time as in training"
+    value = part.column(column.name)[row]
+    if isinstance(column, MomentColumn):
+        what = "is not a date or time written as in training"
+    elif isinstance(value, str) and is_either(value):
+        what = "may have another decimal mark than training, or a mark between thousands, of which training had none"
+    else:
+        unit = column.notation.unit
+        what = f"is not a finite number written as in training{f', with {unit}' if unit else ''}"
+    held = f"Column {column.name!r} holds {shown(value)} in {part.place(row)}"
     raise InputError(
-        f"Column {column.name!r} holds {part.column(column.name)[row]!r} in {part.place(row)}, which is not {what}. "
-        "Correct it, or train anew with it in missing_values."
+        f"{held}, which {what}. Correct it; or train anew, where it stands for a missing value (also_missing) or the "
+        "column is left out (drop_columns)."
     )
 
 
 def _unfitted(kind: Kind) -> NumberColumn | MomentColumn:
     if kind.kind == "number":
-        return NumberColumn(kind.name, kind.notation, 0.0, 0.0, 1.0, kind.missing > 0)
+        return NumberColumn(kind.name, kind.notation, 0.0, 0.0, 1.0, kind.missing > 0, 0.0, 0.0)
     return MomentColumn(kind.name, kind.form, 0.0, 0.0, 1.0, kind.missing > 0, ())
 
 
@@ -152,7 +163,8 @@ def _fit_numbers(
         values = float(fill[position]), float(shift[position]), float(scale[position])
         has_missing = bool(absent[position].any())
         if isinstance(column, NumberColumn):
-            fitted.append(NumberColumn(column.name, column.notation, *values, has_missing))
+            low, high = float(numbers[position].min()), float(numbers[position].max())
+            fitted.append(NumberColumn(column.name, column.notation, *values, has_missing, low, high))
         else:
             periods = MomentColumn.periods_in(numbers[position], column.form != "" and is_time(column.form))
             fitted.append(MomentColumn(column.name, column.form, *values, has_missing, periods))

@@ -28,8 +28,8 @@ from fastmlp.mlp import MLP
 from fastmlp.optimizers import AdamW
 from fastmlp.recipes import Recipe, tabular
 from fastmlp.tables.encoding.encoder import TableEncoder
-from fastmlp.tables.encoding.fields import Fields
 from fastmlp.tables.features.expansion import Expansion
+from fastmlp.tables.fields import Fields
 from fastmlp.tables.frames import is_frame
 from fastmlp.tables.preparation import Preparation, Reading
 

@@ -12,8 +12,8 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 
 from fastmlp.errors import InputError
-from fastmlp.tables.encoding.fields import Fields
 from fastmlp.tables.estimators.base import BaseTabular
+from fastmlp.tables.fields import Fields
 from fastmlp.tables.preparation import Preparation
 
 __all__ = ["TabularClassifier"]

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.base import RegressorMixin
 
-from fastmlp.tables.encoding.fields import Fields
 from fastmlp.tables.estimators.base import BaseTabular
 from fastmlp.tables.features.scaling import Range, Scaling
+from fastmlp.tables.fields import Fields
 from fastmlp.tables.preparation import Preparation
 
 __all__ = ["TabularRegressor"]

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from fastmlp.errors import InputError
-from fastmlp.tables.encoding.fields import Fields
 from fastmlp.tables.features.bins import Binned
 from fastmlp.tables.features.categories import Indicators, TargetMeans
+from fastmlp.tables.fields import Fields
 
 __all__ = ["Expansion"]
 

@@ -3,24 +3,40 @@
 from __future__ import annotations
 
 import math
+import re
+import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastmlp.errors import InputError
 from fastmlp.tables.frames import polars_module
 
 if TYPE_CHECKING:
     import polars
 
-__all__ = ["codes_of", "label_counts", "labels_of", "number_in", "sort_labels"]
+__all__ = ["alike", "codes_of", "label_counts", "labels_of", "sort_labels"]
 
 _MOST_DIGITS = 15  # that float64 tells apart
+# Numbers as programs write them. 007 and 1E2 may be codes, and are compared as texts.
+_WHOLE = re.compile(r"([+-]?(?:0|[1-9][0-9]{0,14}))(?:[.,]0*)?")
+_DECIMAL = re.compile(r"[+-]?(?:0|[1-9][0-9]{0,14})[.][0-9]+")
+_INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u2060\ufeff"))
 
 
 def labels_of(values: polars.Series) -> polars.Series:
-    """Give N values of any type as texts, as a CSV file would have them."""
+    """Give N values as texts, as a CSV file would have them.
+
+    Raises
+    ------
+    InputError : values of a type that a CSV file does not have, such as lists.
+    """
     pl = polars_module()
+    kind = values.dtype
+    if kind.is_nested() or kind in (pl.Duration, pl.Binary, pl.Object):
+        raise InputError(f"Column {values.name!r} is of the type {kind}, which holds no labels. Convert it to text.")
     if values.dtype.is_float():
         whole = (values == values.round()) & (values.abs() < 10**_MOST_DIGITS)
         frame = values.to_frame().select(
@@ -33,23 +49,44 @@ def labels_of(values: polars.Series) -> polars.Series:
 
 
 def label_counts(labels: polars.Series) -> dict[str, int]:
-    """Give how many of N labels have each value, by the first in the order of characters that has it; no nulls."""
-    counts = labels.drop_nulls().value_counts()
+    """Give how many of N labels are each of the different ones; no nulls.
+
+    Where all are whole numbers, 1 and 1.0 are the same, by the first in the order of characters; beside V27, 250 and
+    250.0 are two codes.
+    """
+    counts = sorted(labels.drop_nulls().value_counts().iter_rows())
+    if not all(_WHOLE.fullmatch(text) for text, _ in counts):
+        return dict(counts)
     numbers: dict[object, int] = {}
     shown: dict[object, str] = {}
-    for text, count in sorted(counts.iter_rows()):
+    for text, count in counts:
         key = _key(text)
         numbers[key] = numbers.get(key, 0) + count
         shown.setdefault(key, text)
     return {shown[key]: count for key, count in numbers.items()}
 
 
+def alike(labels: Iterable[str]) -> list[list[str]]:
+    """Give groups of labels that differ only by case, by the width of spaces, or by what cannot be seen."""
+    groups: dict[str, list[str]] = {}
+    for label in labels:
+        seen = unicodedata.normalize("NFKC", label).translate(_INVISIBLE)
+        groups.setdefault(" ".join(seen.casefold().split()), []).append(label)
+    return [group for group in groups.values() if len(group) > 1]
+
+
 def codes_of(labels: polars.Series, known: Sequence[str]) -> tuple[np.ndarray, polars.Series]:
-    """Give indices (N,) int64 of labels among the known ones, -1 for others and null; and those of the others."""
+    """Give indices (N,) int64 of labels among the known ones, -1 for others and null; and those of the others.
+
+    A label that is not known as a text is the known one of the same value, if there is one such.
+    """
     pl = polars_module()
-    index = {_key(label): code for code, label in enumerate(known)}
+    exact = {label: code for code, label in enumerate(known)}
+    keys = [_key(label) for label in known]
+    times = Counter(keys)
+    by_value = {key: code for code, key in enumerate(keys) if times[key] == 1}
     distinct = labels.drop_nulls().unique()
-    codes = [index.get(_key(text), -1) for text in distinct.to_list()]
+    codes = [exact[text] if text in exact else by_value.get(_key(text), -1) for text in distinct.to_list()]
     found = labels.replace_strict(distinct, pl.Series(codes, dtype=pl.Int64), default=-1, return_dtype=pl.Int64)
     others = labels.filter((found < 0) & labels.is_not_null())
     return found.fill_null(-1).to_numpy(), others
@@ -58,14 +95,14 @@ def codes_of(labels: polars.Series, known: Sequence[str]) -> tuple[np.ndarray, p
 def sort_labels(labels: Iterable[str]) -> tuple[str, ...]:
     """Sort different labels, by value where all of them are numbers, else by character."""
     every = sorted(labels)
-    numbers = [number_in(text) for text in every]
+    numbers = [_number(text) for text in every]
     if any(number is None for number in numbers):
         return tuple(every)
     return tuple(text for _, text in sorted(zip(numbers, every, strict=True)))  # type: ignore[type-var]
 
 
-def number_in(text: str) -> float | None:
-    """Give the finite number that a text is; None for any other text."""
+def _number(text: str) -> float | None:
+    """The finite number that a text is; None for any other text."""
     if "_" in text:  # float() takes 1_2, which is more likely a code than 12
         return None
     try:
@@ -76,8 +113,10 @@ def number_in(text: str) -> float | None:
 
 
 def _key(text: str) -> object:
-    number = number_in(text)
-    if number is not None and sum(map(str.isdigit, text)) <= _MOST_DIGITS:
-        return number
+    whole = _WHOLE.fullmatch(text)
+    if whole:
+        return float(whole[1])
+    if _DECIMAL.fullmatch(text):
+        return float(text)
     folded = text.lower()
     return folded if folded in ("true", "false") else text

@@ -12,7 +12,8 @@ from typing import Any
 from fastmlp.errors import InputError
 from fastmlp.tables.frames import polars_module, stripped_texts
 from fastmlp.tables.meaning.missing import MISSING_VALUES, present
-from fastmlp.tables.meaning.notation import DECIMALS, only_decimal_commas
+from fastmlp.tables.meaning.moments import formats_of
+from fastmlp.tables.meaning.notation import DECIMALS, may_have_thousands, only_decimal_commas, units_in
 from fastmlp.tables.reading.records import Layout, blocks, check_records, find_layout
 from fastmlp.tables.table import Table
 from fastmlp.tables.text import listed
@@ -23,8 +24,11 @@ _MAGIC = {b"PAR1": "parquet", b"ARROW1": "arrow"}
 _THOUSANDS = (",", ".", " ", "'")
 _CELLS = 1 << 24  # of a batch
 _CLASS_SHARE = 0.05  # of the rows; a mark of a missing value that is more frequent may be a class
-# A number that float64 holds and that is no code, which leading zeros or many digits would make of it.
-_PLAIN = re.compile(r"[+-]?(?:0|[1-9][0-9]{0,14}|(?=[.][0-9]))(?:[.][0-9]*)?(?:[eE][+-]?[0-9]{1,3})?")
+_CODE = 1e15  # from here on float64 tells whole numbers apart no more
+# A number that float64 holds and that is no code, which leading zeros or many digits would make of it, or 1E2.
+_PLAIN = re.compile(
+    r"[+-]?(?:0|[1-9][0-9]{0,14}|(?=[.][0-9]))(?:[.][0-9]*(?:[eE][+-]?[0-9]{1,3})?|(?:[eE][+-][0-9]{1,3})?)"
+)
 
 
 def read_table(
@@ -80,8 +84,12 @@ def read_table(
         doubtful |= _doubtful(pl, block, layout, types, frame, missing_values, doubtful)
         frames.append(frame)
     if doubtful:
-        again = (_read_block(pl, block, layout, _as_texts(pl, names), sorted(doubtful)) for block in blocks(layout))
-        frames = [frame.with_columns(texts) for frame, texts in zip(frames, again, strict=True)]
+        frames = _with_texts(pl, frames, layout, names, doubtful)
+        if decimal is None and _have_decimal_commas(frames, doubtful, missing_values):
+            # What has a point so far may have it between thousands.
+            fractions = [name for name, kind in frames[0].schema.items() if kind == pl.Float64]
+            fractions = [name for name in fractions if any(_has_fractions(frame[name]) for frame in frames)]
+            frames = _with_texts(pl, frames, layout, names, fractions)
     frame, dropped = _without_unnamed(pl, pl.concat(frames), layout, names)
     return Table(frame, layout, 0, (*notes, *dropped))
 
@@ -207,10 +215,14 @@ def _names(layout: Layout) -> tuple[list[str], list[str]]:
         return names, []
     numbers = [float(name) for name in given if _PLAIN.fullmatch(name)]
     steps = {after - before for before, after in pairwise(numbers)}
-    if steps <= {1.0} and all(number.is_integer() for number in numbers):  # as of pixels or years
+    if steps == {1.0} and all(number.is_integer() for number in numbers):  # as of pixels or years
         return names, []
-    some = [name for name in given if _PLAIN.fullmatch(name)]
-    return names, [f"names of columns are numbers: {listed(some)}; if the first line is a row, say --no-header"]
+    some = [name for name in given if name and units_in(polars_module().Series([name]))]
+    days = [name for name in given if name and formats_of(polars_module().Series([name]))]
+    some += days if len(days) == 1 else []  # several may be a column for each month
+    if not some:
+        return names, []
+    return names, [f"names of columns look like values: {listed(some)}; if the first line is a row, say --no-header"]
 
 
 def _given_names(layout: Layout) -> list[str]:
@@ -237,7 +249,12 @@ def _types(
     sample = [[text for text in column if text not in absent] for column in zip_longest(*rows, fillvalue="")]
     if decimal is None and any(only_decimal_commas(texts) for texts in sample):
         return _as_texts(pl, names)
-    plain = [bool(texts) and all(map(_PLAIN.fullmatch, texts)) for texts in sample]
+    plain = [
+        bool(texts)
+        and all(map(_PLAIN.fullmatch, texts))
+        and (decimal is not None or not may_have_thousands(texts, layout.delimiter))
+        for texts in sample
+    ]
     return {name: pl.Float64 if is_plain else pl.String for name, is_plain in zip(names, plain, strict=True)}
 
 
@@ -270,6 +287,8 @@ def _doubtful(
     if not part.select(pl.sum_horizontal(numbers).is_finite().all()).item():
         finite = part.select(pl.all().is_finite().all()).row(0)
         doubtful = {name for name, is_finite in zip(numbers, finite, strict=True) if is_finite is False}
+    extremes = part.select(pl.all().abs().max()).row(0)
+    doubtful |= {name for name, most in zip(numbers, extremes, strict=True) if most is not None and most >= _CODE}
     nulls = part.null_count().row(0)
     holed = [name for name, count in zip(numbers, nulls, strict=True) if count and name not in doubtful]
     if not holed:
@@ -280,6 +299,25 @@ def _doubtful(
         if present(odd, marks).drop_nulls().len() or len(odd) >= _CLASS_SHARE * len(part):
             doubtful.add(name)
     return doubtful
+
+
+def _with_texts(pl: Any, frames: list[Any], layout: Layout, names: Sequence[str], chosen: Collection[str]) -> list[Any]:
+    """The frames of all blocks, some of their columns read again as texts."""
+    again = (_read_block(pl, block, layout, _as_texts(pl, names), sorted(chosen)) for block in blocks(layout))
+    return [frame.with_columns(texts) for frame, texts in zip(frames, again, strict=True)]
+
+
+def _have_decimal_commas(frames: list[Any], names: Collection[str], marks: Collection[str]) -> bool:
+    """Whether some columns of texts hold numbers that need a decimal comma."""
+    return any(
+        only_decimal_commas(present(frame[name], marks).drop_nulls().unique().to_list())
+        for name in names
+        for frame in frames
+    )
+
+
+def _has_fractions(numbers: Any) -> bool:
+    return bool((numbers != numbers.round()).any())
 
 
 def _without_unnamed(pl: Any, frame: Any, layout: Layout, names: Sequence[str]) -> tuple[Any, list[str]]:

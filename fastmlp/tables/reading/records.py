@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -58,6 +59,9 @@ def find_layout(
     """
     chunks = utf8_chunks(path, encoding, skip_lines, size=1 << 20)
     text = next(chunks, b"").decode()
+    said = re.match("(?:sep=(.))\r?\n", text)  # the first line of some of Excel's files
+    if said and delimiter in (None, said[1]):
+        return find_layout(path, header=header, delimiter=said[1], skip_lines=skip_lines + 1, encoding=encoding)
     text += next(chunks, b"").decode()  # a first piece may end within the header
     is_whole = next(chunks, None) is None
     separator = delimiter or _delimiter(text)
@@ -80,9 +84,10 @@ def find_layout(
         )
     values = tuple(tuple(fields) for fields, _ in (rest if header else sampled))
     width = len(first)
-    # A delimiter that ends every row but not the header.
-    if header and all(len(row) == width + 1 and not row[-1] for row in values):
+    if header and all(len(row) == width + 1 for row in values):
         width += 1
+        # A delimiter ends every row but not the header; or, in R's files, names of rows have none.
+        first = first if all(not row[-1] for row in values) else ["", *first]
     start = line if header else skip_lines
     return Layout(path, encoding, separator, skip_lines, tuple(first) if header else None, width, start, values)
 
@@ -219,7 +224,8 @@ def _records(
             if len(fields) != width and not ragged:
                 raise InputError(
                     f"Line {reader.line_num + skipped} of {path} has {len(fields)} fields; the first row has "
-                    f"{width}. Repair the line, or check delimiter={delimiter!r} and skip_lines."
+                    f"{width}. Repair the line, or check delimiter={delimiter!r} and whether lines before the table "
+                    "are to be skipped (skip_lines)."
                 )
             yield fields, reader.line_num + skipped
     except csv.Error as error:
