@@ -269,7 +269,7 @@ DAYS = " ".join("soon" if i == 30 else f"{1 + i % 28}.{1 + i // 28}.2023" for i 
         (table(a="? ?", y="1 2"), {}, "are empty"),
         (table(a="1 2", y="? ?"), {}, "The target 'y' holds no value in 2 rows"),
         (table(a=MANY, y=MANY.replace("w", "v")), {"categorical": ["a"]}, "1,001 different texts .* task='class"),
-        (table(a=NEARLY, y=MANY), {}, "Column 'a' holds 'low' in row 8, .* also_missing"),
+        (table(a=NEARLY, y=MANY), {}, "Column 'a' holds 'low' in row 8, .*also_missing"),
         (table(a=DAYS, y=MANY), {}, "Column 'a' holds 'soon' in row 31, which is not a date"),
         (table(a=MANY.replace("w", ""), y=NEARLY), {}, "Column 'y' holds 'low' in row 8"),
         (pl.DataFrame({"a": [[1], [2]], "y": [1, 2]}), {}, r"type List\(Int64\)"),

@@ -24,7 +24,9 @@ def number_notes(name: str, numbers: np.ndarray, lowest: float, highest: float) 
             f"column {name!r} is {mark:g} in {times:,} rows, far from its other numbers; if that stands for a missing "
             f"value, say so by --also-missing={mark:g}"
         )
-    if len(numbers) > 2 and bool((np.diff(numbers) == 1).all()):
+    with np.errstate(over="ignore"):
+        counts_rows = len(numbers) > 2 and bool((np.diff(numbers) == 1).all())
+    if counts_rows:
         notes.append(f"column {name!r} numbers the rows; --drop-columns leaves it out")
     if lowest >= 19000101 and highest <= 21001231 and _are_days(numbers):
         day = f"{lowest:.0f}"

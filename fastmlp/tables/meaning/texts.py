@@ -181,13 +181,15 @@ class Reader:
         ):
             share, several = counts.filter(readable).to_series(1).sum() / rows, int(readable.sum()) > FEW
             odd = distinct.filter(~readable)
-            if (share >= _NEARLY and several) or (readable.any() and len(odd) and are_infinite(odd)):
+            if not len(odd):
+                continue
+            if (share >= _NEARLY and several) or (readable.any() and are_infinite(odd)):
                 is_odd = values.is_in(odd.implode()).fill_null(False)
                 remedy = (
                     "or say that it stands for no value (also_missing), or what the column holds (categorical, task)"
                 )
                 refuse(self.table, values, is_odd, f"{kind}, as others are", remedy)
-            if len(odd) and (share >= _NEARLY or (share >= _SOMEWHAT and several)):
+            if share >= _NEARLY or (share >= _SOMEWHAT and several):
                 noted = True
                 self.notes.append(
                     f"{what} is {said}, though {100 * share:.0f} % of its values are each {kind}: "
