@@ -109,4 +109,15 @@ def _moment(column: polars.Series, notes: list[str]) -> Kind:
         if end is not None:
             text = column.filter(seconds_of(column) == end)[0]
             notes.append(f"column {column.name!r} is {text} in several rows, far from its other dates")
-    return Kind(column.name, kind, missing, form="%H:%M" if column.dtype == polars_module().Time else "")
+    return Kind(column.name, kind, missing, form=_written(column.dtype))
+
+
+def _written(dtype: Any) -> str:
+    """How a text file will have dates or times of a type."""
+    pl = polars_module()
+    if dtype == pl.Time:
+        return "%H:%M"
+    if dtype == pl.Date:
+        return "%Y-%m-%d"
+    zone = "%#z" if dtype.time_zone else ""
+    return f"%Y-%m-%d %H:%M:%S%.f{zone}|%Y-%m-%dT%H:%M:%S%.f{zone}|%Y-%m-%d"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     *("DECIMALS", "Notation", "are_infinite", "is_ambiguous", "is_either", "look_like_numbers", "may_have_thousands"),
-    *("nearly_numbers", "notations_of", "only_decimal_commas", "units_in"),
+    *("nearly_numbers", "notations_of", "only_decimal_commas", "units_in", "without_units"),
 ]
 
 DECIMALS = (".", ",")
@@ -131,6 +131,12 @@ def units_in(texts: polars.Series) -> list[str]:
         return []
     is_read = any(not Notation(decimal, grouped=True).read(parts["bare"]).null_count() for decimal in DECIMALS)
     return units if is_read else []
+
+
+def without_units(texts: polars.Series) -> list[str]:
+    """Give N texts without currencies and the like."""
+    bare: list[str] = _parts(polars_module(), texts)["bare"].to_list()
+    return bare
 
 
 def are_infinite(texts: polars.Series) -> bool:

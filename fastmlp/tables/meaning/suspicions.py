@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["far_end", "number_notes", "row_notes"]
 
 _TIMES = 3  # a single 999 is a measurement
+_FEW = 5  # rows; of fewer, the last may be the sum of the others by chance
 _TOTALS = {"total", "totals", "grand total", "sum", "subtotal", "summe", "gesamt", "gesamtsumme", "somme", "totale"}
 
 
@@ -28,6 +29,10 @@ def number_notes(name: str, numbers: np.ndarray, lowest: float, highest: float) 
         counts_rows = len(numbers) > 2 and bool((np.diff(numbers) == 1).all())
     if counts_rows:
         notes.append(f"column {name!r} numbers the rows; --drop-columns leaves it out")
+    if _ends_with_sum(numbers):
+        notes.append(
+            f"the last row holds the sum of the others in column {name!r}; if it is a row of totals, remove it"
+        )
     if lowest >= 19000101 and highest <= 21001231 and _are_days(numbers):
         day = f"{lowest:.0f}"
         notes.append(
@@ -58,6 +63,14 @@ def row_notes(name: str, labels: polars.Series) -> list[str]:
     if (labels == name).any():
         notes.append(f"column {name!r} holds its own name; if a row repeats the names of the columns, remove it")
     return notes
+
+
+def _ends_with_sum(numbers: np.ndarray) -> bool:
+    """Whether the last of numbers (N,) is the sum of the others, up to rounding."""
+    last = numbers[-1]
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = np.nansum(numbers[:-1])
+    return len(numbers) > _FEW and last != 0 and bool(abs(total - last) <= 1e-6 * abs(last))
 
 
 def _marks_among(numbers: np.ndarray, lowest: float, highest: float) -> list[float]:

@@ -23,6 +23,7 @@ from fastmlp.tables.meaning.notation import (
     nearly_numbers,
     notations_of,
     units_in,
+    without_units,
 )
 from fastmlp.tables.meaning.suspicions import far_end, number_notes, row_notes
 from fastmlp.tables.table import Table
@@ -96,7 +97,9 @@ class Reader:
         notation = next((n for n in notations if n.decimal == self.decimal), notations[0])
         example = is_ambiguous(distinct) if len(notations) > 1 else None
         delimiter = "" if self.table.layout is None else self.table.layout.delimiter
-        if example is not None and ("," in example or self.decimal == "," or _mixed(distinct, delimiter)):
+        if example is not None and (
+            "," in example or self.decimal == "," or may_have_thousands(without_units(distinct), delimiter)
+        ):
             number = notation.read(polars_module().Series([example]))[0]
             self.notes.append(
                 f"column {distinct.name!r}: {example!r} is read as {number:.10g}; --decimal decides otherwise"
@@ -210,7 +213,3 @@ def label_notes(what: str, labels: list[str]) -> list[str]:
         return []
     shown = "; ".join(listed(sorted(group)[:4]) for group in sorted(groups)[:3])
     return [f"{what} tells apart what differs only by case, spaces or invisible characters: {shown}; write each alike"]
-
-
-def _mixed(distinct: Any, delimiter: str) -> bool:
-    return may_have_thousands(distinct.head(1000).to_list(), delimiter)

@@ -93,7 +93,7 @@ def find_layout(
 
 
 def _delimiter(text: str) -> str:
-    """The delimiter by which most of the first rows have as many fields as the first one, and more than one."""
+    """The delimiter by which most rows have as many fields as the first one, or one more, and more than one."""
 
     def agreement(delimiter: str) -> float:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
@@ -101,7 +101,9 @@ def _delimiter(text: str) -> str:
             widths = [len(row) for row in islice(reader, _SAMPLED) if row]
         except csv.Error:
             return 0.0
-        return widths.count(widths[0]) / len(widths) if widths and widths[0] > 1 else 0.0
+        first, *others = widths or [0]
+        most = max(others.count(first), others.count(first + 1)) if others else 1
+        return most / max(1, len(others)) if first > 1 else 0.0
 
     best = max(_DELIMITERS, key=agreement)
     return best if agreement(best) > 0.5 else ","
