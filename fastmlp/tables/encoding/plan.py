@@ -85,7 +85,7 @@ def make_plan(
         if name not in features:
             raise InputError(f"categorical={name!r} is not a feature. Features: {listed(features)}.")
     marks, notes = tuple(dict.fromkeys((*missing_values, *also_missing))), list(table.notes)
-    reader = Reader(table, marks, decimal or decimal_of(table, marks), day_first, notes)
+    reader = Reader(table, marks, decimal or decimal_of(table, marks), decimal is not None, day_first, notes)
     kinds = find_kinds(reader, features, chosen)
     task = "regression" if len(names) > 1 and task == "auto" else task
     # Who lists the marks knows them.

@@ -47,6 +47,7 @@ class Reader:
     table : N rows.
     marks : texts that stand for no value.
     decimal : mark of numbers that could have either one.
+    is_told : whether the user has told that mark.
     day_first : whether 01/02/2023 is a day of February, where it could be either; None for what the decimal mark
         suggests.
     notes : takes what should be said.
@@ -55,6 +56,7 @@ class Reader:
     table: Table
     marks: Collection[str]
     decimal: str
+    is_told: bool
     day_first: bool | None
     notes: list[str]
 
@@ -95,7 +97,9 @@ class Reader:
         if not notations:
             return None
         notation = next((n for n in notations if n.decimal == self.decimal), notations[0])
-        example = is_ambiguous(distinct) if len(notations) > 1 else None
+        if len(notations) == 1 or self.is_told:
+            return notation
+        example = is_ambiguous(distinct)
         delimiter = "" if self.table.layout is None else self.table.layout.delimiter
         if example is not None and (
             "," in example or self.decimal == "," or may_have_thousands(without_units(distinct), delimiter)
