@@ -13,7 +13,7 @@ from fastmlp.forks import no_fork
 if TYPE_CHECKING:
     import polars
 
-__all__ = ["as_frame", "is_frame", "polars_module", "stripped_texts"]
+__all__ = ["as_frame", "collected", "is_frame", "polars_module", "stripped_texts"]
 
 _LIBRARIES = ("polars", "pandas", "pyarrow")
 
@@ -32,6 +32,11 @@ def is_frame(data: object) -> bool:
     """Whether the data are a table of Polars, pandas or pyarrow."""
     kinds = ("DataFrame", "LazyFrame", "Table", "RecordBatch")
     return type(data).__name__ in kinds and type(data).__module__.split(".")[0] in _LIBRARIES
+
+
+def collected(data: Any) -> Any:
+    """Give a lazy frame of Polars as one with its rows, any other data as they are."""
+    return data.collect() if is_frame(data) and type(data).__name__ == "LazyFrame" else data
 
 
 def as_frame(data: Any) -> polars.DataFrame:
@@ -57,7 +62,7 @@ def as_frame(data: Any) -> polars.DataFrame:
             with no_fork():  # Polars imports pyarrow now
                 frame = pl.from_arrow(data)
         else:
-            frame = data.collect() if isinstance(data, pl.LazyFrame) else data
+            frame = collected(data)
     except pl.exceptions.PolarsError as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"The frame cannot be read: {reason}. Convert the columns to plain types.") from error

@@ -30,7 +30,7 @@ from fastmlp.recipes import Recipe, tabular
 from fastmlp.tables.encoding.encoder import TableEncoder
 from fastmlp.tables.features.expansion import Expansion
 from fastmlp.tables.fields import Fields
-from fastmlp.tables.frames import is_frame
+from fastmlp.tables.frames import collected, is_frame
 from fastmlp.tables.preparation import Preparation, Reading
 
 if TYPE_CHECKING:
@@ -204,6 +204,7 @@ class BaseTabular(BaseEstimator):
     def _checked(self, X: Any, y: Any) -> tuple[Any, np.ndarray]:
         """Samples and targets that can be learned from; what scikit-learn asks to remember of them is remembered."""
         numeric = self._task == "regression"
+        X = collected(X)
         if not is_frame(X):
             X, y = validate_data(
                 self, X, y, ensure_all_finite="allow-nan", ensure_min_samples=2, multi_output=numeric, y_numeric=numeric
@@ -218,6 +219,7 @@ class BaseTabular(BaseEstimator):
     def _outputs(self, X: Any) -> np.ndarray:
         """What the network gives (N, O) for a table of N rows."""
         check_is_fitted(self)
+        X = collected(X)
         if not is_frame(X):
             X = validate_data(self, X, ensure_all_finite="allow-nan", reset=False)
         elif hasattr(self, "n_features_in_"):
