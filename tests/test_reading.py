@@ -11,9 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fastmlp.datasets import Table, read_table, records, table_batches
+from fastmlp.datasets import Table, read_table, table_batches
 from fastmlp.errors import InputError
 from fastmlp.tables.meaning.labels import labels_of
+from fastmlp.tables.reading import records
 
 ZSTANDARD = bytes.fromhex(  # "a,b,c", "1,x,true", "2,,false"
     "28b52ffd0058c10000612c622c630a312c782c747275650a322c2c66616c73650a"
