@@ -62,7 +62,7 @@ def _predictions(arguments: Namespace, model: MLP, preparation: Preparation, fou
 def _kept(table: Table, name: str) -> list[Any]:
     if name not in table.names:
         raise InputError(f"--keep {name!r} is no column of the table. Columns: {listed(table.names)}.")
-    return labels_of(table.frame[name]).to_list()
+    return labels_of(table.column(name)).to_list()
 
 
 def _predicted(

@@ -33,6 +33,13 @@ class Findings:
             known += [text for text in examples if text not in known]
             del known[_EXAMPLES:]
 
+    def add(self, other: Findings) -> None:
+        """Count what another one has counted."""
+        for name, number in other._holes.items():
+            self.add_holes(name, number)
+        for name, number in other._unseen.items():
+            self.add_unseen(name, number, other._examples[name])
+
     def lines(self) -> list[str]:
         """What was found, a line for each kind and column, of ten columns at most."""
         lines = []

@@ -47,7 +47,7 @@ def find_target(
         or values that are nearly all numbers.
     """
     pl = polars_module()
-    whole = stripped(table.frame[name], strip_label)
+    whole = stripped(table.column(name), strip_label)
     values = present(whole, marks)
     distinct = values.drop_nulls().unique()
     if not len(distinct):

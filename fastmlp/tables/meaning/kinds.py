@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastmlp.errors import InputError
+from fastmlp.tables.ahead import mapped
 from fastmlp.tables.frames import polars_module
 from fastmlp.tables.meaning.missing import array_of, present
 from fastmlp.tables.meaning.moments import formats_of, nearly_moments
@@ -28,7 +30,7 @@ _NEARLY = 0.9  # of the values; so many numbers are no categories
 _SOMEWHAT = 0.3  # of the values; so many numbers are worth a word
 _SAID = {"identifier": "left out", "category": "taken for categories"}
 _CODE = "^[0-9]{16,}$"
-_CHUNK = 1 << 21  # numbers of several columns that are looked at together
+_CHUNK = 1 << 20  # numbers of several columns that are looked at together
 
 
 @dataclass(frozen=True)
@@ -80,29 +82,24 @@ def find_kinds(
     ------
     InputError : a type that cannot be used, or a column whose values are nearly all numbers, or moments.
     """
-    pl = polars_module()
+    chosen = set(categorical)
+
+    def of_numbers(chunk: Sequence[str]) -> tuple[dict[str, Kind], list[str]]:
+        said: list[str] = []
+        return _numeric_kinds(table, table.columns(chunk), marks, said), said
+
+    def of_others(name: str) -> tuple[dict[str, Kind], list[str]]:
+        said: list[str] = []
+        return {name: _other_kind(table, table.column(name), marks, name in chosen, decimal, said)}, said
+
+    numeric = {name for name, kind in table.types.items() if kind.is_numeric()} - chosen
     found: dict[str, Kind] = {}
-    columns = {column.name: column for column in table.frame.get_columns()}
-    free = [columns[name] for name in names if name not in set(categorical)]
-    numeric = [column for column in free if column.dtype.is_numeric()]
-    for chunk in in_chunks(numeric, len(table)):
-        found |= _numeric_kinds(table, chunk, marks, notes)
-    texts = {c.name: present(c, marks) for c in free if c.dtype == pl.String}
-    for name in names:
-        column = columns[name]
-        if name in found:
-            continue
-        if name in texts:
-            found[name] = _text_kind(table, texts[name], decimal, notes)
-        elif name in categorical or column.dtype == pl.Boolean:
-            values = present(column, marks)
-            found[name] = _category(name, values.null_count(), values.drop_nulls().n_unique())
-        elif column.dtype.is_temporal() and column.dtype != pl.Duration:
-            found[name] = _moment(column, "")
-        else:
-            raise InputError(
-                f"Column {name!r} is of the type {column.dtype}, which cannot be encoded. List it in drop_columns."
-            )
+    for kinds, said in chain(
+        mapped(of_numbers, in_chunks([name for name in names if name in numeric], len(table))),
+        mapped(of_others, [name for name in names if name not in numeric]),
+    ):
+        found |= kinds
+        notes += said
     return [found[name] for name in names]
 
 
@@ -115,9 +112,9 @@ def in_chunks(columns: Sequence[Any], rows: int) -> Iterator[Sequence[Any]]:
 
 def decimal_of(table: Table, marks: Collection[str]) -> str:
     """Give the decimal mark of a table: the comma if the numbers of a column can only be read with it."""
-    pl = polars_module()
-    for column in table.frame.select(pl.col(pl.String)).get_columns():
-        notations = notations_of(present(column, marks).drop_nulls().unique())
+    text = polars_module().String
+    for name in [name for name, kind in table.types.items() if kind == text]:
+        notations = notations_of(present(table.column(name), marks).drop_nulls().unique())
         if [notation.decimal for notation in notations] == [","]:
             return ","
     return "."
@@ -149,9 +146,8 @@ def _numeric_kinds(
     table: Table, columns: Sequence[polars.Series], marks: Collection[str], notes: list[str]
 ) -> dict[str, Kind]:
     numbers = np.array([array_of(column, marks) for column in columns])
-    absent = np.isnan(numbers)
-    missing = absent.sum(axis=1)
-    lowest, highest = np.where(absent, np.inf, numbers).min(axis=1), np.where(absent, -np.inf, numbers).max(axis=1)
+    missing = np.isnan(numbers).sum(axis=1)
+    lowest, highest = np.fmin.reduce(numbers, axis=1), np.fmax.reduce(numbers, axis=1)
     kinds = {}
     for position, column in enumerate(columns):
         count = int(missing[position])
@@ -174,6 +170,23 @@ def _numeric_kinds(
             if counts_rows(numbers[position]):
                 notes.append(f"column {column.name!r} numbers the rows; --drop-columns leaves it out")
     return kinds
+
+
+def _other_kind(
+    table: Table, column: polars.Series, marks: Collection[str], is_category: bool, decimal: str, notes: list[str]
+) -> Kind:
+    """The kind of a column of another type than numbers, or of one that holds categories in any case."""
+    pl = polars_module()
+    if is_category or column.dtype == pl.Boolean:
+        values = present(column, marks)
+        return _category(column.name, values.null_count(), values.drop_nulls().n_unique())
+    if column.dtype == pl.String:
+        return _text_kind(table, present(column, marks), decimal, notes)
+    if column.dtype.is_temporal() and column.dtype != pl.Duration:
+        return _moment(column, "")
+    raise InputError(
+        f"Column {column.name!r} is of the type {column.dtype}, which cannot be encoded. List it in drop_columns."
+    )
 
 
 def _text_kind(table: Table, values: Any, decimal: str, notes: list[str]) -> Kind:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +13,7 @@ from fastmlp.tables.frames import polars_module
 if TYPE_CHECKING:
     import polars
 
-__all__ = ["codes_of", "label_counts", "labels_of", "number_in", "sort_labels"]
+__all__ = ["codes_of", "label_counts", "label_index", "labels_of", "number_in", "sort_labels"]
 
 _MOST_DIGITS = 15  # that float64 tells apart
 
@@ -44,10 +44,14 @@ def label_counts(labels: polars.Series) -> dict[str, int]:
     return {shown[key]: count for key, count in numbers.items()}
 
 
-def codes_of(labels: polars.Series, known: Sequence[str]) -> tuple[np.ndarray, polars.Series]:
-    """Give indices (N,) int64 of labels among the known ones, -1 for others and null; and those of the others."""
+def label_index(known: Sequence[str]) -> dict[object, int]:
+    """Give the number of each of some labels, as `codes_of` looks them up."""
+    return {_key(label): code for code, label in enumerate(known)}
+
+
+def codes_of(labels: polars.Series, index: Mapping[object, int]) -> tuple[np.ndarray, polars.Series]:
+    """Give the numbers (N,) int64 of labels by a `label_index`, -1 for others and null; and those of the others."""
     pl = polars_module()
-    index = {_key(label): code for code, label in enumerate(known)}
     distinct = labels.drop_nulls().unique()
     codes = [index.get(_key(text), -1) for text in distinct.to_list()]
     found = labels.replace_strict(distinct, pl.Series(codes, dtype=pl.Int64), default=-1, return_dtype=pl.Int64)
