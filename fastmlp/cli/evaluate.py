@@ -1,13 +1,18 @@
-"""``fastmlp evaluate``: the scores of a model."""
+"""``fastmlp evaluate``: the scores of a model, in memory that does not grow with a table."""
 
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Iterator
 
+import numpy as np
+
+from fastmlp.cli.columns import tell
 from fastmlp.cli.compiling import announce_compilation
 from fastmlp.cli.report import score_lines
-from fastmlp.cli.sources import load_samples
+from fastmlp.cli.sources import sample_batches
 from fastmlp.mlp import MLP
+from fastmlp.tables.encoding.findings import Findings
 from fastmlp.tables.preparation import Preparation
 
 __all__ = ["evaluate"]
@@ -16,9 +21,19 @@ __all__ = ["evaluate"]
 def evaluate(arguments: Namespace) -> int:
     """Run the command."""
     model = MLP.load(arguments.model, backend=arguments.backend, n_threads=arguments.threads)
-    preparation = Preparation.of(model)
-    samples = load_samples(arguments, preparation, targets=True)
-    assert samples.y is not None
-    announce_compilation(model.backend)
-    print(score_lines(model, preparation, samples.x, samples.y, "evaluation", confusion=True))
+    preparation, found = Preparation.of(model), Findings()
+
+    def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        announced = False
+        for samples in sample_batches(arguments, preparation, found, targets=True):
+            if not announced:
+                announce_compilation(model.backend)
+                announced = True
+            assert samples.y is not None
+            if len(samples.rows):
+                yield samples.x, samples.y
+
+    lines = score_lines(model, preparation, batches(), "evaluation", confusion=True)
+    tell(found.lines())
+    print(lines)
     return 0

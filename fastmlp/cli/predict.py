@@ -13,8 +13,8 @@ from fastmlp.cli.compiling import announce_compilation
 from fastmlp.cli.outputs import check_outputs
 from fastmlp.cli.predictions import Columns, write_csv, write_parquet
 from fastmlp.cli.quantiles import in_order, quantiles_of
-from fastmlp.cli.sources import as_trained, how_to_read, kind_of, load_samples
-from fastmlp.datasets import Table, table_batches
+from fastmlp.cli.sources import kind_of, sample_batches
+from fastmlp.datasets import Table
 from fastmlp.errors import InputError
 from fastmlp.mlp import MLP
 from fastmlp.tables.encoding.findings import Findings
@@ -34,11 +34,10 @@ def predict(arguments: Namespace) -> int:
     preparation = Preparation.of(model)
     if arguments.proba and not (preparation.class_names and model.loss is not None and model.loss.classifies):
         raise InputError("--proba needs a model that gives probabilities of classes; this one gives numbers.")
+    if arguments.keep and kind_of(arguments.data) != "table":
+        raise InputError(f"--keep is for columns of a table, but the data are {arguments.data!r}.")
     found = Findings()
-    if kind_of(arguments.data) == "table":
-        batches = _of_table(arguments, model, preparation, found)
-    else:
-        batches = _of_arrays(arguments, model, preparation)
+    batches = _predictions(arguments, model, preparation, found)
     if str(arguments.out).lower().endswith(".parquet"):
         write_parquet(arguments.out, batches)
     else:
@@ -47,40 +46,23 @@ def predict(arguments: Namespace) -> int:
     return 0
 
 
-def _of_table(arguments: Namespace, model: MLP, preparation: Preparation, found: Findings) -> Iterator[Columns]:
-    how = how_to_read(arguments, preparation)
-    encoder = preparation.encoder
-    assert encoder is not None
+def _predictions(arguments: Namespace, model: MLP, preparation: Preparation, found: Findings) -> Iterator[Columns]:
     kept = arguments.keep or []
     announced = False
-    decimal = "," if encoder.has_decimal_commas else None
-    marks = encoder.missing_values
-    for batch in table_batches(arguments.data, **how, decimal=decimal, missing_values=marks, as_text=kept):
-        named = as_trained(batch, preparation, how["header"])
-        columns: dict[str, Any] = {name: _kept(named, name) for name in kept}
-        rows = encoder.kept_rows(named, targets=False, allow_none=True)
-        x, _ = encoder.transform(named, rows=rows, targets=False, findings=found)
+    for samples in sample_batches(arguments, preparation, found, targets=False, as_text=kept):
+        columns: dict[str, Any] = {name: _kept(samples.table, name) for name in kept if samples.table is not None}
         if not announced:
             announce_compilation(model.backend)
             announced = True
-        out = model.predict_proba(preparation.inputs(x))
-        columns |= _predicted(model, preparation, out, arguments.proba, rows, len(named), columns)
+        out = model.predict_proba(samples.x) if len(samples.rows) else np.zeros((0, model.sizes[-1]), model.dtype)
+        columns |= _predicted(model, preparation, out, arguments.proba, samples.rows, samples.n, columns)
         yield columns
-
-
-def _of_arrays(arguments: Namespace, model: MLP, preparation: Preparation) -> Iterator[Columns]:
-    if arguments.keep:
-        raise InputError(f"--keep is for columns of a table, but the data are {arguments.data!r}.")
-    samples = load_samples(arguments, preparation, targets=False)
-    announce_compilation(model.backend)
-    out = model.predict_proba(samples.x)
-    yield _predicted(model, preparation, out, arguments.proba, samples.rows, samples.n, {})
 
 
 def _kept(table: Table, name: str) -> list[Any]:
     if name not in table.names:
         raise InputError(f"--keep {name!r} is no column of the table. Columns: {listed(table.names)}.")
-    return labels_of(table.frame[name]).to_list()
+    return labels_of(table.column(name)).to_list()
 
 
 def _predicted(

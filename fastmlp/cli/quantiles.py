@@ -8,8 +8,9 @@ from fastmlp.cli.text import counted
 from fastmlp.errors import InputError
 from fastmlp.losses import Loss, quantile
 from fastmlp.mlp import MLP
+from fastmlp.tables.preparation import Preparation
 
-__all__ = ["chosen_quantiles", "in_order", "quantile_lines", "quantiles_of"]
+__all__ = ["Intervals", "chosen_quantiles", "in_order", "quantiles_of"]
 
 
 def chosen_quantiles(given: float | list[float] | None, loss: str, y: np.ndarray) -> Loss | None:
@@ -52,14 +53,34 @@ def in_order(values: np.ndarray) -> np.ndarray:
     return np.sort(values, axis=1)
 
 
-def quantile_lines(quantiles: tuple[float, ...], truth: np.ndarray, values: np.ndarray, what: str) -> list[str]:
-    """Scores of predicted quantiles (N, Q) of true numbers (N, 1): the loss, and how many numbers they enclose."""
-    q = np.array(quantiles)
-    over = truth - values
-    loss = float(np.maximum(q * over, (q - 1) * over).mean())
-    within = float(((truth >= values[:, :1]) & (truth <= values[:, -1:])).mean())
-    return [
-        f"{what} quantile loss {loss:.6g} of {counted(len(truth), 'sample')}",
-        f"{100 * within:.1f} % are between the quantiles {q[0]:g} and {q[-1]:g}; "
-        f"{100 * (q[-1] - q[0]):.4g} % should be",
-    ]
+class Intervals:
+    """Sums for the scores of predicted quantiles: their loss, and how many numbers they enclose.
+
+    Parameters
+    ----------
+    preparation : of the model.
+    quantiles : Q of one target, in ascending order.
+    """
+
+    def __init__(self, preparation: Preparation, quantiles: tuple[float, ...]) -> None:
+        self._preparation, self._quantiles = preparation, np.array(quantiles)
+        self._loss, self._within = 0.0, 0
+
+    def add(self, y: np.ndarray, out: np.ndarray) -> None:
+        """Count true numbers (N,) or (N, 1) and what the network gives (N, Q) for the same samples."""
+        truth = y.reshape(len(y), -1)
+        if truth.shape[1] != 1:
+            raise InputError(f"The data have {truth.shape[1]} targets per sample, but the model predicts one.")
+        values, q = in_order(self._preparation.values(out)), self._quantiles
+        over = truth - values
+        self._loss += float(np.maximum(q * over, (q - 1) * over).mean(axis=1).sum())
+        self._within += int(((truth >= values[:, :1]) & (truth <= values[:, -1:])).sum())
+
+    def lines(self, what: str, n: int) -> list[str]:
+        """The scores of the n samples."""
+        q = self._quantiles
+        return [
+            f"{what} quantile loss {self._loss / n:.6g} of {counted(n, 'sample')}",
+            f"{100 * self._within / n:.1f} % are between the quantiles {q[0]:g} and {q[-1]:g}; "
+            f"{100 * (q[-1] - q[0]):.4g} % should be",
+        ]

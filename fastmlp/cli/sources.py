@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastmlp.cli.columns import tell
-from fastmlp.datasets import NAMES, Dataset, Table, load, read_table
+from fastmlp.datasets import NAMES, Dataset, Table, TableEncoder, load, read_table, table_batches
 from fastmlp.datasets.split import split_rows
 from fastmlp.errors import InputError
 from fastmlp.tables.encoding.findings import Findings
 from fastmlp.tables.features.scaling import Scaling
 from fastmlp.tables.preparation import Preparation, Reading
 
-__all__ = ["Samples", "as_trained", "how_to_read", "kind_of", "load_samples", "load_training"]
+__all__ = ["Samples", "kind_of", "load_training", "sample_batches"]
 
 _IMAGES = ("mnist", "fashion-mnist")
 _READING = ("header", "delimiter", "skip_lines", "encoding")
@@ -37,6 +37,7 @@ class Samples(NamedTuple):
     y: np.ndarray | None  # (M,) or (M, O): class indices of the model, or numbers in their own unit
     rows: np.ndarray  # (M,) int64: which of the N rows these are; the others lack values
     n: int  # N
+    table: Table | None  # the N rows
 
 
 def load_training(arguments: Namespace) -> tuple[Dataset, Preparation]:
@@ -79,18 +80,23 @@ def load_training(arguments: Namespace) -> tuple[Dataset, Preparation]:
     return dataset, preparation
 
 
-def load_samples(arguments: Namespace, preparation: Preparation, *, targets: bool) -> Samples:
-    """Load the data to apply a model to, prepared as those that it was trained on.
+def sample_batches(
+    arguments: Namespace, preparation: Preparation, found: Findings, *, targets: bool, as_text: Sequence[str] = ()
+) -> Iterator[Samples]:
+    """Load the data to apply a model to, prepared as those that it was trained on; a table batch by batch.
 
     Parameters
     ----------
     arguments : of predict or evaluate.
     preparation : of the model.
+    found : takes note of what the training rows of a table had not.
     targets : whether they are needed; else they are not looked at.
+    as_text : columns of a table that are read as text.
     """
     name, kind = arguments.data, kind_of(arguments.data)
     if kind == "table":
-        return _table_samples(arguments, preparation, targets)
+        yield from _of_table(arguments, preparation, found, targets, as_text)
+        return
     if preparation.encoder is not None:
         raise InputError(
             f"The model was trained on the table {preparation.data}; {name!r} is none. Give a table with its columns."
@@ -110,7 +116,7 @@ def load_samples(arguments: Namespace, preparation: Preparation, *, targets: boo
     x, y = (dataset.x_test, dataset.y_test) if tested else (dataset.x, dataset.y)
     assert x is not None and y is not None
     y = preparation.labels(y, dataset.class_names) if targets else None
-    return Samples(preparation.inputs(x), y, np.arange(len(x)), len(x))
+    yield Samples(preparation.inputs(x), y, np.arange(len(x)), len(x), None)
 
 
 def kind_of(name: str) -> str:
@@ -141,7 +147,7 @@ def _reading(dataset: Dataset, options: dict[str, Any]) -> Reading:
     return Reading(**how, width=dataset.width)
 
 
-def how_to_read(arguments: Namespace, preparation: Preparation) -> dict[str, Any]:
+def _how_to_read(arguments: Namespace, preparation: Preparation) -> dict[str, Any]:
     """Options for `read_table` and `table_batches`: those of the command, else those of the training.
 
     Raises
@@ -158,21 +164,17 @@ def how_to_read(arguments: Namespace, preparation: Preparation) -> dict[str, Any
     return {key: getattr(reading, key) if value is None else value for key, value in given.items()}
 
 
-def as_trained(table: Table, preparation: Preparation, header: bool) -> Table:
+def _numbers(encoder: TableEncoder) -> dict[str, Any]:
+    """How a table is read to be encoded as in training."""
+    # With decimal commas, 1.234 is no plain number even if the new table shows no comma.
+    return {"decimal": "," if encoder.has_decimal_commas else None, "missing_values": encoder.missing_values}
+
+
+def _as_trained(table: Table, preparation: Preparation, header: bool) -> Table:
     """The table with the names of columns as in training, where it has no header."""
     reading, encoder = preparation.reading, preparation.encoder
     assert reading is not None and encoder is not None
     return table if header or table.layout is None else _numbered(table, reading.width, encoder.target_names)
-
-
-def _read(path: str, preparation: Preparation, how: dict[str, Any]) -> Table:
-    """A table to be encoded as in training."""
-    encoder = preparation.encoder
-    assert encoder is not None
-    # With decimal commas, 1.234 is no plain number even if the new table shows no comma.
-    decimal = "," if encoder.has_decimal_commas else None
-    table = read_table(path, **how, decimal=decimal, missing_values=encoder.missing_values)
-    return as_trained(table, preparation, how["header"])
 
 
 def _check_test_file(arguments: Namespace, kind: str) -> None:
@@ -187,32 +189,36 @@ def _check_test_file(arguments: Namespace, kind: str) -> None:
 def _with_test_file(dataset: Dataset, preparation: Preparation, arguments: Namespace) -> Dataset:
     encoder = preparation.encoder
     assert encoder is not None
-    how = how_to_read(arguments, preparation)
+    how = _how_to_read(arguments, preparation)
     if arguments.test_skip_lines is not None:
         how["skip_lines"] = arguments.test_skip_lines
     found = Findings()
-    x_test, y_test = encoder.transform(_read(arguments.test_file, preparation, how), findings=found)
+    table = read_table(arguments.test_file, **how, **_numbers(encoder))
+    x_test, y_test = encoder.transform(_as_trained(table, preparation, how["header"]), findings=found)
     if y_test is None:
         raise InputError(f"The test file {arguments.test_file} lacks the target {_targets(preparation)}.")
     notes = (*dataset.notes, *(f"test file: {line}" for line in found.lines()))
     return replace(dataset, x_test=x_test, y_test=y_test, notes=notes)
 
 
-def _table_samples(arguments: Namespace, preparation: Preparation, targets: bool) -> Samples:
-    table = _read(arguments.data, preparation, how_to_read(arguments, preparation))
-    encoder = preparation.encoder
+def _of_table(
+    arguments: Namespace, preparation: Preparation, found: Findings, targets: bool, as_text: Sequence[str]
+) -> Iterator[Samples]:
+    how, encoder = _how_to_read(arguments, preparation), preparation.encoder
     assert encoder is not None
     if targets and not encoder.targets:
         raise InputError(
             "The model was fitted in Python on features and targets apart, so what column holds the targets is not "
             "known. Use its method score."
         )
-    rows, found = encoder.kept_rows(table, targets=targets), Findings()
-    x, y = encoder.transform(table, rows=rows, targets=targets, findings=found)
-    tell(found.lines())
-    if targets and y is None:
-        raise InputError(f"The table {arguments.data} lacks the target {_targets(preparation)}.")
-    return Samples(preparation.inputs(x), y, rows, len(table))
+    texts = {*as_text, *(target.name for target in encoder.targets if targets and encoder.class_names)}
+    for batch in table_batches(arguments.data, **how, **_numbers(encoder), as_text=texts):
+        table = _as_trained(batch, preparation, how["header"])
+        rows = encoder.kept_rows(table, targets=targets, allow_none=True, findings=found)
+        x, y = encoder.transform(table, rows=rows, targets=targets, findings=found)
+        if targets and y is None:
+            raise InputError(f"The table {arguments.data} lacks the target {_targets(preparation)}.")
+        yield Samples(preparation.inputs(x), y, rows, len(table), table)
 
 
 def _targets(preparation: Preparation) -> str:

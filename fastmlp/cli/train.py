@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -38,6 +38,7 @@ from fastmlp.trainer import Epoch
 __all__ = ["train"]
 
 _LINES = 10
+_SCORED = 1 << 16  # samples at a time
 _STOPPED = {
     "target_loss": "the target loss was reached",
     "plateau": "the training loss no longer fell",
@@ -91,10 +92,15 @@ def train(arguments: Namespace) -> int:
     x, y, what = dataset.x, dataset.y, "training"
     if dataset.x_test is not None and dataset.y_test is not None:
         x, y, what = dataset.x_test, dataset.y_test, "test"
-    print(score_lines(model, preparation, x, y, what))
+    print(score_lines(model, preparation, _slices(x, y), what))
     if not complete:
         return 1
     return INTERRUPTED if history.stopped == "interrupt" else 0
+
+
+def _slices(x: np.ndarray, y: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    for start in range(0, len(x), _SCORED):
+        yield x[start : start + _SCORED], y[start : start + _SCORED]
 
 
 def _check_checkpoint(arguments: Namespace) -> int | None:

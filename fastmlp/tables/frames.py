@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,7 @@ from fastmlp.forks import no_fork
 if TYPE_CHECKING:
     import polars
 
-__all__ = ["as_frame", "collected", "is_frame", "polars_module", "stripped_texts"]
+__all__ = ["as_frame", "collected", "is_frame", "polars_module", "readable", "stripped_texts"]
 
 _LIBRARIES = ("polars", "pandas", "pyarrow")
 
@@ -71,11 +73,27 @@ def as_frame(data: Any) -> polars.DataFrame:
     return stripped_texts(frame)
 
 
-def stripped_texts(frame: polars.DataFrame) -> polars.DataFrame:
-    """Give the frame with texts in place of categories, and no spaces around them."""
+def stripped_texts(frame: Any) -> Any:
+    """Give the DataFrame or LazyFrame with texts in place of categories, and no spaces around them."""
     pl = polars_module()
-    texts = [name for name, kind in frame.schema.items() if isinstance(kind, (pl.String, pl.Categorical, pl.Enum))]
+    kinds = frame.collect_schema()
+    texts = [name for name, kind in kinds.items() if isinstance(kind, (pl.String, pl.Categorical, pl.Enum))]
     return frame.with_columns(pl.col(texts).cast(pl.String).str.strip_chars()) if texts else frame
+
+
+@contextmanager
+def readable(what: str) -> Iterator[None]:
+    """Turn what Polars raises about a damaged file into an InputError about `what`."""
+    pl = polars_module()
+    try:
+        yield
+    except InputError:
+        raise
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError, NotImplementedError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"{what[0].upper()}{what[1:]} cannot be read: {reason}. It is damaged, or of another format."
+        ) from error
 
 
 def _from_pandas(pl: Any, data: Any) -> Any:

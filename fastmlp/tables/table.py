@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from fastmlp.tables.frames import as_frame
+from fastmlp.tables.frames import as_frame, polars_module, readable
 from fastmlp.tables.reading.records import Layout, line_of
+from fastmlp.tables.room import Room
 
 if TYPE_CHECKING:
     import polars
 
 __all__ = ["Table", "as_table"]
+
+_ROWS = 1 << 16
+_VALUES = 1 << 23  # of a part that is read from the disk
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,27 +28,74 @@ class Table:
     ----------
     frame : N rows. Columns of a CSV file are text, or Float64 where each value is a plain number; an empty field is
         null. Those of other files and of data frames are of any type but categories. Texts have no spaces around them.
+        A LazyFrame where the table is larger than the memory: whatever is asked for is read from the disk.
     layout : of the CSV file; None for other tables.
     first : number of the first row in the file, from 0.
     notes : what was decided about the file and should be said.
+    room : what keeps the files of a LazyFrame.
     """
 
-    frame: polars.DataFrame
+    frame: polars.DataFrame | polars.LazyFrame
     layout: Layout | None = None
     first: int = 0
     notes: tuple[str, ...] = ()
+    room: Room | None = None
 
     def __len__(self) -> int:
-        return self.frame.height
+        return self._height
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(self.frame.columns)
+        return tuple(self.types)
+
+    @cached_property
+    def types(self) -> dict[str, polars.DataType]:
+        """The type of each column, by its name."""
+        return dict(self.frame.collect_schema())
+
+    @cached_property
+    def _height(self) -> int:
+        return int(_read(self.frame.select(polars_module().len())).item())
+
+    def column(self, name: str) -> polars.Series:
+        """Give the values (N,) of a column."""
+        return self.columns([name])[0]
+
+    def columns(self, names: Sequence[str]) -> list[polars.Series]:
+        """Give the values (N,) of some columns."""
+        frame = self.frame if isinstance(self.frame, polars_module().DataFrame) else _read(self.frame.select(names))
+        return [frame.get_column(name) for name in names]
+
+    def parts(self, names: Sequence[str] | None = None, rows: int = _ROWS) -> Iterator[tuple[int, Table]]:
+        """Yield the table in parts that are held in memory, each with the number of its first row.
+
+        Parameters
+        ----------
+        names : of columns that suffice; None for all.
+        rows : of a part, at most.
+        """
+        frame = self.frame
+        if not isinstance(frame, polars_module().DataFrame):
+            frame = frame if names is None else frame.select(names)
+            rows = max(1, min(rows, _VALUES // len(names or self.types)))
+        for start in range(0, len(self), rows):
+            yield start, replace(self, frame=_read(frame.slice(start, rows)), first=self.first + start)
+
+    def loaded(self) -> Table:
+        """Give the table in memory."""
+        return replace(self, frame=_read(self.frame))
 
     def place(self, row: int) -> str:
         """Say where a row, counted from 0, is: by its line in a CSV file."""
         row += self.first
         return f"row {row + 1}" if self.layout is None else f"line {line_of(self.layout, row)} of {self.layout.path}"
+
+
+def _read(frame: polars.DataFrame | polars.LazyFrame) -> polars.DataFrame:
+    if isinstance(frame, polars_module().DataFrame):
+        return frame
+    with readable("a file of the table"):
+        return frame.lazy().collect()
 
 
 def as_table(data: Any) -> Table:

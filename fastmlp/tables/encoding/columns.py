@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from fastmlp.errors import InputError
 from fastmlp.tables.fields import Fields
 from fastmlp.tables.frames import polars_module
-from fastmlp.tables.meaning.labels import label_counts, labels_of, sort_labels
+from fastmlp.tables.meaning.labels import label_counts, label_index, labels_of, sort_labels
 from fastmlp.tables.meaning.missing import array_of
 from fastmlp.tables.meaning.moments import moments_in, seconds_of
 from fastmlp.tables.meaning.notation import Notation
@@ -167,6 +168,11 @@ class CategoryColumn:
         """The K categories, that of missing values included."""
         return (*self.categories, "missing") if self.has_missing else self.categories
 
+    @cached_property
+    def index(self) -> dict[object, int]:
+        """Numbers of the categories, as `codes_of` looks them up."""
+        return label_index(self.categories)
+
     @property
     def feature_names(self) -> tuple[str, ...]:
         return (self.name,) if self.coded else tuple(f"{self.name}={label}" for label in self.labels)
@@ -180,7 +186,8 @@ class CategoryColumn:
         return cls(values.name, categories, fill, values.null_count() > 0, coded)
 
     def to_dict(self) -> dict[str, Any]:
-        return {"kind": "category", **vars(self), "categories": list(self.categories)}
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {"kind": "category", **fields, "categories": list(self.categories)}
 
     @classmethod
     def from_dict(cls, data: object) -> CategoryColumn:
@@ -218,7 +225,8 @@ def mean_and_std(names: Sequence[str], numbers: np.ndarray) -> tuple[np.ndarray,
     InputError : numbers too large to be squared.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        mean, std = numbers.mean(axis=1), numbers.std(axis=1)
+        mean = numbers.mean(axis=1)
+        std = numbers.std(axis=1, mean=mean[:, None])
     large = ~(np.isfinite(mean) & np.isfinite(std))
     if large.any():
         position = int(np.flatnonzero(large)[0])

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 
 from fastmlp.errors import InputError
-from fastmlp.tables.encoding.columns import CategoryColumn, Column, MomentColumn, NumberColumn, read_column
+from fastmlp.tables.encoding.columns import CategoryColumn, Column, NumberColumn, read_column
 from fastmlp.tables.encoding.findings import Findings
-from fastmlp.tables.encoding.fitting import Part, fit_columns, fit_targets, numbers_of
+from fastmlp.tables.encoding.fitting import Part, fit_columns, fit_targets
 from fastmlp.tables.encoding.plan import Plan, kept_rows, make_plan, target_values
 from fastmlp.tables.encoding.targets import ClassTarget, NumberTarget, Target, read_target
+from fastmlp.tables.encoding.writing import write_features
 from fastmlp.tables.fields import Fields
-from fastmlp.tables.meaning.kinds import in_chunks
-from fastmlp.tables.meaning.labels import codes_of, labels_of
-from fastmlp.tables.meaning.missing import MISSING_VALUES, POLICIES, present
+from fastmlp.tables.meaning.missing import MISSING_VALUES, POLICIES
+from fastmlp.tables.room import Room
 from fastmlp.tables.table import Table, as_table
 from fastmlp.tables.text import listed
 
@@ -205,15 +205,17 @@ class TableEncoder:
         rows: np.ndarray | None = None,
         targets: bool = True,
         findings: Findings | None = None,
+        room: Room | None = None,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Encode a table.
 
         Parameters
         ----------
         table : N rows.
-        rows : numbers of the rows to encode (M,); None for those of `kept_rows`.
+        rows : numbers of the rows to encode (M,), ascending; None for those of `kept_rows`.
         targets : whether to look at the targets.
         findings : takes note of what the training rows had not; None to log it as a warning.
+        room : where x lies; None for the memory as far as a third of what is free suffices, else the disk.
 
         Returns
         -------
@@ -228,21 +230,17 @@ class TableEncoder:
         table = as_table(table)
         found = Findings() if findings is None else findings
         rows = self.kept_rows(table, targets=targets, findings=found) if rows is None else rows
-        part = Part(table, rows)
-        x = np.zeros((len(rows), len(self.feature_names)), np.float32)
-        starts = self._starts()
-        numeric = [column for column in self.columns if not isinstance(column, CategoryColumn)]
-        for chunk in in_chunks(numeric, len(rows)) if len(rows) else ():
-            self._encode_numbers(chunk, part, x, starts, found)
-        for column in self.columns:
-            if isinstance(column, CategoryColumn):
-                self._encode_categories(column, part, x[:, starts[column.name] :], found)
+        if (np.diff(rows) <= 0).any():
+            raise InputError("rows must ascend, each of them once. Sort them, and reorder what is encoded.")
+        x = (room or Room()).array((len(rows), len(self.feature_names)), np.float32)
+        found.add(write_features(self.columns, table, rows, self.missing_values, x))
         if findings is None:
             for line in found.lines():
                 _LOG.warning("%s", line)
         there = self._targets_in(table) if targets else ()
         if not there or len(there) < len(self.targets):
             return x, None
+        part = Part(table, rows)
         y = [one.encode(target_values(part.column(one.name), one, self.missing_values)) for one in there]
         return x, y[0] if len(y) == 1 else np.stack(y, axis=1)
 
@@ -293,72 +291,3 @@ class TableEncoder:
     def _targets_in(self, table: Table) -> tuple[Target, ...]:
         known = set(table.names)
         return tuple(target for target in self.targets if target.name in known)
-
-    def _starts(self) -> dict[str, int]:
-        """The first feature of each column, by its name."""
-        starts, start = {}, 0
-        for column in self.columns:
-            starts[column.name] = start
-            start += len(column.feature_names)
-        return starts
-
-    def _encode_numbers(
-        self,
-        columns: Sequence[NumberColumn | MomentColumn],
-        part: Part,
-        x: np.ndarray,
-        starts: dict[str, int],
-        found: Findings,
-    ) -> None:
-        """Write the features of several columns, which is faster than one at a time where rows are few."""
-        numbers = numbers_of(columns, part, self.missing_values)
-        absent = np.isnan(numbers)
-        counts = absent.sum(axis=1)
-        for position in np.flatnonzero(counts).tolist():
-            column = columns[position]
-            numbers[position, absent[position]] = column.fill
-            if column.has_missing:
-                x[:, starts[column.name] + 1] = absent[position]
-            else:
-                found.add_holes(column.name, int(counts[position]))
-        lows, highs = numbers.min(axis=1), numbers.max(axis=1)
-        for position, column in enumerate(columns):
-            if isinstance(column, NumberColumn):
-                far = column.high - column.low
-                if far and not (column.low - far <= lows[position] and highs[position] <= column.high + far):
-                    found.add_far(column.name, numbers[position], column.low, column.high)
-        for position, column in enumerate(columns):
-            if isinstance(column, MomentColumn) and column.periods:
-                start = starts[column.name] + 1 + column.has_missing
-                x[:, start : start + 2 * len(column.periods)] = column.waves(numbers[position]).T
-        shifts, scales = (np.array([getattr(column, key) for column in columns])[:, None] for key in ("shift", "scale"))
-        with np.errstate(over="ignore", invalid="ignore"):
-            numbers -= shifts
-            numbers /= scales
-        extremes = np.maximum(numbers.max(axis=1), -numbers.min(axis=1))
-        if not (extremes <= np.finfo(np.float32).max).all():
-            position = int(np.flatnonzero(~(extremes <= np.finfo(np.float32).max))[0])
-            column = columns[position]
-            largest = np.abs(numbers_of([column], part, self.missing_values)).max()
-            raise InputError(
-                f"Column {column.name!r} holds numbers up to {largest:g}, too large beside a mean of "
-                f"{column.shift:g} and a deviation of {column.scale:g}. Correct them."
-            )
-        x[:, [starts[column.name] for column in columns]] = numbers.T
-
-    def _encode_categories(self, column: CategoryColumn, part: Part, x: np.ndarray, found: Findings) -> None:
-        """Write the number of the category, or ones to the features of one column, which hold zeros."""
-        labels = labels_of(present(part.column(column.name), self.missing_values))
-        codes, unseen = codes_of(labels, column.categories)
-        if len(unseen):
-            found.add_unseen(column.name, len(unseen), unseen.unique().sort().head(3).to_list())
-        absent = labels.is_null().to_numpy()
-        if absent.any():
-            codes = np.where(absent, len(column.categories) if column.has_missing else column.fill, codes)
-            if not column.has_missing:
-                found.add_holes(column.name, int(absent.sum()))
-        if column.coded:
-            x[:, 0] = codes
-            return
-        rows = np.flatnonzero(codes >= 0)
-        x[rows, codes[rows]] = 1.0

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-import numpy as np
-
 from fastmlp.tables.text import listed
 
 __all__ = ["Findings"]
@@ -30,13 +28,11 @@ class Findings:
         if number:
             self._holes[name] += number
 
-    def add_far(self, name: str, numbers: np.ndarray, low: float, high: float) -> None:
-        """Count those of some numbers (N,) of a column that are further from the training range than it is wide."""
-        beyond = np.maximum(low - numbers, numbers - high)
-        times, furthest = int((beyond > high - low).sum()), float(numbers[beyond.argmax()])
-        if times:
+    def add_far(self, name: str, number: int, furthest: float, low: float, high: float) -> None:
+        """Count numbers of a column that are further from the training range, from low to high, than it is wide."""
+        if number:
             known, _, _ = self._furthest.get(name, (furthest, low, high))
-            self._far[name] += times
+            self._far[name] += number
             self._furthest[name] = max(known, furthest, key=lambda one: max(low - one, one - high)), low, high
 
     def add_dropped(self, number: int) -> None:
@@ -50,6 +46,16 @@ class Findings:
             known = self._examples.setdefault(name, [])
             known += [text for text in examples if text not in known]
             del known[_EXAMPLES:]
+
+    def add(self, other: Findings) -> None:
+        """Count what another one has counted."""
+        for name, number in other._holes.items():
+            self.add_holes(name, number)
+        for name, number in other._unseen.items():
+            self.add_unseen(name, number, other._examples[name])
+        for name, number in other._far.items():
+            self.add_far(name, number, *other._furthest[name])
+        self._dropped += other._dropped
 
     def lines(self) -> list[str]:
         """What was found, a line for each kind and column, of ten columns at most."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 
 from fastmlp.errors import InputError
+from fastmlp.tables.ahead import mapped
 from fastmlp.tables.encoding.columns import CategoryColumn, Column, MomentColumn, NumberColumn, mean_and_std
 from fastmlp.tables.encoding.plan import Plan, target_values
 from fastmlp.tables.encoding.targets import NumberTarget, Target
@@ -21,7 +22,7 @@ from fastmlp.tables.table import Table
 if TYPE_CHECKING:
     import polars
 
-__all__ = ["Part", "fit_columns", "fit_targets", "numbers_of"]
+__all__ = ["Part", "fit_columns", "fit_targets"]
 
 
 class Part:
@@ -30,34 +31,65 @@ class Part:
     Parameters
     ----------
     table : N rows.
-    rows : numbers of those that are meant (M,) int64.
+    rows : numbers of those that are meant (M,) int64, ascending.
     """
 
     def __init__(self, table: Table, rows: np.ndarray) -> None:
         self._table, self._rows = table, rows
-        self._is_whole = len(rows) == len(table) and bool((np.diff(rows) == 1).all())
-        self._columns = {column.name: column for column in table.frame.get_columns()}
+        self._is_whole = len(rows) == len(table)
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def column(self, name: str) -> polars.Series:
         """Give the M values of a column."""
-        column = self._columns[name]
+        return self._picked(self._table.column(name))
+
+    def numbers(self, columns: Sequence[NumberColumn | MomentColumn], marks: Collection[str]) -> np.ndarray:
+        """Give float64 (K, M) of K columns, NaN where values are missing.
+
+        Raises
+        ------
+        InputError : a value that is neither missing nor what its column holds.
+        """
+        numbers = np.empty((len(columns), len(self)))
+        series = self._table.columns([column.name for column in columns])
+        for position, (column, whole) in enumerate(zip(columns, series, strict=True)):
+            notation = column.notation if isinstance(column, NumberColumn) else None
+            if notation is not None and notation.allows_bare and whole.dtype.is_numeric():
+                array = array_of(whole, marks)
+                numbers[position] = array if self._is_whole else array[self._rows]
+                continue
+            values = present(self._picked(whole), marks, notation)
+            numbers[position] = column.numbers(values)
+            odd = ~np.isfinite(numbers[position]) & values.is_not_null().to_numpy()
+            if odd.any():
+                self._refuse(column, int(np.flatnonzero(odd)[0]))
+        infinite = np.isinf(numbers)
+        if infinite.any():
+            position, row = np.argwhere(infinite)[0].tolist()
+            self._refuse(columns[position], row)
+        return numbers
+
+    def _picked(self, column: polars.Series) -> polars.Series:
         return column if self._is_whole else column.gather(self._rows)
 
-    def is_numeric(self, name: str) -> bool:
-        """Whether a column is of a type of numbers."""
-        return bool(self._columns[name].dtype.is_numeric())
-
-    def numbers(self, name: str, marks: Collection[str]) -> np.ndarray:
-        """Give a column of numbers as float64 (M,), NaN where one is missing."""
-        numbers = array_of(self._columns[name], marks)
-        return numbers if self._is_whole else numbers[self._rows]
-
-    def place(self, row: int) -> str:
-        """Say where one of the M rows is."""
-        return self._table.place(int(self._rows[row]))
+    def _refuse(self, column: NumberColumn | MomentColumn, row: int) -> NoReturn:
+        value = self.column(column.name)[row]
+        if isinstance(column, MomentColumn):
+            what = "is not a date or time written as in training"
+        elif isinstance(value, str) and is_either(value):
+            what = (
+                "may have another decimal mark than training, or a mark between thousands, of which training had none"
+            )
+        else:
+            unit = column.notation.unit
+            what = f"is not a finite number written as in training{f', with {unit}' if unit else ''}"
+        held = f"Column {column.name!r} holds {shown(value)} in {self._table.place(int(self._rows[row]))}"
+        raise InputError(
+            f"{held}, which {what}. Correct it; or train anew, where it stands for a missing value (also_missing) or "
+            "the column is left out (drop_columns)."
+        )
 
 
 def fit_columns(plan: Plan, rows: np.ndarray, standardize: bool, codes: bool) -> tuple[Column, ...]:
@@ -68,12 +100,17 @@ def fit_columns(plan: Plan, rows: np.ndarray, standardize: bool, codes: bool) ->
     part = Part(plan.table, rows)
     columns: dict[str, Column] = {}
     numeric = [_unfitted(kind) for kind in plan.kinds if kind.kind in ("number", "moment")]
-    for chunk in in_chunks(numeric, len(part)):
-        for column in _fit_numbers(chunk, numbers_of(chunk, part, plan.missing_values), standardize):
-            columns[column.name] = column
-    for kind in plan.kinds:
-        if kind.kind == "category":
-            columns[kind.name] = CategoryColumn.fit(present(part.column(kind.name), plan.missing_values), codes)
+
+    def of_numbers(chunk: Sequence[NumberColumn | MomentColumn]) -> list[NumberColumn | MomentColumn]:
+        return _fit_numbers(chunk, part.numbers(chunk, plan.missing_values), standardize)
+
+    def of_categories(name: str) -> CategoryColumn:
+        return CategoryColumn.fit(present(part.column(name), plan.missing_values), codes)
+
+    for fitted in mapped(of_numbers, in_chunks(numeric, len(part))):
+        columns |= {column.name: column for column in fitted}
+    for column in mapped(of_categories, [kind.name for kind in plan.kinds if kind.kind == "category"]):
+        columns[column.name] = column
     return tuple(columns[kind.name] for kind in plan.kinds if kind.is_used)
 
 
@@ -96,47 +133,6 @@ def fit_targets(plan: Plan, rows: np.ndarray) -> tuple[Target, ...]:
     return tuple(fitted)
 
 
-def numbers_of(columns: Sequence[NumberColumn | MomentColumn], part: Part, marks: Sequence[str]) -> np.ndarray:
-    """Give float64 (K, M) of K columns, NaN where values are missing.
-
-    Raises
-    ------
-    InputError : a value that is neither missing nor what its column holds.
-    """
-    numbers = np.empty((len(columns), len(part)))
-    for position, column in enumerate(columns):
-        if isinstance(column, NumberColumn) and column.notation.allows_bare and part.is_numeric(column.name):
-            numbers[position] = part.numbers(column.name, marks)
-            continue
-        notation = column.notation if isinstance(column, NumberColumn) else None
-        values = present(part.column(column.name), marks, notation)
-        numbers[position] = column.numbers(values)
-        odd = ~np.isfinite(numbers[position]) & values.is_not_null().to_numpy()
-        if odd.any():
-            _refuse(column, part, int(np.flatnonzero(odd)[0]))
-    infinite = np.isinf(numbers)
-    if infinite.any():
-        position, row = np.argwhere(infinite)[0].tolist()
-        _refuse(columns[position], part, row)
-    return numbers
-
-
-def _refuse(column: NumberColumn | MomentColumn, part: Part, row: int) -> NoReturn:
-    value = part.column(column.name)[row]
-    if isinstance(column, MomentColumn):
-        what = "is not a date or time written as in training"
-    elif isinstance(value, str) and is_either(value):
-        what = "may have another decimal mark than training, or a mark between thousands, of which training had none"
-    else:
-        unit = column.notation.unit
-        what = f"is not a finite number written as in training{f', with {unit}' if unit else ''}"
-    held = f"Column {column.name!r} holds {shown(value)} in {part.place(row)}"
-    raise InputError(
-        f"{held}, which {what}. Correct it; or train anew, where it stands for a missing value (also_missing) or the "
-        "column is left out (drop_columns)."
-    )
-
-
 def _unfitted(kind: Kind) -> NumberColumn | MomentColumn:
     if kind.kind == "number":
         return NumberColumn(kind.name, kind.notation, 0.0, 0.0, 1.0, kind.missing > 0, 0.0, 0.0)
@@ -150,7 +146,7 @@ def _fit_numbers(
     absent = np.isnan(numbers)
     complete = ~absent.any(axis=1)
     fill = np.zeros(len(columns))
-    fill[complete] = np.median(numbers[complete], axis=1)
+    fill[complete] = np.median(numbers[complete], axis=1, overwrite_input=True)
     for position in np.flatnonzero(~complete).tolist():
         there = numbers[position, ~absent[position]]
         fill[position] = np.median(there) if len(there) else 0.0

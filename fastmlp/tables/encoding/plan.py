@@ -53,7 +53,7 @@ class Plan:
         if not isinstance(target, ClassTarget):
             return None
         return target.encode(
-            target_values(self.table.frame[target.name], target, self.missing_values).gather(self.rows)
+            target_values(self.table.column(target.name), target, self.missing_values).gather(self.rows)
         )
 
 
@@ -134,8 +134,8 @@ def kept_rows(
     InputError : missing values that the policy refuses, or no row left.
     """
     looked_at = features if policy != "impute" else ()
-    absent = {name: present(table.frame[name], marks).is_null().to_numpy() for name in looked_at}
-    lacking = {one.name: target_values(table.frame[one.name], one, marks).is_null().to_numpy() for one in targets}
+    absent = {name: present(table.column(name), marks).is_null().to_numpy() for name in looked_at}
+    lacking = {one.name: target_values(table.column(one.name), one, marks).is_null().to_numpy() for one in targets}
     every = absent | lacking
     counts = {name: int(mask.sum()) for name, mask in every.items() if mask.any()}
     if not counts:

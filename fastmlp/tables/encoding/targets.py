@@ -11,7 +11,7 @@ from fastmlp.errors import InputError
 from fastmlp.tables.encoding.columns import mean_and_std, numbers_from
 from fastmlp.tables.fields import Fields
 from fastmlp.tables.frames import polars_module
-from fastmlp.tables.meaning.labels import codes_of, labels_of
+from fastmlp.tables.meaning.labels import codes_of, label_index, labels_of
 from fastmlp.tables.meaning.notation import Notation
 from fastmlp.tables.text import listed
 
@@ -43,7 +43,7 @@ class ClassTarget:
         ------
         InputError : a label that is not a class name.
         """
-        codes, unknown = codes_of(labels_of(values), self.class_names)
+        codes, unknown = codes_of(labels_of(values), label_index(self.class_names))
         if len(unknown):
             raise InputError(
                 f"The target {self.name!r} holds the label {unknown.min()!r}, which is none of the classes "

@@ -43,7 +43,7 @@ def find_target(reader: Reader, name: str, *, task: str, certain: Collection[str
         unasked, nearly as many as rows, or values that are nearly all numbers, or look like them.
     """
     table, notes = reader.table, reader.notes
-    whole = stripped(table.frame[name], strip_label)
+    whole = stripped(table.column(name), strip_label)
     values = present(whole, reader.marks)
     distinct = values.drop_nulls().unique()
     if not len(distinct):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from fastmlp.errors import InputError
+from fastmlp.tables.ahead import mapped
 from fastmlp.tables.frames import polars_module
 from fastmlp.tables.meaning.kind import Kind, category
 from fastmlp.tables.meaning.labels import labels_of
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["decimal_of", "find_kinds", "in_chunks"]
 
-_CHUNK = 1 << 21  # numbers of several columns that are looked at together
+_CHUNK = 1 << 20  # numbers of several columns that are looked at together
 
 
 def find_kinds(reader: Reader, names: Sequence[str], categorical: Collection[str] = ()) -> list[Kind]:
@@ -38,32 +41,25 @@ def find_kinds(reader: Reader, names: Sequence[str], categorical: Collection[str
     ------
     InputError : a type that cannot be used, or a column whose values are nearly all numbers, or moments.
     """
-    pl = polars_module()
-    table, marks = reader.table, reader.marks
+    table, chosen = reader.table, set(categorical)
+
+    # Each task has notes of its own, so that they are in the order of the columns.
+    def of_numbers(chunk: Sequence[str]) -> tuple[dict[str, Kind], list[str]]:
+        notes: list[str] = []
+        return number_kinds(table, table.columns(chunk), reader.marks, notes), notes
+
+    def of_others(name: str) -> tuple[dict[str, Kind], list[str]]:
+        own = replace(reader, notes=[])
+        return {name: _other_kind(own, table.column(name), name in chosen)}, own.notes
+
+    numeric = {name for name, kind in table.types.items() if kind.is_numeric()} - chosen
     found: dict[str, Kind] = {}
-    columns = {column.name: column for column in table.frame.get_columns()}
-    chosen = set(categorical)
-    numeric = [columns[name] for name in names if name not in chosen and columns[name].dtype.is_numeric()]
-    for chunk in in_chunks(numeric, len(table)):
-        found |= number_kinds(table, chunk, marks, reader.notes)
-    for name in names:
-        column = columns[name]
-        if name in found:
-            continue
-        if column.dtype == pl.Null:
-            found[name] = Kind(name, "empty", len(column))
-        elif name in chosen or column.dtype == pl.Boolean:
-            labels = labels_of(present(column, marks))
-            found[name] = category(name, labels.null_count(), labels.drop_nulls().unique().to_list())
-        elif column.dtype == pl.String:
-            found[name] = reader.kind(column)
-        elif column.dtype.is_temporal() and column.dtype != pl.Duration:
-            found[name] = _moment(column, reader.notes)
-        else:
-            raise InputError(
-                f"Column {name!r} is of the type {column.dtype}, which cannot be encoded. Convert it, or leave it out "
-                "(drop_columns)."
-            )
+    for kinds, notes in chain(
+        mapped(of_numbers, in_chunks([name for name in names if name in numeric], len(table))),
+        mapped(of_others, [name for name in names if name not in numeric]),
+    ):
+        found |= kinds
+        reader.notes.extend(notes)
     return [found[name] for name in names]
 
 
@@ -82,22 +78,35 @@ def decimal_of(table: Table, marks: Collection[str]) -> str:
     """
     pl = polars_module()
     seen = set()
-    for column in table.frame.select(pl.col(pl.String)).get_columns():
-        notations = notations_of(present(column, marks).drop_nulls().unique())
+    for name in [name for name, kind in table.types.items() if kind == pl.String]:
+        notations = notations_of(present(table.column(name), marks).drop_nulls().unique())
         if len(notations) == 1:
             seen.add(notations[0].decimal)
     if "," in seen:
         return ","
-    floats = table.frame.select(pl.col(pl.Float64))
-    if "." in seen or table.layout is None or table.layout.delimiter != ";" or not _are_whole(floats):
+    if "." in seen or table.layout is None or table.layout.delimiter != ";":
         return "."
-    return ","
+    # A number with a fraction has been read by a decimal point.
+    floats = (table.column(name) for name, kind in table.types.items() if kind == pl.Float64)
+    return "." if any((column != column.round()).any() for column in floats) else ","
 
 
-def _are_whole(floats: polars.DataFrame) -> bool:
-    """Whether all numbers are whole: with a fraction, they have been read by a decimal point."""
+def _other_kind(reader: Reader, column: polars.Series, is_chosen: bool) -> Kind:
+    """The kind of a column of another type than numbers, or of one that is named as one of categories."""
     pl = polars_module()
-    return all(floats.select((pl.all() == pl.all().round()).all()).row(0)) if floats.width else True
+    if column.dtype == pl.Null:
+        return Kind(column.name, "empty", len(column))
+    if is_chosen or column.dtype == pl.Boolean:
+        labels = labels_of(present(column, reader.marks))
+        return category(column.name, labels.null_count(), labels.drop_nulls().unique().to_list())
+    if column.dtype == pl.String:
+        return reader.kind(column)
+    if column.dtype.is_temporal() and column.dtype != pl.Duration:
+        return _moment(column, reader.notes)
+    raise InputError(
+        f"Column {column.name!r} is of the type {column.dtype}, which cannot be encoded. Convert it, or leave it out "
+        "(drop_columns)."
+    )
 
 
 def _moment(column: polars.Series, notes: list[str]) -> Kind:

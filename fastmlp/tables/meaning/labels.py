@@ -6,7 +6,7 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +17,7 @@ from fastmlp.tables.frames import polars_module
 if TYPE_CHECKING:
     import polars
 
-__all__ = ["alike", "codes_of", "label_counts", "labels_of", "sort_labels"]
+__all__ = ["alike", "codes_of", "label_counts", "label_index", "labels_of", "sort_labels"]
 
 _MOST_DIGITS = 15  # that float64 tells apart
 # Numbers as programs write them. 007 and 1E2 may be codes, and are compared as texts.
@@ -75,18 +75,22 @@ def alike(labels: Iterable[str]) -> list[list[str]]:
     return [group for group in groups.values() if len(group) > 1]
 
 
-def codes_of(labels: polars.Series, known: Sequence[str]) -> tuple[np.ndarray, polars.Series]:
-    """Give indices (N,) int64 of labels among the known ones, -1 for others and null; and those of the others.
+def label_index(known: Sequence[str]) -> dict[object, int]:
+    """Give the number of each label, as `codes_of` looks it up: by its text, and by its value if no other has that."""
+    keys = [_key(label) for label in known]
+    times = Counter(keys)
+    by_value: dict[object, int] = {key: code for code, key in enumerate(keys) if times[key] == 1}
+    return by_value | {label: code for code, label in enumerate(known)}
+
+
+def codes_of(labels: polars.Series, index: Mapping[object, int]) -> tuple[np.ndarray, polars.Series]:
+    """Give the numbers (N,) int64 of labels by a `label_index`, -1 for others and null; and those of the others.
 
     A label that is not known as a text is the known one of the same value, if there is one such.
     """
     pl = polars_module()
-    exact = {label: code for code, label in enumerate(known)}
-    keys = [_key(label) for label in known]
-    times = Counter(keys)
-    by_value = {key: code for code, key in enumerate(keys) if times[key] == 1}
     distinct = labels.drop_nulls().unique()
-    codes = [exact[text] if text in exact else by_value.get(_key(text), -1) for text in distinct.to_list()]
+    codes = [index[text] if text in index else index.get(_key(text), -1) for text in distinct.to_list()]
     found = labels.replace_strict(distinct, pl.Series(codes, dtype=pl.Int64), default=-1, return_dtype=pl.Int64)
     others = labels.filter((found < 0) & labels.is_not_null())
     return found.fill_null(-1).to_numpy(), others

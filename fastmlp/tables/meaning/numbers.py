@@ -26,9 +26,8 @@ def number_kinds(
 ) -> dict[str, Kind]:
     """Give the kinds of some columns (N,) of a table; parameters and errors as for `find_kinds`."""
     numbers = np.array([array_of(column, marks) for column in columns])
-    absent = np.isnan(numbers)
-    missing = absent.sum(axis=1)
-    lowest, highest = np.where(absent, np.inf, numbers).min(axis=1), np.where(absent, -np.inf, numbers).max(axis=1)
+    missing = np.isnan(numbers).sum(axis=1)
+    lowest, highest = np.fmin.reduce(numbers, axis=1), np.fmax.reduce(numbers, axis=1)
     kinds = {}
     for position, column in enumerate(columns):
         count, low, high = int(missing[position]), float(lowest[position]), float(highest[position])

@@ -35,7 +35,6 @@ class Layout:
     names : of the columns as the file has them; None without a header.
     width : fields of a record.
     start : lines before the first row.
-    sample : the first records.
     """
 
     path: str | os.PathLike[str]
@@ -45,13 +44,14 @@ class Layout:
     names: tuple[str, ...] | None
     width: int
     start: int
-    sample: tuple[tuple[str, ...], ...]
 
 
 def find_layout(
     path: str | os.PathLike[str], *, header: bool, delimiter: str | None, skip_lines: int, encoding: str | None
-) -> Layout:
+) -> tuple[Layout, list[list[str]]]:
     """Look at the beginning of a file; a delimiter that is None is the one that most rows agree on.
+
+    The second result are the first records, too short ones and too long ones among them.
 
     Raises
     ------
@@ -82,14 +82,14 @@ def find_layout(
         raise InputError(
             f"The file {path} holds column names, but no rows. Add rows, or pass header=False if the first line is one."
         )
-    values = tuple(tuple(fields) for fields, _ in (rest if header else sampled))
+    values = [fields for fields, _ in (rest if header else sampled)]
     width = len(first)
     if header and all(len(row) == width + 1 for row in values):
         width += 1
         # A delimiter ends every row but not the header; or, in R's files, names of rows have none.
         first = first if all(not row[-1] for row in values) else ["", *first]
     start = line if header else skip_lines
-    return Layout(path, encoding, separator, skip_lines, tuple(first) if header else None, width, start, values)
+    return Layout(path, encoding, separator, skip_lines, tuple(first) if header else None, width, start), values
 
 
 def _delimiter(text: str) -> str:
@@ -119,31 +119,37 @@ def blocks(layout: Layout) -> Iterator[bytes]:
     chunks = utf8_chunks(layout.path, layout.encoding, layout.start, size)
     rest, line = b"", layout.start
     for chunk in chain(chunks, [b""]):
-        data = rest + chunk
         if chunk:
-            end = _last_end(data)
+            block, rest = _cut(rest, chunk)
         else:
-            data = data.rstrip(b"\r\n") + b"\n"
-            end = len(data) if len(data) > 1 else 0
-        block, rest = data[:end], data[end:]
+            last = rest.rstrip(b"\r\n")
+            block, rest = last and last + b"\n", b""
         if not block:
             continue
-        if not _is_regular(block, layout):
+        feeds = _count(block, "\n")
+        if not _is_regular(block, feeds, layout):
             lines = _lines(chain([block, rest], chunks))
             yield from _rewritten(_records(layout.path, lines, layout.delimiter, line, layout.width), layout.delimiter)
             return
         yield block
-        line += _count(block, "\n")
+        line += feeds
 
 
-def _last_end(data: bytes) -> int:
-    """Where the last record ends: after a line feed outside of quotes, which an even number of quotes precedes."""
-    end = data.rfind(b"\n") + 1
-    if b'"' not in data:
-        return end
+def _cut(rest: bytes, chunk: bytes) -> tuple[bytes, bytes]:
+    """Whole records of a rest and a chunk after it, and the rest of these.
+
+    A record ends with a line feed outside of quotes, which an even number of quotes precedes.
+    """
+    if b'"' not in chunk and b'"' not in rest:
+        end = chunk.rfind(b"\n") + 1
+        if not end:
+            return b"", rest + chunk
+        return b"".join([rest, memoryview(chunk)[:end]]), chunk[end:]
+    data = rest + chunk
     quotes, feeds = _positions(data, '"'), _positions(data, "\n")
     outside = feeds[np.searchsorted(quotes, feeds) % 2 == 0]
-    return int(outside[-1]) + 1 if outside.size else 0
+    end = int(outside[-1]) + 1 if outside.size else 0
+    return data[:end], data[end:]
 
 
 def _positions(data: bytes, character: str) -> np.ndarray:
@@ -155,8 +161,11 @@ def _count(data: bytes, character: str) -> int:
     return int(np.count_nonzero(np.frombuffer(data, np.uint8) == ord(character)))
 
 
-def _is_regular(block: bytes, layout: Layout) -> bool:
-    r"""Whether Polars reads whole records as they are meant, except for a row that is too long, which it refuses."""
+def _is_regular(block: bytes, feeds: int, layout: Layout) -> bool:
+    r"""Whether Polars reads whole records as they are meant, except for a row that is too long, which it refuses.
+
+    feeds is the number of line feeds.
+    """
     if not layout.delimiter.isascii():
         return False
     # In a wider table, blank lines lack delimiters.
@@ -165,7 +174,7 @@ def _is_regular(block: bytes, layout: Layout) -> bool:
     if b"\r" in block and block.count(b"\r") != block.count(b"\r\n"):
         return False
     fields = layout.delimiter.encode()
-    feeds, delimiters = _count(block, "\n"), _count(block, layout.delimiter)
+    delimiters = _count(block, layout.delimiter)
     if b'"' in block:
         quotes = _positions(block, '"')
         if quotes.size % 2:

@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any, BinaryIO
 
-import numpy as np
-
 from fastmlp.errors import InputError
 from fastmlp.forks import no_fork
 from fastmlp.tables.frames import polars_module
@@ -82,29 +80,38 @@ def _decoded(path: str | os.PathLike[str], encoding: str | None, size: int) -> I
 def _transcoded(
     path: str | os.PathLike[str], file: BinaryIO, chunk: bytes, decoder: Any, name: str, size: int
 ) -> Iterator[bytes]:
-    line = 1
-    is_utf8 = name == "utf-8-sig"
+    is_utf8, is_first, done = name == "utf-8-sig", True, 0
     while True:
-        if is_utf8 and chunk and chunk.isascii() and line > 1 and not decoder.getstate()[0]:
+        if is_utf8 and chunk and chunk.isascii() and not is_first and not decoder.getstate()[0]:
             text = chunk
         else:
             try:
                 text = decoder.decode(chunk, not chunk).encode()
             except UnicodeDecodeError as error:
-                at = line + error.object.count(b"\n", 0, error.start)
+                at = done + len(chunk) - len(error.object) + error.start
                 known = "UTF-8" if is_utf8 else name
                 raise InputError(
-                    f"The file {path} is not {known}: byte {error.object[error.start]:#04x} in line {at}. Give its "
-                    "encoding, such as encoding='cp1252', or save it as UTF-8."
+                    f"The file {path} is not {known}: byte {error.object[error.start]:#04x} in line "
+                    f"{_line_at(path, name, at)}. Give its encoding, such as encoding='cp1252', or save it as UTF-8."
                 ) from error
             except UnicodeError as error:
                 raise InputError(f"The file {path} is not {name}: {error}. Give its encoding.") from error
         if text:
-            line += int(np.count_nonzero(np.frombuffer(text, np.uint8) == ord("\n")))
+            is_first = False
             yield text
         if not chunk:
             return
+        done += len(chunk)
         chunk = file.read(size)
+
+
+def _line_at(path: str | os.PathLike[str], name: str, position: int, size: int = 1 << 20) -> int:
+    """The line in which a byte of a file is."""
+    decoder, line = codecs.getincrementaldecoder(name)("replace"), 1
+    with _open(path) as file:
+        for start in range(0, position, size):
+            line += decoder.decode(file.read(min(size, position - start))).count("\n")
+    return line
 
 
 def _open(path: str | os.PathLike[str]) -> BinaryIO:

@@ -1,0 +1,134 @@
+"""Where tables and arrays lie: in memory, or on the disk what is larger than a limit."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastmlp.errors import InputError
+from fastmlp.tables.frames import polars_module
+
+if TYPE_CHECKING:
+    import polars
+
+__all__ = ["Room"]
+
+_SHARE = 3  # a table, its arrays and the work on them take about as much each
+_PIECE = 1 << 28  # bytes of a file
+_UNKNOWN = 1 << 32  # bytes, where the system does not tell
+_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+class Room:
+    """Memory for tables and arrays, and the folder for temporary files beyond it.
+
+    The files of arrays have no names, those of tables vanish with the room, at the latest with the process.
+
+    Parameters
+    ----------
+    limit : bytes that one table or array may take in memory; None for a third of what is free.
+    """
+
+    def __init__(self, limit: int | None = None) -> None:
+        self.limit: int = _free_memory() // _SHARE if limit is None else limit
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._files: list[Path] = []
+
+    def frame(self, parts: Iterable[polars.DataFrame]) -> polars.DataFrame | polars.LazyFrame:
+        """Put the parts of a table together, which have the same columns; one on the disk is a LazyFrame.
+
+        Raises
+        ------
+        InputError : the disk is full.
+        """
+        pl = polars_module()
+        held: list[polars.DataFrame] = []
+        size, first = 0, len(self._files)
+        for part in parts:
+            held.append(part)
+            size += int(part.estimated_size())
+            if size > (self.limit if len(self._files) == first else min(self.limit, _PIECE)):
+                self._write(pl.concat(held))
+                held, size = [], 0
+        if len(self._files) == first:
+            return _in_one_piece(held)
+        if held:
+            self._write(pl.concat(held))
+        return pl.scan_parquet(self._files[first:], glob=False)
+
+    def clear(self) -> None:
+        """Remove the files of all tables."""
+        while self._files:
+            self._files.pop().unlink()
+
+    def array(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        """Give zeros; a memory map if they take more than the limit.
+
+        Raises
+        ------
+        InputError : the disk is full.
+        """
+        size = prod(shape) * np.dtype(dtype).itemsize
+        if size <= self.limit:
+            return np.zeros(shape, dtype)
+        with self._explained(size), tempfile.TemporaryFile() as file:
+            # A disk that is full when a page of a map is written would end the process.
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+            else:
+                for start in range(0, size, _PIECE):
+                    file.write(bytes(min(_PIECE, size - start)))
+                file.flush()
+            return np.memmap(file, dtype, "r+", shape=shape)
+
+    def _write(self, frame: polars.DataFrame) -> None:
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="fastmlp-", ignore_cleanup_errors=True)
+        path = Path(self._folder.name) / f"{len(self._files)}.parquet"
+        with self._explained(int(frame.estimated_size())):
+            frame.write_parquet(path, compression="uncompressed", statistics=False)
+        self._files.append(path)
+
+    @contextmanager
+    def _explained(self, size: int) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, polars_module().exceptions.PolarsError) as error:
+            reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
+            raise InputError(
+                f"{size / 2**20:,.0f} MiB cannot be put into the folder for temporary files {tempfile.gettempdir()}: "
+                f"{reason}. Name another one in the variable TMPDIR, or allow more than {self.limit / 2**20:,.0f} MiB "
+                "of memory."
+            ) from error
+
+
+def _in_one_piece(parts: list[Any]) -> Any:
+    """The parts as one frame of contiguous columns, which are copied one after another."""
+    if len(parts) <= 1:
+        return parts[0] if parts else polars_module().DataFrame()
+    frame = polars_module().concat(parts)
+    parts.clear()
+    for position, column in enumerate(frame.get_columns()):
+        frame.replace_column(position, column.rechunk())
+    return frame
+
+
+def _free_memory() -> int:
+    """Bytes that this process may take without others being moved out of memory."""
+    free = _UNKNOWN
+    with suppress(AttributeError, OSError, ValueError):
+        free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    with suppress(OSError, StopIteration):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free = 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
+    for path in _LIMITS:
+        with suppress(OSError, ValueError):  # "max" where there is no limit
+            free = min(free, int(Path(path).read_text()))
+    return free
