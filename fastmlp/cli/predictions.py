@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,12 @@ import numpy as np
 from fastmlp.files import atomic_write
 from fastmlp.forks import no_fork
 from fastmlp.tables.frames import polars_module
+from fastmlp.tables.meaning.labels import labels_of
 
 __all__ = ["Columns", "write_csv", "write_parquet"]
 
-Columns = Mapping[str, Sequence[Any] | np.ndarray]
+# Of the table, a series of Polars; else lists or arrays.
+Columns = Mapping[str, Any]
 
 
 def write_csv(path: str | None, batches: Iterator[Columns]) -> None:
@@ -40,7 +42,9 @@ def _write(batches: Iterator[Columns], write: Callable[[str], object]) -> None:
         write(text.getvalue())
 
 
-def _texts(values: Sequence[Any] | np.ndarray) -> list[str]:
+def _texts(values: Any) -> list[str]:
+    if not isinstance(values, (list, np.ndarray)):
+        return ["" if cell is None else cell for cell in labels_of(values).to_list()]
     cells = values.tolist() if isinstance(values, np.ndarray) else values
     return [
         "" if cell is None else f"{cell:.9g}" if isinstance(cell, (float, np.floating)) else str(cell) for cell in cells
@@ -55,8 +59,8 @@ def write_parquet(path: str, batches: Iterator[Columns]) -> None:
         pl.concat(frames, how="vertical_relaxed").write_parquet(file)
 
 
-def _plain(values: Sequence[Any] | np.ndarray) -> Any:
+def _plain(values: Any) -> Any:
     """NumPy's numbers in a list as Python's."""
-    if isinstance(values, np.ndarray):
+    if not isinstance(values, list):
         return values
     return [cell.item() if isinstance(cell, np.generic) else cell for cell in values]

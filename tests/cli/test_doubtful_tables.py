@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import polars as pl
 import pytest
 
 from cli.command import fail, predictions, run
@@ -217,3 +218,25 @@ def test_rows_that_are_left_out_are_counted():
     train(plain(), *SHORT, "--out", "m.safetensors")
     result = run("evaluate", "m.safetensors", plain("new.csv", y=[*texts(Y[:-2]), "", ""]))
     assert result.code == 0 and "2 rows are left out: they lack a value" in result.err
+
+
+def test_kept_columns_keep_their_types_and_a_file_without_rows_is_refused():
+    day = pl.date_range(pl.date(2023, 1, 1), pl.date(2024, 5, 14), eager=True)
+    frame = pl.DataFrame({"a": A, "day": day, "big": np.arange(500) + 2**60, "y": Y})
+    frame.write_parquet("typed.parquet")
+    train("typed.parquet", *SHORT, "--out", "m.safetensors")
+    assert run("predict", "m.safetensors", "typed.parquet", "--keep", "day,big", "--out", "p.parquet").code == 0
+    kept = pl.read_parquet("p.parquet")
+    assert kept.schema == {"day": pl.Date, "big": pl.Int64, "prediction": pl.Float64}
+    assert kept["big"].equals(frame["big"]) and kept["day"].equals(frame["day"])
+    frame.head(0).write_parquet("none.parquet")
+    fail("predict", "m.safetensors", "none.parquet", "--out", "q.parquet", about="holds no rows")
+    # days as text, as a CSV file has them
+    frame.with_columns(pl.col("day").cast(pl.String)).write_csv("typed.csv")
+    assert predictions("m.safetensors", "typed.csv") == predictions("m.safetensors", "typed.parquet")
+
+
+def test_files_of_other_programs_are_named():
+    with open("table.xlsx", "wb") as file:
+        file.write(b"PK")
+    fail("train", "table.xlsx", about="Save it as CSV or Parquet")

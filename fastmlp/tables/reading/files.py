@@ -114,7 +114,8 @@ def table_batches(
     _check_options(delimiter, skip_lines, decimal, None)
     kind = _kind(path)
     if kind != "csv":
-        yield from (part for _, part in Table(_scanned(path, kind, None)).parts(rows=rows))
+        table = _with_rows(Table(_scanned(path, kind, None)), path)
+        yield from (part for _, part in table.parts(rows=rows))
         return
     layout, records = find_layout(path, header=header, delimiter=delimiter, skip_lines=skip_lines, encoding=encoding)
     names, _ = _names(layout)
@@ -187,10 +188,14 @@ def _scanned(path: str | os.PathLike[str], kind: str, columns: Sequence[str] | N
 
 def _read_binary(path: str | os.PathLike[str], kind: str, columns: Sequence[str] | None, room: Room) -> Table:
     """A file that knows the types of its columns; it stays where it is if it is larger than the memory."""
-    table = Table(_scanned(path, kind, columns), room=room)
+    table = _with_rows(Table(_scanned(path, kind, columns), room=room), path)
+    return table if _size(table) > room.limit else table.loaded()
+
+
+def _with_rows(table: Table, path: str | os.PathLike[str]) -> Table:
     if not len(table):
         raise InputError(f"The file {path} holds no rows. Name a file with data.")
-    return table if _size(table) > room.limit else table.loaded()
+    return table
 
 
 def _size(table: Table) -> int:
