@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import fastmlp
+
 ROOT = Path(__file__).parent.parent
 PROGRAM = """
 import pathlib, sys
@@ -66,6 +68,7 @@ def elsewhere(*folders):
 
 def test_wheel_trains_away_from_the_checkout(site):
     assert (site / "fastmlp" / "py.typed").exists()
+    assert (site / f"fastmlp-{fastmlp.__version__}.dist-info").is_dir()
     assert "trained from the wheel" in run(sys.executable, "-c", PROGRAM, cwd=site)
 
 
