@@ -6,7 +6,6 @@ from functools import cache, partial
 from types import SimpleNamespace
 
 import numpy as np
-from fastmlp.kernels import codes
 
 from fastmlp.backends import get_backend
 from fastmlp.backends.cuda.cublaslt import NoAlgorithmError
@@ -17,6 +16,7 @@ from fastmlp.backends.cuda.ops import CudaOps
 from fastmlp.backends.cuda.tape import Samples
 from fastmlp.backends.cuda.workspace import Workspace
 from fastmlp.backends.numpy_ops import NumpyOps
+from fastmlp.kernels import codes
 
 GUARD = 67  # elements of poison on either side: odd, so that nothing between them is aligned
 READ_ONLY = {"labels", "targets", "weights", "values", "columns", "starts"}
@@ -96,10 +96,10 @@ def through_the_table(name):
 
 def numba_calls(name, custom):
     import numba
-    from fastmlp.kernels import cpu
 
     from fastmlp.backends.call_table import Functions
     from fastmlp.backends.numba_backend import TABLE
+    from fastmlp.kernels import cpu
 
     functions = custom and Functions(custom.value, custom.gradient)
     order = list(inspect.signature(getattr(NumpyOps, name)).parameters)[1:]
@@ -154,9 +154,9 @@ def numba_calls(name, custom):
 def in_threads(kind, size, samples):
     """Function (name, *arguments) by which a team of Numba's threads runs operations of such networks in turn."""
     import numba
-    from fastmlp.kernels import cpu
 
     from fastmlp.backends.numba_backend import TABLE
+    from fastmlp.kernels import cpu
 
     teams = cpu.make_teams(size, np.zeros(size * samples.shape[1], samples.dtype), 0)
     inner = [operation.__name__ for operation in cpu.INNER_OPERATIONS]

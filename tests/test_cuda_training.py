@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from conftest import emulate_gpu, emulated_device
 from emulation.device import EmulatedDevice
-from fastmlp.kernels.cuda import FEW, MAX_INSTRUCTIONS
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
@@ -20,6 +19,7 @@ from fastmlp.backends.cuda import runs
 from fastmlp.backends.cuda.runs import Run
 from fastmlp.backends.cuda_backend import CudaBackend
 from fastmlp.errors import OutOfDeviceMemoryError
+from fastmlp.kernels.cuda import FEW, MAX_INSTRUCTIONS
 from fastmlp.losses import custom_loss
 
 RULES = {

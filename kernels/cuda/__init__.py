@@ -7,11 +7,13 @@ which makes a kernel of it. `program.cu` calls the same functions one after anot
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
 from fastmlp.kernels import codes, philox
 
 __all__ = [
@@ -141,8 +143,9 @@ def _layout(body: str, structs: dict[str, tuple[np.dtype, tuple, tuple]]) -> tup
             formats.append(np.dtype(np.uint64) if stars else dtype)
             inner.append(((0, dtype.itemsize),) if stars else pointers)
     layout = np.dtype({"names": names, "formats": formats}, align=True)
-    pointers = [(layout.fields[n][1] + at, size) for n, within in zip(names, inner, strict=True) for at, size in within]
-    return layout, tuple(pointers), tuple(written)
+    fields: Mapping = layout.fields or {}  # NumPy has None for a structure without members
+    within = [(fields[name][1] + at, size) for name, sizes in zip(names, inner, strict=True) for at, size in sizes]
+    return layout, tuple(within), tuple(written)
 
 
 _NUMBERS = dict(re.findall(r"^constexpr int (\w+) = (\d+);", "".join(map(_text, _FILES)), re.MULTILINE))

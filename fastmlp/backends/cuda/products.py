@@ -153,7 +153,7 @@ class Products(Tape):
             library(lambda x: x, epilogue="bgrad", vector=sums)
 
         ways = {"kernel": kernel} | self._by_library("", library)
-        key = "accumulate", rows, inputs, outputs
+        key: tuple = ("accumulate", rows, inputs, outputs)
         if self._known("sums", delta) is None:
             ways["fused library"] = fused
         else:
