@@ -58,7 +58,7 @@ class Room:
                 self._write(pl.concat(held))
                 held, size = [], 0
         if len(self._files) == first:
-            return _in_one_piece(held)
+            return pl.concat(held) if held else pl.DataFrame()
         if held:
             self._write(pl.concat(held))
         return pl.scan_parquet(self._files[first:], glob=False)
@@ -107,17 +107,6 @@ class Room:
                 f"{reason}. Name another one in the variable TMPDIR, or allow more than {self.limit / 2**20:,.0f} MiB "
                 "of memory."
             ) from error
-
-
-def _in_one_piece(parts: list[Any]) -> Any:
-    """The parts as one frame of contiguous columns, which are copied one after another."""
-    if len(parts) <= 1:
-        return parts[0] if parts else polars_module().DataFrame()
-    frame = polars_module().concat(parts)
-    parts.clear()
-    for position, column in enumerate(frame.get_columns()):
-        frame.replace_column(position, column.rechunk())
-    return frame
 
 
 def _free_memory() -> int:

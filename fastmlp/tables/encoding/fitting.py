@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 
 from fastmlp.errors import InputError
-from fastmlp.tables.ahead import mapped
+from fastmlp.tables.ahead import in_chunks, mapped
 from fastmlp.tables.encoding.columns import CategoryColumn, Column, MomentColumn, NumberColumn, mean_and_std
 from fastmlp.tables.encoding.plan import Plan, target_values
 from fastmlp.tables.encoding.targets import NumberTarget, Target
-from fastmlp.tables.meaning.kinds import Kind, in_chunks
+from fastmlp.tables.meaning.kinds import Kind
 from fastmlp.tables.meaning.missing import array_of, present
 from fastmlp.tables.meaning.moments import is_time
 from fastmlp.tables.table import Table

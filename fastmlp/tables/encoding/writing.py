@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from fastmlp.errors import InputError
-from fastmlp.tables.ahead import mapped
+from fastmlp.tables.ahead import in_chunks, mapped
 from fastmlp.tables.encoding.columns import CategoryColumn, Column, MomentColumn, NumberColumn
 from fastmlp.tables.encoding.findings import Findings
 from fastmlp.tables.encoding.fitting import Part
-from fastmlp.tables.meaning.kinds import in_chunks
 from fastmlp.tables.meaning.labels import codes_of, labels_of
 from fastmlp.tables.meaning.missing import present
 from fastmlp.tables.table import Table

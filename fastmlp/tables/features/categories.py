@@ -120,7 +120,9 @@ def _means(codes: np.ndarray, categories: int, targets: np.ndarray) -> np.ndarra
     """Means (K + 1, O) of the targets by category, drawn towards those of all rows, which are the last row."""
     overall, variance = targets.mean(axis=0), targets.var(axis=0)
     known = codes >= 0
-    codes, centred = codes[known], targets[known] - overall
+    if not known.all():
+        codes, targets = codes[known], targets[known]
+    centred = targets - overall
     counts = np.bincount(codes, minlength=categories)[:, None]
     n = np.maximum(counts, 1)
     mean, square = (

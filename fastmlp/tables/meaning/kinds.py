@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastmlp.errors import InputError
-from fastmlp.tables.ahead import mapped
+from fastmlp.tables.ahead import in_chunks, mapped
 from fastmlp.tables.frames import polars_module
 from fastmlp.tables.meaning.missing import array_of, present
 from fastmlp.tables.meaning.moments import formats_of, nearly_moments
@@ -22,7 +22,7 @@ from fastmlp.tables.text import listed
 if TYPE_CHECKING:
     import polars
 
-__all__ = ["Kind", "decimal_of", "find_kinds", "in_chunks", "notation_of", "refuse"]
+__all__ = ["Kind", "decimal_of", "find_kinds", "notation_of", "refuse"]
 
 _MOST_CATEGORIES = 1000  # that are taken unasked
 _FEW = 20  # different values that are no reason to suspect anything
@@ -30,7 +30,6 @@ _NEARLY = 0.9  # of the values; so many numbers are no categories
 _SOMEWHAT = 0.3  # of the values; so many numbers are worth a word
 _SAID = {"identifier": "left out", "category": "taken for categories"}
 _CODE = "^[0-9]{16,}$"
-_CHUNK = 1 << 20  # numbers of several columns that are looked at together
 
 
 @dataclass(frozen=True)
@@ -101,13 +100,6 @@ def find_kinds(
         found |= kinds
         notes += said
     return [found[name] for name in names]
-
-
-def in_chunks(columns: Sequence[Any], rows: int) -> Iterator[Sequence[Any]]:
-    """Yield a few columns at a time, so that a copy of them as a matrix is small."""
-    step = max(1, _CHUNK // max(1, rows))
-    for start in range(0, len(columns), step):
-        yield columns[start : start + step]
 
 
 def decimal_of(table: Table, marks: Collection[str]) -> str:
