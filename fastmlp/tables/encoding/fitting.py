@@ -13,7 +13,7 @@ from fastmlp.tables.encoding.columns import CategoryColumn, Column, MomentColumn
 from fastmlp.tables.encoding.plan import Plan, target_values
 from fastmlp.tables.encoding.targets import NumberTarget, Target
 from fastmlp.tables.meaning.kinds import Kind
-from fastmlp.tables.meaning.missing import array_of, present
+from fastmlp.tables.meaning.missing import matrix_of, present
 from fastmlp.tables.meaning.moments import is_time
 from fastmlp.tables.table import Table
 
@@ -50,14 +50,21 @@ class Part:
         ------
         InputError : a value that is neither missing nor what its column holds.
         """
-        numbers = np.empty((len(columns), len(self)))
         series = self._table.columns([column.name for column in columns])
-        for position, (column, whole) in enumerate(zip(columns, series, strict=True)):
-            if isinstance(column, NumberColumn) and whole.dtype.is_numeric():
-                array = array_of(whole, marks)
-                numbers[position] = array if self._is_whole else array[self._rows]
-                continue
-            values = present(self._picked(whole), marks)
+        plain = [
+            position
+            for position, column in enumerate(columns)
+            if isinstance(column, NumberColumn) and self._table.types[column.name].is_numeric()
+        ]
+        numbers = self._matrix([series[position] for position in plain], marks)
+        if len(plain) == len(columns):
+            others = []
+        else:
+            others = sorted({*range(len(columns))} - {*plain})
+            every = np.empty((len(columns), len(self)))
+            every[plain], numbers = numbers, every
+        for position in others:
+            column, values = columns[position], present(self._picked(series[position]), marks)
             numbers[position] = column.numbers(values)
             odd = ~np.isfinite(numbers[position]) & values.is_not_null().to_numpy()
             if odd.any():
@@ -67,6 +74,11 @@ class Part:
             position, row = np.argwhere(infinite)[0].tolist()
             self._refuse(columns[position], row)
         return numbers
+
+    def _matrix(self, series: Sequence[polars.Series], marks: Collection[str]) -> np.ndarray:
+        """Columns of numbers as float64 (K, M)."""
+        numbers = matrix_of(series, marks)
+        return numbers if self._is_whole else numbers[:, self._rows]
 
     def _picked(self, column: polars.Series) -> polars.Series:
         return column if self._is_whole else column.gather(self._rows)

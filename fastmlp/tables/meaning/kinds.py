@@ -12,7 +12,7 @@ import numpy as np
 from fastmlp.errors import InputError
 from fastmlp.tables.ahead import in_chunks, mapped
 from fastmlp.tables.frames import polars_module
-from fastmlp.tables.meaning.missing import array_of, present
+from fastmlp.tables.meaning.missing import matrix_of, present
 from fastmlp.tables.meaning.moments import formats_of, nearly_moments
 from fastmlp.tables.meaning.notation import Notation, are_infinite, is_ambiguous, nearly_numbers, notations_of, units_in
 from fastmlp.tables.meaning.suspicions import counts_rows, mark_among
@@ -137,7 +137,7 @@ def refuse(table: Table, values: polars.Series, odd: Any, what: str) -> None:
 def _numeric_kinds(
     table: Table, columns: Sequence[polars.Series], marks: Collection[str], notes: list[str]
 ) -> dict[str, Kind]:
-    numbers = np.array([array_of(column, marks) for column in columns])
+    numbers = matrix_of(columns, marks)
     missing = np.isnan(numbers).sum(axis=1)
     lowest, highest = np.fmin.reduce(numbers, axis=1), np.fmax.reduce(numbers, axis=1)
     kinds = {}

@@ -6,7 +6,7 @@ import numpy as np
 
 __all__ = ["counts_rows", "mark_among"]
 
-_MARKS = np.array([-1.0, *(sign * (10.0**digits - 1) for digits in (2, 3, 4, 5) for sign in (-1, 1))])
+_MARKS = frozenset([-1.0, *(sign * (10.0**digits - 1) for digits in (2, 3, 4, 5) for sign in (-1, 1))])
 _TIMES = 3  # a single 999 is a measurement
 
 
