@@ -13,7 +13,7 @@ from fastmlp.tables.encoding.columns import CategoryColumn, Column, MomentColumn
 from fastmlp.tables.encoding.plan import Plan, target_values
 from fastmlp.tables.encoding.targets import NumberTarget, Target
 from fastmlp.tables.meaning.kinds import Kind
-from fastmlp.tables.meaning.missing import matrix_of, present
+from fastmlp.tables.meaning.missing import array_of, matrix_of, present
 from fastmlp.tables.meaning.moments import is_time
 from fastmlp.tables.table import Table
 
@@ -51,34 +51,31 @@ class Part:
         InputError : a value that is neither missing nor what its column holds.
         """
         series = self._table.columns([column.name for column in columns])
-        plain = [
-            position
-            for position, column in enumerate(columns)
-            if isinstance(column, NumberColumn) and self._table.types[column.name].is_numeric()
-        ]
-        numbers = self._matrix([series[position] for position in plain], marks)
-        if len(plain) == len(columns):
-            others = []
+        is_plain = [isinstance(one, NumberColumn) and self._table.types[one.name].is_numeric() for one in columns]
+        if all(is_plain):  # many at once
+            numbers = matrix_of(series, marks)
+            numbers = numbers if self._is_whole else numbers[:, self._rows]
         else:
-            others = sorted({*range(len(columns))} - {*plain})
-            every = np.empty((len(columns), len(self)))
-            every[plain], numbers = numbers, every
-        for position in others:
-            column, values = columns[position], present(self._picked(series[position]), marks)
-            numbers[position] = column.numbers(values)
-            odd = ~np.isfinite(numbers[position]) & values.is_not_null().to_numpy()
-            if odd.any():
-                self._refuse(column, int(np.flatnonzero(odd)[0]))
+            numbers = np.stack([self._one(*one, marks) for one in zip(columns, series, is_plain, strict=True)])
         infinite = np.isinf(numbers)
         if infinite.any():
             position, row = np.argwhere(infinite)[0].tolist()
             self._refuse(columns[position], row)
         return numbers
 
-    def _matrix(self, series: Sequence[polars.Series], marks: Collection[str]) -> np.ndarray:
-        """Columns of numbers as float64 (K, M)."""
-        numbers = matrix_of(series, marks)
-        return numbers if self._is_whole else numbers[:, self._rows]
+    def _one(
+        self, column: NumberColumn | MomentColumn, whole: polars.Series, is_plain: bool, marks: Collection[str]
+    ) -> np.ndarray:
+        """The numbers (M,) of one column."""
+        values = self._picked(whole)
+        if is_plain:
+            return array_of(values, marks)
+        values = present(values, marks)
+        numbers = column.numbers(values)
+        odd = ~np.isfinite(numbers) & values.is_not_null().to_numpy()
+        if odd.any():
+            self._refuse(column, int(np.flatnonzero(odd)[0]))
+        return numbers
 
     def _picked(self, column: polars.Series) -> polars.Series:
         return column if self._is_whole else column.gather(self._rows)
