@@ -45,7 +45,7 @@ class Expansion:
         seed: int,
         room: Room | None = None,
     ) -> tuple[Expansion, np.ndarray]:
-        """Learn from training samples; the second result are their features (N, W) float32.
+        """Learn from training samples; the second result are their features (N, W) float32, or x if it has them.
 
         Those of columns with target means are others than `transform` gives, see `TargetMeans.fit`.
 
@@ -72,6 +72,8 @@ class Expansion:
         chunks = in_chunks(range(len(categories)), len(x))
         columns = [one for some in mapped(lambda chunk: list(map(fitted, chunk)), chunks) for one in some]
         features = cls(tuple(column for column, _ in columns))
+        if features.changes_nothing:
+            return features, x
         ready = {i: values for i, (_, values) in enumerate(columns) if values is not None}
         return features, features._written(x, ready, room)
 
@@ -90,9 +92,9 @@ class Expansion:
         """Whether the features are the columns as they are."""
         return all(isinstance(column, Binned) and not column.edges for column in self.columns)
 
-    def transform(self, x: np.ndarray) -> np.ndarray:
-        """Features (N, W) float32 of samples (N, I) that are prepared as those of `fit`."""
-        return self._written(x, {}, None)
+    def transform(self, x: np.ndarray, room: Room | None = None) -> np.ndarray:
+        """Features (N, W) float32 of samples (N, I) that are prepared as those of `fit`, where `room` has a place."""
+        return self._written(x, {}, room)
 
     def _written(self, x: np.ndarray, ready: dict[int, np.ndarray], room: Room | None) -> np.ndarray:
         """Features of samples, those of some columns given (N, width)."""
