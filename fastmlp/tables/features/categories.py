@@ -78,7 +78,7 @@ class TargetMeans:
         be told what it is to predict.
         """
         codes = codes.astype(np.int64)
-        folds = np.random.RandomState(seed).permutation(len(codes)) % _FOLDS
+        folds = (np.random.RandomState(seed).permutation(len(codes)) % _FOLDS).astype(np.int8)
         features = np.empty(targets.shape)
         for fold in range(_FOLDS):
             own, others = folds == fold, folds != fold
@@ -87,7 +87,9 @@ class TargetMeans:
         shift, scale = features.mean(axis=0), features.std(axis=0)
         scale[scale == 0] = 1.0
         means = (_means(codes, categories, targets) - shift) / scale
-        return cls(tuple(map(tuple, means[:-1].tolist())), tuple(means[-1].tolist())), (features - shift) / scale
+        features -= shift
+        features /= scale
+        return cls(tuple(map(tuple, means[:-1].tolist())), tuple(means[-1].tolist())), features
 
     @property
     def categories(self) -> int:
