@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Table", "as_table"]
 
-_ROWS = 1 << 16
+_ROWS = 1 << 18
 _VALUES = 1 << 21  # of a part that is read from the disk
 
 

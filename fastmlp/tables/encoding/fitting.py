@@ -54,7 +54,7 @@ class Part:
         is_plain = [isinstance(one, NumberColumn) and self._table.types[one.name].is_numeric() for one in columns]
         if all(is_plain):  # many at once
             numbers = matrix_of(series, marks)
-            numbers = numbers if self._is_whole else numbers[:, self._rows]
+            numbers = numbers if self._is_whole else np.take(numbers, self._rows, axis=1)
         else:
             numbers = np.stack([self._one(*one, marks) for one in zip(columns, series, is_plain, strict=True)])
         infinite = np.isinf(numbers)

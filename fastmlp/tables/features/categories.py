@@ -79,11 +79,9 @@ class TargetMeans:
         """
         codes = codes.astype(np.int64)
         folds = (np.random.RandomState(seed).permutation(len(codes)) % _FOLDS).astype(np.int8)
-        features = np.empty(targets.shape)
-        for fold in range(_FOLDS):
-            own, others = folds == fold, folds != fold
-            if own.any() and others.any():
-                features[own] = _means(codes[others], categories, targets[others])[codes[own]]
+        others = (np.flatnonzero(folds != fold) for fold in range(_FOLDS))
+        parts = (some if len(some) else slice(None) for some in others)  # a single sample has no others
+        features = np.stack([_means(codes[some], categories, targets[some]) for some in parts])[folds, codes]
         shift, scale = features.mean(axis=0), features.std(axis=0)
         scale[scale == 0] = 1.0
         means = (_means(codes, categories, targets) - shift) / scale

@@ -53,10 +53,10 @@ def codes_of(labels: polars.Series, index: Mapping[object, int]) -> tuple[np.nda
     """Give the numbers (N,) int64 of labels by a `label_index`, -1 for others and null; and those of the others."""
     pl = polars_module()
     distinct = labels.drop_nulls().unique()
-    codes = [index.get(_key(text), -1) for text in distinct.to_list()]
-    found = labels.replace_strict(distinct, pl.Series(codes, dtype=pl.Int64), default=-1, return_dtype=pl.Int64)
-    others = labels.filter((found < 0) & labels.is_not_null())
-    return found.fill_null(-1).to_numpy(), others
+    codes = pl.Series([index.get(_key(text), -1) for text in distinct.to_list()], dtype=pl.Int64)
+    found = labels.replace_strict(distinct, codes, default=-1, return_dtype=pl.Int64).fill_null(-1)
+    unknown = distinct.filter(codes < 0)
+    return found.to_numpy(), labels.filter(labels.is_in(unknown.implode())) if len(unknown) else unknown
 
 
 def sort_labels(labels: Iterable[str]) -> tuple[str, ...]:
