@@ -38,6 +38,7 @@ from fastmlp.losses import LOSS_OF_OUTPUT, LOSSES, Loss, apply_link, get_loss, l
 from fastmlp.metrics import get_metric
 from fastmlp.network import Data, Layout, aligned_zeros
 from fastmlp.optimizers import Optimizer, get_optimizer
+from fastmlp.orders import block_of
 from fastmlp.progress import progress_bar
 from fastmlp.schedules import Schedule, get_schedule
 from fastmlp.serialization import load_model, save_model
@@ -202,7 +203,7 @@ class MLP:
         optimizer: str | Optimizer = "adam",
         lr: float | None = None,
         schedule: str | Schedule = "constant",
-        shuffle: bool = True,
+        shuffle: bool | str = True,
         sample_weight: Any = None,
         class_weight: str | Mapping[int, float] | None = None,
         max_norm: float | None = None,
@@ -237,8 +238,10 @@ class MLP:
             Learning rate for an optimizer given by name.
         schedule : str or Schedule
             How the learning rate changes (see `fastmlp.schedules`).
-        shuffle : bool
-            Whether the samples are put in a new order before each epoch.
+        shuffle : bool or "blocks"
+            Whether the samples are put in a new order before each epoch. "blocks" is for a memory-mapped array larger
+            than memory: samples that lie together, 64 KiB of them, are read together, and shuffled with those of a
+            thousand other such blocks.
         sample_weight : array (N,), optional
         class_weight : dict {class: weight} or "balanced", optional
         max_norm : float, optional
@@ -298,7 +301,9 @@ class MLP:
         if target_loss is not None:
             target_loss = check_real("target_loss", target_loss, -np.inf)
         tol = check_real("tol", tol)
-        shuffle, gradient_norms = check_flag("shuffle", shuffle), check_flag("gradient_norms", gradient_norms)
+        in_blocks = isinstance(shuffle, str) and shuffle == "blocks"
+        shuffle = in_blocks or check_flag("shuffle", shuffle)
+        gradient_norms = check_flag("gradient_norms", gradient_norms)
         restore_best = None if restore_best is None else check_flag("restore_best", restore_best)
         progress = None if progress is None else check_flag("progress", progress)
         if patience is not None:
@@ -349,6 +354,7 @@ class MLP:
             batch_size=rows,
             shuffle=self._random if shuffle and rows < n else None,
             shuffle_is_private=self._random_is_private,
+            block=block_of(self.sizes[0] * data.x.itemsize) if in_blocks else 0,
             dropout=self._random if any(self.dropout) else None,
             stopping=stopping,
             measure=measure if held_out or names or gradient_norms else None,

@@ -11,11 +11,21 @@ import numpy as np
 
 from fastmlp.forks import drawing
 
-__all__ = ["Orders"]
+__all__ = ["Orders", "block_of"]
 
 # Samples. A shuffle takes 5 ns for each, half as long as an epoch of a tiny network; from so many on it is worth being
 # handed over to a thread, which takes some 30 µs.
 AHEAD_FROM = 1 << 13
+
+# Of a memory map larger than the memory, samples that lie together are read together, and taken in an order of their
+# own once there are a thousand such blocks from all over the map.
+_BLOCK_BYTES = 1 << 16
+_BLOCKS = 1 << 10
+
+
+def block_of(sample_bytes: int) -> int:
+    """Samples of a block, of so many bytes each."""
+    return max(1, _BLOCK_BYTES // sample_bytes)
 
 
 @dataclass
@@ -27,6 +37,7 @@ class Orders:
     shuffler: Callable[[np.random.RandomState, int], Callable[[np.ndarray, np.ndarray], None]]  # Backend.shuffler
     epochs_at_once: int  # of which orders are taken, at most
     ahead: bool  # whether `random` may run ahead, since nobody else draws from it or looks at it until the end
+    block: int = 0  # consecutive samples, all of 0 .. N-1, that stay near one another; 0: any may come after any
     _pool: ThreadPoolExecutor | None = field(default=None, init=False)
     _next: Future[np.ndarray] | None = field(default=None, init=False)
     _before: Any = field(default=None, init=False)  # state of `random` before what is in `_next`
@@ -35,7 +46,7 @@ class Orders:
         if len(self.samples) < 2:
             self.random = None  # it would draw nothing
         if self.random is not None:
-            self._shuffle = self.shuffler(self.random, len(self.samples))
+            self._shuffle = self._shuffle_blocks if self.block else self.shuffler(self.random, len(self.samples))
             if self.ahead and self.epochs_at_once == 1 and len(self.samples) >= AHEAD_FROM:
                 self._pool = ThreadPoolExecutor(1, "fastmlp-orders")
         same = np.broadcast_to(self.samples, (self.epochs_at_once, len(self.samples)))
@@ -77,6 +88,19 @@ class Orders:
                 self._shuffle(orders, self._last)
             self._last = orders[-1]
         return orders
+
+    def _shuffle_blocks(self, orders: np.ndarray, _last: np.ndarray) -> None:
+        assert self.random is not None
+        n, block = len(self.samples), self.block
+        for order in orders:
+            starts = block * self.random.permutation(-(-n // block))
+            begin = 0
+            for first in range(0, len(starts), _BLOCKS):
+                some = (starts[first : first + _BLOCKS, None] + np.arange(block)).reshape(-1)
+                some = some[some < n]  # the last block is shorter
+                self.random.shuffle(some)
+                order[begin : begin + len(some)] = some
+                begin += len(some)
 
     def _draw_ahead(self) -> np.ndarray:
         assert self.random is not None

@@ -158,6 +158,7 @@ def settings_of(training: Training) -> dict[str, Any]:
         "optimizer": described(training.rule),
         "batch size": training.batch_size,
         "shuffle": training.shuffle is not None,
+        **({"block": training.block} if training.block else {}),
         "generator": random and random.get_state(legacy=False)["bit_generator"],
         **numbers,
         **schedule,

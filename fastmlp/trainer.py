@@ -67,6 +67,7 @@ class Training:
     model: Any
     history: History
     progress: Any = None  # a tqdm bar
+    block: int = 0  # see `Orders`
     overflow: bool = False  # whether a loss that is infinite while the weights are finite is no reason to end
     checkpoint: Checkpoint | None = None
     _monitored: list[float] = field(default_factory=list)  # the losses that a schedule may look at
@@ -184,7 +185,7 @@ class Training:
         epoch, shuffler, most = self._observed, self.engine.backend.shuffler, self._epochs_at_once
         # a callback may copy the model with its generator
         ahead = self.shuffle_is_private and not self.callbacks and self.epochs > 1 and self.engine.n_threads != 1
-        with closing(Orders(self.samples, self.shuffle, shuffler, most, ahead)) as self.orders:
+        with closing(Orders(self.samples, self.shuffle, shuffler, most, ahead, self.block)) as self.orders:
             if self.checkpoint:
                 self.checkpoint.begin(state_of(self, ""))
             if self.part.steps:

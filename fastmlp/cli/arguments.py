@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Collection
 
@@ -63,6 +64,15 @@ def sizes(text: str) -> list[int]:
 def batch_size(text: str) -> int | str:
     """A number of samples, or "full"."""
     return text if text == "full" else whole(1, 1 << 62)(text)
+
+
+def memory(text: str) -> int:
+    """A number of bytes, such as 500MB or 2GB."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) *([KMGT]?)i?B?", text.strip(), re.IGNORECASE)
+    size = int(float(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " ")) if match else 0
+    if size < 1 << 20:
+        raise ArgumentTypeError(f"{text!r} is no amount of memory. Give one from 1MB on, such as 500MB or 2GB")
+    return size
 
 
 def interval(text: str) -> int | str:

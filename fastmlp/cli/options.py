@@ -10,7 +10,16 @@ from fastmlp.backends import BACKENDS
 from fastmlp.cli import arguments
 from fastmlp.losses import LOSSES
 
-__all__ = ["add_columns", "add_features", "add_machine", "add_network", "add_reading", "add_source", "add_training"]
+__all__ = [
+    "add_columns",
+    "add_features",
+    "add_machine",
+    "add_memory",
+    "add_network",
+    "add_reading",
+    "add_source",
+    "add_training",
+]
 
 _OPTIMIZERS = ("sgd", "rmsprop", "adam", "adamw")
 _SCHEDULES = (
@@ -294,6 +303,16 @@ def add_training(to: Options) -> None:
         metavar="N",
         help="of the split, the initial weights, the batches and the dropout: the same number gives the same run "
         "(default: 0)",
+    )
+
+
+def add_memory(to: Options) -> None:
+    to.add_argument(
+        "--memory",
+        type=arguments.memory,
+        metavar="SIZE",
+        help="what a table, and the features made of it, may each take in memory, such as 2GB; what is larger lies in "
+        "temporary files while it is used (default: a third of the memory that is free)",
     )
 
 

@@ -98,7 +98,9 @@ def build_parser() -> ArgumentParser:
 
 def _add_train(parser: ArgumentParser) -> None:
     parser.add_argument("data", metavar="DATA", help="name of a data set, file or folder, see below")
-    options.add_source(parser.add_argument_group("data"))
+    data = parser.add_argument_group("data")
+    options.add_source(data)
+    options.add_memory(data)
     options.add_columns(parser.add_argument_group("columns of a table"))
     options.add_features(parser.add_argument_group("features"))
     options.add_network(parser.add_argument_group("network"))

@@ -85,10 +85,19 @@ def _predicted(
         raise InputError(f"--keep {clash[0]!r} has the name of a column of predictions. Rename it in the table.")
     if len(rows) == n:
         return columns
-    place = dict(zip(rows.tolist(), range(len(rows)), strict=True))
-    return {
-        name: [None if row not in place else values[place[row]] for row in range(n)] for name, values in columns.items()
-    }
+    return {name: _spread(values, rows, n) for name, values in columns.items()}
+
+
+def _spread(values: list[str] | np.ndarray, rows: np.ndarray, n: int) -> list[str | None] | np.ma.MaskedArray:
+    """The values (M,) of some of N rows as those of all of them, missing in the others."""
+    if isinstance(values, np.ndarray):
+        spread = np.ma.masked_all(n, values.dtype)
+        spread[rows] = values
+        return spread
+    texts: list[str | None] = [None] * n
+    for row, text in zip(rows.tolist(), values, strict=True):
+        texts[row] = text
+    return texts
 
 
 def _target_names(preparation: Preparation, outputs: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""Predictions as CSV, batch by batch, or as Parquet."""
+"""Predictions as CSV or Parquet, batch by batch."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from fastmlp.files import atomic_write
 from fastmlp.forks import no_fork
 from fastmlp.tables.frames import polars_module
 from fastmlp.tables.meaning.labels import labels_of
+from fastmlp.tables.room import Room
 
 __all__ = ["Columns", "write_csv", "write_parquet"]
 
-# Of the table, a series of Polars; else lists or arrays.
 Columns = Mapping[str, Any]
+"""Of the table, series of Polars; texts, or numbers: a missing one is None, or masked."""
 
 
 def write_csv(path: str | None, batches: Iterator[Columns]) -> None:
-    """Write batches of columns to a file, or to standard output if `path` is None; a value that is None as nothing."""
+    """Write batches of columns to a file, or to standard output if `path` is None; a missing value as nothing."""
     if path is None:
         _write(batches, sys.stdout.write)
         return
@@ -52,15 +53,21 @@ def _texts(values: Any) -> list[str]:
 
 
 def write_parquet(path: str, batches: Iterator[Columns]) -> None:
-    """Write batches of columns to a Parquet file. They are held together, since its metadata come last."""
+    """Write batches of columns to a Parquet file; through temporary files where they are larger than the memory."""
     pl = polars_module()
-    frames = [pl.DataFrame({name: _plain(values) for name, values in columns.items()}) for columns in batches]
+    room = Room()
+    frames = (pl.DataFrame([_series(name, values) for name, values in columns.items()]) for columns in batches)
+    frame = room.frame(frames)
     with atomic_write(path) as file, no_fork():  # Polars imports some of its modules now
-        pl.concat(frames, how="vertical_relaxed").write_parquet(file)
+        frame.lazy().sink_parquet(file)
 
 
-def _plain(values: Any) -> Any:
-    """NumPy's numbers in a list as Python's."""
-    if not isinstance(values, list):
-        return values
-    return [cell.item() if isinstance(cell, np.generic) else cell for cell in values]
+def _series(name: str, values: Any) -> Any:
+    """A column of a type that does not hang on the batch."""
+    pl = polars_module()
+    if isinstance(values, np.ma.MaskedArray):
+        kind = pl.Float32 if values.dtype == np.float32 else pl.Float64
+        return pl.Series(name, values.tolist(), dtype=kind)
+    if isinstance(values, list):
+        return pl.Series(name, values, dtype=pl.String)
+    return pl.Series(name, values) if isinstance(values, np.ndarray) else values.alias(name)

@@ -14,8 +14,11 @@ from fastmlp.recipes import Recipe, tabular
 from fastmlp.tables.features.expansion import Expansion
 from fastmlp.tables.features.scaling import Range
 from fastmlp.tables.preparation import Preparation
+from fastmlp.tables.room import Room
 
 __all__ = ["Parts", "chosen_recipe", "prepared_parts"]
+
+_ROWS = 1 << 16  # copied at a time
 
 
 class Parts(NamedTuple):
@@ -33,7 +36,9 @@ def chosen_recipe(arguments: Namespace, dataset: Dataset) -> Recipe:
     return replace(recipe, **given)
 
 
-def prepared_parts(arguments: Namespace, recipe: Recipe, dataset: Dataset, preparation: Preparation) -> Parts:
+def prepared_parts(
+    arguments: Namespace, recipe: Recipe, dataset: Dataset, preparation: Preparation, room: Room
+) -> Parts:
     """Hold out validation samples, and learn from the others what becomes of columns and predictions."""
     x, y = dataset.x, dataset.y
     fraction = arguments.validation_fraction
@@ -41,27 +46,42 @@ def prepared_parts(arguments: Namespace, recipe: Recipe, dataset: Dataset, prepa
         fraction = 0.0 if arguments.patience is None else 0.1
     held_out = None
     if fraction:
-        rows, validation = _validation_rows(x, fraction, arguments.seed, y if dataset.class_names else None)
-        held_out, x, y = (x[validation], y[validation]), x[rows], y[rows]
+        rows, validation = _validation_rows(dataset, fraction, arguments.seed)
+        held_out, x, y = (_picked(x, validation, room), y[validation]), _picked(x, rows, room), y[rows]
     if not preparation.class_names and recipe.clip:
         preparation = replace(preparation, bounds=Range.of(y))
     x_test = dataset.x_test
-    if not isinstance(x, np.memmap):
+    if preparation.encoder is not None or not isinstance(x, np.memmap):
         counts = preparation.encoder.category_counts if preparation.encoder else [0] * x.shape[1]
-        features, expanded = Expansion.fit(
-            x, _targets(dataset, y), counts, bins=recipe.bins, one_hot=recipe.one_hot, seed=arguments.seed
-        )
+        how = {"bins": recipe.bins, "one_hot": recipe.one_hot, "seed": arguments.seed}
+        features, expanded = Expansion.fit(x, _targets(dataset, y), counts, **how, room=room)
         if not features.changes_nothing:
             preparation, x = replace(preparation, expansion=features), expanded
-            x_test = None if x_test is None else features.transform(x_test)
-            held_out = held_out and (features.transform(held_out[0]), held_out[1])
+            x_test = None if x_test is None else features.transform(x_test, room)
+            held_out = held_out and (features.transform(held_out[0], room), held_out[1])
     return Parts(replace(dataset, x=x, y=y, x_test=x_test), held_out, preparation)
 
 
-def _validation_rows(x: np.ndarray, fraction: float, seed: int, classes: np.ndarray | None) -> tuple[Any, Any]:
-    """Rows to train on and to validate with; slices of a memory map, which would be copied row by row otherwise."""
-    rows, validation = split_rows(len(x), fraction, seed, classes)
-    return (slice(len(rows)), slice(len(rows), None)) if isinstance(x, np.memmap) else (rows, validation)
+def _validation_rows(dataset: Dataset, fraction: float, seed: int) -> tuple[Any, Any]:
+    """Rows to train on and to validate with; of a file that is mapped the last ones, so that nothing is copied."""
+    x, y = dataset.x, dataset.y
+    rows, validation = split_rows(len(x), fraction, seed, y if dataset.class_names else None)
+    if not isinstance(x, np.memmap):
+        return rows, validation
+    if dataset.encoder is None:
+        return slice(len(rows)), slice(len(rows), None)
+    return np.sort(rows), np.sort(validation)
+
+
+def _picked(x: np.ndarray, rows: Any, room: Room) -> np.ndarray:
+    """Some rows of x; of a memory map, a copy in a place of its own."""
+    if not isinstance(x, np.memmap) or isinstance(rows, slice):
+        return x[rows]
+    out = room.array((len(rows), x.shape[1]), x.dtype)
+    for start in range(0, len(rows), _ROWS):
+        some = slice(start, start + _ROWS)
+        out[some] = x[rows[some]]
+    return out
 
 
 def _targets(dataset: Dataset, y: np.ndarray) -> np.ndarray:

@@ -33,6 +33,7 @@ from fastmlp.recipes import Recipe
 from fastmlp.signals import SafePoints
 from fastmlp.tables.features.scaling import Scaling
 from fastmlp.tables.preparation import Preparation
+from fastmlp.tables.room import Room
 from fastmlp.trainer import Epoch
 
 __all__ = ["train"]
@@ -56,9 +57,10 @@ def train(arguments: Namespace) -> int:
     done = _check_checkpoint(arguments)
     _check_optimizer(arguments)
     get_backend(arguments.backend)  # if it is missing, that is to be known before any data are read
-    dataset, preparation = load_training(arguments)
+    room = Room(arguments.memory)
+    dataset, preparation = load_training(arguments, room)
     recipe = chosen_recipe(arguments, dataset)
-    dataset, validation, preparation = prepared_parts(arguments, recipe, dataset, preparation)
+    dataset, validation, preparation = prepared_parts(arguments, recipe, dataset, preparation, room)
     rule = _optimizer(arguments, recipe)
     model = build_network(arguments, recipe, dataset)
     if not preparation.class_names and model.loss is not None and model.loss.name != "poisson":
@@ -71,6 +73,8 @@ def train(arguments: Namespace) -> int:
     say(f"{model.summary()} ({get_backend(model.backend).describe()})")
 
     options = _fit_options(arguments, recipe, model, preparation, dataset, validation)
+    if isinstance(dataset.x, np.memmap) and dataset.x.nbytes > room.limit:
+        options["shuffle"] = "blocks"
     say(
         f"{arguments.optimizer}, learning rate {rule.lr:g} ({arguments.schedule}), batch size {options['batch_size']}, "
         f"{counted(options['epochs'], 'epoch')}, seed {arguments.seed}"

@@ -16,6 +16,7 @@ from fastmlp.tables.encoding.findings import Findings
 from fastmlp.tables.encoding.plan import make_plan
 from fastmlp.tables.meaning.missing import MISSING_VALUES
 from fastmlp.tables.reading.files import read_table
+from fastmlp.tables.room import Room
 from fastmlp.tables.text import listed
 
 __all__ = ["load_table"]
@@ -48,8 +49,12 @@ def load_table(
     seed: int = 0,
     day_first: bool | None = None,
     codes: bool = False,
+    memory: int | None = None,
 ) -> Dataset:
     """Read a table, decide by all of its rows what it holds, and encode them by what the training rows hold.
+
+    A table that is larger than the memory stays on the disk, and so do its features: beside `memory` this takes some
+    100 bytes for each row.
 
     Parameters
     ----------
@@ -58,6 +63,8 @@ def load_table(
     target, task, categorical, missing, missing_values, also_missing, standardize, standardize_target, strip_label,
         drop_columns, day_first, codes : as for `TableEncoder.fit`.
     test_fraction, seed : how the rows are split, see `split_rows`; each class has its share of the test rows.
+    memory : bytes that the table, and the features made of it, may each take in memory; None for a third of what is
+        free. What is larger lies in the folder for temporary files, x as a memory map.
     split : "random", or "ordered" to test with the last rows, as for rows in the order of time.
 
     Returns
@@ -77,6 +84,7 @@ def load_table(
         columns = [*columns, *(str(name) for name in named if name not in columns)]
     if target is not None and not isinstance(target, (str, int)) and not target:
         raise InputError("target=[] names no column. Give one to learn, or None for the last one.")
+    room = Room(memory)
     table = read_table(
         path,
         header=header,
@@ -87,6 +95,7 @@ def load_table(
         thousands=thousands,
         columns=columns,
         missing_values=(*missing_values, *also_missing),
+        room=room,
     )
     plan = make_plan(
         table,
@@ -111,9 +120,11 @@ def load_table(
         plan, rows[train], standardize=standardize, standardize_target=standardize_target, codes=codes
     )
     found = Findings()
-    x, y = encoder.transform(table, rows=rows[train], findings=found)
+    x, y = encoder.transform(table, rows=rows[train], findings=found, room=room)
     assert y is not None  # the encoder was fitted on the target of this very table
-    x_test, y_test = encoder.transform(table, rows=rows[test], findings=found) if len(test) else (None, None)
+    x_test = y_test = None
+    if len(test):
+        x_test, y_test = encoder.transform(table, rows=rows[test], findings=found, room=room)
     return Dataset(
         name=Path(path).name.split(".")[0] or Path(path).name,
         x=x,

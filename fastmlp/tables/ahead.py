@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
 from fastmlp.backends.threads import available_threads
 
-__all__ = ["mapped"]
+__all__ = ["in_chunks", "mapped"]
+
+_CHUNK = 1 << 20  # numbers of several columns that are looked at together
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+def in_chunks(columns: Sequence[Item], rows: int) -> Iterator[Sequence[Item]]:
+    """Yield a few columns at a time, so that a copy of them as a matrix is small."""
+    step = max(1, _CHUNK // max(1, rows))
+    for start in range(0, len(columns), step):
+        yield columns[start : start + step]
 
 
 def mapped(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:

@@ -1,7 +1,7 @@
 """Reading a dictionary that may come from anyone."""
 
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 from fastmlp.errors import InputError
 from fastmlp.tables.text import is_text
@@ -37,27 +37,30 @@ class Fields:
     def text(self, key: str, allowed: tuple[str, ...] = ()) -> str:
         """Give a string, one of `allowed` unless that is empty."""
         value = self._data.get(key)
-        wanted = " or ".join(map(repr, allowed)) or "a string"
-        self._require(is_text(value) and (not allowed or value in allowed), key, wanted)
+        if not is_text(value) or (allowed and value not in allowed):
+            self._refuse(key, " or ".join(map(repr, allowed)) or "a string")
         return str(value)
 
     def texts(self, key: str) -> tuple[str, ...]:
         """Give a list of different strings as a tuple."""
         value = self.list(key)
         are_texts = all(map(is_text, value))
-        self._require(are_texts and len(set(value)) == len(value), key, "a list of different strings")
+        if not are_texts or len(set(value)) < len(value):
+            self._refuse(key, "a list of different strings")
         return tuple(value)
 
     def list(self, key: str) -> list[Any]:
         """Give a list of anything."""
         value = self._data[key]
-        self._require(isinstance(value, list), key, "a list")
+        if not isinstance(value, list):
+            self._refuse(key, "a list")
         return value
 
     def flag(self, key: str) -> bool:
         """Give a bool."""
         value = self._data[key]
-        self._require(isinstance(value, bool), key, "true or false")
+        if not isinstance(value, bool):
+            self._refuse(key, "true or false")
         return value
 
     def number(self, key: str, positive: bool = False) -> float:
@@ -71,16 +74,16 @@ class Fields:
     def _number(self, key: str, value: Any, positive: bool, of: str = "a ") -> float:
         # Compared before it is converted: a whole number in JSON may exceed every float.
         is_finite = type(value) in (int, float) and abs(value) <= sys.float_info.max
-        wanted = f"{of}finite number{'s' * (of != 'a ')}{' above 0' if positive else ''}"
-        self._require(is_finite and (value > 0 or not positive), key, wanted)
+        if not is_finite or (positive and value <= 0):
+            self._refuse(key, f"{of}finite number{'s' * (of != 'a ')}{' above 0' if positive else ''}")
         return float(value)
 
     def count(self, key: str) -> int:
         """Give a whole number from 0 on."""
         value = self._data[key]
-        self._require(type(value) is int and 0 <= value < 2**31, key, "a whole number from 0 on")
+        if type(value) is not int or not 0 <= value < 2**31:
+            self._refuse(key, "a whole number from 0 on")
         return int(value)
 
-    def _require(self, holds: bool, key: str, wanted: str) -> None:
-        if not holds:
-            raise InputError(f"{self._what}: {key!r} must be {wanted}; it is {self._data.get(key)!r:.100}.")
+    def _refuse(self, key: str, wanted: str) -> NoReturn:
+        raise InputError(f"{self._what}: {key!r} must be {wanted}; it is {self._data.get(key)!r:.100}.")

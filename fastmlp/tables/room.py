@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import finalize
 
 import numpy as np
 
@@ -38,7 +40,7 @@ class Room:
 
     def __init__(self, limit: int | None = None) -> None:
         self.limit: int = _free_memory() // _SHARE if limit is None else limit
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: Path | None = None
         self._files: list[Path] = []
 
     def frame(self, parts: Iterable[polars.DataFrame]) -> polars.DataFrame | polars.LazyFrame:
@@ -58,7 +60,7 @@ class Room:
                 self._write(pl.concat(held))
                 held, size = [], 0
         if len(self._files) == first:
-            return _in_one_piece(held)
+            return pl.concat(held) if held else pl.DataFrame()
         if held:
             self._write(pl.concat(held))
         return pl.scan_parquet(self._files[first:], glob=False)
@@ -89,10 +91,11 @@ class Room:
             return np.memmap(file, dtype, "r+", shape=shape)
 
     def _write(self, frame: polars.DataFrame) -> None:
-        if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="fastmlp-", ignore_cleanup_errors=True)
-        path = Path(self._folder.name) / f"{len(self._files)}.parquet"
         with self._explained(int(frame.estimated_size())):
+            if self._folder is None:
+                self._folder = Path(tempfile.mkdtemp(prefix="fastmlp-"))
+                finalize(self, _remove, self._folder, os.getpid())
+            path = self._folder / f"{len(self._files)}.parquet"
             frame.write_parquet(path, compression="uncompressed", statistics=False)
         self._files.append(path)
 
@@ -109,15 +112,10 @@ class Room:
             ) from error
 
 
-def _in_one_piece(parts: list[Any]) -> Any:
-    """The parts as one frame of contiguous columns, which are copied one after another."""
-    if len(parts) <= 1:
-        return parts[0] if parts else polars_module().DataFrame()
-    frame = polars_module().concat(parts)
-    parts.clear()
-    for position, column in enumerate(frame.get_columns()):
-        frame.replace_column(position, column.rechunk())
-    return frame
+def _remove(folder: Path, process: int) -> None:
+    """Remove a folder of this process; a child that was forked has a room whose files are its parent's."""
+    if os.getpid() == process:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _free_memory() -> int:

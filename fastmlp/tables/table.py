@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Table", "as_table"]
 
-_ROWS = 1 << 16
-_VALUES = 1 << 23  # of a part that is read from the disk
+_ROWS = 1 << 18
+_VALUES = 1 << 21  # of a part that is read from the disk
 
 
 @dataclass(frozen=True, eq=False)

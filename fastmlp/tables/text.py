@@ -9,7 +9,12 @@ _MOST = 10
 
 def is_text(value: object) -> bool:
     """Whether a value is a string that UTF-8 can write, which halves of a surrogate pair are not."""
-    return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
+    if not isinstance(value, str):
+        return False
+    try:
+        return value.isascii() or bool(value.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def listed(names: Iterable[object]) -> str:

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 
 from fastmlp.errors import InputError
-from fastmlp.tables.ahead import mapped
+from fastmlp.tables.ahead import in_chunks, mapped
 from fastmlp.tables.encoding.columns import CategoryColumn, Column, MomentColumn, NumberColumn, mean_and_std
 from fastmlp.tables.encoding.plan import Plan, target_values
 from fastmlp.tables.encoding.targets import NumberTarget, Target
 from fastmlp.tables.meaning.kind import Kind, shown
-from fastmlp.tables.meaning.kinds import in_chunks
-from fastmlp.tables.meaning.missing import array_of, present
+from fastmlp.tables.meaning.missing import array_of, matrix_of, present
 from fastmlp.tables.meaning.moments import is_time
 from fastmlp.tables.meaning.notation import is_either
 from fastmlp.tables.table import Table
@@ -52,23 +51,34 @@ class Part:
         ------
         InputError : a value that is neither missing nor what its column holds.
         """
-        numbers = np.empty((len(columns), len(self)))
         series = self._table.columns([column.name for column in columns])
-        for position, (column, whole) in enumerate(zip(columns, series, strict=True)):
-            notation = column.notation if isinstance(column, NumberColumn) else None
-            if notation is not None and notation.allows_bare and whole.dtype.is_numeric():
-                array = array_of(whole, marks)
-                numbers[position] = array if self._is_whole else array[self._rows]
-                continue
-            values = present(self._picked(whole), marks, notation)
-            numbers[position] = column.numbers(values)
-            odd = ~np.isfinite(numbers[position]) & values.is_not_null().to_numpy()
-            if odd.any():
-                self._refuse(column, int(np.flatnonzero(odd)[0]))
+        is_plain = [
+            isinstance(one, NumberColumn) and one.notation.allows_bare and self._table.types[one.name].is_numeric()
+            for one in columns
+        ]
+        if all(is_plain):  # many at once
+            numbers = matrix_of(series, marks)
+            numbers = numbers if self._is_whole else np.take(numbers, self._rows, axis=1)
+        else:
+            numbers = np.stack([self._one(*one, marks) for one in zip(columns, series, is_plain, strict=True)])
         infinite = np.isinf(numbers)
         if infinite.any():
             position, row = np.argwhere(infinite)[0].tolist()
             self._refuse(columns[position], row)
+        return numbers
+
+    def _one(
+        self, column: NumberColumn | MomentColumn, whole: polars.Series, is_plain: bool, marks: Collection[str]
+    ) -> np.ndarray:
+        """The numbers (M,) of one column."""
+        values = self._picked(whole)
+        if is_plain:
+            return array_of(values, marks)
+        values = present(values, marks, column.notation if isinstance(column, NumberColumn) else None)
+        numbers = column.numbers(values)
+        odd = ~np.isfinite(numbers) & values.is_not_null().to_numpy()
+        if odd.any():
+            self._refuse(column, int(np.flatnonzero(odd)[0]))
         return numbers
 
     def _picked(self, column: polars.Series) -> polars.Series:

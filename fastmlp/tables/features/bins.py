@@ -34,8 +34,9 @@ class Binned:
     @classmethod
     def fit(cls, values: np.ndarray, bins: int) -> Binned:
         """Cut values (N,) at their quantiles, into fewer than `bins` where values repeat; one bin adds nothing."""
-        places = np.linspace(0, 1, bins + 1)
-        edges = np.unique(np.quantile(values, places, method="inverted_cdf")) if bins > 1 else np.empty(0)
+        if bins < 2:
+            return cls()
+        edges = np.unique(np.quantile(values, np.linspace(0, 1, bins + 1), method="inverted_cdf"))
         return cls(tuple(edges.tolist()) if len(edges) > 2 else ())
 
     @property

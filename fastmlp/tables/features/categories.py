@@ -78,16 +78,16 @@ class TargetMeans:
         be told what it is to predict.
         """
         codes = codes.astype(np.int64)
-        folds = np.random.RandomState(seed).permutation(len(codes)) % _FOLDS
-        features = np.empty(targets.shape)
-        for fold in range(_FOLDS):
-            own, others = folds == fold, folds != fold
-            if own.any() and others.any():
-                features[own] = _means(codes[others], categories, targets[others])[codes[own]]
+        folds = (np.random.RandomState(seed).permutation(len(codes)) % _FOLDS).astype(np.int8)
+        others = (np.flatnonzero(folds != fold) for fold in range(_FOLDS))
+        parts = (some if len(some) else slice(None) for some in others)  # a single sample has no others
+        features = np.stack([_means(codes[some], categories, targets[some]) for some in parts])[folds, codes]
         shift, scale = features.mean(axis=0), features.std(axis=0)
         scale[scale == 0] = 1.0
         means = (_means(codes, categories, targets) - shift) / scale
-        return cls(tuple(map(tuple, means[:-1].tolist())), tuple(means[-1].tolist())), (features - shift) / scale
+        features -= shift
+        features /= scale
+        return cls(tuple(map(tuple, means[:-1].tolist())), tuple(means[-1].tolist())), features
 
     @property
     def categories(self) -> int:
@@ -120,7 +120,9 @@ def _means(codes: np.ndarray, categories: int, targets: np.ndarray) -> np.ndarra
     """Means (K + 1, O) of the targets by category, drawn towards those of all rows, which are the last row."""
     overall, variance = targets.mean(axis=0), targets.var(axis=0)
     known = codes >= 0
-    codes, centred = codes[known], targets[known] - overall
+    if not known.all():
+        codes, targets = codes[known], targets[known]
+    centred = targets - overall
     counts = np.bincount(codes, minlength=categories)[:, None]
     n = np.maximum(counts, 1)
     mean, square = (

@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 
 from fastmlp.errors import InputError
+from fastmlp.tables.ahead import in_chunks, mapped
 from fastmlp.tables.features.bins import Binned
 from fastmlp.tables.features.categories import Indicators, TargetMeans
 from fastmlp.tables.fields import Fields
+from fastmlp.tables.room import Room
 
 __all__ = ["Expansion"]
 
 Column = Binned | Indicators | TargetMeans
+_ROWS = 1 << 14  # written at a time: with their features they stay in the cache
 _KINDS: dict[str, type[Column]] = {kind.kind: kind for kind in (Binned, Indicators, TargetMeans)}
 
 
@@ -32,9 +35,17 @@ class Expansion:
 
     @classmethod
     def fit(
-        cls, x: np.ndarray, targets: np.ndarray, categories: Sequence[int], *, bins: int, one_hot: int, seed: int
+        cls,
+        x: np.ndarray,
+        targets: np.ndarray,
+        categories: Sequence[int],
+        *,
+        bins: int,
+        one_hot: int,
+        seed: int,
+        room: Room | None = None,
     ) -> tuple[Expansion, np.ndarray]:
-        """Learn from training samples; the second result are their features (N, W) float32.
+        """Learn from training samples; the second result are their features (N, W) float32, or x if it has them.
 
         Those of columns with target means are others than `transform` gives, see `TargetMeans.fit`.
 
@@ -46,19 +57,25 @@ class Expansion:
         bins : bins beside a number, at most; below 2 none.
         one_hot : categories from which on means of the target take the place of indicators, if they are fewer.
         seed : of the folds.
+        room : where the features lie; None for the memory as far as a third of what is free suffices, else the disk.
         """
-        columns: list[Column] = []
-        fitted = {}
-        for i, k in enumerate(categories):
+
+        def fitted(i: int) -> tuple[Column, np.ndarray | None]:
+            k = categories[i]
             if k == 0:
-                columns.append(Binned.fit(x[:, i], bins))
-            elif k > max(one_hot, targets.shape[1]):
-                column, fitted[i] = TargetMeans.fit(x[:, i], k, targets, seed)
-                columns.append(column)
-            else:
-                columns.append(Indicators(k))
-        features = cls(tuple(columns))
-        return features, features._written(x, fitted)
+                return Binned.fit(x[:, i], bins), None
+            if k <= max(one_hot, targets.shape[1]):
+                return Indicators(k), None
+            column, features = TargetMeans.fit(x[:, i], k, targets, seed)
+            return column, features.astype(np.float32)
+
+        chunks = in_chunks(range(len(categories)), len(x))
+        columns = [one for some in mapped(lambda chunk: list(map(fitted, chunk)), chunks) for one in some]
+        features = cls(tuple(column for column, _ in columns))
+        if features.changes_nothing:
+            return features, x
+        ready = {i: values for i, (_, values) in enumerate(columns) if values is not None}
+        return features, features._written(x, ready, room)
 
     @property
     def width(self) -> int:
@@ -75,23 +92,45 @@ class Expansion:
         """Whether the features are the columns as they are."""
         return all(isinstance(column, Binned) and not column.edges for column in self.columns)
 
-    def transform(self, x: np.ndarray) -> np.ndarray:
-        """Features (N, W) float32 of samples (N, I) that are prepared as those of `fit`."""
-        return self._written(x, {})
+    def transform(self, x: np.ndarray, room: Room | None = None) -> np.ndarray:
+        """Features (N, W) float32 of samples (N, I) that are prepared as those of `fit`, where `room` has a place."""
+        return self._written(x, {}, room)
 
-    def _written(self, x: np.ndarray, ready: dict[int, np.ndarray]) -> np.ndarray:
+    def _written(self, x: np.ndarray, ready: dict[int, np.ndarray], room: Room | None) -> np.ndarray:
+        """Features of samples, those of some columns given (N, width)."""
         if x.shape[1] != len(self.columns):
             raise InputError(f"The samples have {x.shape[1]} columns; the features are made of {len(self.columns)}.")
-        out = np.empty((len(x), self.width), np.float32)
+        out = (room or Room()).array((len(x), self.width), np.float32)
+        runs = self._runs()
+
+        def write(start: int) -> None:
+            rows = slice(start, start + _ROWS)
+            for columns, features, column in runs:
+                if column is None:
+                    out[rows, features] = x[rows, columns]
+                elif columns.start in ready:
+                    out[rows, features] = ready[columns.start][rows]
+                else:
+                    column.write(x[rows, columns.start], out[rows, features])
+
+        for _ in mapped(write, range(0, len(x), _ROWS)):
+            pass
+        return out
+
+    def _runs(self) -> list[tuple[slice, slice, Column | None]]:
+        """Columns and their features: one that has features of its own, or adjacent ones that are as they are."""
+        runs: list[tuple[slice, slice, Column | None]] = []
         start = 0
         for i, column in enumerate(self.columns):
             stop = start + column.width
-            if i in ready:
-                out[:, start:stop] = ready[i]
+            is_plain = isinstance(column, Binned) and not column.edges
+            if is_plain and runs and runs[-1][2] is None:
+                columns, features, _ = runs[-1]
+                runs[-1] = slice(columns.start, i + 1), slice(features.start, stop), None
             else:
-                column.write(x[:, i], out[:, start:stop])
+                runs.append((slice(i, i + 1), slice(start, stop), None if is_plain else column))
             start = stop
-        return out
+        return runs
 
     def to_dict(self) -> dict[str, Any]:
         return {"columns": [column.to_dict() for column in self.columns]}

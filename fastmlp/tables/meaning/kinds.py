@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from fastmlp.errors import InputError
-from fastmlp.tables.ahead import mapped
+from fastmlp.tables.ahead import in_chunks, mapped
 from fastmlp.tables.frames import polars_module
 from fastmlp.tables.meaning.kind import Kind, category
 from fastmlp.tables.meaning.labels import labels_of
@@ -23,9 +23,7 @@ from fastmlp.tables.table import Table
 if TYPE_CHECKING:
     import polars
 
-__all__ = ["decimal_of", "find_kinds", "in_chunks"]
-
-_CHUNK = 1 << 20  # numbers of several columns that are looked at together
+__all__ = ["decimal_of", "find_kinds"]
 
 
 def find_kinds(reader: Reader, names: Sequence[str], categorical: Collection[str] = ()) -> list[Kind]:
@@ -61,13 +59,6 @@ def find_kinds(reader: Reader, names: Sequence[str], categorical: Collection[str
         found |= kinds
         reader.notes.extend(notes)
     return [found[name] for name in names]
-
-
-def in_chunks(columns: Sequence[Any], rows: int) -> Iterator[Sequence[Any]]:
-    """Yield a few columns at a time, so that a copy of them as a matrix is small."""
-    step = max(1, _CHUNK // max(1, rows))
-    for start in range(0, len(columns), step):
-        yield columns[start : start + step]
 
 
 def decimal_of(table: Table, marks: Collection[str]) -> str:

@@ -91,9 +91,10 @@ def codes_of(labels: polars.Series, index: Mapping[object, int]) -> tuple[np.nda
     pl = polars_module()
     distinct = labels.drop_nulls().unique()
     codes = [index[text] if text in index else index.get(_key(text), -1) for text in distinct.to_list()]
-    found = labels.replace_strict(distinct, pl.Series(codes, dtype=pl.Int64), default=-1, return_dtype=pl.Int64)
-    others = labels.filter((found < 0) & labels.is_not_null())
-    return found.fill_null(-1).to_numpy(), others
+    numbers = pl.Series(codes, dtype=pl.Int64)
+    found = labels.replace_strict(distinct, numbers, default=-1, return_dtype=pl.Int64).fill_null(-1)
+    unknown = distinct.filter(numbers < 0)
+    return found.to_numpy(), labels.filter(labels.is_in(unknown.implode())) if len(unknown) else unknown
 
 
 def sort_labels(labels: Iterable[str]) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from fastmlp.tables.meaning.notation import Notation
 if TYPE_CHECKING:
     import polars
 
-__all__ = ["MISSING_VALUES", "POLICIES", "array_of", "present"]
+__all__ = ["MISSING_VALUES", "POLICIES", "array_of", "matrix_of", "present"]
 
 POLICIES = ("error", "drop", "impute")
 MISSING_VALUES = (
@@ -51,6 +51,18 @@ def array_of(numbers: polars.Series, marks: Collection[str] = ()) -> np.ndarray:
     array: np.ndarray = (numbers if numbers.dtype == pl.Float64 else numbers.cast(pl.Float64)).to_numpy()
     coded = _numbers_in(tuple(marks))
     return np.where(np.isin(array, coded), np.nan, array) if coded else array
+
+
+def matrix_of(columns: Sequence[polars.Series], marks: Collection[str] = ()) -> np.ndarray:
+    """Give K columns of numbers as `array_of` does, in an array (K, N) that may be written to."""
+    pl = polars_module()
+    frame = pl.DataFrame(columns)
+    frame = frame if set(frame.dtypes) == {pl.Float64} else frame.cast(pl.Float64)
+    matrix: np.ndarray = frame.to_numpy(order="fortran", writable=True).T
+    coded = _numbers_in(tuple(marks))
+    if coded:
+        matrix[np.isin(matrix, coded)] = np.nan
+    return matrix
 
 
 @lru_cache(maxsize=8)

@@ -168,7 +168,7 @@ def may_have_thousands(texts: list[str], delimiter: str) -> bool:
 
 def only_decimal_commas(texts: list[str]) -> bool:
     """Whether these are numbers, and one of them has a decimal comma for sure."""
-    if not any("," in text for text in texts):
+    if "," not in "\n".join(texts):
         return False
     with_comma, with_point = (all(re.match(_NUMBERS[decimal], text) for text in texts) for decimal in (",", "."))
     return with_comma and not with_point

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastmlp.tables.frames import polars_module
 from fastmlp.tables.meaning.kind import Kind, category, refuse
-from fastmlp.tables.meaning.missing import array_of, present
+from fastmlp.tables.meaning.missing import matrix_of, present
 from fastmlp.tables.meaning.suspicions import number_notes
 from fastmlp.tables.table import Table
 
@@ -25,7 +25,7 @@ def number_kinds(
     table: Table, columns: Sequence[polars.Series], marks: Collection[str], notes: list[str]
 ) -> dict[str, Kind]:
     """Give the kinds of some columns (N,) of a table; parameters and errors as for `find_kinds`."""
-    numbers = np.array([array_of(column, marks) for column in columns])
+    numbers = matrix_of(columns, marks)
     missing = np.isnan(numbers).sum(axis=1)
     lowest, highest = np.fmin.reduce(numbers, axis=1), np.fmax.reduce(numbers, axis=1)
     kinds = {}

@@ -104,7 +104,7 @@ class Columns:
         numbers = [name for name in self.kept if name in self.numbers]
         if not numbers:
             return set()
-        part = frame.select(numbers)
+        part = frame if len(numbers) == frame.width else frame.select(numbers)
         finite = (np.abs(part.to_numpy(order="fortran")) < _CODE).sum(axis=0)
         nulls = np.array(part.null_count().row(0))
         odd = finite + nulls < len(part)
