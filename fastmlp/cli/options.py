@@ -186,7 +186,8 @@ def add_network(to: Options) -> None:
         "--activation",
         type=arguments.choices(ACTIVATIONS),
         metavar="NAME[,NAME]",
-        help="of all hidden layers, or a list of one for each layer, output included (default: silu): "
+        help="of all hidden layers, or a list of one for each layer, output included (default: relu for "
+        "classes, silu for numbers): "
         f"{', '.join(ACTIVATIONS)}",
     )
     to.add_argument(
@@ -247,6 +248,7 @@ def add_training(to: Options) -> None:
         type=arguments.real(0),
         metavar="R",
         help="weight decay of adamw: a step multiplies the weights by 1 - learning rate * R (default: 1 for classes, "
+        "or 3 or 0.3 if networks trained for 10 epochs on 50 to 10,000 samples do better with it on a fifth of them; "
         "0.5 for numbers; from 5,000 samples on in proportion to 1 / samples)",
     )
     to.add_argument("--momentum", type=arguments.real(0, 1), metavar="R", help="of sgd (default: 0)")

@@ -30,9 +30,10 @@ from fastmlp.errors import InputError
 from fastmlp.history import History
 from fastmlp.mlp import MLP
 from fastmlp.optimizers import SGD, AdamW, Optimizer, get_optimizer
-from fastmlp.recipes import Recipe
+from fastmlp.recipes import Recipe, rivals
 from fastmlp.signals import SafePoints
 from fastmlp.tables.features.scaling import Scaling
+from fastmlp.tables.trials import best_recipe
 from fastmlp.trainer import Epoch
 
 __all__ = ["train"]
@@ -58,7 +59,6 @@ def train(arguments: Namespace) -> int:
     dataset, preparation = load_training(arguments)
     recipe = chosen_recipe(arguments, dataset)
     dataset, validation, preparation = prepared_parts(arguments, recipe, dataset, preparation)
-    rule = _optimizer(arguments, recipe)
     model = build_network(arguments, recipe, dataset)
     if not preparation.class_names and model.loss is not None and model.loss.name != "poisson":
         preparation = replace(preparation, target=Scaling.of(dataset.y))
@@ -69,14 +69,16 @@ def train(arguments: Namespace) -> int:
     tell(dataset.notes)
     say(f"{model.summary()} ({get_backend(model.backend).describe()})")
 
+    announce_compilation(model.backend, arguments.quiet)
+    recipe, note = _tried(arguments, recipe, dataset, targets_for(model, preparation, dataset.y))
+    rule = _optimizer(arguments, recipe)
     options = _fit_options(arguments, recipe, model, preparation, dataset, validation)
     say(
-        f"{arguments.optimizer}, learning rate {rule.lr:g} ({arguments.schedule}), batch size {options['batch_size']}, "
-        f"{counted(options['epochs'], 'epoch')}, seed {arguments.seed}"
+        f"{arguments.optimizer}, learning rate {rule.lr:g} ({arguments.schedule}){note}, batch size "
+        f"{options['batch_size']}, {counted(options['epochs'], 'epoch')}, seed {arguments.seed}"
     )
     if done is not None:
         say(f"going on from {one_line(arguments.checkpoint)}, where {counted(done, 'epoch')} are done")
-    announce_compilation(model.backend, arguments.quiet)
     began = time.perf_counter()
     history = model.fit(optimizer=rule, **options)
     with SafePoints():  # what is learned is written before another signal counts
@@ -124,6 +126,31 @@ def _optimizer(arguments: Namespace, recipe: Recipe) -> Optimizer:
     if isinstance(rule, SGD) and arguments.momentum is not None:
         return replace(rule, momentum=arguments.momentum)
     return rule
+
+
+def _tried(arguments: Namespace, recipe: Recipe, dataset: Dataset, targets: np.ndarray) -> tuple[Recipe, str]:
+    """The recipe with the decay that held-out training samples choose, where there is a choice; and words for it."""
+    recipes = rivals(recipe, dataset.task, len(dataset.x))
+    if arguments.decay is not None or arguments.optimizer != "adamw" or isinstance(dataset.x, np.memmap):
+        return recipe, ""
+
+    def trained(recipe: Recipe, x: np.ndarray, y: np.ndarray) -> MLP:
+        model = build_network(arguments, recipe, dataset)
+        model.fit(
+            x,
+            y,
+            epochs=recipe.epochs,
+            batch_size=recipe.batch_size,
+            optimizer=_optimizer(arguments, recipe),
+            schedule=arguments.schedule,
+            class_weight=arguments.class_weight,
+            max_norm=arguments.max_norm,
+            progress=False,
+        )
+        return model
+
+    recipe = best_recipe(recipes, dataset.x, targets, dataset.y, trained, arguments.seed)
+    return recipe, f", decay {recipe.decay:g} by trial" if len(recipes) > 1 else ""
 
 
 def _fit_options(

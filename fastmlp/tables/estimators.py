@@ -25,10 +25,11 @@ from sklearn.utils.validation import (
 from fastmlp.datasets import TableEncoder
 from fastmlp.mlp import MLP
 from fastmlp.optimizers import AdamW
-from fastmlp.recipes import Recipe, tabular
+from fastmlp.recipes import Recipe, rivals, tabular
 from fastmlp.tables.features.expansion import Expansion
 from fastmlp.tables.features.scaling import Range, Scaling
 from fastmlp.tables.frames import is_frame
+from fastmlp.tables.trials import best_recipe
 
 __all__ = ["TabularClassifier", "TabularRegressor"]
 
@@ -110,36 +111,48 @@ class BaseTabular(BaseEstimator):
         x, _ = self.encoder_.transform(X)
         recipe = tabular(self._task, *x.shape)
         given = {field.name: value for field in fields(Recipe) if (value := getattr(self, field.name)) is not None}
-        self.recipe_ = replace(recipe, **given)
+        recipe = replace(recipe, **given)
         self.expansion_, x = Expansion.fit(
             x,
             self._means_of(y),
             self.encoder_.category_counts,
-            bins=self.recipe_.bins,
-            one_hot=self.recipe_.one_hot,
+            bins=recipe.bins,
+            one_hot=recipe.one_hot,
             seed=seed,
         )
         outputs, loss, targets = self._network_targets(y)
-        hidden = list(self.recipe_.hidden)
-        self.network_ = MLP(
+
+        def train(recipe: Recipe, x: np.ndarray, targets: np.ndarray) -> MLP:
+            return self._trained(recipe, x, targets, outputs=outputs, loss=loss, seed=seed)
+
+        recipes = [recipe] if self.decay is not None else rivals(recipe, self._task, len(x))
+        self.recipe_ = best_recipe(recipes, x, targets, y, train, seed)
+        self.network_ = train(self.recipe_, x, targets)
+        return self
+
+    def _trained(
+        self, recipe: Recipe, x: np.ndarray, targets: np.ndarray, *, outputs: int, loss: str, seed: int
+    ) -> MLP:
+        hidden = list(recipe.hidden)
+        network = MLP(
             [x.shape[1], *hidden, outputs],
-            self.recipe_.activation if hidden else "identity",
+            recipe.activation if hidden else "identity",
             loss=loss,
-            dropout=self.recipe_.dropout if hidden else 0.0,
+            dropout=recipe.dropout if hidden else 0.0,
             backend=self.backend,
             n_threads=self.n_threads,
             seed=seed,
         )
-        self.network_.fit(
+        network.fit(
             x,
             targets,
-            epochs=self.recipe_.epochs,
-            batch_size=self.recipe_.batch_size,
-            optimizer=AdamW(lr=self.recipe_.lr, decay=self.recipe_.decay),
+            epochs=recipe.epochs,
+            batch_size=recipe.batch_size,
+            optimizer=AdamW(lr=recipe.lr, decay=recipe.decay),
             schedule="one_cycle",
             progress=False,
         )
-        return self
+        return network
 
     def _checked(self, X: Any, y: Any) -> tuple[Any, np.ndarray]:
         """Samples and targets that can be learned from; what scikit-learn asks to remember of them is remembered."""

@@ -1,0 +1,53 @@
+"""The recipe, of some that differ, whose network predicts held-out samples best."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from fastmlp.datasets.split import split_rows
+from fastmlp.errors import DivergenceError
+from fastmlp.mlp import MLP
+from fastmlp.recipes import Recipe
+
+__all__ = ["best_recipe"]
+
+_HELD_OUT = 0.2
+_EPOCHS = 10  # of a trial: they rank decays as 40 do, in a quarter of the time
+
+
+def best_recipe(
+    recipes: Sequence[Recipe],
+    x: np.ndarray,
+    y: np.ndarray,
+    classes: np.ndarray,
+    train: Callable[[Recipe, np.ndarray, np.ndarray], MLP],
+    seed: int,
+) -> Recipe:
+    """Train a network by each recipe, for a few epochs; take the recipe with the least loss on a fifth of the samples.
+
+    Parameters
+    ----------
+    recipes : one or more, in the order in which they are preferred where losses are equal; one alone is not tried.
+    x, y : (N, I) samples and their targets as the network takes them.
+    classes : (N,) int64 of the samples; each has its share of the held-out ones.
+    train : makes a network and trains it by a recipe on samples and targets.
+    seed : of the split.
+    """
+    if len(recipes) == 1:
+        return recipes[0]
+    rows, held_out = split_rows(len(x), _HELD_OUT, seed, classes)
+    x_rows, y_rows, x_held_out, y_held_out = x[rows], y[rows], x[held_out], y[held_out]
+    losses = []
+    for recipe in recipes:
+        try:
+            model = train(replace(recipe, epochs=min(_EPOCHS, recipe.epochs)), x_rows, y_rows)
+        except DivergenceError:
+            losses.append(np.inf)
+            continue
+        if model.history is not None and model.history.stopped == "interrupt":
+            raise KeyboardInterrupt  # which fit takes for a wish to keep what was learned so far
+        losses.append(model.evaluate(x_held_out, y_held_out, metrics=[])["loss"])
+    return recipes[int(np.argmin(losses))]
