@@ -17,7 +17,6 @@ _LEAST_EPOCHS = 10
 _MOST_BINS = 16
 _ROWS_PER_BIN = 100
 _LEAST_BINS = 4
-_RIVALS = (1.0, 3.0, 0.3)  # times the decay
 _LEAST_TO_HOLD_OUT, _MOST_TO_HOLD_OUT = 50, 10_000  # fewer samples tell too little, more take too long
 _MOST_NUMBERS = 1 << 25  # in all bins of all samples: as float32 they take 128 MiB
 
@@ -75,12 +74,16 @@ def tabular(task: str, n: int, columns: int) -> Recipe:
     return Recipe(**shared, activation="silu", lr=0.005, decay=0.5 * share, bins=bins, clip=True)
 
 
-def rivals(recipe: Recipe, task: str, n: int) -> list[Recipe]:
-    """The recipe, and for the classes of n samples, if they are not too few or many, those with other decays.
+def rivals(task: str, n: int, columns: int) -> list[Recipe]:
+    """The recipe of `tabular`, and for classes two more, of which a trial (`fastmlp.tables.trials`) takes the best.
 
-    Where the classes can be told apart, a decay that helps most tables costs half of the digits that could be got
-    right; where they hardly can, more of it is better. `fastmlp.tables.trials` finds out which.
+    Where classes can hardly be told apart, more decay is better. Where they can, less is, and up to 2,000 samples a
+    larger network that learns for longer. The features are the same in all. Parameters as for `tabular`.
     """
+    recipe = tabular(task, n, columns)
     if task != "classification" or not _LEAST_TO_HOLD_OUT <= n <= _MOST_TO_HOLD_OUT:
         return [recipe]
-    return [replace(recipe, decay=factor * recipe.decay) for factor in _RIVALS]
+    stronger, weaker = (replace(recipe, decay=factor * recipe.decay) for factor in (3.0, 0.3))
+    if n < _SMALL:
+        weaker = replace(weaker, hidden=(256, 128), epochs=2 * recipe.epochs)
+    return [recipe, stronger, weaker]

@@ -19,7 +19,7 @@ from fastmlp.cli.compiling import announce_compilation
 from fastmlp.cli.network import build_network, targets_for
 from fastmlp.cli.outputs import check_outputs
 from fastmlp.cli.preparation import Preparation
-from fastmlp.cli.recipe import chosen_recipe, prepared_parts
+from fastmlp.cli.recipe import chosen_recipes, prepared_parts
 from fastmlp.cli.report import score_lines
 from fastmlp.cli.results import Save, write_results
 from fastmlp.cli.sources import load_training
@@ -30,7 +30,7 @@ from fastmlp.errors import InputError
 from fastmlp.history import History
 from fastmlp.mlp import MLP
 from fastmlp.optimizers import SGD, AdamW, Optimizer, get_optimizer
-from fastmlp.recipes import Recipe, rivals
+from fastmlp.recipes import Recipe
 from fastmlp.signals import SafePoints
 from fastmlp.tables.features.scaling import Scaling
 from fastmlp.tables.trials import best_recipe
@@ -57,20 +57,23 @@ def train(arguments: Namespace) -> int:
     _check_optimizer(arguments)
     get_backend(arguments.backend)  # if it is missing, that is to be known before any data are read
     dataset, preparation = load_training(arguments)
-    recipe = chosen_recipe(arguments, dataset)
-    dataset, validation, preparation = prepared_parts(arguments, recipe, dataset, preparation)
-    model = build_network(arguments, recipe, dataset)
+    recipes = chosen_recipes(arguments, dataset)
+    dataset, validation, preparation = prepared_parts(arguments, recipes[0], dataset, preparation)
+    model = build_network(arguments, recipes[0], dataset)
     if not preparation.class_names and model.loss is not None and model.loss.name != "poisson":
         preparation = replace(preparation, target=Scaling.of(dataset.y))
-    preparation.keep_in(model)
     say(_data_line(dataset, preparation, validation))
     if dataset.kinds:
         say(column_lines(dataset.kinds))
     tell(dataset.notes)
+    announce_compilation(model.backend, arguments.quiet)
+    recipe = _tried(arguments, recipes, dataset, targets_for(model, preparation, dataset.y))
+    if recipe is not recipes[0]:
+        model = build_network(arguments, recipe, dataset)
+    preparation.keep_in(model)
     say(f"{model.summary()} ({get_backend(model.backend).describe()})")
 
-    announce_compilation(model.backend, arguments.quiet)
-    recipe, note = _tried(arguments, recipe, dataset, targets_for(model, preparation, dataset.y))
+    note = f", decay {recipe.decay:g} by trial" if len(recipes) > 1 else ""
     rule = _optimizer(arguments, recipe)
     options = _fit_options(arguments, recipe, model, preparation, dataset, validation)
     say(
@@ -128,11 +131,8 @@ def _optimizer(arguments: Namespace, recipe: Recipe) -> Optimizer:
     return rule
 
 
-def _tried(arguments: Namespace, recipe: Recipe, dataset: Dataset, targets: np.ndarray) -> tuple[Recipe, str]:
-    """The recipe with the decay that held-out training samples choose, where there is a choice; and words for it."""
-    recipes = rivals(recipe, dataset.task, len(dataset.x))
-    if arguments.decay is not None or arguments.optimizer != "adamw" or isinstance(dataset.x, np.memmap):
-        return recipe, ""
+def _tried(arguments: Namespace, recipes: list[Recipe], dataset: Dataset, targets: np.ndarray) -> Recipe:
+    """The recipe that does best on held-out training samples; targets as the network takes them."""
 
     def trained(recipe: Recipe, x: np.ndarray, y: np.ndarray) -> MLP:
         model = build_network(arguments, recipe, dataset)
@@ -149,8 +149,7 @@ def _tried(arguments: Namespace, recipe: Recipe, dataset: Dataset, targets: np.n
         )
         return model
 
-    recipe = best_recipe(recipes, dataset.x, targets, dataset.y, trained, arguments.seed)
-    return recipe, f", decay {recipe.decay:g} by trial" if len(recipes) > 1 else ""
+    return best_recipe(recipes, dataset.x, targets, dataset.y, trained, arguments.seed)
 
 
 def _fit_options(

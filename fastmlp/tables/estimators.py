@@ -25,7 +25,7 @@ from sklearn.utils.validation import (
 from fastmlp.datasets import TableEncoder
 from fastmlp.mlp import MLP
 from fastmlp.optimizers import AdamW
-from fastmlp.recipes import Recipe, rivals, tabular
+from fastmlp.recipes import Recipe, rivals
 from fastmlp.tables.features.expansion import Expansion
 from fastmlp.tables.features.scaling import Range, Scaling
 from fastmlp.tables.frames import is_frame
@@ -109,9 +109,9 @@ class BaseTabular(BaseEstimator):
         seed = int(check_random_state(self.random_state).randint(2**31))
         self.encoder_ = TableEncoder.fit(X, (), categorical=self.categorical, codes=True)
         x, _ = self.encoder_.transform(X)
-        recipe = tabular(self._task, *x.shape)
         given = {field.name: value for field in fields(Recipe) if (value := getattr(self, field.name)) is not None}
-        recipe = replace(recipe, **given)
+        recipes = [replace(recipe, **given) for recipe in rivals(self._task, *x.shape)]
+        recipe = recipes[0]
         self.expansion_, x = Expansion.fit(
             x,
             self._means_of(y),
@@ -125,8 +125,7 @@ class BaseTabular(BaseEstimator):
         def train(recipe: Recipe, x: np.ndarray, targets: np.ndarray) -> MLP:
             return self._trained(recipe, x, targets, outputs=outputs, loss=loss, seed=seed)
 
-        recipes = [recipe] if self.decay is not None else rivals(recipe, self._task, len(x))
-        self.recipe_ = best_recipe(recipes, x, targets, y, train, seed)
+        self.recipe_ = best_recipe(recipes if self.decay is None else [recipe], x, targets, y, train, seed)
         self.network_ = train(self.recipe_, x, targets)
         return self
 

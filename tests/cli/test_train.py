@@ -18,9 +18,9 @@ def test_digits_alone_learn_well_and_tell_about_it():
     assert accuracy(out) >= 96
     assert "1,437 training samples, 360 test samples, 64 features, 10 classes (0, 1, 2" in out
     assert "backend numpy" in out
-    assert re.search(r"^40 epochs in [\d.]+ s, [\d,]+ samples/s$", out, re.M)
-    epochs = re.findall(r"^epoch +(\d+)/40  loss ", out, re.M)
-    assert epochs == [str(e) for e in range(4, 41, 4)]
+    assert re.search(r"^80 epochs in [\d.]+ s, [\d,]+ samples/s$", out, re.M)
+    epochs = re.findall(r"^epoch +(\d+)/80  loss ", out, re.M)
+    assert epochs == [str(e) for e in range(8, 81, 8)]
     classes = re.findall(r"^  (\d) +([\d.]+) % +(\d+)$", out, re.M)
     assert [c for c, _, _ in classes] == list("0123456789") and sum(int(n) for _, _, n in classes) == 360
     # the accuracy of all is the mean of the classes' accuracies, weighted by their samples
@@ -143,6 +143,17 @@ def test_decay_by_the_task(given, decay, monkeypatch):
     assert run("train", *given).code == 130
 
 
+@pytest.mark.parametrize(("shift", "decay"), [(0, 3), (9, 0.3)])
+def test_a_trial_chooses_the_decay(shift, decay):
+    y = np.arange(300) % 3
+    x = np.random.RandomState(0).randn(300, 5) + shift * np.eye(5)[y]
+    np.savez("set.npz", x=x, y=y)
+    given = ("train", "set.npz", "--epochs", 5, "--backend", "numpy")
+    assert f"(one_cycle), decay {decay} by trial, batch size 16" in succeed(*given)
+    for other in (["--decay", 1], ["--optimizer", "adam"]):
+        assert "by trial" not in succeed(*given, *other)
+
+
 def test_history_and_plot_are_written(tmp_path):
     json_file, csv_file, plot = tmp_path / "h.json", tmp_path / "h.csv", tmp_path / "p.png"
     out = succeed("train", "iris", "--epochs", 3, "--history", json_file, "--plot", plot, "--validation-fraction", 0.2)
@@ -167,7 +178,8 @@ def test_patience_watches_a_validation_part_and_keeps_its_best_weights(monkeypat
 
     monkeypatch.setattr(MLP, "fit", spy)
     path = tmp_path / "h.json"
-    out = succeed("train", "iris", "--patience", 3, "--epochs", 300, "--lr", 0.03, "--history", path)
+    given = "--patience 3 --epochs 300 --lr 0.03 --decay 1 --history"
+    out = succeed("train", "iris", *given.split(), path)
     history = json.loads(path.read_text())
     losses = history["columns"]["val_loss"]
     assert history["stopped"] == "validation" and len(losses) < 300
