@@ -10,7 +10,7 @@ from fastmlp.errors import DivergenceError
 from fastmlp.recipes import rivals, tabular
 from fastmlp.tables.trials import best_recipe
 
-N = 400
+N = 150
 RECIPE = tabular("classification", N, 6)
 
 
@@ -76,7 +76,7 @@ def test_a_trial_is_short_and_leaves_a_fifth_of_each_class_out():
         replace(recipe, epochs=epochs) for recipe, epochs in zip(recipes, (10, 10, 20), strict=True)
     ]
     for _, n, classes in train.seen:
-        assert n == 320 and classes.tolist() == [312, 8]
+        assert n == 120 and classes.tolist() == [112, 8]
 
 
 def test_a_recipe_that_diverges_is_out():

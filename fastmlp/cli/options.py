@@ -247,9 +247,9 @@ def add_training(to: Options) -> None:
         "--decay",
         type=arguments.real(0),
         metavar="R",
-        help="weight decay of adamw: a step multiplies the weights by 1 - learning rate * R (default: for numbers 0.5; for "
-        "classes 1, or 3 or 0.3, whichever does best on a fifth of 50 to 10,000 samples, 0.3 going together with twice "
-        "the units and epochs below 2,000; from 5,000 samples on in proportion to 1 / samples)",
+        help="weight decay of adamw: a step multiplies the weights by 1 - learning rate * R (default: for numbers 0.5; "
+        "for classes 1, or 3 or 0.3, whichever does best on a fifth of 50 to 10,000 samples, 0.3 together with more "
+        "units and epochs below 2,000; from 5,000 samples on in proportion to 1 / samples)",
     )
     to.add_argument("--momentum", type=arguments.real(0, 1), metavar="R", help="of sgd (default: 0)")
     to.add_argument(
