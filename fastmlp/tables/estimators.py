@@ -197,7 +197,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     Parameters
     ----------
     hidden, activation, dropout, lr, decay, batch_size, epochs, bins, one_hot, clip : optional
-        See `fastmlp.recipes.Recipe`; None takes what the recipe has for the number of samples.
+        See `fastmlp.recipes.Recipe`; None takes what the recipe has for the number of samples. Unless decay is given, a
+        short trial chooses between the recipes of `fastmlp.recipes.rivals`.
     categorical : "auto" or sequence of str
         Columns that hold categories; by default those with a value that is no number.
     backend, n_threads
@@ -212,6 +213,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         Between the encoder's columns and the network.
     network_ : MLP
     recipe_ : Recipe
+        What the network was trained by.
     """
 
     _task: ClassVar[str] = "classification"
