@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fastmlp.datasets import Table, TableEncoder, load, load_table, read_table
-from fastmlp.datasets.split import split_rows
 from fastmlp.errors import InputError
+from fastmlp.splits import split_rows
 
 REPEATED = settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 

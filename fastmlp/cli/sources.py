@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastmlp.datasets import NAMES, Dataset, Table, TableEncoder, load, read_table, table_batches
-from fastmlp.datasets.split import split_rows
 from fastmlp.errors import InputError
+from fastmlp.splits import split_rows
 from fastmlp.tables.encoding.findings import Findings
 from fastmlp.tables.features.scaling import Scaling
 from fastmlp.tables.preparation import Preparation, Reading

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from fastmlp.datasets.dataset import Dataset
-from fastmlp.datasets.split import split_ordered, split_rows
 from fastmlp.errors import InputError
+from fastmlp.splits import split_ordered, split_rows
 from fastmlp.tables.encoding.encoder import TableEncoder
 from fastmlp.tables.encoding.findings import Findings
 from fastmlp.tables.encoding.plan import make_plan

@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 
 from fastmlp.errors import InputError
+from fastmlp.recipes import Recipe
 from fastmlp.tables.estimators.base import BaseTabular
 from fastmlp.tables.fields import Fields
 from fastmlp.tables.preparation import Preparation
@@ -25,7 +26,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     Parameters
     ----------
     hidden, activation, dropout, lr, decay, batch_size, epochs, bins, one_hot : optional
-        See `fastmlp.recipes.Recipe`; None takes what the recipe has for the number of samples.
+        See `fastmlp.recipes.Recipe`; None takes what the recipe has for the number of samples. Unless decay is given, a
+        short trial chooses between the recipes of `fastmlp.recipes.rivals`.
     class_weight : dict, "balanced" or None
         Weights of the labels in the loss; "balanced" is inverse to their numbers of samples.
     categorical : "auto" or sequence of str
@@ -41,7 +43,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     preparation_ : Preparation
         What is done to a table before the network sees it.
     recipe_ : Recipe
-        What was chosen; not there after `load`.
+        What the network was trained by; not there after `load`.
     """
 
     _task: ClassVar[str] = "classification"
@@ -106,7 +108,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         classes = len(self.classes_)
         return y[:, None] == (np.arange(classes) if classes > 2 else 1)
 
-    def _prepared(self, y: np.ndarray) -> Preparation:
+    def _prepared(self, y: np.ndarray, recipe: Recipe) -> Preparation:
         return Preparation("", class_names=tuple(map(str, self.classes_)))
 
     def _outputs_and_loss(self, y: np.ndarray) -> tuple[int, str]:
