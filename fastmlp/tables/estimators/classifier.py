@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 
 from fastmlp.errors import InputError
+from fastmlp.options import BackendName
 from fastmlp.tables.estimators.base import BaseTabular
 from fastmlp.tables.fields import Fields
 from fastmlp.tables.preparation import Preparation
@@ -64,7 +65,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         one_hot: int | None = None,
         class_weight: Mapping[Any, float] | str | None = None,
         categorical: str | Sequence[str] = "auto",
-        backend: str | None = None,
+        backend: BackendName | None = None,
         n_threads: int | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
