@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,12 +55,19 @@ class Operation(NamedTuple):
     written: tuple[str, ...]  # fields that point to what it may write
 
 
-@cache
-def source() -> str:
-    """The text of all kernels. It wants ``-DREAL=float`` or ``-DREAL=double``, and includes nothing."""
+@lru_cache(maxsize=16)
+def source(formulas: str = "") -> str:
+    """The text of all kernels. It wants ``-DREAL=float`` or ``-DREAL=double``, and includes nothing.
+
+    Parameters
+    ----------
+    formulas : functions `custom_value` and `custom_gradient` of z and y, for the loss CUSTOM.
+    """
     parts = [_constants()]
     for name in _FILES:
         text = _text(name)
+        if name == "losses" and formulas:
+            parts.append(f'#define CUSTOM_LOSS\n#line 1 "formulas"\n{formulas}')
         parts.append(f'#line 1 "{name}.cu"\n{text}')
         if name == "sparse":
             parts.append(_dispatch("".join(parts)))

@@ -40,8 +40,9 @@ class Products(Tape):
         choice: Choice | OwnKernels,
         real: np.dtype,
         shows_nan: bool,
+        formulas: str,
     ) -> None:
-        super().__init__(device, workspace, real)
+        super().__init__(device, workspace, real, formulas)
         self._choice = choice
         self._shows_nan = shows_nan  # whether a NaN must pass ReLU, which it does not in the library's
         self._reads: dict[str, Read] = {"library": lambda x: x}
