@@ -26,6 +26,7 @@ from sklearn.utils.validation import (
 from fastmlp.errors import InputError, ModelFileError
 from fastmlp.mlp import MLP
 from fastmlp.optimizers import AdamW
+from fastmlp.options import BackendName
 from fastmlp.recipes import Recipe, rivals
 from fastmlp.tables.encoding.encoder import TableEncoder
 from fastmlp.tables.features.expansion import Expansion
@@ -75,7 +76,7 @@ class BaseTabular(BaseEstimator):
         bins: int | None = None,
         one_hot: int | None = None,
         categorical: str | Sequence[str] = "auto",
-        backend: str | None = None,
+        backend: BackendName | None = None,
         n_threads: int | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
@@ -173,7 +174,9 @@ class BaseTabular(BaseEstimator):
         self.network_.save(path)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, backend: str | None = None, n_threads: int | None = None) -> Self:
+    def load(
+        cls, path: str | os.PathLike[str], *, backend: BackendName | None = None, n_threads: int | None = None
+    ) -> Self:
         """Read an estimator that `save` wrote, or a model that `fastmlp train` made of a table.
 
         Raises

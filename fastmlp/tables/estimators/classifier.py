@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 
 from fastmlp.errors import InputError
+from fastmlp.options import BackendName
 from fastmlp.recipes import Recipe
 from fastmlp.tables.estimators.base import BaseTabular
 from fastmlp.tables.fields import Fields
@@ -66,7 +67,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         one_hot: int | None = None,
         class_weight: Mapping[Any, float] | str | None = None,
         categorical: str | Sequence[str] = "auto",
-        backend: str | None = None,
+        backend: BackendName | None = None,
         n_threads: int | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.base import RegressorMixin
 
+from fastmlp.options import BackendName
 from fastmlp.recipes import Recipe
 from fastmlp.tables.estimators.base import BaseTabular
 from fastmlp.tables.features.scaling import Range, Scaling
@@ -59,7 +60,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         one_hot: int | None = None,
         clip: bool | None = None,
         categorical: str | Sequence[str] = "auto",
-        backend: str | None = None,
+        backend: BackendName | None = None,
         n_threads: int | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
