@@ -16,6 +16,7 @@ from fastmlp.tables.meaning.missing import matrix_of, present
 from fastmlp.tables.meaning.moments import formats_of, nearly_moments
 from fastmlp.tables.meaning.notation import Notation, are_infinite, is_ambiguous, nearly_numbers, notations_of, units_in
 from fastmlp.tables.meaning.suspicions import counts_rows, mark_among
+from fastmlp.tables.repeats import as_texts
 from fastmlp.tables.table import Table
 from fastmlp.tables.text import listed
 
@@ -104,9 +105,9 @@ def find_kinds(
 
 def decimal_of(table: Table, marks: Collection[str]) -> str:
     """Give the decimal mark of a table: the comma if the numbers of a column can only be read with it."""
-    text = polars_module().String
-    for name in [name for name, kind in table.types.items() if kind == text]:
-        notations = notations_of(present(table.column(name), marks).drop_nulls().unique())
+    pl = polars_module()
+    for name in [name for name, kind in table.types.items() if isinstance(kind, (pl.String, pl.Enum))]:
+        notations = notations_of(as_texts(present(table.column(name), marks).drop_nulls().unique()))
         if [notation.decimal for notation in notations] == [","]:
             return ","
     return "."
@@ -172,7 +173,7 @@ def _other_kind(
     if is_category or column.dtype == pl.Boolean:
         values = present(column, marks)
         return _category(column.name, values.null_count(), values.drop_nulls().n_unique())
-    if column.dtype == pl.String:
+    if isinstance(column.dtype, (pl.String, pl.Enum)):
         return _text_kind(table, present(column, marks), decimal, notes)
     if column.dtype.is_temporal() and column.dtype != pl.Duration:
         return _moment(column, "")
@@ -187,7 +188,7 @@ def _text_kind(table: Table, values: Any, decimal: str, notes: list[str]) -> Kin
     if missing == len(values):
         return Kind(name, "empty", missing)
     counts = values.drop_nulls().value_counts()
-    distinct, rows = counts.to_series(0), len(values) - missing
+    distinct, rows = as_texts(counts.to_series(0)), len(values) - missing
     if distinct.str.contains(_CODE).all():  # whole numbers of more digits than float64 tells apart
         return _category(name, missing, len(distinct), rows, distinct.min())
     notation = notation_of(distinct, decimal, notes)
@@ -213,7 +214,7 @@ def _text_kind(table: Table, values: Any, decimal: str, notes: list[str]) -> Kin
         share = counts.filter(readable).to_series(1).sum() / rows
         odd = distinct.filter(~readable)
         if (share >= _NEARLY and int(readable.sum()) > _FEW) or (readable.any() and are_infinite(odd)):
-            refuse(table, values, values.is_in(odd.implode()).fill_null(False), f"{what}, as others are")
+            refuse(table, values, as_texts(values).is_in(odd.implode()).fill_null(False), f"{what}, as others are")
         if share >= _SOMEWHAT and int(readable.sum()) > _FEW and len(odd):
             notes.append(
                 f"column {name!r} is {_SAID[category.kind]}, though {100 * share:.0f} % of its values are each {what}: "

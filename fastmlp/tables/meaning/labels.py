@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastmlp.tables.frames import polars_module
+from fastmlp.tables.repeats import as_texts, is_coded, numbers_of_texts
 
 if TYPE_CHECKING:
     import polars
@@ -19,7 +20,7 @@ _MOST_DIGITS = 15  # that float64 tells apart
 
 
 def labels_of(values: polars.Series) -> polars.Series:
-    """Give N values of any type as texts, as a CSV file would have them."""
+    """Give N values of any type as texts, coded ones or not, as a CSV file would have them."""
     pl = polars_module()
     if values.dtype.is_float():
         whole = (values == values.round()) & (values.abs() < 10**_MOST_DIGITS)
@@ -29,7 +30,7 @@ def labels_of(values: polars.Series) -> polars.Series:
             .otherwise(pl.first().cast(pl.String))
         )
         return frame.to_series()
-    return values if values.dtype == pl.String else values.cast(pl.String)
+    return values if isinstance(values.dtype, (pl.String, pl.Enum)) else values.cast(pl.String)
 
 
 def label_counts(labels: polars.Series) -> dict[str, int]:
@@ -52,6 +53,13 @@ def label_index(known: Sequence[str]) -> dict[object, int]:
 def codes_of(labels: polars.Series, index: Mapping[object, int]) -> tuple[np.ndarray, polars.Series]:
     """Give the numbers (N,) int64 of labels by a `label_index`, -1 for others and null; and those of the others."""
     pl = polars_module()
+    if is_coded(labels):
+        categories = labels.dtype.categories.to_list()  # type: ignore[attr-defined]
+        by_number = np.array([*(index.get(_key(text), -1) for text in categories), -1])
+        numbers = numbers_of_texts(labels)
+        codes_found = by_number[numbers]
+        others = labels.filter((codes_found < 0) & (numbers < len(categories)))
+        return codes_found, as_texts(others)
     distinct = labels.drop_nulls().unique()
     codes = pl.Series([index.get(_key(text), -1) for text in distinct.to_list()], dtype=pl.Int64)
     found = labels.replace_strict(distinct, codes, default=-1, return_dtype=pl.Int64).fill_null(-1)

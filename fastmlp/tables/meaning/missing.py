@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastmlp.tables.frames import polars_module
+from fastmlp.tables.repeats import is_coded
 
 if TYPE_CHECKING:
     import polars
@@ -25,7 +26,9 @@ MISSING_VALUES = (
 def present(values: polars.Series, marks: Collection[str]) -> polars.Series:
     """Give N values of a table; null where a mark, nothing, or NaN stands for no value."""
     pl = polars_module()
-    if values.dtype == pl.String:
+    if isinstance(values.dtype, (pl.String, pl.Enum)):
+        if is_coded(values) and set(values.dtype.categories).isdisjoint(["", *marks]):  # type: ignore[attr-defined]
+            return values
         return values.to_frame().select(pl.when(~pl.first().is_in(["", *marks])).then(pl.first())).to_series()
     if values.dtype.is_numeric():
         absent = pl.Series(np.isnan(array_of(values, marks)))
