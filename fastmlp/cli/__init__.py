@@ -29,6 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names from data and models may hold what a terminal cannot show
             stream.reconfigure(errors="backslashreplace")
+    # What Polars frees goes back to the system at once, not only when it next asks for memory: a table makes room for
+    # the features that are made of it.
+    os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:0,muzzy_decay_ms:0")
     with no_fork():
         parser = build_parser()
         arguments = parser.parse_args(argv)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from fastmlp.tables.encoding.findings import Findings
 from fastmlp.tables.encoding.plan import make_plan
 from fastmlp.tables.meaning.missing import MISSING_VALUES
 from fastmlp.tables.reading.files import read_table
+from fastmlp.tables.repeats import with_codes
 from fastmlp.tables.room import Room
 from fastmlp.tables.text import listed
 
@@ -97,6 +99,7 @@ def load_table(
         missing_values=(*missing_values, *also_missing),
         room=room,
     )
+    table = replace(table, frame=with_codes(table.frame))
     plan = make_plan(
         table,
         target,

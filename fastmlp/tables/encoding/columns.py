@@ -16,6 +16,7 @@ from fastmlp.tables.meaning.labels import label_counts, label_index, labels_of, 
 from fastmlp.tables.meaning.missing import array_of
 from fastmlp.tables.meaning.moments import moments_in, seconds_of
 from fastmlp.tables.meaning.notation import Notation
+from fastmlp.tables.repeats import numbers_by_text
 
 if TYPE_CHECKING:
     import polars
@@ -112,8 +113,8 @@ class MomentColumn:
         """Give float64 (N,) seconds of N values, NaN where one is missing or no moment."""
         if values.dtype.is_temporal():
             return array_of(seconds_of(values))
-        if values.dtype == polars_module().String and self.form:
-            return array_of(moments_in(values, self.form))
+        if isinstance(values.dtype, (polars_module().String, polars_module().Enum)) and self.form:
+            return numbers_by_text(values, lambda texts: moments_in(texts, self.form))
         return np.full(len(values), np.nan)
 
     def waves(self, seconds: np.ndarray) -> np.ndarray:
@@ -212,8 +213,8 @@ def numbers_from(values: polars.Series, notation: Notation) -> np.ndarray:
     pl = polars_module()
     if (values.dtype.is_numeric() or values.dtype == pl.Boolean) and notation.allows_bare:
         return array_of(values)
-    if values.dtype == pl.String:
-        return array_of(notation.read(values))
+    if isinstance(values.dtype, (pl.String, pl.Enum)):
+        return numbers_by_text(values, notation.read)
     return np.full(len(values), np.nan)
 
 

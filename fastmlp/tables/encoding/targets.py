@@ -13,6 +13,7 @@ from fastmlp.tables.fields import Fields
 from fastmlp.tables.frames import polars_module
 from fastmlp.tables.meaning.labels import codes_of, label_index, labels_of
 from fastmlp.tables.meaning.notation import Notation
+from fastmlp.tables.repeats import as_texts
 from fastmlp.tables.text import listed
 
 if TYPE_CHECKING:
@@ -146,6 +147,7 @@ Target = ClassTarget | NumberTarget
 
 def stripped(values: polars.Series, strip_label: str) -> polars.Series:
     """Give N values, texts without these characters at their ends."""
+    values = as_texts(values)
     is_text = strip_label and values.dtype == polars_module().String
     return values.str.strip_chars_end(strip_label) if is_text else values
 

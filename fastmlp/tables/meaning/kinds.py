@@ -18,6 +18,7 @@ from fastmlp.tables.meaning.notation import notations_of
 from fastmlp.tables.meaning.numbers import number_kinds
 from fastmlp.tables.meaning.suspicions import far_end
 from fastmlp.tables.meaning.texts import Reader
+from fastmlp.tables.repeats import as_texts
 from fastmlp.tables.table import Table
 
 if TYPE_CHECKING:
@@ -69,8 +70,8 @@ def decimal_of(table: Table, marks: Collection[str]) -> str:
     """
     pl = polars_module()
     seen = set()
-    for name in [name for name, kind in table.types.items() if kind == pl.String]:
-        notations = notations_of(present(table.column(name), marks).drop_nulls().unique())
+    for name in [name for name, kind in table.types.items() if isinstance(kind, (pl.String, pl.Enum))]:
+        notations = notations_of(as_texts(present(table.column(name), marks).drop_nulls().unique()))
         if len(notations) == 1:
             seen.add(notations[0].decimal)
     if "," in seen:
@@ -90,8 +91,8 @@ def _other_kind(reader: Reader, column: polars.Series, is_chosen: bool) -> Kind:
     if is_chosen or column.dtype == pl.Boolean:
         labels = labels_of(present(column, reader.marks))
         return category(column.name, labels.null_count(), labels.drop_nulls().unique().to_list())
-    if column.dtype == pl.String:
-        return reader.kind(column)
+    if isinstance(column.dtype, (pl.String, pl.Enum)):
+        return reader.kind(as_texts(column))
     if column.dtype.is_temporal() and column.dtype != pl.Duration:
         return _moment(column, reader.notes)
     raise InputError(

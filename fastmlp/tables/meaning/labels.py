@@ -13,6 +13,7 @@ import numpy as np
 
 from fastmlp.errors import InputError
 from fastmlp.tables.frames import polars_module
+from fastmlp.tables.repeats import as_texts, is_coded, numbers_of_texts
 
 if TYPE_CHECKING:
     import polars
@@ -27,7 +28,7 @@ _INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u2060\ufeff"))
 
 
 def labels_of(values: polars.Series) -> polars.Series:
-    """Give N values as texts, as a CSV file would have them.
+    """Give N values as texts, coded ones or not, as a CSV file would have them.
 
     Raises
     ------
@@ -45,7 +46,7 @@ def labels_of(values: polars.Series) -> polars.Series:
             .otherwise(pl.first().cast(pl.String))
         )
         return frame.to_series()
-    return values if values.dtype == pl.String else values.cast(pl.String)
+    return values if isinstance(values.dtype, (pl.String, pl.Enum)) else values.cast(pl.String)
 
 
 def label_counts(labels: polars.Series) -> dict[str, int]:
@@ -89,12 +90,23 @@ def codes_of(labels: polars.Series, index: Mapping[object, int]) -> tuple[np.nda
     A label that is not known as a text is the known one of the same value, if there is one such.
     """
     pl = polars_module()
+    if is_coded(labels):
+        categories = labels.dtype.categories.to_list()  # type: ignore[attr-defined]
+        by_number = np.array([*(_code(text, index) for text in categories), -1])
+        numbers = numbers_of_texts(labels)
+        codes_found = by_number[numbers]
+        others = labels.filter((codes_found < 0) & (numbers < len(categories)))
+        return codes_found, as_texts(others)
     distinct = labels.drop_nulls().unique()
-    codes = [index[text] if text in index else index.get(_key(text), -1) for text in distinct.to_list()]
+    codes = [_code(text, index) for text in distinct.to_list()]
     numbers = pl.Series(codes, dtype=pl.Int64)
     found = labels.replace_strict(distinct, numbers, default=-1, return_dtype=pl.Int64).fill_null(-1)
     unknown = distinct.filter(numbers < 0)
     return found.to_numpy(), labels.filter(labels.is_in(unknown.implode())) if len(unknown) else unknown
+
+
+def _code(text: str, index: Mapping[object, int]) -> int:
+    return index[text] if text in index else index.get(_key(text), -1)
 
 
 def sort_labels(labels: Iterable[str]) -> tuple[str, ...]:

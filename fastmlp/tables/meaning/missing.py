@@ -10,6 +10,7 @@ import numpy as np
 
 from fastmlp.tables.frames import polars_module
 from fastmlp.tables.meaning.notation import Notation
+from fastmlp.tables.repeats import as_texts, is_coded
 
 if TYPE_CHECKING:
     import polars
@@ -30,9 +31,12 @@ def present(values: polars.Series, marks: Collection[str], notation: Notation | 
     given.
     """
     pl = polars_module()
-    if values.dtype == pl.String:
-        is_mark = pl.first().is_in(["", *marks])
+    if isinstance(values.dtype, (pl.String, pl.Enum)):
         coded = _numbers_in(tuple(marks))
+        if is_coded(values) and not coded and set(values.dtype.categories).isdisjoint(["", *marks]):  # type: ignore[attr-defined]
+            return values
+        is_mark = pl.first().is_in(["", *marks])
+        values = as_texts(values) if coded else values
         frame = values.to_frame()
         if coded:
             numbers = values.cast(pl.Float64, strict=False) if notation is None else notation.read(values)
