@@ -54,7 +54,7 @@ def column(texts_of_a, *options, name="a", delimiter=",", target=None):
         ([*texts(WHOLE[:-1], "d"), str(WHOLE[:-1].sum())], "number", "the sum of the others in column 'a'"),
         # dates
         ([f"2023{1 + i % 12:02}{1 + i % 28:02}" for i in range(500)], "number", "looks like days such as 20230101"),
-        (DAYS, "date or time (%d.%m.%y)", "two digits of a year are read as 1969 to 2068"),
+        (DAYS, "date or time (%d.%m.%y)", "two digits of a year are read as 1970 to 2069"),
         ([f"{1 + i % 9}/{1 + i % 12}/2023" for i in range(500)], "date or time (%m/%d/%Y)", "--day-first decides"),
         ([f"2023-01-{1 + i % 28:02} 10:00:00" if i % 3 else "2023-01-05" for i in range(500)], "date or time", ""),
         ([f"2023-01-{1 + i % 28:02} 10:00 UTC" for i in range(500)], "date or time", ""),

@@ -152,7 +152,7 @@ class Reader:
                     "decides otherwise"
                 )
         if "%y" in form:
-            self.notes.append(f"column {name!r}: two digits of a year are read as 1969 to 2068")
+            self.notes.append(f"column {name!r}: two digits of a year are read as 1970 to 2069")
         end = far_end(array_of(moments_in(values, form)))
         if end is not None:
             text = values.filter(moments_in(values, form) == end)[0]
