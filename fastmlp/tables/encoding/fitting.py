@@ -152,12 +152,11 @@ def _fit_numbers(
     if not standardize:
         shift, scale = np.zeros_like(shift), np.ones_like(scale)
     fitted: list[NumberColumn | MomentColumn] = []
-    for position, column in enumerate(columns):
-        values = float(fill[position]), float(shift[position]), float(scale[position])
-        has_missing = bool(absent[position].any())
+    learned = zip(fill.tolist(), shift.tolist(), scale.tolist(), (~complete).tolist(), strict=True)
+    for column, values, facts in zip(columns, numbers, learned, strict=True):
         if isinstance(column, NumberColumn):
-            fitted.append(NumberColumn(column.name, column.notation, *values, has_missing))
+            fitted.append(NumberColumn(column.name, column.notation, *facts))
         else:
-            periods = MomentColumn.periods_in(numbers[position], column.form != "" and is_time(column.form))
-            fitted.append(MomentColumn(column.name, column.form, *values, has_missing, periods))
+            periods = MomentColumn.periods_in(values, column.form != "" and is_time(column.form))
+            fitted.append(MomentColumn(column.name, column.form, *facts, periods))
     return fitted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -139,29 +140,28 @@ def _numeric_kinds(
     table: Table, columns: Sequence[polars.Series], marks: Collection[str], notes: list[str]
 ) -> dict[str, Kind]:
     numbers = matrix_of(columns, marks)
-    missing = np.isnan(numbers).sum(axis=1)
-    lowest, highest = np.fmin.reduce(numbers, axis=1), np.fmax.reduce(numbers, axis=1)
+    missing = np.isnan(numbers).sum(axis=1).tolist()
+    lowest, highest = np.fmin.reduce(numbers, axis=1).tolist(), np.fmax.reduce(numbers, axis=1).tolist()
     kinds = {}
-    for position, column in enumerate(columns):
-        count = int(missing[position])
-        kind = "number"
+    for column, values, count, low, high in zip(columns, numbers, missing, lowest, highest, strict=True):
+        name, kind = column.name, "number"
         if count == len(table):
             kind = "empty"
-        elif not (np.isfinite(lowest[position]) and np.isfinite(highest[position])):
-            refuse(table, column, np.isinf(numbers[position]), "a finite number")
-        elif lowest[position] == highest[position] and not count:
+        elif not (math.isfinite(low) and math.isfinite(high)):
+            refuse(table, column, np.isinf(values), "a finite number")
+        elif low == high and not count:
             kind = "constant"
-        kinds[column.name] = Kind(column.name, kind, count)
+        kinds[name] = Kind(name, kind, count)
         if kind == "number":
-            mark = mark_among(numbers[position], lowest[position], highest[position])
+            mark = mark_among(values, low, high)
             if mark is not None:
-                times = int((numbers[position] == mark).sum())
+                times = int((values == mark).sum())
                 notes.append(
-                    f"column {column.name!r} is {mark:g} in {times:,} rows, far from its other numbers; if that stands "
+                    f"column {name!r} is {mark:g} in {times:,} rows, far from its other numbers; if that stands "
                     f"for a missing value, say so by --missing-values {mark:g}"
                 )
-            if counts_rows(numbers[position]):
-                notes.append(f"column {column.name!r} numbers the rows; --drop-columns leaves it out")
+            if counts_rows(values):
+                notes.append(f"column {name!r} numbers the rows; --drop-columns leaves it out")
     return kinds
 
 
