@@ -12,11 +12,12 @@ from functools import partial
 from time import perf_counter
 
 import numba
-from fastmlp.kernels.cpu import VECTOR_BYTES
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+from fastmlp.kernels.cpu import VECTOR_BYTES
 
 LANES = VECTOR_BYTES // 4
 SUMS = 16 if VECTOR_BYTES == 64 else 12  # of 32 or 16 vector registers

@@ -12,7 +12,6 @@ from unittest.mock import patch
 
 import numpy as np
 from contenders import Task, initial
-from fastmlp.kernels.cuda import operations
 from gpu_contenders import OnGpu
 from gpu_device import Sizes, device_of, measured_by, samples
 from gpu_process import attempted
@@ -20,6 +19,7 @@ from gpu_process import attempted
 from fastmlp import MLP, SGD
 from fastmlp.backends.cuda import runs
 from fastmlp.backends.cuda.device import Device, Launch
+from fastmlp.kernels.cuda import operations
 
 __all__ = ["launches", "products", "programs"]
 

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numba
 import numpy as np
-from fastmlp.kernels import codes, cpu
 from report import machine
 from threadpoolctl import threadpool_limits
 
 from fastmlp.backends.numba_backend import OPTIONS
 from fastmlp.files import atomic_write
+from fastmlp.kernels import codes, cpu
 from fastmlp.network import aligned_zeros
 
 WIDTHS, BATCHES = (1024, 2048, 4096), (32, 128, 512)

@@ -6,10 +6,10 @@ does. Shapes are those of 784-128-10 at batch size 128, float32.
 
 import numpy as np
 import pytest
-from fastmlp.kernels import codes
 from workloads import record
 
 from fastmlp.backends.numpy_ops import NumpyOps
+from fastmlp.kernels import codes
 
 B, I, O, C = 128, 784, 128, 10
 
@@ -100,9 +100,9 @@ def test_operation(benchmark, name, form):
         benchmark.pedantic(operation, args=arguments(name, d), rounds=30, iterations=10, warmup_rounds=2)
     else:
         import numba
-        from fastmlp.kernels import cpu
 
         from fastmlp.backends.numba_backend import OPTIONS, TABLE
+        from fastmlp.kernels import cpu
 
         (team,) = cpu.make_teams(1, np.zeros(O * C, np.float32), 0)
         inner = [operation.__name__ for operation in cpu.INNER_OPERATIONS]

@@ -6,7 +6,8 @@ One training step, written once (`fastmlp.step`): NumPy interprets it, Numba com
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-# An installed package has the kernels within this folder, a checkout beside it: `fastmlp.kernels` in either.
+# `fastmlp.kernels` lies within this folder in an installed package, beside it in a checkout. There a link leads to it,
+# which type checkers and editors follow, too; but Git on Windows may make none.
 if not Path(__path__[0], "kernels").is_dir():
     __path__.append(str(Path(__path__[0]).parent))
 

@@ -125,8 +125,9 @@ def custom_loss(
     Parameters
     ----------
     value, gradient : functions of (z, y)
-        ℓ and ∂ℓ/∂z of one output, elementwise: NumPy calls them with arrays (B, O), a compiled backend with numbers.
-        So write them with operators and NumPy functions (``np.where``, ``np.exp``), and no other data than constants.
+        ℓ and ∂ℓ/∂z of one output, elementwise: NumPy calls them with arrays (B, O), Numba compiles them for numbers,
+        for CUDA they are translated. So write them with operators and NumPy functions (``np.where``, ``np.exp``), and
+        no other data than constants.
     link : {"identity", "softmax", "sigmoid", "exp"}
         From z to a prediction.
     """

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -38,6 +38,7 @@ from fastmlp.losses import LOSS_OF_OUTPUT, LOSSES, Loss, apply_link, get_loss, l
 from fastmlp.metrics import get_metric
 from fastmlp.network import Data, Layout, aligned_zeros
 from fastmlp.optimizers import Optimizer, get_optimizer
+from fastmlp.options import BackendName, DtypeName, InitializerName, OptimizerName, Precision, Reduction, ScheduleName
 from fastmlp.orders import block_of
 from fastmlp.progress import progress_bar
 from fastmlp.schedules import Schedule, get_schedule
@@ -104,11 +105,11 @@ class MLP:
         dropout: float | Sequence[float] = 0.0,
         l1: float = 0.0,
         l2: float = 0.0,
-        reduction: str = "mean",
-        initializer: str | None = None,
-        dtype: str | type | np.dtype = "float32",
-        backend: str | None = None,
-        precision: str = "float32",
+        reduction: Reduction = "mean",
+        initializer: InitializerName | None = None,
+        dtype: DtypeName | type | np.dtype = "float32",
+        backend: BackendName | None = None,
+        precision: Precision = "float32",
         n_threads: int | None = None,
         seed: int | np.random.RandomState | None = None,
     ) -> None:
@@ -199,13 +200,13 @@ class MLP:
         y: Any,
         *,
         epochs: int = 10,
-        batch_size: int | str = 32,
-        optimizer: str | Optimizer = "adam",
+        batch_size: int | Literal["full"] = 32,
+        optimizer: OptimizerName | Optimizer = "adam",
         lr: float | None = None,
-        schedule: str | Schedule = "constant",
-        shuffle: bool | str = True,
+        schedule: ScheduleName | Schedule = "constant",
+        shuffle: bool | Literal["blocks"] = True,
         sample_weight: Any = None,
-        class_weight: str | Mapping[int, float] | None = None,
+        class_weight: Literal["balanced"] | Mapping[int, float] | None = None,
         max_norm: float | None = None,
         validation_data: tuple[Any, ...] | None = None,
         metrics: Sequence[str] | None = None,
@@ -437,8 +438,8 @@ class MLP:
         cls,
         path: str | os.PathLike[str],
         *,
-        backend: str | None = None,
-        precision: str = "float32",
+        backend: BackendName | None = None,
+        precision: Precision = "float32",
         n_threads: int | None = None,
     ) -> MLP:
         """Read a model that `save` wrote. ModelFileError if the file is anything else; nothing in it is executed."""
@@ -499,7 +500,7 @@ class MLP:
                 "perceptron rule), or use 'sigmoid'."
             )
 
-    def _check_batch_size(self, batch_size: int | str, n: int) -> int:
+    def _check_batch_size(self, batch_size: int | Literal["full"], n: int) -> int:
         if isinstance(batch_size, str):
             if batch_size != "full":
                 raise InputError(f"batch_size={batch_size!r} must be a positive integer or 'full'.")

@@ -6,17 +6,17 @@ from functools import cache, partial
 from types import SimpleNamespace
 
 import numpy as np
-import pytest
-from fastmlp.kernels import codes
 
 from fastmlp.backends import get_backend
 from fastmlp.backends.cuda.cublaslt import NoAlgorithmError
 from fastmlp.backends.cuda.device import Matmul
+from fastmlp.backends.cuda.formulas import loss_formulas
 from fastmlp.backends.cuda.numbers import Number
 from fastmlp.backends.cuda.ops import CudaOps
 from fastmlp.backends.cuda.tape import Samples
 from fastmlp.backends.cuda.workspace import Workspace
 from fastmlp.backends.numpy_ops import NumpyOps
+from fastmlp.kernels import codes
 
 GUARD = 67  # elements of poison on either side: odd, so that nothing between them is aligned
 READ_ONLY = {"labels", "targets", "weights", "values", "columns", "starts"}
@@ -96,10 +96,10 @@ def through_the_table(name):
 
 def numba_calls(name, custom):
     import numba
-    from fastmlp.kernels import cpu
 
     from fastmlp.backends.call_table import Functions
     from fastmlp.backends.numba_backend import TABLE
+    from fastmlp.kernels import cpu
 
     functions = custom and Functions(custom.value, custom.gradient)
     order = list(inspect.signature(getattr(NumpyOps, name)).parameters)[1:]
@@ -154,9 +154,9 @@ def numba_calls(name, custom):
 def in_threads(kind, size, samples):
     """Function (name, *arguments) by which a team of Numba's threads runs operations of such networks in turn."""
     import numba
-    from fastmlp.kernels import cpu
 
     from fastmlp.backends.numba_backend import TABLE
+    from fastmlp.kernels import cpu
 
     teams = cpu.make_teams(size, np.zeros(size * samples.shape[1], samples.dtype), 0)
     inner = [operation.__name__ for operation in cpu.INNER_OPERATIONS]
@@ -214,8 +214,9 @@ class CudaBench:
     batch begins in the order, are in device memory.
     """
 
-    def __init__(self, device, way, margin, moving):
+    def __init__(self, device, way, margin, moving, custom):
         self._device, self._way, self._margin, self._moving = device, way, margin, moving
+        self._formulas = loss_formulas(custom) if custom else ""
 
     def call(self, name, given):
         """What an operation returns; None if there is no such way to do it. The host's arrays are as it left them."""
@@ -236,7 +237,7 @@ class CudaBench:
         has_nan = any(
             value.dtype.kind == "f" and np.isnan(value).any() for key, value in arrays.items() if key in "xwb"
         )
-        ops = CudaOps(device, Workspace(device, net, rows), way, real, shows_nan=has_nan)
+        ops = CudaOps(device, Workspace(device, net, rows), way, real, shows_nan=has_nan, formulas=self._formulas)
         if self._way.startswith("fused") and name == "backward_data" and given["activation"] == codes.RELU:
             if (given["a"] < 0).any():
                 return None  # of ReLU there is no such output
@@ -286,8 +287,6 @@ class CudaBench:
 
 
 def cuda_calls(name, custom):
-    if custom is not None:
-        pytest.skip("a custom loss is a pair of Python functions, which have no CUDA kernel")
     device, parameters = get_backend("cuda")._device, list(inspect.signature(getattr(NumpyOps, name)).parameters)[1:]
 
     def call(bench, arguments):
@@ -295,7 +294,7 @@ def cuda_calls(name, custom):
 
     # 64 elements leave the arrays aligned, GUARD do not
     ways = ("kernel", 64, False), ("library", GUARD, True), ("fused library", 64, False)
-    return [partial(call, CudaBench(device, *way)) for way in ways]
+    return [partial(call, CudaBench(device, *way, custom)) for way in ways]
 
 
 CALLS = {"numpy": numpy_calls, "numba": numba_calls, "cuda": cuda_calls}

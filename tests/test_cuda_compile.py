@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from fastmlp.kernels.cuda import INSTRUCTION, MAX_BLOCKS, MAX_INSTRUCTIONS, THREADS, operations, source
 
 REALS = {"float": np.dtype(np.float32), "double": np.dtype(np.float64)}

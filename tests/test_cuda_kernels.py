@@ -10,8 +10,6 @@ from itertools import count, product
 import numpy as np
 import pytest
 from emulation.device import EmulatedDevice
-from fastmlp.kernels import codes
-from fastmlp.kernels.cuda import KINDS, MAX_BLOCKS, operations
 from sampling import SAMPLES, picks, wide
 from scipy import sparse
 
@@ -20,6 +18,8 @@ from fastmlp.backends import get_backend
 from fastmlp.backends.cuda.device import Launch
 from fastmlp.backends.numpy_ops import NumpyOps
 from fastmlp.dropout import drop
+from fastmlp.kernels import codes
+from fastmlp.kernels.cuda import KINDS, MAX_BLOCKS, operations
 from fastmlp.losses import loss_and_gradient
 
 SCHEDULES = (0, 1, 2)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from conftest import emulate_gpu
 from emulation.device import EmulatedDevice
-from fastmlp.kernels import codes
 from operation_calls import CudaBench
 from sklearn.exceptions import ConvergenceWarning
 
@@ -15,6 +14,7 @@ from fastmlp.backends import get_backend
 from fastmlp.backends.cuda.device import Launch, Matmul
 from fastmlp.backends.cuda.runs import Run
 from fastmlp.backends.cuda.tape import Tape
+from fastmlp.kernels import codes
 
 ROWS, INPUTS, OUTPUTS = 40, 33, 17
 WAYS = ("bf16 library", "fused bf16 library")

@@ -14,8 +14,6 @@ import numpy as np
 import pytest
 from emulation import build
 from emulation.device import EmulatedDevice
-from fastmlp.kernels import codes
-from fastmlp.kernels.cuda import operations, source
 from operation_calls import CudaBench
 from scipy import sparse
 
@@ -23,6 +21,8 @@ from fastmlp import MLP, SGD, Adam, RMSprop
 from fastmlp.backends.cuda import runs
 from fastmlp.backends.cuda.device import Launch
 from fastmlp.backends.cuda_backend import CudaBackend
+from fastmlp.kernels import codes
+from fastmlp.kernels.cuda import operations, source
 
 DTYPES = {"thread": "float64", "address": "float32", "undefined": "float32"}
 REPORTS = {

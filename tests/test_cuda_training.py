@@ -1,6 +1,7 @@
 """Training by the CUDA backend on an emulated device: what NumPy does, for every rule, loss and regime."""
 
 import gc
+import math
 import re
 from types import SimpleNamespace
 
@@ -9,7 +10,6 @@ import numpy as np
 import pytest
 from conftest import emulate_gpu, emulated_device
 from emulation.device import EmulatedDevice
-from fastmlp.kernels.cuda import FEW, MAX_INSTRUCTIONS
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
@@ -19,6 +19,7 @@ from fastmlp.backends.cuda import runs
 from fastmlp.backends.cuda.runs import Run
 from fastmlp.backends.cuda_backend import CudaBackend
 from fastmlp.errors import OutOfDeviceMemoryError
+from fastmlp.kernels.cuda import FEW, MAX_INSTRUCTIONS
 from fastmlp.losses import custom_loss
 
 RULES = {
@@ -262,9 +263,40 @@ def test_nothing_is_recorded_twice(emulated, monkeypatch):
     assert sorted(recorded) == [90 % 16, 16]
 
 
-def test_a_custom_loss_is_refused_before_any_work(emulated):
-    loss = custom_loss(lambda z, y: (z - y) ** 2, lambda z, y: 2 * (z - y), name="mine")
-    with pytest.raises(InputError, match=r"loss='mine' .* no CUDA kernel\. Train with backend='numba'"):
+@pytest.mark.parametrize("batch_size", [16, "full"])  # a program of one kernel, and a graph of several
+def test_a_custom_loss_trains_as_on_the_cpu(emulated, batch_size):
+    loss = custom_loss(
+        lambda z, y: np.where(abs(z - y) < 0.5, 0.5 * (z - y) ** 2, 0.5 * abs(z - y) - 0.125),
+        lambda z, y: np.clip(z - y, -0.5, 0.5),
+        name="mine",
+    )
+    x, y = samples()
+    losses = []
+    for backend in ("numpy", "cuda"):
+        model = MLP([6, 9, 1], "tanh", loss=loss, backend=backend, dtype="float64", seed=0)
+        losses.append(model.fit(x, 1.0 * y, epochs=3, batch_size=batch_size, optimizer=SGD(0.1))["loss"])
+    np.testing.assert_allclose(*losses, rtol=1e-9)
+    assert losses[1][-1] < losses[1][0]
+
+
+def branching(z, y):
+    return z - y if z > y else y - z
+
+
+@pytest.mark.parametrize(
+    ("gradient", "reason"),
+    [
+        (branching, "it asks whether a number is true, as `if` does. Choose between numbers by np.where"),
+        (lambda z, y: math.tanh(z - y), "as functions of the module math do. Use those of NumPy"),
+        (lambda z, y: np.heaviside(z, y), "np.heaviside is not among the functions that can be translated"),
+        (lambda z, y: np.sum(z), "np.sum is not among the functions"),
+        (lambda z, y: (z - y).clip(0), "AttributeError"),
+        (lambda z, y: "z", "holds 'z', which is no number"),
+    ],
+)
+def test_a_custom_loss_without_translation_is_refused_before_any_work(emulated, gradient, reason):
+    loss = custom_loss(lambda z, y: (z - y) ** 2, gradient, name="mine")
+    with pytest.raises(InputError, match=f"custom_loss gradient of 'mine' .*{re.escape(reason)}.* another backend"):
         MLP([6, 9, 3], loss=loss, backend="cuda").fit(samples()[0], np.zeros((90, 3)))
 
 

@@ -5,10 +5,10 @@ import platform
 import numba
 import numpy as np
 import pytest
-from fastmlp.kernels.cpu.denormals import flush_denormals, restore_denormals
 
 from fastmlp import MLP, Adam
 from fastmlp.engine import Engine
+from fastmlp.kernels.cpu.denormals import flush_denormals, restore_denormals
 
 pytestmark = pytest.mark.skipif(
     platform.machine().lower() not in ("x86_64", "amd64"), reason="only on x86 they are told to count as zero"

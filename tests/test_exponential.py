@@ -3,9 +3,9 @@
 import numba
 import numpy as np
 import pytest
-from fastmlp.kernels.cpu.exponential import exp, expm1
 
 from fastmlp.backends.numba_backend import OPTIONS
+from fastmlp.kernels.cpu.exponential import exp, expm1
 
 pytestmark = pytest.mark.skipif(
     np.finfo(np.longdouble).nmant <= np.finfo(np.float64).nmant,

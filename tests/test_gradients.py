@@ -4,12 +4,12 @@ from itertools import chain
 
 import numpy as np
 import pytest
-from fastmlp.kernels import codes
 from scipy import special
 
 from fastmlp import MLP, DivergenceError, InputError, numerical_gradient, step
 from fastmlp.activations import ACTIVATIONS
 from fastmlp.backends.numpy_ops import NumpyOps
+from fastmlp.kernels import codes
 from fastmlp.losses import LOSSES
 from fastmlp.network import Data, Layout, build_network, build_update
 

@@ -4,9 +4,9 @@ from itertools import product
 
 import numpy as np
 import pytest
-from fastmlp.kernels import codes
 
 from fastmlp import MLP, SGD, Adam
+from fastmlp.kernels import codes
 
 INPUTS, OUTPUTS = (256, 301), (32, 33, 100)
 

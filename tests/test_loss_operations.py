@@ -7,11 +7,11 @@ from itertools import product
 
 import numpy as np
 import pytest
-from fastmlp.kernels import codes
 from sampling import SAMPLES, picks, wide
 from scipy import special
 from sklearn.neural_network import _base as sklearn_base
 
+from fastmlp.kernels import codes
 from fastmlp.losses import custom_loss
 
 LOSSES = range(codes.CUSTOM)

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from fastmlp.kernels import codes
 from operation_calls import Guarded, in_threads
 
 from fastmlp import MLP, SGD, Adam
 from fastmlp.backends.teams import TEAMS
 from fastmlp.errors import DivergenceError
+from fastmlp.kernels import codes
 
 # of layers that are passed over once: whole vectors of columns and not, inputs in blocks and not; and one that is not
 LAYERS = [(784, 128), (300, 100), (129, 256), (128, 145), (400, 41), (40, 30)]
@@ -38,6 +38,7 @@ def parameters(trained):
 def passes():
     """The pass, compiled for arrays."""
     import numba
+
     from fastmlp.kernels.cpu.one_pass import update_and_forward
     from fastmlp.kernels.cpu.views import address
 

@@ -8,13 +8,13 @@ from itertools import product
 
 import numpy as np
 import pytest
-from fastmlp.kernels import codes
 from sampling import SAMPLES, picks, wide
 from scipy import special
 
 from fastmlp import MLP
 from fastmlp.backends.numpy_ops import NumpyOps
 from fastmlp.dropout import philox
+from fastmlp.kernels import codes
 
 # On both sides of multiples of 4, 8, 16, 32, 64 and 128: the edges of tiles, vectors and the threads' shares
 ROWS = (0, 1, 2, 7, 8, 9, 31, 127, 129)
@@ -388,9 +388,9 @@ def test_views_are_windows_on_the_flat_buffer(backend, dtype):
     flat, ops = np.zeros(30, dtype), NumpyOps()
     if backend == "numba":
         import numba
-        from fastmlp.kernels.cpu import make_teams
 
         from fastmlp.backends.numba_backend import OPTIONS
+        from fastmlp.kernels.cpu import make_teams
 
         write, ops = numba.njit(**OPTIONS)(write), make_teams(1, np.zeros(0, dtype), 0)[0]
     write(ops, flat)

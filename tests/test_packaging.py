@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import fastmlp
+
 ROOT = Path(__file__).parent.parent
 PROGRAM = """
 import pathlib, sys
@@ -30,7 +32,7 @@ WHERE = """
 import pathlib, fastmlp, fastmlp.kernels.cpu
 x, y = [[0.0, 1.0], [1.0, 0.0]], [0, 1]
 fastmlp.MLP([2, 4, 2], seed=0, backend="numpy").fit(x, y, epochs=1)
-print(pathlib.Path(fastmlp.__file__).parents[1], pathlib.Path(fastmlp.kernels.__file__).parents[1])
+print(pathlib.Path(fastmlp.__file__).parents[1], pathlib.Path(fastmlp.kernels.__file__).resolve().parents[1])
 """
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
 
@@ -66,11 +68,20 @@ def elsewhere(*folders):
 
 def test_wheel_trains_away_from_the_checkout(site):
     assert (site / "fastmlp" / "py.typed").exists()
+    assert (site / f"fastmlp-{fastmlp.__version__}.dist-info").is_dir()
     assert "trained from the wheel" in run(sys.executable, "-c", PROGRAM, cwd=site)
 
 
 def test_a_bare_checkout_is_imported_from_where_it_lies(checkout):
     assert run(sys.executable, "-c", WHERE, cwd=checkout).split() == 2 * [str(checkout)]
+
+
+def test_a_checkout_without_links_finds_its_kernels(checkout, tmp_path):
+    run("cp", "-r", checkout / "fastmlp", checkout / "kernels", tmp_path)
+    link = tmp_path / "fastmlp" / "kernels"
+    link.unlink()
+    link.write_text("../kernels")  # as Git does where it may make no links
+    assert run(sys.executable, "-c", WHERE, cwd=tmp_path).split() == 2 * [str(tmp_path)]
 
 
 def test_an_installed_wheel_does_not_hide_the_checkout_that_python_is_started_in(checkout, site):

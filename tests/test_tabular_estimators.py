@@ -3,6 +3,7 @@
 import pickle
 
 import numpy as np
+import polars as pl
 import pytest
 from cli.command import fail, predictions, run
 from sklearn.base import clone
@@ -53,6 +54,15 @@ def test_a_frame_with_categories_and_holes(cars, pandas):
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(frame), model.predict(frame))
     with pytest.raises(ValueError, match="feature names"):
         model.predict(frame.rename(columns={"power": "strength"}))
+
+
+def test_frames_of_polars(cars):
+    frame, price = cars
+    model = TabularRegressor(**SMALL | {"epochs": 3}).fit(frame, price)
+    polars_frame = pl.from_pandas(frame)
+    other = TabularRegressor(**SMALL | {"epochs": 3}).fit(polars_frame.lazy(), price)
+    np.testing.assert_array_equal(other.predict(polars_frame), model.predict(frame))
+    np.testing.assert_array_equal(other.predict(polars_frame.lazy()), model.predict(frame))
 
 
 def test_labels_of_any_kind(cars):

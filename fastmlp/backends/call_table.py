@@ -88,7 +88,7 @@ class CallTable:
         class TeamMethods(AttributeTemplate):
             key = types.NamedTuple
 
-            def generic_resolve(self, team, name):
+            def generic_resolve(self, team, name):  # type: ignore[override]  # Numba has a constant for "not there"
                 if team.instance_class is cpu.Team and name in methods:
                     return types.BoundFunction(methods[name], team)
                 return None
@@ -127,6 +127,7 @@ def _called(index: int, operation: Callable) -> type[AbstractTemplate]:
     """Method that calls the address in ``team.table[index]`` by Numba's own convention."""
 
     class Method(AbstractTemplate):
+        this: types.NamedTuple  # whose method it is: of Numba's doing
         key = f"fastmlp.{operation.__name__}"
 
         def generic(self, arguments, _keywords):
@@ -155,6 +156,7 @@ def _inlined(view: cpu.View) -> type[AbstractTemplate]:
     """Method that emits its code in place; `view` has its typing and its code."""
 
     class Method(AbstractTemplate):
+        this: types.NamedTuple  # whose method it is: of Numba's doing
         key = f"fastmlp.{view.__name__}"
 
         def generic(self, arguments, _keywords):

@@ -11,10 +11,10 @@ import numpy as np
 from fastmlp.backends.base import Backend
 from fastmlp.backends.cuda.choice import Choice
 from fastmlp.backends.cuda.device import Device
+from fastmlp.backends.cuda.formulas import loss_formulas
 from fastmlp.backends.cuda.runs import Run
 from fastmlp.backends.cuda.streaming import HostSamples
 from fastmlp.cache_folders import cache_folders
-from fastmlp.errors import InputError
 from fastmlp.forks import no_fork
 from fastmlp.kernels import codes
 from fastmlp.losses import Loss
@@ -86,12 +86,8 @@ class CudaBackend(Backend):
         self._device.write(array, np.ascontiguousarray(values))
 
     def operations(self, net: Network, rows: int, n_threads: int | None, loss: Loss | None = None) -> Run:
-        if net.loss == codes.CUSTOM:
-            raise InputError(
-                f"loss={loss.name if loss else 'custom'!r} is a pair of Python functions, which have no CUDA kernel. "
-                "Train with backend='numba', or choose a built-in loss."
-            )
-        return Run(self._device, net, rows, self._choice(net.params.dtype))
+        formulas = loss_formulas(loss) if loss is not None and net.loss == codes.CUSTOM else ""
+        return Run(self._device, net, rows, self._choice(net.params.dtype), formulas)
 
     def let_go(self, operations):
         operations.let_go()

@@ -106,14 +106,9 @@ def texts(text: str) -> list[str]:
         raise ArgumentTypeError(f"{text!r} is not a list separated by commas: {error}") from None
 
 
-def column(text: str) -> str | int:
-    """A column by name, or by number: 0 is the first one, -1 the last one."""
-    return int(text) if re.fullmatch("-?[0-9]{1,9}", text) else text
-
-
-def columns(text: str) -> str | int | list[str | int]:
+def columns(text: str) -> str | list[str]:
     """A column, or several ones separated by commas; a name that holds a comma stands in double quotes."""
-    several = [column(part) for part in texts(text)]
+    several = texts(text)
     return several[0] if len(several) == 1 else several
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from fastmlp.cli.text import one_line, table
-from fastmlp.tables.meaning.kinds import Kind
+from fastmlp.tables.meaning.kind import Kind
 
 __all__ = ["column_lines", "tell"]
 

@@ -18,7 +18,6 @@ from fastmlp.datasets import Table
 from fastmlp.errors import InputError
 from fastmlp.mlp import MLP
 from fastmlp.tables.encoding.findings import Findings
-from fastmlp.tables.meaning.labels import labels_of
 from fastmlp.tables.preparation import Preparation
 from fastmlp.tables.text import listed
 
@@ -59,10 +58,10 @@ def _predictions(arguments: Namespace, model: MLP, preparation: Preparation, fou
         yield columns
 
 
-def _kept(table: Table, name: str) -> list[Any]:
+def _kept(table: Table, name: str) -> Any:
     if name not in table.names:
         raise InputError(f"--keep {name!r} is no column of the table. Columns: {listed(table.names)}.")
-    return labels_of(table.column(name)).to_list()
+    return table.column(name)
 
 
 def _predicted(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,13 @@ import numpy as np
 from fastmlp.files import atomic_write
 from fastmlp.forks import no_fork
 from fastmlp.tables.frames import polars_module
+from fastmlp.tables.meaning.labels import labels_of
 from fastmlp.tables.room import Room
 
 __all__ = ["Columns", "write_csv", "write_parquet"]
 
-Columns = Mapping[str, Sequence[str | None] | np.ndarray]
-"""Texts, or numbers; a missing one is None, or masked."""
+Columns = Mapping[str, Any]
+"""Of the table, series of Polars; texts, or numbers: a missing one is None, or masked."""
 
 
 def write_csv(path: str | None, batches: Iterator[Columns]) -> None:
@@ -42,7 +43,9 @@ def _write(batches: Iterator[Columns], write: Callable[[str], object]) -> None:
         write(text.getvalue())
 
 
-def _texts(values: Sequence[Any] | np.ndarray) -> list[str]:
+def _texts(values: Any) -> list[str]:
+    if not isinstance(values, (list, np.ndarray)):
+        return ["" if cell is None else cell for cell in labels_of(values).to_list()]
     cells = values.tolist() if isinstance(values, np.ndarray) else values
     return [
         "" if cell is None else f"{cell:.9g}" if isinstance(cell, (float, np.floating)) else str(cell) for cell in cells
@@ -59,10 +62,12 @@ def write_parquet(path: str, batches: Iterator[Columns]) -> None:
         frame.lazy().sink_parquet(file)
 
 
-def _series(name: str, values: Sequence[Any] | np.ndarray) -> Any:
+def _series(name: str, values: Any) -> Any:
     """A column of a type that does not hang on the batch."""
     pl = polars_module()
     if isinstance(values, np.ma.MaskedArray):
         kind = pl.Float32 if values.dtype == np.float32 else pl.Float64
         return pl.Series(name, values.tolist(), dtype=kind)
-    return pl.Series(name, values) if isinstance(values, np.ndarray) else pl.Series(name, values, dtype=pl.String)
+    if isinstance(values, list):
+        return pl.Series(name, values, dtype=pl.String)
+    return pl.Series(name, values) if isinstance(values, np.ndarray) else values.alias(name)

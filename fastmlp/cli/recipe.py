@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastmlp.datasets import Dataset
-from fastmlp.datasets.split import split_rows
-from fastmlp.recipes import Recipe, tabular
+from fastmlp.recipes import Recipe, rivals
+from fastmlp.splits import split_rows
 from fastmlp.tables.features.expansion import Expansion
 from fastmlp.tables.features.scaling import Range
 from fastmlp.tables.preparation import Preparation
 from fastmlp.tables.room import Room
 
-__all__ = ["Parts", "chosen_recipe", "prepared_parts"]
+__all__ = ["Parts", "chosen_recipes", "prepared_parts"]
 
 _ROWS = 1 << 16  # copied at a time
 
@@ -29,11 +29,13 @@ class Parts(NamedTuple):
     preparation: Preparation
 
 
-def chosen_recipe(arguments: Namespace, dataset: Dataset) -> Recipe:
-    """The recipe for the data, with what the options say in place of its own."""
-    recipe = tabular(dataset.task, *dataset.x.shape)
+def chosen_recipes(arguments: Namespace, dataset: Dataset) -> list[Recipe]:
+    """The recipes for the data that a trial is to choose from, with what the options say in place of their own."""
     given = {field.name: value for field in fields(Recipe) if (value := getattr(arguments, field.name)) is not None}
-    return replace(recipe, **given)
+    recipes = [replace(recipe, **given) for recipe in rivals(dataset.task, *dataset.x.shape)]
+    # they differ in the decay, which only one optimizer has; and rows of a memory map are not to be copied
+    settled = arguments.decay is not None or arguments.optimizer != "adamw" or isinstance(dataset.x, np.memmap)
+    return recipes[:1] if settled else recipes
 
 
 def prepared_parts(

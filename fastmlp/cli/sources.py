@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastmlp.datasets import NAMES, Dataset, Table, TableEncoder, load, read_table, table_batches
-from fastmlp.datasets.split import split_rows
 from fastmlp.errors import InputError
+from fastmlp.splits import split_rows
 from fastmlp.tables.encoding.findings import Findings
 from fastmlp.tables.features.scaling import Scaling
 from fastmlp.tables.preparation import Preparation, Reading
@@ -26,6 +26,7 @@ _READING = ("header", "delimiter", "skip_lines", "encoding")
 _OPTIONS = (
     *_READING,
     *("folder", "download", "target", "task", "categorical", "columns", "drop_columns", "missing", "missing_values"),
+    *("also_missing", "day_first"),
     *("decimal", "thousands", "strip_label", "standardize", "test_fraction", "split"),
 )
 
@@ -214,7 +215,7 @@ def _of_table(
     texts = {*as_text, *(target.name for target in encoder.targets if targets and encoder.class_names)}
     for batch in table_batches(arguments.data, **how, **_numbers(encoder), as_text=texts):
         table = _as_trained(batch, preparation, how["header"])
-        rows = encoder.kept_rows(table, targets=targets, allow_none=True)
+        rows = encoder.kept_rows(table, targets=targets, allow_none=True, findings=found)
         x, y = encoder.transform(table, rows=rows, targets=targets, findings=found)
         if targets and y is None:
             raise InputError(f"The table {arguments.data} lacks the target {_targets(preparation)}.")

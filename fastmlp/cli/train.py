@@ -18,7 +18,7 @@ from fastmlp.cli.columns import column_lines, tell
 from fastmlp.cli.compiling import announce_compilation
 from fastmlp.cli.network import build_network, targets_for
 from fastmlp.cli.outputs import check_outputs
-from fastmlp.cli.recipe import chosen_recipe, prepared_parts
+from fastmlp.cli.recipe import chosen_recipes, prepared_parts
 from fastmlp.cli.report import score_lines
 from fastmlp.cli.results import Save, write_results
 from fastmlp.cli.sources import load_training
@@ -34,6 +34,7 @@ from fastmlp.signals import SafePoints
 from fastmlp.tables.features.scaling import Scaling
 from fastmlp.tables.preparation import Preparation
 from fastmlp.tables.room import Room
+from fastmlp.tables.trials import best_recipe
 from fastmlp.trainer import Epoch
 
 __all__ = ["train"]
@@ -59,29 +60,33 @@ def train(arguments: Namespace) -> int:
     get_backend(arguments.backend)  # if it is missing, that is to be known before any data are read
     room = Room(arguments.memory)
     dataset, preparation = load_training(arguments, room)
-    recipe = chosen_recipe(arguments, dataset)
-    dataset, validation, preparation = prepared_parts(arguments, recipe, dataset, preparation, room)
-    rule = _optimizer(arguments, recipe)
-    model = build_network(arguments, recipe, dataset)
+    recipes = chosen_recipes(arguments, dataset)
+    dataset, validation, preparation = prepared_parts(arguments, recipes[0], dataset, preparation, room)
+    model = build_network(arguments, recipes[0], dataset)
     if not preparation.class_names and model.loss is not None and model.loss.name != "poisson":
         preparation = replace(preparation, target=Scaling.of(dataset.y))
-    preparation.keep_in(model)
     say(_data_line(dataset, preparation, validation))
     if dataset.kinds:
         say(column_lines(dataset.kinds))
     tell(dataset.notes)
+    announce_compilation(model.backend, arguments.quiet)
+    recipe = _tried(arguments, recipes, dataset, targets_for(model, preparation, dataset.y))
+    if recipe is not recipes[0]:
+        model = build_network(arguments, recipe, dataset)
+    preparation.keep_in(model)
     say(f"{model.summary()} ({get_backend(model.backend).describe()})")
 
+    note = f", decay {recipe.decay:g} by trial" if len(recipes) > 1 else ""
+    rule = _optimizer(arguments, recipe)
     options = _fit_options(arguments, recipe, model, preparation, dataset, validation)
     if isinstance(dataset.x, np.memmap) and dataset.x.nbytes > room.limit:
         options["shuffle"] = "blocks"
     say(
-        f"{arguments.optimizer}, learning rate {rule.lr:g} ({arguments.schedule}), batch size {options['batch_size']}, "
-        f"{counted(options['epochs'], 'epoch')}, seed {arguments.seed}"
+        f"{arguments.optimizer}, learning rate {rule.lr:g} ({arguments.schedule}){note}, batch size "
+        f"{options['batch_size']}, {counted(options['epochs'], 'epoch')}, seed {arguments.seed}"
     )
     if done is not None:
         say(f"going on from {one_line(arguments.checkpoint)}, where {counted(done, 'epoch')} are done")
-    announce_compilation(model.backend, arguments.quiet)
     began = time.perf_counter()
     history = model.fit(optimizer=rule, **options)
     with SafePoints():  # what is learned is written before another signal counts
@@ -134,6 +139,28 @@ def _optimizer(arguments: Namespace, recipe: Recipe) -> Optimizer:
     if isinstance(rule, SGD) and arguments.momentum is not None:
         return replace(rule, momentum=arguments.momentum)
     return rule
+
+
+def _tried(arguments: Namespace, recipes: list[Recipe], dataset: Dataset, targets: np.ndarray) -> Recipe:
+    """The recipe that does best on held-out training samples; targets as the network takes them."""
+
+    def trained(recipe: Recipe, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None) -> MLP:
+        model = build_network(arguments, recipe, dataset)
+        model.fit(
+            x,
+            y,
+            epochs=recipe.epochs,
+            batch_size=recipe.batch_size,
+            optimizer=_optimizer(arguments, recipe),
+            schedule=arguments.schedule,
+            sample_weight=weights,
+            class_weight=arguments.class_weight,
+            max_norm=arguments.max_norm,
+            progress=False,
+        )
+        return model
+
+    return best_recipe(recipes, dataset.x, targets, dataset.y, trained, arguments.seed)
 
 
 def _fit_options(

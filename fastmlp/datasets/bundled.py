@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from fastmlp.datasets.dataset import Dataset
-from fastmlp.datasets.split import check_seed, split_rows
 from fastmlp.errors import InputError
 from fastmlp.forks import no_fork
+from fastmlp.splits import check_seed, split_rows
 
 __all__ = ["breast_cancer", "diabetes", "digits", "iris", "spirals", "xor"]
 

@@ -103,6 +103,11 @@ def _find_loader(name: str) -> Callable[..., Dataset]:
     suffix = Path(name).suffix.lower()
     if suffix in _BY_SUFFIX:
         return partial(_BY_SUFFIX[suffix], name)
+    if os.path.exists(name):
+        raise InputError(
+            f"The file {name!r} is not read, by the ending of its name. Save it as CSV or Parquet, or name a file that "
+            f"ends in {', '.join(_BY_SUFFIX)}."
+        )
     close = difflib.get_close_matches(name.lower(), NAMES, n=1)
     suggestion = f" Did you mean {close[0]!r}?" if close else ""
     raise InputError(

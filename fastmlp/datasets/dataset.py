@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastmlp.tables.encoding.encoder import TableEncoder
-from fastmlp.tables.meaning.kinds import Kind
+from fastmlp.tables.meaning.kind import Kind
 
 __all__ = ["Dataset"]
 

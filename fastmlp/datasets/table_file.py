@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from fastmlp.datasets.dataset import Dataset
-from fastmlp.datasets.split import split_ordered, split_rows
 from fastmlp.errors import InputError
+from fastmlp.splits import split_ordered, split_rows
 from fastmlp.tables.encoding.encoder import TableEncoder
 from fastmlp.tables.encoding.findings import Findings
 from fastmlp.tables.encoding.plan import make_plan
@@ -41,6 +41,7 @@ def load_table(
     categorical: str | Sequence[str] = "auto",
     missing: str = "impute",
     missing_values: Sequence[str] = MISSING_VALUES,
+    also_missing: Sequence[str] = (),
     standardize: bool = True,
     standardize_target: bool = False,
     strip_label: str = "",
@@ -48,6 +49,7 @@ def load_table(
     test_fraction: float = 0.2,
     split: str = "random",
     seed: int = 0,
+    day_first: bool | None = None,
     codes: bool = False,
     memory: int | None = None,
 ) -> Dataset:
@@ -60,8 +62,8 @@ def load_table(
     ----------
     path, header, delimiter, skip_lines, encoding, decimal, thousands : as for `read_table`.
     columns : names of the columns to use, besides the target; None for all.
-    target, task, categorical, missing, missing_values, standardize, standardize_target, strip_label, drop_columns,
-        codes : as for `TableEncoder.fit`.
+    target, task, categorical, missing, missing_values, also_missing, standardize, standardize_target, strip_label,
+        drop_columns, day_first, codes : as for `TableEncoder.fit`.
     test_fraction, seed : how the rows are split, see `split_rows`; each class has its share of the test rows.
     memory : bytes that the table, and the features made of it, may each take in memory; None for a third of what is
         free. What is larger lies in the folder for temporary files, x as a memory map.
@@ -94,7 +96,7 @@ def load_table(
         decimal=decimal,
         thousands=thousands,
         columns=columns,
-        missing_values=missing_values,
+        missing_values=(*missing_values, *also_missing),
         room=room,
     )
     table = replace(table, frame=with_codes(table.frame))
@@ -105,9 +107,11 @@ def load_table(
         categorical=categorical,
         missing=missing,
         missing_values=missing_values,
+        also_missing=also_missing,
         strip_label=strip_label,
         drop_columns=drop_columns,
         decimal=decimal or _decimal_beside(thousands),
+        day_first=day_first,
     )
     classes, rows = plan.classes(), plan.rows
     if split == "ordered":

@@ -15,7 +15,7 @@ from fastmlp.forks import no_fork
 if TYPE_CHECKING:
     import polars
 
-__all__ = ["as_frame", "is_frame", "polars_module", "readable", "stripped_texts"]
+__all__ = ["as_frame", "collected", "is_frame", "polars_module", "readable", "stripped_texts"]
 
 _LIBRARIES = ("polars", "pandas", "pyarrow")
 
@@ -36,6 +36,11 @@ def is_frame(data: object) -> bool:
     return type(data).__name__ in kinds and type(data).__module__.split(".")[0] in _LIBRARIES
 
 
+def collected(data: Any) -> Any:
+    """Give a lazy frame of Polars as one with its rows, any other data as they are."""
+    return data.collect() if is_frame(data) and type(data).__name__ == "LazyFrame" else data
+
+
 def as_frame(data: Any) -> polars.DataFrame:
     """Give a frame of Polars with the columns of a frame of Polars, pandas or pyarrow, or of an array (N, K).
 
@@ -52,13 +57,17 @@ def as_frame(data: Any) -> polars.DataFrame:
             "or pyarrow, or an array of two dimensions."
         )
     library = type(data).__module__.split(".")[0]
-    if library == "pandas":
-        frame = _from_pandas(pl, data)
-    elif library == "pyarrow":
-        with no_fork():  # Polars imports pyarrow now
-            frame = pl.from_arrow(data)
-    else:
-        frame = data.collect() if isinstance(data, pl.LazyFrame) else data
+    try:
+        if library == "pandas":
+            frame = _from_pandas(pl, data)
+        elif library == "pyarrow":
+            with no_fork():  # Polars imports pyarrow now
+                frame = pl.from_arrow(data)
+        else:
+            frame = collected(data)
+    except pl.exceptions.PolarsError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"The frame cannot be read: {reason}. Convert the columns to plain types.") from error
     if not frame.width or not frame.height:
         raise InputError(f"The table has {frame.height} rows and {frame.width} columns. Give one with data.")
     return stripped_texts(frame)

@@ -10,9 +10,9 @@ import numpy as np
 from fastmlp.errors import InputError, ModelFileError
 from fastmlp.mlp import MLP
 from fastmlp.tables.encoding.encoder import TableEncoder
-from fastmlp.tables.encoding.fields import Fields
 from fastmlp.tables.features.expansion import Expansion
 from fastmlp.tables.features.scaling import Range, Scaling
+from fastmlp.tables.fields import Fields
 
 __all__ = ["Preparation", "Reading"]
 

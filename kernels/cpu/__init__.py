@@ -5,6 +5,8 @@ Numba backend attaches them to the type `Team` as methods. Views are emitted in 
 on its own, once per dtype, and called through the team's table of addresses.
 """
 
+from collections.abc import Callable
+
 from fastmlp.kernels.cpu import alone, lanes, large, sample
 from fastmlp.kernels.cpu.batches import copy, expect, mean_scale
 from fastmlp.kernels.cpu.blocking import ROOM_BYTES, is_large
@@ -24,7 +26,7 @@ from fastmlp.kernels.cpu.team import Team, make_teams
 from fastmlp.kernels.cpu.views import VIEWS, View
 from fastmlp.kernels.cpu.window import as_windows
 
-OPERATIONS = (
+OPERATIONS: tuple[Callable, ...] = (
     *(mean_scale, expect, copy),
     *(linear, linear_rows, linear_sparse, dropout, loss_gradient, activation_backward, backward_data),
     *(accumulate, accumulate_rows, accumulate_sparse),
@@ -32,7 +34,7 @@ OPERATIONS = (
 )
 
 # Called by operations, where a network has such activations, such a loss, or a large first layer and one sample a step
-INNER_OPERATIONS = activate_block, differentiate_block, loss_of_rows, update_and_form_sums
+INNER_OPERATIONS: tuple[Callable, ...] = (activate_block, differentiate_block, loss_of_rows, update_and_form_sums)
 
 # Those that are done otherwise where all batches are of one sample, where a layer is large, or all layers are tiny
 SPECIAL_OPERATIONS = {

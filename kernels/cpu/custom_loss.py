@@ -1,21 +1,22 @@
 """`loss_gradient` with two Python functions of the user's, compiled."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numba
 import numpy as np
+from numba import types
+
+from fastmlp.errors import InputError
 from fastmlp.kernels.cpu.losses import BLOCK, label_of, target_of, weigh
 from fastmlp.kernels.cpu.signatures import Indices, Labels, Matrix, Parameters, Targets, Weights
 from fastmlp.kernels.cpu.team import barrier, part_length, settle, share, sum_of_parts
 from fastmlp.kernels.cpu.views import row_address
-from numba import types
-
-from fastmlp.errors import InputError
 
 __all__ = ["custom_loss_gradient"]
 
 # Called by compiled code alone. Each wrapper would stay in LLVM's memory, a megabyte a loss.
-_OPTIONS = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+_OPTIONS: Any = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 def custom_loss_gradient(value: Callable, gradient: Callable) -> Callable:

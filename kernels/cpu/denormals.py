@@ -5,11 +5,12 @@ steps, to numbers below 2⁻¹²⁶ in float32. With these a CPU takes so much l
 twice its time; and no weight moves by them, unless epsilon is below 1e-17.
 """
 
-from fastmlp.kernels.cpu.simd import X86
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
+
+from fastmlp.kernels.cpu.jitable import intrinsic
+from fastmlp.kernels.cpu.simd import X86
 
 __all__ = ["flush_denormals", "restore_denormals"]
 

@@ -1,8 +1,9 @@
 """Dot products along vectors, several at once."""
 
-from fastmlp.kernels.cpu.simd import Vectors, blocks, constant, loop
 from numba import types
-from numba.extending import intrinsic
+
+from fastmlp.kernels.cpu.jitable import intrinsic
+from fastmlp.kernels.cpu.simd import Vectors, blocks, constant, loop
 
 __all__ = ["DOTS", "dots"]
 

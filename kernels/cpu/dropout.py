@@ -1,6 +1,7 @@
 """Dropout by Philox4x32-10, (twin of `fastmlp.dropout`, which has the explanation)."""
 
 import numpy as np
+
 from fastmlp.kernels.cpu.jitable import jitable
 from fastmlp.kernels.cpu.signatures import Matrix
 from fastmlp.kernels.cpu.team import barrier, share

@@ -11,10 +11,11 @@ Source: Muller et al., Handbook of Floating-Point Arithmetic, section 10.
 
 from math import factorial, log
 
-from fastmlp.kernels.cpu.simd import STRICT, emit_fma
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
+
+from fastmlp.kernels.cpu.jitable import intrinsic
+from fastmlp.kernels.cpu.simd import STRICT, emit_fma
 
 __all__ = ["emit_exp", "exp", "expm1"]
 

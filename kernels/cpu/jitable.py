@@ -1,4 +1,4 @@
-"""How functions are marked that compiled code calls: `jitable`, or `inlined` to be emitted where they are called.
+"""How functions are marked that compiled code calls: `jitable`, `inlined` to be emitted where called, or `intrinsic`.
 
 A call passes arrays on the stack, word by word, and a function that hands them on copies them by vectors: a load that
 spans several stores waits until they are done, which takes longer than a small operation.
@@ -6,10 +6,23 @@ spans several stores waits until they are done, which takes longer than a small 
 For neither does Numba compile a second function by which C could call it, a tenth of the time of the first fit.
 """
 
-from numba.extending import register_jitable
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec, cast
 
-__all__ = ["JIT_OPTIONS", "inlined", "jitable"]
+from numba import extending
 
-JIT_OPTIONS = {"no_cfunc_wrapper": True}  # for `numba.extending.overload`, too
-jitable = register_jitable(**JIT_OPTIONS)
-inlined = register_jitable(forceinline=True, **JIT_OPTIONS)
+__all__ = ["JIT_OPTIONS", "inlined", "intrinsic", "jitable"]
+
+P = ParamSpec("P")
+
+JIT_OPTIONS: Any = {"no_cfunc_wrapper": True}  # for `numba.extending.overload`, too; Any: its type is private to Numba
+jitable = extending.register_jitable(**JIT_OPTIONS)
+inlined = extending.register_jitable(forceinline=True, **JIT_OPTIONS)
+
+
+def intrinsic(define: Callable[Concatenate[Any, P], Any]) -> Callable[P, Any]:
+    """Numba's decorator, typed as what callers see: a function of the parameters after the typing context.
+
+    By Numba's own type hints a call takes the context, too, and never returns: type checkers would skip what follows.
+    """
+    return cast(Callable[P, Any], extending.intrinsic(define))

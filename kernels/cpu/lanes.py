@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
+
 from fastmlp.kernels import codes
 from fastmlp.kernels.cpu.dots import DOTS, dots
 from fastmlp.kernels.cpu.elementwise import activate, multiply_by_derivative

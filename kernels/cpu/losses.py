@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+
 from fastmlp.kernels import codes
 from fastmlp.kernels.cpu.elementwise import sigmoid, softplus
 from fastmlp.kernels.cpu.exponential import exp

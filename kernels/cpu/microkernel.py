@@ -14,10 +14,11 @@ import functools
 from contextlib import nullcontext
 from itertools import product
 
-from fastmlp.kernels.cpu.simd import LINE, VECTOR_BYTES, Vectors, constant, loop
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
+
+from fastmlp.kernels.cpu.jitable import intrinsic
+from fastmlp.kernels.cpu.simd import LINE, VECTOR_BYTES, Vectors, constant, loop
 
 __all__ = [
     *("BIAS", "PLAIN", "RELU_MASK", "UPDATE"),

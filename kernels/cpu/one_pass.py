@@ -7,7 +7,9 @@ zero, as dense ones do, a row of W is read once, into registers; else it is stil
 asks for it. The digits are those of the two operations one after the other.
 """
 
-from fastmlp.kernels.cpu.jitable import jitable
+from numba import types
+
+from fastmlp.kernels.cpu.jitable import intrinsic, jitable
 from fastmlp.kernels.cpu.simd import VECTOR_BYTES, Vectors
 from fastmlp.kernels.cpu.vector_products import (
     WIDE,
@@ -19,8 +21,6 @@ from fastmlp.kernels.cpu.vector_products import (
     partial_update,
     wide_update,
 )
-from numba import types
-from numba.extending import intrinsic
 
 __all__ = ["update_and_forward"]
 

@@ -4,6 +4,9 @@ Each is cut into tiles and shared out over the team (see `sharing`). The samples
 Those of another dtype are converted a few at a time, in scratch memory that stays in the L1 cache.
 """
 
+from numba import types
+from numba.extending import overload
+
 from fastmlp.kernels import codes
 from fastmlp.kernels.cpu.elementwise import activate, multiply_by_derivative
 from fastmlp.kernels.cpu.jitable import JIT_OPTIONS, inlined
@@ -26,8 +29,6 @@ from fastmlp.kernels.cpu.team import barrier, share
 from fastmlp.kernels.cpu.tiling import INDEX_BYTES, tiled
 from fastmlp.kernels.cpu.transposition import transpose
 from fastmlp.kernels.cpu.views import address, span
-from numba import types
-from numba.extending import overload
 
 __all__ = ["ROWS", "accumulate", "accumulate_rows", "add_bias_gradient", "backward_data", "linear", "linear_rows"]
 

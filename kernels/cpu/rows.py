@@ -3,12 +3,12 @@
 LLVM's own vector loops leave what fills no vector to scalar code, and the rows of an output layer have a few columns.
 """
 
-from fastmlp.kernels.cpu.exponential import emit_exp
-from fastmlp.kernels.cpu.jitable import jitable
-from fastmlp.kernels.cpu.simd import VECTOR_BYTES, Vectors, blocks, constant, loop
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
+
+from fastmlp.kernels.cpu.exponential import emit_exp
+from fastmlp.kernels.cpu.jitable import intrinsic, jitable
+from fastmlp.kernels.cpu.simd import VECTOR_BYTES, Vectors, blocks, constant, loop
 
 __all__ = ["row_scale", "softmax_minus_label", "softmax_row"]
 

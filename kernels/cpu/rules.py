@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+
 from fastmlp.kernels.cpu.jitable import jitable
 from fastmlp.kernels.cpu.signatures import Vector
 from fastmlp.kernels.cpu.team import barrier, part_length, share, sum_of_parts

@@ -9,7 +9,8 @@ NumPy has promised never to change what this draws (NEP 19).
 
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
+
+from fastmlp.kernels.cpu.jitable import intrinsic
 
 __all__ = ["shuffle"]
 

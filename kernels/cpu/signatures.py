@@ -5,9 +5,12 @@ All arrays are C-ordered. `real` is float32 or float64, one of them throughout a
 
 import inspect
 from collections.abc import Callable
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
+from numba import types
 
 from fastmlp.kernels.cpu.window import Window, as_windows
-from numba import types
 
 __all__ = [
     *("Columns", "Indices", "Labels", "Matrix", "Parameters", "Samples", "Targets", "Vector", "Weights"),
@@ -15,40 +18,42 @@ __all__ = [
 ]
 
 
-class Matrix:
-    """(rows, columns) real."""
+class Layout(NamedTuple):
+    """What Numba must know of an array; without an element it has the real type of the network."""
+
+    dimensions: int
+    element: types.Type | None = None
+    readonly: bool = False
 
 
-class Vector:
-    """(n,) real."""
+Matrix = Annotated[np.ndarray, Layout(2)]
+"""(rows, columns) real."""
 
+Vector = Annotated[np.ndarray, Layout(1)]
+"""(n,) real."""
 
-class Indices:
-    """(n,) int64, which samples."""
+Indices = Annotated[np.ndarray, Layout(1, types.int64)]
+"""(n,) int64, which samples."""
 
+Samples = Annotated[np.ndarray, "samples"]
+"""(N, I) of any real dtype, read-only."""
 
-class Samples:
-    """(N, I) of any real dtype, read-only."""
+Labels = Annotated[np.ndarray, Layout(1, types.int64, readonly=True)]
+"""(N,) int64, read-only."""
 
+Targets = Annotated[np.ndarray, Layout(2, readonly=True)]
+"""(N, O) real, read-only."""
 
-class Labels:
-    """(N,) int64, read-only."""
+Weights = Annotated[np.ndarray, Layout(1, readonly=True)]
+"""(N,) real, read-only."""
 
+Columns = Annotated[np.ndarray, Layout(1, types.int32, readonly=True)]
+"""(nnz,) int32, read-only."""
 
-class Targets:
-    """(N, O) real, read-only."""
+Parameters = Annotated[np.ndarray, Layout(1, types.float64)]
+"""(K,) float64."""
 
-
-class Weights:
-    """(N,) real, read-only."""
-
-
-class Columns:
-    """(nnz,) int32, read-only."""
-
-
-class Parameters:
-    """(K,) float64."""
+_NUMBERS = {int: types.int64, float: types.float64, bool: types.boolean}
 
 
 def numba_signature(operation: Callable, team: types.NamedTuple, samples: types.Type):
@@ -56,22 +61,17 @@ def numba_signature(operation: Callable, team: types.NamedTuple, samples: types.
 
     The team's scratch has the dtype of the network; samples is the type of the data array.
     """
-    team, samples = as_windows(team), as_windows(samples)
     real = team.types[team.fields.index("scratch")].dtype
-    kinds = {
-        int: types.int64,
-        float: types.float64,
-        bool: types.boolean,
-        Matrix: Window(real, 2),
-        Vector: Window(real, 1),
-        Indices: Window(types.int64, 1),
-        Samples: samples,
-        Labels: Window(types.int64, 1, readonly=True),
-        Targets: Window(real, 2, readonly=True),
-        Weights: Window(real, 1, readonly=True),
-        Columns: Window(types.int32, 1, readonly=True),
-        Parameters: Window(types.float64, 1),
-    }
-    parameters = list(inspect.signature(operation).parameters.values())[1:]
-    result = types.float64 if inspect.signature(operation).return_annotation is float else types.none
-    return result, (team, *(kinds[p.annotation] for p in parameters))
+
+    def window(layout: Layout) -> types.Type:
+        return Window(layout.element or real, layout.dimensions, layout.readonly)
+
+    def kind(annotation: Any) -> types.Type:
+        if annotation is Samples:
+            return as_windows(samples)
+        return _NUMBERS.get(annotation) or window(*annotation.__metadata__)
+
+    signature = inspect.signature(operation)
+    parameters = list(signature.parameters.values())[1:]
+    result = types.float64 if signature.return_annotation is float else types.none
+    return result, (as_windows(team), *(kind(p.annotation) for p in parameters))

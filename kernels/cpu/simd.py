@@ -4,12 +4,12 @@ import functools
 import platform
 from collections.abc import Callable
 
-from fastmlp.kernels.cpu.jitable import jitable
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.registry import cpu_target
-from numba.extending import intrinsic
+
+from fastmlp.kernels.cpu.jitable import intrinsic, jitable
 
 __all__ = [
     *("HALF_L2", "LINE", "STRICT", "VECTOR_BYTES", "X86", "Vectors"),

@@ -1,6 +1,7 @@
 """The first layer's products with compressed rows (twins of `NumpyOps`; `fastmlp.network.Data` has the format)."""
 
 import numpy as np
+
 from fastmlp.kernels import codes
 from fastmlp.kernels.cpu.elementwise import activate
 from fastmlp.kernels.cpu.products import add_bias_gradient

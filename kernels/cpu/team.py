@@ -9,13 +9,13 @@ import sys
 from typing import NamedTuple
 
 import numpy as np
-from fastmlp.kernels.cpu.jitable import jitable
-from fastmlp.kernels.cpu.simd import X86
-from fastmlp.kernels.cpu.views import address
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
+
+from fastmlp.kernels.cpu.jitable import intrinsic, jitable
+from fastmlp.kernels.cpu.simd import X86
+from fastmlp.kernels.cpu.views import address
 
 __all__ = [
     *("FREE", "PLACES", "PARTS", "Team"),

@@ -1,10 +1,10 @@
 """Transposition of a matrix in square blocks that fit the vector registers."""
 
-from fastmlp.kernels.cpu.jitable import jitable
-from fastmlp.kernels.cpu.simd import VECTOR_BYTES, Vectors, constant
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
+
+from fastmlp.kernels.cpu.jitable import intrinsic, jitable
+from fastmlp.kernels.cpu.simd import VECTOR_BYTES, Vectors, constant
 
 __all__ = ["transpose"]
 

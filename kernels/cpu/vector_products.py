@@ -8,11 +8,11 @@ are zero, as are most pixels of an image and half the outputs of a ReLU layer, c
 
 import functools
 
-from fastmlp.kernels.cpu.jitable import jitable
-from fastmlp.kernels.cpu.simd import VECTOR_BYTES, Vectors, blocks, constant, loop, repeat
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
+
+from fastmlp.kernels.cpu.jitable import intrinsic, jitable
+from fastmlp.kernels.cpu.simd import VECTOR_BYTES, Vectors, blocks, constant, loop, repeat
 
 __all__ = ["BLOCK", "backward_relu", "dot", "forward", "update"]
 

@@ -3,10 +3,10 @@
 Unlike a slice and a reshape they are a few instructions, and take no reference to the memory, which the caller keeps.
 """
 
-from fastmlp.kernels.cpu.jitable import jitable
 from numba import types
-from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
+
+from fastmlp.kernels.cpu.jitable import intrinsic, jitable
 
 __all__ = ["VIEWS", "address", "element", "grid", "row_address", "span"]
 

@@ -7,11 +7,13 @@ which makes a kernel of it. `program.cu` calls the same functions one after anot
 from __future__ import annotations
 
 import re
-from functools import cache
+from collections.abc import Mapping
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
 from fastmlp.kernels import codes, philox
 
 __all__ = [
@@ -53,12 +55,19 @@ class Operation(NamedTuple):
     written: tuple[str, ...]  # fields that point to what it may write
 
 
-@cache
-def source() -> str:
-    """The text of all kernels. It wants ``-DREAL=float`` or ``-DREAL=double``, and includes nothing."""
+@lru_cache(maxsize=16)
+def source(formulas: str = "") -> str:
+    """The text of all kernels. It wants ``-DREAL=float`` or ``-DREAL=double``, and includes nothing.
+
+    Parameters
+    ----------
+    formulas : functions `custom_value` and `custom_gradient` of z and y, for the loss CUSTOM.
+    """
     parts = [_constants()]
     for name in _FILES:
         text = _text(name)
+        if name == "losses" and formulas:
+            parts.append(f'#define CUSTOM_LOSS\n#line 1 "formulas"\n{formulas}')
         parts.append(f'#line 1 "{name}.cu"\n{text}')
         if name == "sparse":
             parts.append(_dispatch("".join(parts)))
@@ -134,8 +143,9 @@ def _layout(body: str, structs: dict[str, tuple[np.dtype, tuple, tuple]]) -> tup
             formats.append(np.dtype(np.uint64) if stars else dtype)
             inner.append(((0, dtype.itemsize),) if stars else pointers)
     layout = np.dtype({"names": names, "formats": formats}, align=True)
-    pointers = [(layout.fields[n][1] + at, size) for n, within in zip(names, inner, strict=True) for at, size in within]
-    return layout, tuple(pointers), tuple(written)
+    fields: Mapping = layout.fields or {}  # NumPy has None for a structure without members
+    within = [(fields[name][1] + at, size) for name, sizes in zip(names, inner, strict=True) for at, size in sizes]
+    return layout, tuple(within), tuple(written)
 
 
 _NUMBERS = dict(re.findall(r"^constexpr int (\w+) = (\d+);", "".join(map(_text, _FILES)), re.MULTILINE))

@@ -89,6 +89,11 @@ __device__ inline real of_output(int loss, const double *parameter, real z, real
       gradient = outside ? (r > 0 ? bend : -bend) : r;
       return outside ? bend * (size - real(0.5) * bend) : real(0.5) * r * r;
     }
+#ifdef CUSTOM_LOSS
+    case CUSTOM:
+      gradient = custom_gradient(z, y);
+      return custom_value(z, y);
+#endif
     default:
       gradient = r;
       return real(0.5) * r * r;

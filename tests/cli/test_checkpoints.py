@@ -101,9 +101,9 @@ def test_options_that_go_together():
     fail("train", "iris", "--checkpoint", "missing/c", about="missing/c: No such file")
     fail("train", "iris", "--checkpoint", "m.safetensors", "--out", "m.safetensors", about="is the file of --out, too")
     assert os.listdir() == []
-    succeed("train", "iris", "--epochs", 1, "--checkpoint", "c")
+    succeed("train", "iris", "--epochs", 1, "--decay", 1, "--checkpoint", "c")
     fail("train", "iris", "--epochs", 1, "--checkpoint", "c", about="is there already. Go on from it with resume=True")
-    resumed = ("train", "iris", "--epochs", 1, "--checkpoint", "c", "--resume")
+    resumed = ("train", "iris", "--epochs", 1, "--decay", 1, "--checkpoint", "c", "--resume")
     fail(*resumed, "--seed", 1, about="is of another run: features ")
     fail(*resumed, "--hidden", 7, about="sizes [4, 128, 128, 3] then, [4, 7, 3] now")
 
@@ -124,7 +124,7 @@ def disk_is_full(monkeypatch, *names):
 
 def test_a_model_that_cannot_be_written_is_kept_beside(monkeypatch, tmp_path):
     disk_is_full(monkeypatch, "m.safetensors")
-    result = run("train", "iris", "--epochs", 2, "--out", "m.safetensors", "--history", "h.csv")
+    result = run("train", "iris", "--epochs", 2, "--decay", 1, "--out", "m.safetensors", "--history", "h.csv")
     assert result.code == 1 and "test accuracy" in result.out and "history written to h.csv" in result.out
     kept = re.search(r"No space left on device\..* The model is kept in (.*)\.\n$", result.err)[1]
     assert MLP.load(kept).sizes == (4, 128, 128, 3) and os.path.dirname(kept) == ""
@@ -142,7 +142,8 @@ def test_a_model_whose_folder_is_gone_is_kept_in_the_current_one(monkeypatch, tm
         return history
 
     monkeypatch.setattr(MLP, "fit", gone)
-    result = run("train", "iris", "--epochs", 2, "--out", folder / "m.safetensors", "--history", folder / "h.json")
+    given = ("--epochs", 2, "--decay", 1)  # one fit, without trials
+    result = run("train", "iris", *given, "--out", folder / "m.safetensors", "--history", folder / "h.json")
     assert result.code == 1 and "test accuracy" in result.out
     kept = re.findall(r"is kept in (.*)\.\n", result.err)
     assert [os.path.dirname(path) for path in kept] == 2 * [str(tmp_path)]

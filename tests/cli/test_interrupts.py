@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def interrupt_after(monkeypatch, epochs):
 
 def test_ctrl_c_keeps_what_was_learned(monkeypatch, tmp_path):
     whole, part, history = (tmp_path / name for name in ("whole.safetensors", "part.safetensors", "h.csv"))
-    constant = ("--schedule", "constant")
+    constant = ("--schedule", "constant", "--decay", 1)  # without trials
     succeed("train", "iris", "--epochs", 4, *constant, "--out", whole)
     interrupt_after(monkeypatch, 4)
     result = run("train", "iris", "--epochs", 400, *constant, "--out", part, "--history", history)
@@ -38,12 +39,16 @@ def test_ctrl_c_keeps_what_was_learned(monkeypatch, tmp_path):
     np.testing.assert_array_equal(MLP.load(part).weights[1], MLP.load(whole).weights[1])
 
 
-def test_ctrl_c_before_the_first_epoch_spares_the_files(monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("given", "said"), [(["--decay", 1], "nothing is written"), ([], "fastmlp: interrupted")], ids=["training", "trial"]
+)
+def test_ctrl_c_before_the_first_epoch_spares_the_files(given, said, monkeypatch, tmp_path):
     path = tmp_path / "m.safetensors"
     path.write_bytes(b"precious")
     interrupt_after(monkeypatch, 0)
-    result = run("train", "iris", "--out", path, "--history", tmp_path / "h.json", "--plot", tmp_path / "p.png")
-    assert result.code == 130 and "nothing is written" in result.out
+    files = {"--out": path, "--history": tmp_path / "h.json", "--plot": tmp_path / "p.png"}
+    result = run("train", "iris", *given, *chain.from_iterable(files.items()))
+    assert result.code == 130 and said in result.out + result.err
     assert [entry.name for entry in tmp_path.iterdir()] == ["m.safetensors"] and path.read_bytes() == b"precious"
 
 

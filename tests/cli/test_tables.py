@@ -91,7 +91,12 @@ def test_rows_dropped_for_missing_values_keep_their_lines(mixed, tmp_path):
     lacking = [i for i in range(240) if table["colour"][i] is None or table["size"][i] is None]
     counts = "values are missing in 'size' (6), 'colour' (4)"
     assert trained.code == 0 and trained.err == f"fastmlp: note: {len(lacking)} of 240 rows are left out: {counts}\n"
-    rows = predictions(path, mixed, "--keep", "label")
+    predicted = run("predict", path, mixed, "--keep", "label")
+    assert (
+        predicted.err
+        == f"fastmlp: note: {len(lacking)} rows are left out: they lack a value that nothing can stand for\n"
+    )
+    rows = list(csv.reader(io.StringIO(predicted.out)))[1:]
     assert [row[0] for row in rows] == table["label"].to_list()
     assert [i for i, row in enumerate(rows) if row[1] == ""] == lacking
 

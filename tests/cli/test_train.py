@@ -13,8 +13,9 @@ from fastmlp import MLP
 from fastmlp.cli import main
 
 
-def test_digits_alone_learn_well_and_tell_about_it():
-    out = succeed("train", "digits")
+def test_digits_learn_well_and_tell_about_it():
+    out = succeed("train", "digits", "--hidden", "128,128", "--epochs", 40)
+    assert ", decay 0.3 by trial, " in out
     assert accuracy(out) >= 96
     assert "1,437 training samples, 360 test samples, 64 features, 10 classes (0, 1, 2" in out
     assert "backend numpy" in out
@@ -143,6 +144,17 @@ def test_decay_by_the_task(given, decay, monkeypatch):
     assert run("train", *given).code == 130
 
 
+@pytest.mark.parametrize(("shift", "decay"), [(0, 3), (9, 0.3)])
+def test_a_trial_chooses_the_decay(shift, decay):
+    y = np.arange(300) % 3
+    x = np.random.RandomState(0).randn(300, 5) + shift * np.eye(5)[y]
+    np.savez("set.npz", x=x, y=y)
+    given = ("train", "set.npz", "--epochs", 5, "--backend", "numpy")
+    assert f"(one_cycle), decay {decay} by trial, batch size 16" in succeed(*given)
+    for other in (["--decay", 1], ["--optimizer", "adam"]):
+        assert "by trial" not in succeed(*given, *other)
+
+
 def test_history_and_plot_are_written(tmp_path):
     json_file, csv_file, plot = tmp_path / "h.json", tmp_path / "h.csv", tmp_path / "p.png"
     out = succeed("train", "iris", "--epochs", 3, "--history", json_file, "--plot", plot, "--validation-fraction", 0.2)
@@ -167,7 +179,8 @@ def test_patience_watches_a_validation_part_and_keeps_its_best_weights(monkeypat
 
     monkeypatch.setattr(MLP, "fit", spy)
     path = tmp_path / "h.json"
-    out = succeed("train", "iris", "--patience", 3, "--epochs", 300, "--lr", 0.03, "--history", path)
+    given = "--patience 3 --epochs 300 --lr 0.03 --decay 1 --history"
+    out = succeed("train", "iris", *given.split(), path)
     history = json.loads(path.read_text())
     losses = history["columns"]["val_loss"]
     assert history["stopped"] == "validation" and len(losses) < 300

@@ -273,8 +273,8 @@ class EmulatedDevice:
         return partial(multiply, **spans)
 
     def _ready_launch(self, node: Launch, real: np.dtype) -> Callable[[], None]:
-        name, blocks, arguments, cooperative, cluster, _ = node
-        library = load(self._kernels(), real_name(real), self._sanitizer)
+        name, blocks, arguments, cooperative, cluster, _, formulas = node
+        library = load(self._kernels(formulas), real_name(real), self._sanitizer)
         if name not in library.argument_sizes:
             raise LaunchError(f"there is no kernel {name!r}, only {', '.join(library.argument_sizes)}")
         if arguments.nbytes != library.argument_sizes[name]:
@@ -301,12 +301,12 @@ class EmulatedDevice:
 
         return launch
 
-    def _kernels(self) -> str:
+    def _kernels(self, formulas: str) -> str:
         if self._source is not None:
             return self._source
         from fastmlp.kernels import cuda
 
-        return cuda.source()
+        return cuda.source(formulas)
 
     def _pointers_of(self, name: str, real: np.dtype) -> tuple[tuple[int, int], ...]:
         if self._source is not None:

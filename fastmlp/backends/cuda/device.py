@@ -23,7 +23,8 @@ class Launch(NamedTuple):
     """A kernel of ours with so many blocks, and the struct of its arguments.
 
     cooperative: all blocks must run at once; cluster: they do, since the kernel makes one cluster of them. work: about
-    how many multiply-adds, or as long as these take.
+    how many multiply-adds, or as long as these take. formulas: text that the kernels are compiled with, see
+    `fastmlp.kernels.cuda.source`.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Launch(NamedTuple):
     cooperative: bool = False
     cluster: bool = False
     work: float = math.inf
+    formulas: str = ""
 
 
 class Matmul(NamedTuple):

@@ -59,8 +59,8 @@ class NvidiaDevice:
         self._staging, self._staged = np.frombuffer(self._pinned, np.uint8, _STAGING), 0
         self.multiprocessors: int = self._gpu.attributes["MultiProcessorCount"]
         self.clusters = int(self._gpu.compute_capability) >= 90
-        self._modules: dict[np.dtype, Any] = {}
-        self._kernels: dict[tuple[str, np.dtype], Any] = {}
+        self._modules: dict[tuple[np.dtype, str], Any] = {}  # by numbers and formulas
+        self._kernels: dict[tuple[str, tuple[np.dtype, str]], Any] = {}
         self._constants: dict[tuple[float, np.dtype], Any] = {}
         self._warm: set[Product] = set()
         self._workspace: Any = None
@@ -167,7 +167,7 @@ class NvidiaDevice:
         with self.lock():
             for node in nodes:
                 if isinstance(node, Launch):
-                    self._kernel(node.name, real)
+                    self._kernel(node, real)
                     continue
                 product = self._product(node)
                 self._factors(node, product)  # a captured upload would be done again in every replay
@@ -214,7 +214,7 @@ class NvidiaDevice:
     # Our kernels
 
     def _launch(self, node: Launch, real: np.dtype) -> None:
-        kernel, blocks = self._kernel(node.name, real), node.blocks
+        kernel, blocks = self._kernel(node, real), node.blocks
         if node.cooperative and not node.cluster:  # a block that finds no room would never come to the others' barrier
             room = driver.occupancyMaxActiveBlocksPerMultiprocessor(kernel.ptr, THREADS, 0)
             blocks = min(blocks, room * self.multiprocessors)
@@ -222,15 +222,16 @@ class NvidiaDevice:
         struct = node.arguments.view(f"V{node.arguments.nbytes}")
         kernel((blocks,), (THREADS,), (struct,), 0, self._stream, node.cooperative and not node.cluster)
 
-    def _kernel(self, name: str, real: np.dtype) -> Any:
-        if (name, real) not in self._kernels:
-            if real not in self._modules:
+    def _kernel(self, node: Launch, real: np.dtype) -> Any:
+        module = real, node.formulas
+        if (node.name, module) not in self._kernels:
+            if module not in self._modules:
                 # No fast math: divisions and roots are rounded correctly. But CuPy adds -ftz=true, so that float32
                 # numbers below 1.2e-38 count as 0, as they do in no other backend; float64 has no such option.
                 options = ("-DREAL=double" if real == np.float64 else "-DREAL=float",)
-                self._modules[real] = cupy.RawModule(code=source(), options=options)
-            self._kernels[name, real] = self._modules[real].get_function(name).kernel
-        return self._kernels[name, real]
+                self._modules[module] = cupy.RawModule(code=source(node.formulas), options=options)
+            self._kernels[node.name, module] = self._modules[module].get_function(node.name).kernel
+        return self._kernels[node.name, module]
 
     # The library's products
 

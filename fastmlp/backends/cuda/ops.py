@@ -32,8 +32,9 @@ class CudaOps(Products):
         real: np.dtype,
         slot: int = 0,
         shows_nan: bool = True,
+        formulas: str = "",
     ) -> None:
-        super().__init__(device, workspace, choice, real, shows_nan)
+        super().__init__(device, workspace, choice, real, shows_nan, formulas)
         self._slot = slot  # of the staging buffer that is filled next
         self._gathered: tuple = ()  # whose rows the batch buffer holds
 

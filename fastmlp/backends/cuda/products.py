@@ -40,8 +40,9 @@ class Products(Tape):
         choice: Choice | OwnKernels,
         real: np.dtype,
         shows_nan: bool,
+        formulas: str,
     ) -> None:
-        super().__init__(device, workspace, real)
+        super().__init__(device, workspace, real, formulas)
         self._choice = choice
         self._shows_nan = shows_nan  # whether a NaN must pass ReLU, which it does not in the library's
         self._reads: dict[str, Read] = {"library": lambda x: x}
@@ -152,7 +153,7 @@ class Products(Tape):
             library(lambda x: x, epilogue="bgrad", vector=sums)
 
         ways = {"kernel": kernel} | self._by_library("", library)
-        key = "accumulate", rows, inputs, outputs
+        key: tuple = ("accumulate", rows, inputs, outputs)
         if self._known("sums", delta) is None:
             ways["fused library"] = fused
         else:

@@ -60,10 +60,10 @@ _What = tuple[Network, Data, Update, int]
 
 
 class Run:
-    """Runs on one network, for batches of up to `rows` rows."""
+    """Runs on one network, for batches of up to `rows` rows; the formulas of a loss of one's own as text."""
 
-    def __init__(self, device: Device, net: Network, rows: int, choice: Choice) -> None:
-        self._device, self._choice, self._real = device, choice, net.params.dtype
+    def __init__(self, device: Device, net: Network, rows: int, choice: Choice, formulas: str = "") -> None:
+        self._device, self._choice, self._real, self._formulas = device, choice, net.params.dtype, formulas
         self._workspace, self._control = Workspace(device, net, rows), Control(device)
         self._what: _What | None = None  # of the last run
         # of it, by rows and first staging buffer, with the terms of its loss, which must live as long
@@ -127,7 +127,7 @@ class Run:
 
     def _ops(self, choice: Choice | OwnKernels, **options: Any) -> CudaOps:
         self._workspace.restart()
-        return CudaOps(self._device, self._workspace, choice, self._real, **options)
+        return CudaOps(self._device, self._workspace, choice, self._real, formulas=self._formulas, **options)
 
     def _queue(self, ops: CudaOps, order: np.ndarray) -> None:
         """What is on the tape, once, for the samples `order`."""
@@ -205,7 +205,8 @@ class Run:
         cluster = CLUSTER > 0 and self._device.clusters and not program.alone
         name, blocks = ("cluster_program", CLUSTER) if cluster else ("program", self._device.multiprocessors)
         blocks = 1 if program.alone else min(PROGRAM_BLOCKS, blocks)
-        self._device.queue([Launch(name, blocks, arguments, cooperative=True, cluster=cluster)], self._real)
+        launch = Launch(name, blocks, arguments, cooperative=True, cluster=cluster, formulas=self._formulas)
+        self._device.queue([launch], self._real)
 
 
 def _segments(tape: list[Node | Stage]) -> list[_Segment]:

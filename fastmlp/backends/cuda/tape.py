@@ -37,9 +37,9 @@ class Samples:
 class Tape:
     """`tape` has what has been noted."""
 
-    def __init__(self, device: Device, workspace: Workspace, real: np.dtype) -> None:
+    def __init__(self, device: Device, workspace: Workspace, real: np.dtype, formulas: str) -> None:
         self.tape: list[Node | Stage] = []
-        self._device, self._workspace, self._real = device, workspace, real
+        self._device, self._workspace, self._real, self._formulas = device, workspace, real, formulas
         self._operations = operations(real)
         self._numbers: set[Scalar] = set()  # those that are stored where the library finds them
         self._facts: dict[tuple[str, int], tuple[int, Any]] = {}  # by name and first address: last address, fact
@@ -51,7 +51,8 @@ class Tape:
         assert values.keys() == set(arguments.dtype.names), (name, values.keys(), arguments.dtype.names)
         for field, value in values.items():
             arguments[field] = self._argument(value)
-        self.tape.append(Launch(name, int(min(max(blocks, 1), MAX_BLOCKS)), arguments, work=work))
+        formulas = self._formulas if name == "loss_gradient" else ""
+        self.tape.append(Launch(name, int(min(max(blocks, 1), MAX_BLOCKS)), arguments, work=work, formulas=formulas))
         for field in operation.written:
             self._forget(values[field])
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastmlp.errors import InputError
-from fastmlp.tables.encoding.fields import Fields
+from fastmlp.tables.fields import Fields
 from fastmlp.tables.frames import polars_module
 from fastmlp.tables.meaning.labels import label_counts, label_index, labels_of, sort_labels
 from fastmlp.tables.meaning.missing import array_of
@@ -38,6 +38,7 @@ class NumberColumn:
     fill : stands for a missing value: the median of the training rows.
     shift, scale : mean and deviation of the training rows, or 0 and 1.
     has_missing : whether there is a second feature.
+    low, high : the range of the training rows.
     """
 
     name: str
@@ -46,6 +47,8 @@ class NumberColumn:
     shift: float
     scale: float
     has_missing: bool
+    low: float
+    high: float
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -68,6 +71,8 @@ class NumberColumn:
             fields.number("shift"),
             fields.number("scale", positive=True),
             fields.flag("has_missing"),
+            fields.number("low"),
+            fields.number("high"),
         )
 
 
@@ -204,9 +209,9 @@ Column = NumberColumn | MomentColumn | CategoryColumn
 
 
 def numbers_from(values: polars.Series, notation: Notation) -> np.ndarray:
-    """Give float64 (N,) of N values of any type, NaN where one is missing or no number."""
+    """Give float64 (N,) of N values of any type, NaN where one is missing or no number in the notation."""
     pl = polars_module()
-    if values.dtype.is_numeric() or values.dtype == pl.Boolean:
+    if (values.dtype.is_numeric() or values.dtype == pl.Boolean) and notation.allows_bare:
         return array_of(values)
     if isinstance(values.dtype, (pl.String, pl.Enum)):
         return numbers_by_text(values, notation.read)

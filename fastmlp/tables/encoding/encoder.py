@@ -11,12 +11,12 @@ import numpy as np
 
 from fastmlp.errors import InputError
 from fastmlp.tables.encoding.columns import CategoryColumn, Column, NumberColumn, read_column
-from fastmlp.tables.encoding.fields import Fields
 from fastmlp.tables.encoding.findings import Findings
 from fastmlp.tables.encoding.fitting import Part, fit_columns, fit_targets
 from fastmlp.tables.encoding.plan import Plan, kept_rows, make_plan, target_values
 from fastmlp.tables.encoding.targets import ClassTarget, NumberTarget, Target, read_target
 from fastmlp.tables.encoding.writing import write_features
+from fastmlp.tables.fields import Fields
 from fastmlp.tables.meaning.missing import MISSING_VALUES, POLICIES
 from fastmlp.tables.room import Room
 from fastmlp.tables.table import Table, as_table
@@ -58,11 +58,13 @@ class TableEncoder:
         categorical: str | Sequence[str] = "auto",
         missing: str = "impute",
         missing_values: Sequence[str] = MISSING_VALUES,
+        also_missing: Sequence[str] = (),
         standardize: bool = True,
         standardize_target: bool = False,
         strip_label: str = "",
         drop_columns: Sequence[str] = (),
         decimal: str | None = None,
+        day_first: bool | None = None,
         codes: bool = False,
     ) -> TableEncoder:
         """Learn means, deviations, categories and classes from the training table.
@@ -70,20 +72,23 @@ class TableEncoder:
         Parameters
         ----------
         table : N rows; what `read_table` gives, a data frame of Polars, pandas or pyarrow, or an array (N, K).
-        target : name or number of the target column, negative from the end; a list for several columns of numbers;
-            None for the last one; an empty list for a table that holds features alone.
+        target : name or number of the target column, negative from the end; a text that names no column may be a
+            number; a list for several columns of numbers; None for the last one; an empty list for a table that holds
+            features alone.
         task : "classification", "regression", or "auto": classification if a target is not a number, or if all are
             at most 20 different whole numbers that are repeated.
         categorical : names of the categorical columns, or "auto": those with values that are no numbers, dates or
             times, of which there are not nearly as many as rows.
         missing : "error" refuses missing values; "drop" leaves their rows out; "impute" fills them in, with the
             median or, for categories, a category of their own, and leaves out rows without a target.
-        missing_values : texts that stand for no value, besides an empty one.
+        missing_values, also_missing : texts that stand for no value, besides an empty one: a list in place of the
+            usual one, and others beside it. One that is a number does so in any notation.
         standardize : whether numbers, dates and times get mean 0 and deviation 1.
         standardize_target : the same for the target of a regression; `decode_target` undoes it.
         strip_label : characters to drop at the end of each target, as the full stop of "yes.".
         drop_columns : names of columns to leave out.
         decimal : "." or ",", which decides about numbers that could have either; None for what other columns show.
+        day_first : whether 1/2/2023 is a day of February, where it could be either; None for what `decimal` suggests.
         codes : whether a column of categories becomes one feature, the number of the category (see `category_counts`),
             for `fastmlp.tables.features.expansion` to encode.
 
@@ -99,9 +104,11 @@ class TableEncoder:
             categorical=categorical,
             missing=missing,
             missing_values=missing_values,
+            also_missing=also_missing,
             strip_label=strip_label,
             drop_columns=drop_columns,
             decimal=decimal,
+            day_first=day_first,
         )
         for note in plan.notes:
             _LOG.warning("%s", note)
@@ -160,7 +167,9 @@ class TableEncoder:
                 counts += [0] * len(column.feature_names)
         return tuple(counts)
 
-    def kept_rows(self, table: Any, *, targets: bool = True, allow_none: bool = False) -> np.ndarray:
+    def kept_rows(
+        self, table: Any, *, targets: bool = True, allow_none: bool = False, findings: Findings | None = None
+    ) -> np.ndarray:
         """Give the numbers (M,) int64 of the rows that `transform` keeps.
 
         Parameters
@@ -168,6 +177,7 @@ class TableEncoder:
         table : N rows.
         targets : whether rows must have a target, where the table has the column.
         allow_none : whether M may be 0.
+        findings : takes note of the rows that are left out.
 
         Raises
         ------
@@ -184,6 +194,8 @@ class TableEncoder:
         there = self._targets_in(table) if targets else ()
         features = [column.name for column in self.columns]
         rows, _ = kept_rows(table, features, there, self.missing, self.missing_values, allow_none=allow_none)
+        if findings is not None:
+            findings.add_dropped(len(table) - len(rows))
         return rows
 
     def transform(
@@ -216,10 +228,10 @@ class TableEncoder:
         InputError : as for `kept_rows`; a value that does not fit its column; an unknown label.
         """
         table = as_table(table)
-        rows = self.kept_rows(table, targets=targets) if rows is None else rows
+        found = Findings() if findings is None else findings
+        rows = self.kept_rows(table, targets=targets, findings=found) if rows is None else rows
         if (np.diff(rows) <= 0).any():
             raise InputError("rows must ascend, each of them once. Sort them, and reorder what is encoded.")
-        found = Findings() if findings is None else findings
         x = (room or Room()).array((len(rows), len(self.feature_names)), np.float32)
         found.add(write_features(self.columns, table, rows, self.missing_values, x))
         if findings is None:

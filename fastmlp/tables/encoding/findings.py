@@ -13,17 +13,31 @@ _EXAMPLES = 3
 
 
 class Findings:
-    """Missing values that were filled where training had none, and values that training had not."""
+    """Holes that training had not, values that it had not, numbers far from its own, and rows that are left out."""
 
     def __init__(self) -> None:
         self._holes: Counter[str] = Counter()
         self._unseen: Counter[str] = Counter()
         self._examples: dict[str, list[str]] = {}
+        self._far: Counter[str] = Counter()
+        self._furthest: dict[str, tuple[float, float, float]] = {}  # the number, and the range of training
+        self._dropped = 0
 
     def add_holes(self, name: str, number: int) -> None:
         """Count missing values of a column."""
         if number:
             self._holes[name] += number
+
+    def add_far(self, name: str, number: int, furthest: float, low: float, high: float) -> None:
+        """Count numbers of a column that are further from the training range, from low to high, than it is wide."""
+        if number:
+            known, _, _ = self._furthest.get(name, (furthest, low, high))
+            self._far[name] += number
+            self._furthest[name] = max(known, furthest, key=lambda one: max(low - one, one - high)), low, high
+
+    def add_dropped(self, number: int) -> None:
+        """Count rows that are left out since they lack a value."""
+        self._dropped += number
 
     def add_unseen(self, name: str, number: int, examples: Iterable[str]) -> None:
         """Count values of a column."""
@@ -39,6 +53,9 @@ class Findings:
             self.add_holes(name, number)
         for name, number in other._unseen.items():
             self.add_unseen(name, number, other._examples[name])
+        for name, number in other._far.items():
+            self.add_far(name, number, *other._furthest[name])
+        self._dropped += other._dropped
 
     def lines(self) -> list[str]:
         """What was found, a line for each kind and column, of ten columns at most."""
@@ -53,4 +70,14 @@ class Findings:
             )
         if len(self._unseen) > 10:
             lines.append(f"{len(self._unseen) - 10:,} more columns hold values that training had not")
+        for name, number in self._far.most_common(10):
+            furthest, low, high = self._furthest[name]
+            lines.append(
+                f"column {name!r} is far outside the range of training, {low:.6g} to {high:.6g}, in {number:,} rows, "
+                f"such as {furthest:.6g}"
+            )
+        if len(self._far) > 10:
+            lines.append(f"{len(self._far) - 10:,} more columns hold numbers far outside the range of training")
+        if self._dropped:
+            lines.append(f"{self._dropped:,} rows are left out: they lack a value that nothing can stand for")
         return lines

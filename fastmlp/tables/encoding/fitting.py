@@ -12,9 +12,10 @@ from fastmlp.tables.ahead import in_chunks, mapped
 from fastmlp.tables.encoding.columns import CategoryColumn, Column, MomentColumn, NumberColumn, mean_and_std
 from fastmlp.tables.encoding.plan import Plan, target_values
 from fastmlp.tables.encoding.targets import NumberTarget, Target
-from fastmlp.tables.meaning.kinds import Kind
+from fastmlp.tables.meaning.kind import Kind, shown
 from fastmlp.tables.meaning.missing import array_of, matrix_of, present
 from fastmlp.tables.meaning.moments import is_time
+from fastmlp.tables.meaning.notation import is_either
 from fastmlp.tables.table import Table
 
 if TYPE_CHECKING:
@@ -51,7 +52,10 @@ class Part:
         InputError : a value that is neither missing nor what its column holds.
         """
         series = self._table.columns([column.name for column in columns])
-        is_plain = [isinstance(one, NumberColumn) and self._table.types[one.name].is_numeric() for one in columns]
+        is_plain = [
+            isinstance(one, NumberColumn) and one.notation.allows_bare and self._table.types[one.name].is_numeric()
+            for one in columns
+        ]
         if all(is_plain):  # many at once
             numbers = matrix_of(series, marks)
             numbers = numbers if self._is_whole else np.take(numbers, self._rows, axis=1)
@@ -70,7 +74,7 @@ class Part:
         values = self._picked(whole)
         if is_plain:
             return array_of(values, marks)
-        values = present(values, marks)
+        values = present(values, marks, column.notation if isinstance(column, NumberColumn) else None)
         numbers = column.numbers(values)
         odd = ~np.isfinite(numbers) & values.is_not_null().to_numpy()
         if odd.any():
@@ -81,11 +85,20 @@ class Part:
         return column if self._is_whole else column.gather(self._rows)
 
     def _refuse(self, column: NumberColumn | MomentColumn, row: int) -> NoReturn:
-        what = "a finite number" if isinstance(column, NumberColumn) else "a date or time as in training"
+        value = self.column(column.name)[row]
+        if isinstance(column, MomentColumn):
+            what = "is not a date or time written as in training"
+        elif isinstance(value, str) and is_either(value):
+            what = (
+                "may have another decimal mark than training, or a mark between thousands, of which training had none"
+            )
+        else:
+            unit = column.notation.unit
+            what = f"is not a finite number written as in training{f', with {unit}' if unit else ''}"
+        held = f"Column {column.name!r} holds {shown(value)} in {self._table.place(int(self._rows[row]))}"
         raise InputError(
-            f"Column {column.name!r} holds {self.column(column.name)[row]!r} in "
-            f"{self._table.place(int(self._rows[row]))}, which is not {what}. Correct it, or train anew with it in "
-            "missing_values."
+            f"{held}, which {what}. Correct it; or train anew, where it stands for a missing value (also_missing) or "
+            "the column is left out (drop_columns)."
         )
 
 
@@ -132,7 +145,7 @@ def fit_targets(plan: Plan, rows: np.ndarray) -> tuple[Target, ...]:
 
 def _unfitted(kind: Kind) -> NumberColumn | MomentColumn:
     if kind.kind == "number":
-        return NumberColumn(kind.name, kind.notation, 0.0, 0.0, 1.0, kind.missing > 0)
+        return NumberColumn(kind.name, kind.notation, 0.0, 0.0, 1.0, kind.missing > 0, 0.0, 0.0)
     return MomentColumn(kind.name, kind.form, 0.0, 0.0, 1.0, kind.missing > 0, ())
 
 
@@ -153,9 +166,10 @@ def _fit_numbers(
         shift, scale = np.zeros_like(shift), np.ones_like(scale)
     fitted: list[NumberColumn | MomentColumn] = []
     learned = zip(fill.tolist(), shift.tolist(), scale.tolist(), (~complete).tolist(), strict=True)
-    for column, values, facts in zip(columns, numbers, learned, strict=True):
+    ends = zip(numbers.min(axis=1).tolist(), numbers.max(axis=1).tolist(), strict=True)
+    for column, values, facts, (low, high) in zip(columns, numbers, learned, ends, strict=True):
         if isinstance(column, NumberColumn):
-            fitted.append(NumberColumn(column.name, column.notation, *facts))
+            fitted.append(NumberColumn(column.name, column.notation, *facts, low, high))
         else:
             periods = MomentColumn.periods_in(values, column.form != "" and is_time(column.form))
             fitted.append(MomentColumn(column.name, column.form, *facts, periods))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,8 +12,10 @@ import numpy as np
 from fastmlp.errors import InputError
 from fastmlp.tables.encoding.targets import ClassTarget, Target, stripped
 from fastmlp.tables.encoding.tasks import TASKS, find_target
-from fastmlp.tables.meaning.kinds import Kind, decimal_of, find_kinds
+from fastmlp.tables.meaning.kind import Kind
+from fastmlp.tables.meaning.kinds import decimal_of, find_kinds
 from fastmlp.tables.meaning.missing import MISSING_VALUES, POLICIES, present
+from fastmlp.tables.meaning.texts import Reader
 from fastmlp.tables.table import Table
 from fastmlp.tables.text import is_text, listed
 
@@ -62,14 +65,17 @@ def make_plan(
     categorical: str | Sequence[str] = "auto",
     missing: str = "impute",
     missing_values: Sequence[str] = MISSING_VALUES,
+    also_missing: Sequence[str] = (),
     strip_label: str = "",
     drop_columns: Sequence[str] = (),
     decimal: str | None = None,
+    day_first: bool | None = None,
 ) -> Plan:
     """Decide what is to be learned from a table; parameters and errors are those of `TableEncoder.fit`."""
     _check_choice("task", task, TASKS)
     _check_choice("missing", missing, POLICIES)
     _check_texts("missing_values", missing_values)
+    _check_texts("also_missing", also_missing)
     _check_texts("drop_columns", drop_columns)
     chosen = () if categorical == "auto" else categorical
     _check_texts("categorical", chosen if categorical == "auto" else categorical)
@@ -78,14 +84,13 @@ def make_plan(
     for name in chosen:
         if name not in features:
             raise InputError(f"categorical={name!r} is not a feature. Features: {listed(features)}.")
-    marks, notes = tuple(dict.fromkeys(missing_values)), list(table.notes)
-    mark = decimal or decimal_of(table, marks)
-    kinds = find_kinds(table, features, marks=marks, categorical=chosen, decimal=mark, notes=notes)
+    marks, notes = tuple(dict.fromkeys((*missing_values, *also_missing))), list(table.notes)
+    reader = Reader(table, marks, decimal or decimal_of(table, marks), decimal is not None, day_first, notes)
+    kinds = find_kinds(reader, features, chosen)
     task = "regression" if len(names) > 1 and task == "auto" else task
-    targets = tuple(
-        find_target(table, name, task=task, marks=marks, strip_label=strip_label, decimal=mark, notes=notes)
-        for name in names
-    )
+    # Who lists the marks knows them.
+    certain = also_missing if tuple(missing_values) == MISSING_VALUES else marks
+    targets = tuple(find_target(reader, name, task=task, certain=certain, strip_label=strip_label) for name in names)
     if len(targets) > 1 and any(isinstance(one, ClassTarget) for one in targets):
         raise InputError("Several targets must be numbers. Choose one target, or task='regression'.")
     used = [kind.name for kind in kinds if kind.is_used]
@@ -137,9 +142,10 @@ def kept_rows(
         return np.arange(len(table)), []
     said = listed_counts(counts)
     if policy == "error":
+        first = table.place(int(np.flatnonzero(np.any(list(every.values()), axis=0))[0]))
         raise InputError(
-            f"Values are missing in {said}, of {len(table)} rows. Pass missing='drop' to leave such rows out, or "
-            "missing='impute' to fill the features in."
+            f"Values are missing in {said}, of {len(table)} rows, the first in {first}. Fill them in; or train with "
+            "missing='drop', which leaves such rows out, or missing='impute', which fills the features in."
         )
     rows = np.flatnonzero(~np.any(list(every.values()), axis=0))
     if not rows.size and not allow_none:
@@ -152,8 +158,10 @@ def kept_rows(
 
 def target_values(column: polars.Series, target: Target, marks: Collection[str]) -> polars.Series:
     """Give the N values of a target column, null where they are missing; a mark that is a class is not."""
-    known = set(target.class_names) if isinstance(target, ClassTarget) else set()
-    return present(stripped(column, target.strip_label), set(marks) - known)
+    values = stripped(column, target.strip_label)
+    if isinstance(target, ClassTarget):
+        return present(values, set(marks) - set(target.class_names))
+    return present(values, marks, target.notation)
 
 
 def listed_counts(counts: dict[str, int]) -> str:
@@ -163,12 +171,13 @@ def listed_counts(counts: dict[str, int]) -> str:
 
 
 def _left_out(kinds: Sequence[Kind]) -> list[str]:
-    identifiers = [kind.name for kind in kinds if kind.kind == "identifier"]
+    identifiers = [f"{kind.name!r} ({kind.example!r}, …)" for kind in kinds if kind.kind == "identifier"]
     if not identifiers:
         return []
+    more = f" and {len(identifiers) - 10:,} more" if len(identifiers) > 10 else ""
     return [
-        f"left out, as their texts differ in nearly every row: {listed(identifiers)}; --categorical takes them as "
-        "categories, --drop-columns says that they may go"
+        f"left out, as their texts differ in nearly every row: {', '.join(identifiers[:10])}{more}; --categorical "
+        "takes them as categories, --drop-columns says that they may go"
     ]
 
 
@@ -184,18 +193,20 @@ def _check_texts(option: str, value: object) -> None:
 
 
 def _target_names(table: Table, target: str | int | Sequence[str | int] | None) -> list[str]:
-    """Give the names of the target columns, which may be given by their numbers."""
+    """Give the names of the target columns, which may be given by numbers that no column has for a name."""
     wanted = [-1 if target is None else target] if target is None or isinstance(target, (str, int)) else list(target)
     names: list[str] = []
     for one in wanted:
+        place = int(one) if isinstance(one, str) and re.fullmatch("-?[0-9]{1,9}", one) else one
         if isinstance(one, str) and one in table.names:
             names.append(one)
-        elif type(one) is int and -len(table.names) <= one < len(table.names):
-            names.append(table.names[one])
+        elif type(place) is int and -len(table.names) <= place < len(table.names):
+            names.append(table.names[place])
         else:
+            hint = " Check the delimiter: the table has one column." if len(table.names) == 1 else ""
             raise InputError(
                 f"target={one!r} is no column of the table. Name one of {listed(table.names)}, or give its number, "
-                f"from 0 to {len(table.names) - 1}."
+                f"from 0 to {len(table.names) - 1}.{hint}"
             )
     if len(set(names)) < len(names):
         raise InputError(f"target={target!r} names a column twice. Name different ones.")

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastmlp.errors import InputError
 from fastmlp.tables.encoding.columns import mean_and_std, numbers_from
-from fastmlp.tables.encoding.fields import Fields
+from fastmlp.tables.fields import Fields
 from fastmlp.tables.frames import polars_module
 from fastmlp.tables.meaning.labels import codes_of, label_index, labels_of
 from fastmlp.tables.meaning.notation import Notation

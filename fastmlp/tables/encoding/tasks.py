@@ -11,71 +11,79 @@ from fastmlp.errors import InputError
 from fastmlp.tables.encoding.columns import numbers_from
 from fastmlp.tables.encoding.targets import ClassTarget, NumberTarget, Target, stripped
 from fastmlp.tables.frames import polars_module
-from fastmlp.tables.meaning.kinds import notation_of, refuse
+from fastmlp.tables.meaning.kind import FEW, refuse
 from fastmlp.tables.meaning.labels import label_counts, labels_of, sort_labels
 from fastmlp.tables.meaning.missing import MISSING_VALUES, present
-from fastmlp.tables.meaning.notation import Notation, are_infinite, nearly_numbers
-from fastmlp.tables.table import Table
+from fastmlp.tables.meaning.notation import Notation
+from fastmlp.tables.meaning.suspicions import number_notes
+from fastmlp.tables.meaning.texts import Reader, label_notes
 
 __all__ = ["TASKS", "find_target"]
 
 TASKS = ("auto", "classification", "regression")
 _MOST_INTEGER_CLASSES = 20
 _CLASS_SHARE = 0.05  # of the rows; a mark of a missing value that is more frequent, and in five rows, is a class
-_NEARLY = 0.9
 
 
-def find_target(
-    table: Table, name: str, *, task: str, marks: Collection[str], strip_label: str, decimal: str, notes: list[str]
-) -> Target:
+def find_target(reader: Reader, name: str, *, task: str, certain: Collection[str], strip_label: str) -> Target:
     """Find what is to be predicted.
 
     Parameters
     ----------
-    table : N rows.
+    reader : of the texts of the table, which takes the notes.
     name : of the target column.
     task : "classification", "regression", or "auto": classification where a value is not a number, and where all are
         at most 20 different whole numbers that are repeated.
-    marks : texts that stand for no value. If they are `MISSING_VALUES`, one in 5 % of the rows or more is a class.
+    certain : marks of missing values that are none of the classes; another one in 5 % of the rows or more is a class.
     strip_label : characters to drop at the end of a text.
-    decimal : mark of numbers that could have either one.
-    notes : takes what should be said.
 
     Raises
     ------
-    InputError : no value at all; for numbers, a value that is not one; for classes unasked, nearly as many as rows,
-        or values that are nearly all numbers.
+    InputError : no value at all, or numbers that are all the same; for numbers, a value that is not one; for classes
+        unasked, nearly as many as rows, or values that are nearly all numbers, or look like them.
     """
-    pl = polars_module()
+    table, notes = reader.table, reader.notes
     whole = stripped(table.column(name), strip_label)
-    values = present(whole, marks)
+    values = present(whole, reader.marks)
     distinct = values.drop_nulls().unique()
     if not len(distinct):
         raise InputError(f"The target {name!r} holds no value in {len(table)} rows. Choose another one.")
-    notation = _notation(distinct, decimal, notes)
+    notation = _notation(reader, distinct, task)
+    if notation is not None:
+        values = present(whole, reader.marks, notation)
     if task == "regression" or (task == "auto" and notation is not None and not _are_classes(values, notation)):
-        target = NumberTarget(name, 0.0, 1.0, strip_label, notation or Notation(decimal))
-        odd = ~np.isfinite(numbers_from(values, target.notation)) & values.is_not_null().to_numpy()
+        target = NumberTarget(name, 0.0, 1.0, strip_label, notation or Notation(reader.decimal))
+        numbers = numbers_from(values, target.notation)
+        odd = ~np.isfinite(numbers) & values.is_not_null().to_numpy()
         if odd.any():
-            refuse(table, values, odd, "a finite number")
+            remedy = "or say that it stands for no value (also_missing), or that the target holds classes (task)"
+            refuse(table, values, odd, "a finite number", remedy)
+        low, high = float(np.nanmin(numbers)), float(np.nanmax(numbers))
+        if low == high:
+            raise InputError(f"The target {name!r} is {low:g} in each row: there is nothing to learn. Choose another.")
+        notes += [note.replace("column", "the target", 1) for note in number_notes(name, numbers, low, high)]
         return target
     if task == "auto" and notation is None:
-        _check_texts(table, values)
-    counts = whole.value_counts() if whole.dtype == pl.String else None
-    # Who lists the marks knows them.
-    may_be_classes = counts is not None and tuple(marks) == MISSING_VALUES
-    frequent = _frequent_marks(counts, set(marks) - {""}, len(table)) if may_be_classes else []
+        _check_labels(reader, values)
+    counts = whole.value_counts() if whole.dtype == polars_module().String else None
+    frequent = [] if counts is None else _frequent_marks(counts, set(MISSING_VALUES) - {"", *certain}, len(table))
     for mark in frequent:
-        notes.append(f"the target {name!r} is {mark!r} in so many rows that it is taken for a class")
-    labels = label_counts(labels_of(present(whole, set(marks) - set(frequent))))
+        notes.append(
+            f"the target {name!r} is {mark!r} in so many rows that it is taken for a class; --also-missing={mark} "
+            "decides otherwise"
+        )
+    labels = label_counts(labels_of(present(whole, set(reader.marks) - set(frequent))))
+    notes += label_notes(f"the target {name!r}", [*labels])
     return ClassTarget(name, sort_labels(labels), strip_label)
 
 
-def _notation(distinct: Any, decimal: str, notes: list[str]) -> Notation | None:
+def _notation(reader: Reader, distinct: Any, task: str) -> Notation | None:
     """How distinct values are read as numbers; None where they are none."""
     if distinct.dtype.is_numeric():
-        return Notation(decimal)
-    return notation_of(distinct, decimal, notes) if distinct.dtype == polars_module().String else None
+        return Notation(reader.decimal)
+    if distinct.dtype != polars_module().String or (task == "auto" and reader.are_codes(distinct)):
+        return None
+    return reader.notation(distinct)
 
 
 def _are_classes(values: Any, notation: Notation) -> bool:
@@ -86,23 +94,25 @@ def _are_classes(values: Any, notation: Notation) -> bool:
     return few and (len(distinct) <= 10 or 2 * len(distinct) <= len(numbers))
 
 
-def _check_texts(table: Table, values: Any) -> None:
+def _check_labels(reader: Reader, values: Any) -> None:
     """Refuse classes that nobody can have meant."""
-    pl = polars_module()
-    if values.dtype != pl.String:
-        return
-    counts = values.drop_nulls().value_counts()
+    counts = labels_of(values.drop_nulls()).value_counts()
     distinct, rows = counts.to_series(0), len(values) - values.null_count()
-    readable = nearly_numbers(distinct)
-    share = counts.filter(readable).to_series(1).sum() / rows
-    odd = distinct.filter(~readable)
-    if (share >= _NEARLY and int(readable.sum()) > _MOST_INTEGER_CLASSES) or (readable.any() and are_infinite(odd)):
-        refuse(table, values, values.is_in(odd.implode()).fill_null(False), "a finite number, as others are")
-    if len(distinct) > max(_MOST_INTEGER_CLASSES, rows // 2):
+    name = values.name
+    choice = "Choose another target, or say what it is: task='classification' or task='regression'."
+    if values.dtype == polars_module().String:
+        if reader.refuse_mixture(values, counts, f"the target {name!r}", "taken for classes"):
+            return
+        like = reader.likeness(distinct) if len(distinct) > FEW else ""
+        if like:
+            raise InputError(
+                f"The target {name!r} holds {len(distinct):,} different texts that begin like numbers or dates: "
+                f"{like}. Write them as numbers if they are. {choice}"
+            )
+    if len(distinct) > max(FEW, rows // 2):
         raise InputError(
-            f"The target {values.name!r} holds {len(distinct):,} different texts in {rows:,} rows, such as "
-            f"{distinct.min()!r}, too many for classes. Choose another target, or say what it is: "
-            "task='classification' or task='regression'."
+            f"The target {name!r} holds {len(distinct):,} different texts in {rows:,} rows, such as "
+            f"{distinct.min()!r}, too many for classes. {choice}"
         )
 
 

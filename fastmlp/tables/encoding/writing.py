@@ -80,6 +80,7 @@ def _write_numbers(
             x[:, places[position] + 1] = absent[position]
         else:
             found.add_holes(column.name, int(counts[position]))
+    _note_far(columns, numbers, found)
     for position, column in enumerate(columns):
         if isinstance(column, MomentColumn) and column.periods:
             place = places[position] + 1 + column.has_missing
@@ -100,6 +101,19 @@ def _write_numbers(
     for first, last in _runs(places):
         x[:, places[first] : places[last - 1] + 1] = numbers[first:last].T
     return found
+
+
+def _note_far(columns: Sequence[NumberColumn | MomentColumn], numbers: np.ndarray, found: Findings) -> None:
+    """Take note of numbers (K, M) that are further from the range of training than it is wide."""
+    lows, highs = numbers.min(axis=1), numbers.max(axis=1)
+    for position, column in enumerate(columns):
+        if not isinstance(column, NumberColumn) or column.low == column.high:
+            continue
+        wide = column.high - column.low
+        if lows[position] < column.low - wide or highs[position] > column.high + wide:
+            beyond = np.maximum(column.low - numbers[position], numbers[position] - column.high)
+            furthest = float(numbers[position, beyond.argmax()])
+            found.add_far(column.name, int((beyond > wide).sum()), furthest, column.low, column.high)
 
 
 def _runs(places: Sequence[int]) -> Iterator[tuple[int, int]]:

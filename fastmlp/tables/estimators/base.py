@@ -26,12 +26,14 @@ from sklearn.utils.validation import (
 from fastmlp.errors import InputError, ModelFileError
 from fastmlp.mlp import MLP
 from fastmlp.optimizers import AdamW
-from fastmlp.recipes import Recipe, tabular
+from fastmlp.options import BackendName
+from fastmlp.recipes import Recipe, rivals
 from fastmlp.tables.encoding.encoder import TableEncoder
-from fastmlp.tables.encoding.fields import Fields
 from fastmlp.tables.features.expansion import Expansion
-from fastmlp.tables.frames import is_frame
+from fastmlp.tables.fields import Fields
+from fastmlp.tables.frames import collected, is_frame
 from fastmlp.tables.preparation import Preparation, Reading
+from fastmlp.tables.trials import best_recipe
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -74,7 +76,7 @@ class BaseTabular(BaseEstimator):
         bins: int | None = None,
         one_hot: int | None = None,
         categorical: str | Sequence[str] = "auto",
-        backend: str | None = None,
+        backend: BackendName | None = None,
         n_threads: int | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
@@ -117,34 +119,43 @@ class BaseTabular(BaseEstimator):
         seed = int(check_random_state(self.random_state).randint(2**31))
         encoder = TableEncoder.fit(X, (), categorical=self.categorical, codes=True)
         x, _ = encoder.transform(X)
-        self.recipe_ = recipe = self._chosen_recipe(x)
+        recipes = self._recipes(x)
         counts, indicators = encoder.category_counts, self._indicators(y)
-        expansion, x = Expansion.fit(x, indicators, counts, bins=recipe.bins, one_hot=recipe.one_hot, seed=seed)
-        learned = self._prepared(y)
+        bins, one_hot = recipes[0].bins, recipes[0].one_hot
+        expansion, x = Expansion.fit(x, indicators, counts, bins=bins, one_hot=one_hot, seed=seed)
+        learned = self._prepared(y, recipes[0])
         reading = Reading(header=True, delimiter=None, skip_lines=0, encoding=None, width=self.n_features_in_)
         self.preparation_ = replace(learned, encoder=encoder, expansion=expansion, reading=reading, seed=seed)
+        targets = y if learned.target is None else learned.target.apply(y)
         outputs, loss = self._outputs_and_loss(y)
-        hidden = list(recipe.hidden)
-        self.network_ = MLP(
-            [x.shape[1], *hidden, outputs],
-            recipe.activation if hidden else "identity",
-            loss=loss,
-            dropout=recipe.dropout if hidden else 0.0,
-            backend=self.backend,
-            n_threads=self.n_threads,
-            seed=seed,
-        )
-        self.network_.fit(
-            x,
-            y if learned.target is None else learned.target.apply(y),
-            epochs=recipe.epochs,
-            batch_size=recipe.batch_size,
-            optimizer=AdamW(lr=recipe.lr, decay=recipe.decay),
-            schedule="one_cycle",
-            sample_weight=sample_weight,
-            class_weight=self._weights_of_classes(y),
-            progress=False,
-        )
+        class_weight = self._weights_of_classes(y)
+
+        def train(recipe: Recipe, x: np.ndarray, targets: np.ndarray, weights: np.ndarray | None) -> MLP:
+            hidden = list(recipe.hidden)
+            network = MLP(
+                [x.shape[1], *hidden, outputs],
+                recipe.activation if hidden else "identity",
+                loss=loss,
+                dropout=recipe.dropout if hidden else 0.0,
+                backend=self.backend,
+                n_threads=self.n_threads,
+                seed=seed,
+            )
+            network.fit(
+                x,
+                targets,
+                epochs=recipe.epochs,
+                batch_size=recipe.batch_size,
+                optimizer=AdamW(lr=recipe.lr, decay=recipe.decay),
+                schedule="one_cycle",
+                sample_weight=weights,
+                class_weight=class_weight,
+                progress=False,
+            )
+            return network
+
+        self.recipe_ = best_recipe(recipes, x, targets, y, train, seed, sample_weight)
+        self.network_ = train(self.recipe_, x, targets, sample_weight)
         return self
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -163,7 +174,9 @@ class BaseTabular(BaseEstimator):
         self.network_.save(path)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, backend: str | None = None, n_threads: int | None = None) -> Self:
+    def load(
+        cls, path: str | os.PathLike[str], *, backend: BackendName | None = None, n_threads: int | None = None
+    ) -> Self:
         """Read an estimator that `save` wrote, or a model that `fastmlp train` made of a table.
 
         Raises
@@ -194,16 +207,17 @@ class BaseTabular(BaseEstimator):
             raise ModelFileError(f"The estimator kept in {os.fspath(path)!r} is damaged: {error}") from error
         return estimator
 
-    def _chosen_recipe(self, x: np.ndarray) -> Recipe:
-        """The recipe for samples x (N, I), with what the parameters say in place of its own."""
-        given = {field.name: getattr(self, field.name, None) for field in fields(Recipe)}
-        return replace(
-            tabular(self._task, *x.shape), **{name: value for name, value in given.items() if value is not None}
-        )
+    def _recipes(self, x: np.ndarray) -> list[Recipe]:
+        """The recipes for samples x (N, I) to choose from, with what the parameters say in place of their own."""
+        named: dict[str, Any] = {field.name: getattr(self, field.name, None) for field in fields(Recipe)}
+        given = {name: value for name, value in named.items() if value is not None}
+        recipes = [replace(recipe, **given) for recipe in rivals(self._task, *x.shape)]
+        return recipes if self.decay is None else recipes[:1]
 
     def _checked(self, X: Any, y: Any) -> tuple[Any, np.ndarray]:
         """Samples and targets that can be learned from; what scikit-learn asks to remember of them is remembered."""
         numeric = self._task == "regression"
+        X = collected(X)
         if not is_frame(X):
             X, y = validate_data(
                 self, X, y, ensure_all_finite="allow-nan", ensure_min_samples=2, multi_output=numeric, y_numeric=numeric
@@ -218,6 +232,7 @@ class BaseTabular(BaseEstimator):
     def _outputs(self, X: Any) -> np.ndarray:
         """What the network gives (N, O) for a table of N rows."""
         check_is_fitted(self)
+        X = collected(X)
         if not is_frame(X):
             X = validate_data(self, X, ensure_all_finite="allow-nan", reset=False)
         elif hasattr(self, "n_features_in_"):
@@ -239,7 +254,7 @@ class BaseTabular(BaseEstimator):
         """What takes the place of a column's many categories: the targets (N, O) to take means of."""
 
     @abstractmethod
-    def _prepared(self, y: np.ndarray) -> Preparation:
+    def _prepared(self, y: np.ndarray, recipe: Recipe) -> Preparation:
         """What is known of the targets."""
 
     @abstractmethod

@@ -12,8 +12,10 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 
 from fastmlp.errors import InputError
-from fastmlp.tables.encoding.fields import Fields
+from fastmlp.options import BackendName
+from fastmlp.recipes import Recipe
 from fastmlp.tables.estimators.base import BaseTabular
+from fastmlp.tables.fields import Fields
 from fastmlp.tables.preparation import Preparation
 
 __all__ = ["TabularClassifier"]
@@ -25,7 +27,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     Parameters
     ----------
     hidden, activation, dropout, lr, decay, batch_size, epochs, bins, one_hot : optional
-        See `fastmlp.recipes.Recipe`; None takes what the recipe has for the number of samples.
+        See `fastmlp.recipes.Recipe`; None takes what the recipe has for the number of samples. Unless decay is given, a
+        short trial chooses between the recipes of `fastmlp.recipes.rivals`.
     class_weight : dict, "balanced" or None
         Weights of the labels in the loss; "balanced" is inverse to their numbers of samples.
     categorical : "auto" or sequence of str
@@ -41,7 +44,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     preparation_ : Preparation
         What is done to a table before the network sees it.
     recipe_ : Recipe
-        What was chosen; not there after `load`.
+        What the network was trained by; not there after `load`.
     """
 
     _task: ClassVar[str] = "classification"
@@ -64,7 +67,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         one_hot: int | None = None,
         class_weight: Mapping[Any, float] | str | None = None,
         categorical: str | Sequence[str] = "auto",
-        backend: str | None = None,
+        backend: BackendName | None = None,
         n_threads: int | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
@@ -106,7 +109,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         classes = len(self.classes_)
         return y[:, None] == (np.arange(classes) if classes > 2 else 1)
 
-    def _prepared(self, y: np.ndarray) -> Preparation:
+    def _prepared(self, y: np.ndarray, recipe: Recipe) -> Preparation:
         return Preparation("", class_names=tuple(map(str, self.classes_)))
 
     def _outputs_and_loss(self, y: np.ndarray) -> tuple[int, str]:

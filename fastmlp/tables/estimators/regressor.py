@@ -8,9 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.base import RegressorMixin
 
-from fastmlp.tables.encoding.fields import Fields
+from fastmlp.options import BackendName
+from fastmlp.recipes import Recipe
 from fastmlp.tables.estimators.base import BaseTabular
 from fastmlp.tables.features.scaling import Range, Scaling
+from fastmlp.tables.fields import Fields
 from fastmlp.tables.preparation import Preparation
 
 __all__ = ["TabularRegressor"]
@@ -35,7 +37,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     preparation_ : Preparation
         What is done to a table before the network sees it, and to what the network gives.
     recipe_ : Recipe
-        What was chosen; not there after `load`.
+        What the network was trained by; not there after `load`.
     """
 
     _task: ClassVar[str] = "regression"
@@ -58,7 +60,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         one_hot: int | None = None,
         clip: bool | None = None,
         categorical: str | Sequence[str] = "auto",
-        backend: str | None = None,
+        backend: BackendName | None = None,
         n_threads: int | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
@@ -97,11 +99,11 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     def _indicators(self, y: np.ndarray) -> np.ndarray:
         return y
 
-    def _prepared(self, y: np.ndarray) -> Preparation:
+    def _prepared(self, y: np.ndarray, recipe: Recipe) -> Preparation:
         scaling = Scaling.of(y)
         if scaling is None:
             raise ValueError("y holds numbers too large for a mean and a deviation. Scale it.")
-        return Preparation("", (), target=scaling, bounds=Range.of(y) if self.recipe_.clip else None)
+        return Preparation("", (), target=scaling, bounds=Range.of(y) if recipe.clip else None)
 
     def _outputs_and_loss(self, y: np.ndarray) -> tuple[int, str]:
         return y.shape[1], "mean_squared_error"

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastmlp.errors import InputError
-from fastmlp.tables.encoding.fields import Fields
+from fastmlp.tables.fields import Fields
 
 __all__ = ["Indicators", "TargetMeans"]
 

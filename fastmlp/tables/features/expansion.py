@@ -10,9 +10,9 @@ import numpy as np
 
 from fastmlp.errors import InputError
 from fastmlp.tables.ahead import in_chunks, mapped
-from fastmlp.tables.encoding.fields import Fields
 from fastmlp.tables.features.bins import Binned
 from fastmlp.tables.features.categories import Indicators, TargetMeans
+from fastmlp.tables.fields import Fields
 from fastmlp.tables.room import Room
 
 __all__ = ["Expansion"]

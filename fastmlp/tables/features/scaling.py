@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastmlp.errors import InputError
-from fastmlp.tables.encoding.fields import Fields
+from fastmlp.tables.fields import Fields
 
 __all__ = ["Range", "Scaling"]
 

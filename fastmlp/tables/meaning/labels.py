@@ -3,25 +3,41 @@
 from __future__ import annotations
 
 import math
+import re
+import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastmlp.errors import InputError
 from fastmlp.tables.frames import polars_module
 from fastmlp.tables.repeats import as_texts, is_coded, numbers_of_texts
 
 if TYPE_CHECKING:
     import polars
 
-__all__ = ["codes_of", "label_counts", "label_index", "labels_of", "number_in", "sort_labels"]
+__all__ = ["alike", "codes_of", "label_counts", "label_index", "labels_of", "sort_labels"]
 
 _MOST_DIGITS = 15  # that float64 tells apart
+# Numbers as programs write them. 007 and 1E2 may be codes, and are compared as texts.
+_WHOLE = re.compile(r"([+-]?(?:0|[1-9][0-9]{0,14}))(?:[.,]0*)?")
+_DECIMAL = re.compile(r"[+-]?(?:0|[1-9][0-9]{0,14})[.][0-9]+")
+_INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u2060\ufeff"))
 
 
 def labels_of(values: polars.Series) -> polars.Series:
-    """Give N values of any type as texts, coded ones or not, as a CSV file would have them."""
+    """Give N values as texts, coded ones or not, as a CSV file would have them.
+
+    Raises
+    ------
+    InputError : values of a type that a CSV file does not have, such as lists.
+    """
     pl = polars_module()
+    kind = values.dtype
+    if kind.is_nested() or kind in (pl.Duration, pl.Binary, pl.Object):
+        raise InputError(f"Column {values.name!r} is of the type {kind}, which holds no labels. Convert it to text.")
     if values.dtype.is_float():
         whole = (values == values.round()) & (values.abs() < 10**_MOST_DIGITS)
         frame = values.to_frame().select(
@@ -34,50 +50,76 @@ def labels_of(values: polars.Series) -> polars.Series:
 
 
 def label_counts(labels: polars.Series) -> dict[str, int]:
-    """Give how many of N labels have each value, by the first in the order of characters that has it; no nulls."""
-    counts = labels.drop_nulls().value_counts()
+    """Give how many of N labels are each of the different ones; no nulls.
+
+    Where all are whole numbers, 1 and 1.0 are the same, by the first in the order of characters; beside V27, 250 and
+    250.0 are two codes.
+    """
+    counts = sorted(labels.drop_nulls().value_counts().iter_rows())
+    if not all(_WHOLE.fullmatch(text) for text, _ in counts):
+        return dict(counts)
     numbers: dict[object, int] = {}
     shown: dict[object, str] = {}
-    for text, count in sorted(counts.iter_rows()):
+    for text, count in counts:
         key = _key(text)
         numbers[key] = numbers.get(key, 0) + count
         shown.setdefault(key, text)
     return {shown[key]: count for key, count in numbers.items()}
 
 
+def alike(labels: Iterable[str]) -> list[list[str]]:
+    """Give groups of labels that differ only by case, by the width of spaces, or by what cannot be seen."""
+    groups: dict[str, list[str]] = {}
+    for label in labels:
+        seen = unicodedata.normalize("NFKC", label).translate(_INVISIBLE)
+        groups.setdefault(" ".join(seen.casefold().split()), []).append(label)
+    return [group for group in groups.values() if len(group) > 1]
+
+
 def label_index(known: Sequence[str]) -> dict[object, int]:
-    """Give the number of each of some labels, as `codes_of` looks them up."""
-    return {_key(label): code for code, label in enumerate(known)}
+    """Give the number of each label, as `codes_of` looks it up: by its text, and by its value if no other has that."""
+    keys = [_key(label) for label in known]
+    times = Counter(keys)
+    by_value: dict[object, int] = {key: code for code, key in enumerate(keys) if times[key] == 1}
+    return by_value | {label: code for code, label in enumerate(known)}
 
 
 def codes_of(labels: polars.Series, index: Mapping[object, int]) -> tuple[np.ndarray, polars.Series]:
-    """Give the numbers (N,) int64 of labels by a `label_index`, -1 for others and null; and those of the others."""
+    """Give the numbers (N,) int64 of labels by a `label_index`, -1 for others and null; and those of the others.
+
+    A label that is not known as a text is the known one of the same value, if there is one such.
+    """
     pl = polars_module()
     if is_coded(labels):
         categories = labels.dtype.categories.to_list()  # type: ignore[attr-defined]
-        by_number = np.array([*(index.get(_key(text), -1) for text in categories), -1])
+        by_number = np.array([*(_code(text, index) for text in categories), -1])
         numbers = numbers_of_texts(labels)
         codes_found = by_number[numbers]
         others = labels.filter((codes_found < 0) & (numbers < len(categories)))
         return codes_found, as_texts(others)
     distinct = labels.drop_nulls().unique()
-    codes = pl.Series([index.get(_key(text), -1) for text in distinct.to_list()], dtype=pl.Int64)
-    found = labels.replace_strict(distinct, codes, default=-1, return_dtype=pl.Int64).fill_null(-1)
-    unknown = distinct.filter(codes < 0)
+    codes = [_code(text, index) for text in distinct.to_list()]
+    numbers = pl.Series(codes, dtype=pl.Int64)
+    found = labels.replace_strict(distinct, numbers, default=-1, return_dtype=pl.Int64).fill_null(-1)
+    unknown = distinct.filter(numbers < 0)
     return found.to_numpy(), labels.filter(labels.is_in(unknown.implode())) if len(unknown) else unknown
+
+
+def _code(text: str, index: Mapping[object, int]) -> int:
+    return index[text] if text in index else index.get(_key(text), -1)
 
 
 def sort_labels(labels: Iterable[str]) -> tuple[str, ...]:
     """Sort different labels, by value where all of them are numbers, else by character."""
     every = sorted(labels)
-    numbers = [number_in(text) for text in every]
+    numbers = [_number(text) for text in every]
     if any(number is None for number in numbers):
         return tuple(every)
     return tuple(text for _, text in sorted(zip(numbers, every, strict=True)))  # type: ignore[type-var]
 
 
-def number_in(text: str) -> float | None:
-    """Give the finite number that a text is; None for any other text."""
+def _number(text: str) -> float | None:
+    """The finite number that a text is; None for any other text."""
     if "_" in text:  # float() takes 1_2, which is more likely a code than 12
         return None
     try:
@@ -88,8 +130,10 @@ def number_in(text: str) -> float | None:
 
 
 def _key(text: str) -> object:
-    number = number_in(text)
-    if number is not None and sum(map(str.isdigit, text)) <= _MOST_DIGITS:
-        return number
+    whole = _WHOLE.fullmatch(text)
+    if whole:
+        return float(whole[1])
+    if _DECIMAL.fullmatch(text):
+        return float(text)
     folded = text.lower()
     return folded if folded in ("true", "false") else text

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastmlp.tables.frames import polars_module
-from fastmlp.tables.repeats import is_coded
+from fastmlp.tables.meaning.notation import Notation
+from fastmlp.tables.repeats import as_texts, is_coded
 
 if TYPE_CHECKING:
     import polars
@@ -23,13 +24,25 @@ MISSING_VALUES = (
 )
 
 
-def present(values: polars.Series, marks: Collection[str]) -> polars.Series:
-    """Give N values of a table; null where a mark, nothing, or NaN stands for no value."""
+def present(values: polars.Series, marks: Collection[str], notation: Notation | None = None) -> polars.Series:
+    """Give N values of a table; null where a mark, nothing, or NaN stands for no value.
+
+    A mark that is a number stands for no value as -999 and as -999.00, and in the notation of the values if that is
+    given.
+    """
     pl = polars_module()
     if isinstance(values.dtype, (pl.String, pl.Enum)):
-        if is_coded(values) and set(values.dtype.categories).isdisjoint(["", *marks]):  # type: ignore[attr-defined]
+        coded = _numbers_in(tuple(marks))
+        if is_coded(values) and not coded and set(values.dtype.categories).isdisjoint(["", *marks]):  # type: ignore[attr-defined]
             return values
-        return values.to_frame().select(pl.when(~pl.first().is_in(["", *marks])).then(pl.first())).to_series()
+        is_mark = pl.first().is_in(["", *marks])
+        values = as_texts(values) if coded else values
+        frame = values.to_frame()
+        if coded:
+            numbers = values.cast(pl.Float64, strict=False) if notation is None else notation.read(values)
+            frame = frame.with_columns(numbers.is_in(coded).fill_null(False).alias("\0coded"))
+            is_mark |= pl.last()
+        return frame.select(pl.when(~is_mark).then(pl.first())).to_series()
     if values.dtype.is_numeric():
         absent = pl.Series(np.isnan(array_of(values, marks)))
         return values.to_frame().select(pl.when(~absent).then(pl.first())).to_series()

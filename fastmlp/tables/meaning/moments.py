@@ -38,12 +38,19 @@ _TIMES = {
     r"\d\d?:\d\d:\d\d [ap]m": "%I:%M:%S %p",
     "": "",
 }
-_ZONE = r"(?:z|[+-]\d\d:?\d\d)"
+_ZONE = r"(?:z|utc|[+-]\d\d:?\d\d)"
 
 
 def formats_of(texts: polars.Series) -> list[str]:
-    """Give the formats by which all of N distinct texts are moments; several where day and month could be either."""
-    found = [form for form in _likely(texts[0]) if not moments_in(texts, form).null_count()]
+    """Give the formats by which all of N distinct texts are moments; several where day and month could be either.
+
+    Where midnight is written as a day alone, a format is two: of the longest texts, "|", and of the others.
+    """
+    lengths = texts.str.len_chars()
+    longest, shortest = texts[lengths.arg_max()], texts[lengths.arg_min()]  # type: ignore[index]
+    forms = _likely(longest)
+    forms += [f"{form}|{day}" for form in forms for day in _likely(shortest) if form != day and form.startswith(day)]
+    found = [form for form in forms if not moments_in(texts, form).null_count()]
     # The names of months in their short and long forms are the same in May.
     return found[:1] if "%b" in "".join(found).lower() else found
 
@@ -80,6 +87,11 @@ def is_time(form: str) -> bool:
 def moments_in(texts: polars.Series, form: str) -> polars.Series:
     """Give seconds (N,) Float64 since the beginning of 1970, or of the day; null for a text of another format."""
     pl = polars_module()
+    if "|" in form:
+        frame = pl.DataFrame([moments_in(texts, one).alias(one) for one in form.split("|")])
+        return frame.select(pl.coalesce(pl.all())).to_series()
+    if form.endswith("%#z"):
+        texts = texts.str.replace("(?i) ?utc$", "Z")
     if "%m" in form and "%d" not in form:  # a month is its first day
         texts, form = texts + "/1", form + "/%d"
     zoned, timed = form.endswith("%#z"), "%M" in form

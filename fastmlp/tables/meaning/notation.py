@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from fastmlp.tables.encoding.fields import Fields
+from fastmlp.tables.fields import Fields
 from fastmlp.tables.frames import polars_module
 
 if TYPE_CHECKING:
     import polars
 
 __all__ = [
-    *("DECIMALS", "Notation", "are_infinite", "is_ambiguous", "nearly_numbers", "notations_of"),
-    *("only_decimal_commas", "units_in"),
+    *("DECIMALS", "Notation", "are_infinite", "is_ambiguous", "is_either", "look_like_numbers", "may_have_thousands"),
+    *("nearly_numbers", "notations_of", "only_decimal_commas", "units_in", "without_units"),
 ]
 
 DECIMALS = (".", ",")
-# A mark between thousands stands before exactly three digits; spaces and apostrophes may be such marks with either
-# decimal mark. These expressions mean the same to Python and to Polars.
-_GROUPS = " '’\u00a0\u202f"
-_NUMBER = "^[+-]?(?:[0-9]+|[1-9][0-9]{{0,2}}(?:[{other}{groups}][0-9]{{3}})+)?(?:{mark}[0-9]*)?(?:[eE][+-]?[0-9]+)?$"
+# A mark between thousands stands before exactly three digits, and in India between two and two before these; spaces
+# and apostrophes may be such marks with either decimal mark. 1E2 may be a code, 1E+2 and 1.0E2 are numbers. These
+# expressions mean the same to Python and to Polars, but for _AFTER, which is for Polars.
+_GROUPS = " '’\u00a0\u202f\u2009"
+_WHOLE = "(?:[0-9]+|[1-9][0-9]{{0,2}}(?:[{other}{groups}][0-9]{{2,3}})*[{other}{groups}][0-9]{{3}})"
+_NUMBER = f"^[+-]?(?:{_WHOLE}(?:[eE][+-][0-9]+)?|{_WHOLE}?{{mark}}[0-9]*(?:[eE][+-]?[0-9]+)?)$"
 _NUMBERS = {
     ".": _NUMBER.format(mark="[.]", other=",", groups=_GROUPS),
     ",": _NUMBER.format(mark=",", other=".", groups=_GROUPS),
 }
-_AMBIGUOUS = "^[+-]?[1-9][0-9]{0,2}[.,][0-9]{3}$"
-_UNIT = "[$€£¥₹]|[A-Z]{1,2}[$]|USD|EUR|GBP|CHF|JPY|CNY|INR|CAD|AUD|SEK|NOK|DKK|PLN"
-_BEFORE = f"^([+-]?)\\s*({_UNIT})\\s*"
-_AFTER = f"\\s*({_UNIT}|%)$"
+_EITHER = "^[+-]?[1-9][0-9]{{0,2}}{mark}[0-9]{{3}}$"
+_AMBIGUOUS = _EITHER.format(mark="[.,]")
+_LIKE_A_CODE = "^[+-]?[0-9]+[eE][0-9]"
+_CURRENCY = "[$€£¥₹]|[A-Z]{1,2}[$]|Rs[.]?|USD|EUR|GBP|CHF|JPY|CNY|INR|CAD|AUD|SEK|NOK|DKK|PLN"
+_BEFORE = f"^([+-]?)\\s*({_CURRENCY})\\s*"
+_AFTER = f"\\s*({_CURRENCY}|%|°?[\\p{{L}}]{{1,5}}[²³]?)$"
 
 
 @dataclass(frozen=True)
@@ -39,34 +43,48 @@ class Notation:
     Attributes
     ----------
     decimal : "." or ",".
-    unit : a currency or "%", before or after each number; "" for bare numbers.
+    unit : what stands before or after each number: a currency, "%", or letters such as "kg"; "" for bare numbers.
+    grouped : whether some numbers have marks between thousands. Without them, "1,234" in a later table is not taken for
+        a number with one, since the table may as well have another decimal mark than training.
     """
 
     decimal: str = "."
     unit: str = ""
+    grouped: bool = False
+
+    @property
+    def allows_bare(self) -> bool:
+        """Whether the unit may be left out, as a currency may be; but 5 beside 5 % may be 500 %."""
+        return not self.unit or re.fullmatch(_CURRENCY, self.unit) is not None
 
     def read(self, texts: polars.Series) -> polars.Series:
         """Give the numbers (N,) Float64 of N texts; null for a text that is no finite number in this notation."""
         pl = polars_module()
         if self.decimal == "." and not self.unit:
             plain = _finite(pl, texts.cast(pl.Float64, strict=False))
-            if plain.null_count() == texts.null_count():
+            if plain.null_count() == texts.null_count() and not texts.str.contains(_LIKE_A_CODE).any():
                 return plain
         parts = _parts(pl, texts)
-        known = parts["unit"].is_in([self.unit] if self.unit == "%" else [self.unit, ""])
-        is_number = known & parts["bare"].str.contains(_NUMBERS[self.decimal]) & parts["bare"].str.contains("[0-9]")
+        known = [self.unit, ""] if self.allows_bare else [self.unit]
         other = "," if self.decimal == "." else "[.]"
-        digits = parts["bare"].str.replace_all(f"{other}|[{_GROUPS}]", "").str.replace(",", ".", literal=True)
-        numbers = _finite(pl, digits.cast(pl.Float64, strict=False))
-        return parts.select(pl.when(is_number).then(numbers).alias(texts.name)).to_series()
+        is_number = (
+            pl.col("unit").is_in(known)
+            & pl.col("bare").str.contains(_NUMBERS[self.decimal])
+            & pl.col("bare").str.contains("[0-9]")
+        )
+        if not self.grouped:
+            is_number &= ~pl.col("bare").str.contains(_EITHER.format(mark=other))
+        digits = pl.col("bare").str.replace_all(f"{other}|[{_GROUPS}]", "").str.replace(",", ".", literal=True)
+        numbers = _finite(pl, parts.select(pl.when(is_number).then(digits)).to_series().cast(pl.Float64, strict=False))
+        return numbers.alias(texts.name)
 
     def to_dict(self) -> dict[str, Any]:
-        return {"decimal": self.decimal, "unit": self.unit}
+        return dict(vars(self))
 
     @classmethod
     def from_dict(cls, data: object) -> Notation:
-        fields = Fields(data, "The notation of a column", ("decimal", "unit"))
-        return cls(fields.text("decimal", DECIMALS), fields.text("unit"))
+        fields = Fields(data, "The notation of a column", ("decimal", "unit", "grouped"))
+        return cls(fields.text("decimal", DECIMALS), fields.text("unit"), fields.flag("grouped"))
 
 
 def notations_of(texts: polars.Series) -> list[Notation]:
@@ -75,39 +93,56 @@ def notations_of(texts: polars.Series) -> list[Notation]:
     A column of several units has none.
     """
     pl = polars_module()
-    units = set(_parts(pl, texts)["unit"].unique()) or {""}
+    parts = _parts(pl, texts)
+    units = set(parts["unit"].unique()) or {""}
     named = units - {""}
-    # A currency may be left out here and there, but 5 beside 5 % may be 500 %.
-    if len(named) > 1 or (named == {"%"} and "" in units):
+    if len(named) > 1 or ("" in units and named and not Notation(unit=min(named)).allows_bare):
         return []
-    candidates = [Notation(decimal, *named) for decimal in DECIMALS]
-    return [notation for notation in candidates if not notation.read(texts).null_count()]
+    found = []
+    for decimal in DECIMALS:
+        notation = Notation(decimal, min(named, default=""), grouped=True)
+        if not notation.read(texts).null_count():
+            marks = _GROUPS + ("," if decimal == "." else ".")
+            found.append(replace(notation, grouped=bool(parts["bare"].str.contains(f"[{marks}]").any())))
+    return found
 
 
 def nearly_numbers(texts: polars.Series) -> polars.Series:
     """Give which of N distinct texts are finite numbers (N,) Boolean, in the notation that most of them have."""
     pl = polars_module()
     units = _parts(pl, texts)["unit"]
-    named = units.filter(units != "")
+    named = units.filter((units != "") & texts.str.contains("[0-9]"))
     unit = named.mode().min() if len(named) else ""
-    return max(
-        (Notation(decimal, unit).read(texts).is_not_null() for decimal in DECIMALS), key=lambda found: found.sum()
-    )
+    every = (Notation(decimal, one, True) for decimal in DECIMALS for one in {unit, ""})
+    return max((notation.read(texts).is_not_null() for notation in every), key=lambda found: found.sum())
+
+
+def look_like_numbers(texts: polars.Series) -> polars.Series:
+    """Give which of N distinct texts begin like a number (N,) Boolean, whatever follows."""
+    return texts.str.contains(f"^[+-]?\\s*(?:{_CURRENCY})?\\s*[.,]?[0-9]")
 
 
 def units_in(texts: polars.Series) -> list[str]:
-    """Give the units of N distinct texts if all of them are numbers with or without one, else nothing."""
+    """Give the units of N distinct texts if all of them are numbers with or without a currency or %, else nothing."""
     pl = polars_module()
     parts = _parts(pl, texts)
-    if any(not Notation(decimal).read(parts["bare"]).null_count() for decimal in DECIMALS):
-        return sorted(parts["unit"].unique())
-    return []
+    units = sorted(parts["unit"].unique())
+    if not all(re.fullmatch(f"{_CURRENCY}|%|", unit) for unit in units):
+        return []
+    is_read = any(not Notation(decimal, grouped=True).read(parts["bare"]).null_count() for decimal in DECIMALS)
+    return units if is_read else []
+
+
+def without_units(texts: polars.Series) -> list[str]:
+    """Give N texts without currencies and the like."""
+    bare: list[str] = _parts(polars_module(), texts)["bare"].to_list()
+    return bare
 
 
 def are_infinite(texts: polars.Series) -> bool:
     """Whether all of N texts are numbers by name only: infinite, or nan."""
     pl = polars_module()
-    return texts.cast(pl.Float64, strict=False).null_count() == 0
+    return texts.cast(pl.Float64, strict=False).null_count() == 0 and not texts.str.contains(_LIKE_A_CODE).any()
 
 
 def is_ambiguous(texts: polars.Series) -> str | None:
@@ -116,6 +151,19 @@ def is_ambiguous(texts: polars.Series) -> str | None:
     bare = _parts(pl, texts)["bare"]
     marked, alike = bare.str.contains("[.,]"), bare.str.contains(_AMBIGUOUS)
     return texts.filter(marked).min() if marked.any() and alike.filter(marked).all() else None  # type: ignore[return-value]
+
+
+def is_either(text: str) -> bool:
+    """Whether a text such as "1,234" is one number with a decimal mark, and another one without."""
+    return re.match(_AMBIGUOUS, text) is not None
+
+
+def may_have_thousands(texts: list[str], delimiter: str) -> bool:
+    """Whether plain numbers such as 1.250 may be meant as 1250: all that have a point are like that, and either others
+    have none, which three decimals would have as well, or the delimiter is the semicolon of countries with a comma."""
+    marked = [text for text in texts if "." in text]
+    alike = bool(marked) and all(re.match(_AMBIGUOUS, text) for text in marked)
+    return alike and (delimiter == ";" or len(marked) < len(texts))
 
 
 def only_decimal_commas(texts: list[str]) -> bool:
@@ -128,10 +176,19 @@ def only_decimal_commas(texts: list[str]) -> bool:
 
 def _parts(pl: Any, texts: Any) -> Any:
     """Split texts into a unit, "" where there is none, and what is left: columns `unit` and `bare`."""
-    stripped = texts.str.strip_chars().str.replace("−", "-", literal=True).str.replace(r"^\((.+)\)$", "-${1}")
-    frame = pl.DataFrame({"text": stripped})
+    text = (
+        pl.col("text")
+        .str.strip_chars()
+        .str.replace('^="(.*)"$', "${1}")  # as Excel keeps a number from being changed
+        .str.replace("^[−–]", "-")
+        .str.replace(r"^\((.+)\)$", "-${1}")  # as of accountants
+        .str.replace(r"^([0-9].*[0-9])-$", "-${1}")  # as of SAP
+        .str.replace(r"^([+-])\s+", "${1}")
+        .str.replace(r"([0-9])[.,][-–]+$", "${1}")  # 12.- is 12
+    )
+    frame = pl.DataFrame({"text": texts}).select(text)
     before, after = pl.col("text").str.extract(_BEFORE, 2), pl.col("text").str.extract(_AFTER, 1)
-    bare = pl.col("text").str.replace(_BEFORE, "${1}").str.replace(_AFTER, "")
+    bare = pl.col("text").str.replace(_BEFORE, "${1}").str.replace(_AFTER, "").str.replace(r"^\((.+)\)$", "-${1}")
     return frame.select(unit=pl.coalesce(before, after, pl.lit("")), bare=bare)
 
 

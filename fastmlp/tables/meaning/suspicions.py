@@ -1,39 +1,102 @@
-"""Numbers that are likely not meant as numbers: marks of missing values, and counts of the rows."""
+"""What is likely meant otherwise than it is taken: said, and left to the user."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-__all__ = ["counts_rows", "mark_among"]
+if TYPE_CHECKING:
+    import polars
 
-_MARKS = frozenset([-1.0, *(sign * (10.0**digits - 1) for digits in (2, 3, 4, 5) for sign in (-1, 1))])
+__all__ = ["far_end", "number_notes", "row_notes"]
+
 _TIMES = 3  # a single 999 is a measurement
+_FEW = 5  # rows; of fewer, the last may be the sum of the others by chance
+_TOTALS = {"total", "totals", "grand total", "sum", "subtotal", "summe", "gesamt", "gesamtsumme", "somme", "totale"}
 
 
-def mark_among(numbers: np.ndarray, lowest: float, highest: float) -> float | None:
-    """Give a number such as -999 that stands for a missing value by all appearance; None if there is none.
+def number_notes(name: str, numbers: np.ndarray, lowest: float, highest: float) -> list[str]:
+    """What is to be said of numbers (N,) float64 from lowest to highest, NaN where one is missing."""
+    notes = []
+    for mark in _marks_among(numbers, lowest, highest):
+        times = int((numbers == mark).sum())
+        notes.append(
+            f"column {name!r} is {mark:g} in {times:,} rows, far from its other numbers; if that stands for a missing "
+            f"value, say so by --also-missing={mark:g}"
+        )
+    with np.errstate(over="ignore"):
+        counts_rows = len(numbers) > 2 and bool((np.diff(numbers) == 1).all())
+    if counts_rows:
+        notes.append(f"column {name!r} numbers the rows; --drop-columns leaves it out")
+    if _ends_with_sum(numbers):
+        notes.append(
+            f"the last row holds the sum of the others in column {name!r}; if it is a row of totals, remove it"
+        )
+    if lowest >= 19000101 and highest <= 21001231 and _are_days(numbers):
+        day = f"{lowest:.0f}"
+        notes.append(
+            f"column {name!r} looks like days such as {day}, and is taken for numbers; dates are read where they are "
+            f"written as {day[:4]}-{day[4:6]}-{day[6:]}"
+        )
+    return notes
 
-    Such a number is the least or the largest one of all, comes several times, and is further from the others than
-    these are from one another.
 
-    Parameters
-    ----------
-    numbers (N,) float64, NaN where one is missing.
-    lowest, highest : of them.
-    """
-    for end in (lowest, highest):
-        if end not in _MARKS:
-            continue
-        is_end = numbers == end
-        others = numbers[~is_end & ~np.isnan(numbers)]
-        if is_end.sum() < _TIMES or not others.size:
-            continue
-        gap = others.min() - end if end == lowest else end - others.max()
-        if gap > np.ptp(others) > 0:
-            return end
+def far_end(values: np.ndarray) -> float | None:
+    """Give the least or largest of values (N,) if it comes several times, further off than the others are apart."""
+    values = values[~np.isnan(values)]
+    for end in (values.min(), values.max()) if values.size else ():
+        others = values[values != end]
+        if (values == end).sum() >= _TIMES and others.size:
+            gap = others.min() - end if end < others.min() else end - others.max()
+            if gap > np.ptp(others) > 0:
+                return float(end)
     return None
 
 
-def counts_rows(numbers: np.ndarray) -> bool:
-    """Whether numbers (N,) are 0, 1, 2, … or 1, 2, 3, …, as of rows that were numbered."""
-    return len(numbers) > 2 and numbers[0] in (0.0, 1.0) and bool((np.diff(numbers) == 1).all())
+def row_notes(name: str, labels: polars.Series) -> list[str]:
+    """What is to be said of rows that are no samples, by a column of N labels: one of totals, one of column names."""
+    notes = []
+    last = labels[-1]
+    if last is not None and last.strip().casefold().rstrip(":") in _TOTALS and (labels == last).sum() == 1:
+        notes.append(f"the last row holds {last!r} in column {name!r}; if it is a row of totals, remove it")
+    if (labels == name).any():
+        notes.append(f"column {name!r} holds its own name; if a row repeats the names of the columns, remove it")
+    return notes
+
+
+def _ends_with_sum(numbers: np.ndarray) -> bool:
+    """Whether the last of numbers (N,) is the sum of the others, up to rounding."""
+    last = numbers[-1]
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = np.nansum(numbers[:-1])
+    return len(numbers) > _FEW and last != 0 and bool(abs(total - last) <= 1e-6 * abs(last))
+
+
+def _marks_among(numbers: np.ndarray, lowest: float, highest: float) -> list[float]:
+    """Numbers such as -999 that come several times, far from others, or below zero where no other is."""
+    if not (_is_mark(lowest) or _is_mark(highest)):
+        return []
+    distinct, times = np.unique(numbers[~np.isnan(numbers)], return_counts=True)
+    marks = [float(value) for value in distinct[times >= _TIMES] if _is_mark(float(value))]
+    others = distinct[~np.isin(distinct, marks)]
+    if len(others) < 2:
+        return []
+    low, high = others[0], others[-1]
+    far = high - low
+    return [mark for mark in marks if mark < low - far or mark > high + far or (mark < -1 and low >= 0)]
+
+
+def _is_mark(value: float) -> bool:
+    """Whether a number is -1, or all of the same digit, twice or more."""
+    if value == -1:
+        return True
+    digits = f"{abs(value):.0f}"
+    return value == round(value) and 2 <= len(digits) <= 6 and len(set(digits)) == 1 and value != 0
+
+
+def _are_days(numbers: np.ndarray) -> bool:
+    """Whether numbers are days written as 20230131."""
+    there = numbers[~np.isnan(numbers)]
+    months, days = there // 100 % 100, there % 100
+    return bool(((there == np.round(there)) & (months >= 1) & (months <= 12) & (days >= 1) & (days <= 31)).all())

@@ -13,13 +13,16 @@ import numpy as np
 from fastmlp.errors import InputError
 from fastmlp.tables.frames import polars_module
 from fastmlp.tables.meaning.missing import present
-from fastmlp.tables.meaning.notation import only_decimal_commas
+from fastmlp.tables.meaning.notation import may_have_thousands, only_decimal_commas
 from fastmlp.tables.reading.records import Layout, check_records
 
 __all__ = ["PLAIN_NUMBER", "Columns"]
 
-# A number that float64 holds and that is no code, which leading zeros or many digits would make of it.
-PLAIN_NUMBER = re.compile(r"[+-]?(?:0|[1-9][0-9]{0,14}|(?=[.][0-9]))(?:[.][0-9]*)?(?:[eE][+-]?[0-9]{1,3})?")
+# A number that float64 holds and that is no code, which leading zeros or many digits would make of it, or 1E2.
+PLAIN_NUMBER = re.compile(
+    r"[+-]?(?:0|[1-9][0-9]{0,14}|(?=[.][0-9]))(?:[.][0-9]*(?:[eE][+-]?[0-9]{1,3})?|(?:[eE][+-][0-9]{1,3})?)"
+)
+_CODE = 1e15  # from here on float64 tells whole numbers apart no more
 _CLASS_SHARE = 0.05  # of the rows; a mark of a missing value that is more frequent may be a class
 
 
@@ -56,7 +59,9 @@ class Columns:
 
         With decimal commas, decimal="," or if a column of these records shows it, all columns are texts.
         """
-        numbers = frozenset[str]() if decimal == "," else _plain(records, names, {"", *marks}, decimal)
+        numbers = (
+            frozenset[str]() if decimal == "," else _plain(records, names, {"", *marks}, decimal, layout.delimiter)
+        )
         return cls(layout, names, kept, numbers, frozenset(marks))
 
     def as_texts(self, names: Collection[str]) -> Columns:
@@ -66,7 +71,8 @@ class Columns:
     def read(self, block: bytes) -> tuple[Any, set[str]]:
         """Read whole records; and the names of columns that are not what they were read as.
 
-        Those hold something else than numbers, or marks of missing values that are so many that they may be classes.
+        Those hold something else than numbers, so large ones that they may be codes, or marks of missing values that
+        are so many that they may be classes.
 
         Raises
         ------
@@ -99,7 +105,7 @@ class Columns:
         if not numbers:
             return set()
         part = frame if len(numbers) == frame.width else frame.select(numbers)
-        finite = np.isfinite(part.to_numpy(order="fortran")).sum(axis=0)
+        finite = (np.abs(part.to_numpy(order="fortran")) < _CODE).sum(axis=0)
         nulls = np.array(part.null_count().row(0))
         odd = finite + nulls < len(part)
         doubtful = {numbers[i] for i in np.flatnonzero(odd).tolist()}
@@ -114,11 +120,17 @@ class Columns:
 
 
 def _plain(
-    records: Sequence[Sequence[str]], names: Sequence[str], absent: Collection[str], decimal: str | None
+    records: Sequence[Sequence[str]], names: Sequence[str], absent: Collection[str], decimal: str | None, delimiter: str
 ) -> frozenset[str]:
+    """Names of the columns of which some records hold nothing but plain numbers, or what is absent."""
     rows = [row[: len(names)] for row in ([""] * len(names), *records)]  # some may be too short, or too long
     sample = [[text for text in column if text not in absent] for column in zip_longest(*rows, fillvalue="")]
     if decimal is None and any(only_decimal_commas(texts) for texts in sample):
         return frozenset()
-    is_plain = (bool(texts) and all(map(PLAIN_NUMBER.fullmatch, texts)) for texts in sample)
+    is_plain = (
+        bool(texts)
+        and all(map(PLAIN_NUMBER.fullmatch, texts))
+        and (decimal is not None or not may_have_thousands(texts, delimiter))
+        for texts in sample
+    )
     return frozenset(name for name, plain in zip(names, is_plain, strict=True) if plain)

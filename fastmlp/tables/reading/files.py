@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from fastmlp.errors import InputError
 from fastmlp.tables.ahead import mapped
 from fastmlp.tables.frames import polars_module, readable, stripped_texts
-from fastmlp.tables.meaning.missing import MISSING_VALUES
-from fastmlp.tables.meaning.notation import DECIMALS
+from fastmlp.tables.meaning.missing import MISSING_VALUES, present
+from fastmlp.tables.meaning.moments import formats_of
+from fastmlp.tables.meaning.notation import DECIMALS, notations_of, units_in
 from fastmlp.tables.reading.columns import PLAIN_NUMBER, Columns
 from fastmlp.tables.reading.records import Layout, blocks, find_layout
 from fastmlp.tables.room import Room
@@ -78,7 +79,12 @@ def read_table(
     frame, doubtful = _read_records(how, room)
     if doubtful:
         room.clear()
-        frame, _ = _read_records(how.as_texts(doubtful), room)
+        how = how.as_texts(doubtful)
+        frame, _ = _read_records(how, room)
+        fractions = _misread(Table(frame, layout), doubtful, how.numbers, missing_values) if decimal is None else []
+        if fractions:
+            room.clear()
+            frame, _ = _read_records(how.as_texts(fractions), room)
     table, dropped = _without_unnamed(Table(frame, layout, room=room), layout, names)
     return replace(table, notes=(*notes, *dropped))
 
@@ -108,7 +114,8 @@ def table_batches(
     _check_options(delimiter, skip_lines, decimal, None)
     kind = _kind(path)
     if kind != "csv":
-        yield from (part for _, part in Table(_scanned(path, kind, None)).parts(rows=rows))
+        table = _with_rows(Table(_scanned(path, kind, None)), path)
+        yield from (part for _, part in table.parts(rows=rows))
         return
     layout, records = find_layout(path, header=header, delimiter=delimiter, skip_lines=skip_lines, encoding=encoding)
     names, _ = _names(layout)
@@ -131,6 +138,16 @@ def _read_records(how: Columns, room: Room) -> tuple[polars.DataFrame | polars.L
 
     with closing(frames()) as parts:
         return room.frame(parts), doubtful
+
+
+def _misread(table: Table, texts: Collection[str], numbers: Collection[str], marks: Collection[str]) -> list[str]:
+    """Columns of numbers with a point, which may stand between thousands if some column of texts has decimal commas."""
+    for name in texts:
+        distinct = present(table.column(name), marks).drop_nulls().unique()
+        if [notation.decimal for notation in notations_of(distinct)] == [","]:
+            kept = [name for name in numbers if name in table.types]
+            return [name for name in kept if (table.column(name) != table.column(name).round()).any()]
+    return []
 
 
 def _check_options(delimiter: object, skip_lines: object, decimal: object, thousands: object) -> None:
@@ -171,10 +188,14 @@ def _scanned(path: str | os.PathLike[str], kind: str, columns: Sequence[str] | N
 
 def _read_binary(path: str | os.PathLike[str], kind: str, columns: Sequence[str] | None, room: Room) -> Table:
     """A file that knows the types of its columns; it stays where it is if it is larger than the memory."""
-    table = Table(_scanned(path, kind, columns), room=room)
+    table = _with_rows(Table(_scanned(path, kind, columns), room=room), path)
+    return table if _size(table) > room.limit else table.loaded()
+
+
+def _with_rows(table: Table, path: str | os.PathLike[str]) -> Table:
     if not len(table):
         raise InputError(f"The file {path} holds no rows. Name a file with data.")
-    return table if _size(table) > room.limit else table.loaded()
+    return table
 
 
 def _size(table: Table) -> int:
@@ -199,10 +220,14 @@ def _names(layout: Layout) -> tuple[list[str], list[str]]:
         return names, []
     numbers = [float(name) for name in given if PLAIN_NUMBER.fullmatch(name)]
     steps = {after - before for before, after in pairwise(numbers)}
-    if steps <= {1.0} and all(number.is_integer() for number in numbers):  # as of pixels or years
+    if steps == {1.0} and all(number.is_integer() for number in numbers):  # as of pixels or years
         return names, []
-    some = [name for name in given if PLAIN_NUMBER.fullmatch(name)]
-    return names, [f"names of columns are numbers: {listed(some)}; if the first line is a row, say --no-header"]
+    some = [name for name in given if name and units_in(polars_module().Series([name]))]
+    days = [name for name in given if name and formats_of(polars_module().Series([name]))]
+    some += days if len(days) == 1 else []  # several may be a column for each month
+    if not some:
+        return names, []
+    return names, [f"names of columns look like values: {listed(some)}; if the first line is a row, say --no-header"]
 
 
 def _given_names(layout: Layout) -> list[str]:

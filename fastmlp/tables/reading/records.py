@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -58,6 +59,9 @@ def find_layout(
     """
     chunks = utf8_chunks(path, encoding, skip_lines, size=1 << 20)
     text = next(chunks, b"").decode()
+    said = re.match("(?:sep=(.))\r?\n", text)  # the first line of some of Excel's files
+    if said and delimiter in (None, said[1]):
+        return find_layout(path, header=header, delimiter=said[1], skip_lines=skip_lines + 1, encoding=encoding)
     text += next(chunks, b"").decode()  # a first piece may end within the header
     is_whole = next(chunks, None) is None
     separator = delimiter or _delimiter(text)
@@ -80,15 +84,16 @@ def find_layout(
         )
     values = [fields for fields, _ in (rest if header else sampled)]
     width = len(first)
-    # A delimiter that ends every row but not the header.
-    if header and all(len(row) == width + 1 and not row[-1] for row in values):
+    if header and all(len(row) == width + 1 for row in values):
         width += 1
+        # A delimiter ends every row but not the header; or, in R's files, names of rows have none.
+        first = first if all(not row[-1] for row in values) else ["", *first]
     start = line if header else skip_lines
     return Layout(path, encoding, separator, skip_lines, tuple(first) if header else None, width, start), values
 
 
 def _delimiter(text: str) -> str:
-    """The delimiter by which most of the first rows have as many fields as the first one, and more than one."""
+    """The delimiter by which most rows have as many fields as the first one, or one more, and more than one."""
 
     def agreement(delimiter: str) -> float:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
@@ -96,7 +101,9 @@ def _delimiter(text: str) -> str:
             widths = [len(row) for row in islice(reader, _SAMPLED) if row]
         except csv.Error:
             return 0.0
-        return widths.count(widths[0]) / len(widths) if widths and widths[0] > 1 else 0.0
+        first, *others = widths or [0]
+        most = max(others.count(first), others.count(first + 1)) if others else 1
+        return most / max(1, len(others)) if first > 1 else 0.0
 
     best = max(_DELIMITERS, key=agreement)
     return best if agreement(best) > 0.5 else ","
@@ -228,7 +235,8 @@ def _records(
             if len(fields) != width and not ragged:
                 raise InputError(
                     f"Line {reader.line_num + skipped} of {path} has {len(fields)} fields; the first row has "
-                    f"{width}. Repair the line, or check delimiter={delimiter!r} and skip_lines."
+                    f"{width}. Repair the line, or check delimiter={delimiter!r} and whether lines before the table "
+                    "are to be skipped (skip_lines)."
                 )
             yield fields, reader.line_num + skipped
     except csv.Error as error:

@@ -60,6 +60,11 @@ def _decoded(path: str | os.PathLike[str], encoding: str | None, size: int) -> I
         with file:
             first = file.read(size)
             name = encoding or next((name for bom, name in _BOMS.items() if first.startswith(bom)), "utf-8")
+            if encoding is None and name == "utf-8" and b"\0" in first[:1000]:
+                raise InputError(
+                    f"The file {path} holds bytes that are zero: it is no text, or in another encoding than UTF-8. "
+                    "Give that, such as encoding='utf-16-le', or a text file."
+                )
             # A mark may stand before the text whether or not the encoding was named.
             with no_fork():  # a codec is a module
                 name = "utf-8-sig" if codecs.lookup(name).name == "utf-8" else name

@@ -1,0 +1,53 @@
+"""Columns that a file or frame holds as numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastmlp.tables.frames import polars_module
+from fastmlp.tables.meaning.kind import Kind, category, refuse
+from fastmlp.tables.meaning.missing import matrix_of, present
+from fastmlp.tables.meaning.suspicions import number_notes
+from fastmlp.tables.table import Table
+
+if TYPE_CHECKING:
+    import polars
+
+__all__ = ["number_kinds"]
+
+_TOLD_APART = 2**53  # whole numbers up to here, by float64
+
+
+def number_kinds(
+    table: Table, columns: Sequence[polars.Series], marks: Collection[str], notes: list[str]
+) -> dict[str, Kind]:
+    """Give the kinds of some columns (N,) of a table; parameters and errors as for `find_kinds`."""
+    numbers = matrix_of(columns, marks)
+    missing = np.isnan(numbers).sum(axis=1)
+    lowest, highest = np.fmin.reduce(numbers, axis=1), np.fmax.reduce(numbers, axis=1)
+    kinds = {}
+    for position, column in enumerate(columns):
+        count, low, high = int(missing[position]), float(lowest[position]), float(highest[position])
+        if count == len(table):
+            kind = Kind(column.name, "empty", count)
+        elif not (np.isfinite(low) and np.isfinite(high)):
+            remedy = "or say that it stands for no value (also_missing)"
+            refuse(table, column, np.isinf(numbers[position]), "a finite number", remedy)
+        elif column.dtype.is_integer() and max(-low, high) > _TOLD_APART:
+            kind = _codes(column, marks)
+        elif low == high and not count:
+            kind = Kind(column.name, "constant", count)
+        else:
+            kind = Kind(column.name, "number", count)
+            notes += number_notes(column.name, numbers[position], low, high)
+        kinds[column.name] = kind
+    return kinds
+
+
+def _codes(column: polars.Series, marks: Collection[str]) -> Kind:
+    """The kind of whole numbers of more digits than a float tells apart, which count nothing."""
+    labels = present(column, marks).cast(polars_module().String)
+    return category(column.name, labels.null_count(), labels.drop_nulls().unique().to_list(), labels.count())
