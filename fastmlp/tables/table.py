@@ -63,8 +63,14 @@ class Table:
 
     def columns(self, names: Sequence[str]) -> list[polars.Series]:
         """Give the values (N,) of some columns."""
-        frame = self.frame if isinstance(self.frame, polars_module().DataFrame) else _read(self.frame.select(names))
-        return [frame.get_column(name) for name in names]
+        if isinstance(self.frame, polars_module().DataFrame):
+            return [self._held[name] for name in names]
+        return _read(self.frame.select(names)).get_columns()
+
+    @cached_property
+    def _held(self) -> dict[str, polars.Series]:
+        """The columns in memory: objects are made once, which takes its time where there are thousands."""
+        return dict(zip(self.names, _read(self.frame).get_columns(), strict=True))
 
     def parts(self, names: Sequence[str] | None = None, rows: int = _ROWS) -> Iterator[tuple[int, Table]]:
         """Yield the table in parts that are held in memory, each with the number of its first row.
@@ -78,6 +84,9 @@ class Table:
         if not isinstance(frame, polars_module().DataFrame):
             frame = frame if names is None else frame.select(names)
             rows = max(1, min(rows, _VALUES // len(names or self.types)))
+        elif 0 < len(self) <= rows:
+            yield 0, self
+            return
         for start in range(0, len(self), rows):
             yield start, replace(self, frame=_read(frame.slice(start, rows)), first=self.first + start)
 

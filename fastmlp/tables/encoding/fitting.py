@@ -165,13 +165,12 @@ def _fit_numbers(
     if not standardize:
         shift, scale = np.zeros_like(shift), np.ones_like(scale)
     fitted: list[NumberColumn | MomentColumn] = []
-    for position, column in enumerate(columns):
-        values = float(fill[position]), float(shift[position]), float(scale[position])
-        has_missing = bool(absent[position].any())
+    learned = zip(fill.tolist(), shift.tolist(), scale.tolist(), (~complete).tolist(), strict=True)
+    ends = zip(numbers.min(axis=1).tolist(), numbers.max(axis=1).tolist(), strict=True)
+    for column, values, facts, (low, high) in zip(columns, numbers, learned, ends, strict=True):
         if isinstance(column, NumberColumn):
-            low, high = float(numbers[position].min()), float(numbers[position].max())
-            fitted.append(NumberColumn(column.name, column.notation, *values, has_missing, low, high))
+            fitted.append(NumberColumn(column.name, column.notation, *facts, low, high))
         else:
-            periods = MomentColumn.periods_in(numbers[position], column.form != "" and is_time(column.form))
-            fitted.append(MomentColumn(column.name, column.form, *values, has_missing, periods))
+            periods = MomentColumn.periods_in(values, column.form != "" and is_time(column.form))
+            fitted.append(MomentColumn(column.name, column.form, *facts, periods))
     return fitted
