@@ -92,7 +92,7 @@ def _other_kind(reader: Reader, column: polars.Series, is_chosen: bool) -> Kind:
         labels = labels_of(present(column, reader.marks))
         return category(column.name, labels.null_count(), labels.drop_nulls().unique().to_list())
     if isinstance(column.dtype, (pl.String, pl.Enum)):
-        return reader.kind(as_texts(column))
+        return reader.kind(column)
     if column.dtype.is_temporal() and column.dtype != pl.Duration:
         return _moment(column, reader.notes)
     raise InputError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from math import isfinite
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,24 +27,24 @@ def number_kinds(
 ) -> dict[str, Kind]:
     """Give the kinds of some columns (N,) of a table; parameters and errors as for `find_kinds`."""
     numbers = matrix_of(columns, marks)
-    missing = np.isnan(numbers).sum(axis=1)
-    lowest, highest = np.fmin.reduce(numbers, axis=1), np.fmax.reduce(numbers, axis=1)
+    missing = np.isnan(numbers).sum(axis=1).tolist()
+    lowest, highest = np.fmin.reduce(numbers, axis=1).tolist(), np.fmax.reduce(numbers, axis=1).tolist()
     kinds = {}
-    for position, column in enumerate(columns):
-        count, low, high = int(missing[position]), float(lowest[position]), float(highest[position])
+    for column, values, count, low, high in zip(columns, numbers, missing, lowest, highest, strict=True):
+        name = column.name
         if count == len(table):
-            kind = Kind(column.name, "empty", count)
-        elif not (np.isfinite(low) and np.isfinite(high)):
+            kind = Kind(name, "empty", count)
+        elif not (isfinite(low) and isfinite(high)):
             remedy = "or say that it stands for no value (also_missing)"
-            refuse(table, column, np.isinf(numbers[position]), "a finite number", remedy)
-        elif column.dtype.is_integer() and max(-low, high) > _TOLD_APART:
+            refuse(table, column, np.isinf(values), "a finite number", remedy)
+        elif max(-low, high) > _TOLD_APART and column.dtype.is_integer():
             kind = _codes(column, marks)
         elif low == high and not count:
-            kind = Kind(column.name, "constant", count)
+            kind = Kind(name, "constant", count)
         else:
-            kind = Kind(column.name, "number", count)
-            notes += number_notes(column.name, numbers[position], low, high)
-        kinds[column.name] = kind
+            kind = Kind(name, "number", count)
+            notes += number_notes(name, values, low, high)
+        kinds[name] = kind
     return kinds
 
 

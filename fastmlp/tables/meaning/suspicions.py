@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastmlp.tables.repeats import as_texts, is_coded
+
 if TYPE_CHECKING:
     import polars
 
@@ -25,9 +27,7 @@ def number_notes(name: str, numbers: np.ndarray, lowest: float, highest: float) 
             f"column {name!r} is {mark:g} in {times:,} rows, far from its other numbers; if that stands for a missing "
             f"value, say so by --also-missing={mark:g}"
         )
-    with np.errstate(over="ignore"):
-        counts_rows = len(numbers) > 2 and bool((np.diff(numbers) == 1).all())
-    if counts_rows:
+    if _counts_rows(numbers):
         notes.append(f"column {name!r} numbers the rows; --drop-columns leaves it out")
     if _ends_with_sum(numbers):
         notes.append(
@@ -55,22 +55,33 @@ def far_end(values: np.ndarray) -> float | None:
 
 
 def row_notes(name: str, labels: polars.Series) -> list[str]:
-    """What is to be said of rows that are no samples, by a column of N labels: one of totals, one of column names."""
+    """What is to be said of rows that are no samples, by a column of N texts: one of totals, one of column names."""
     notes = []
     last = labels[-1]
-    if last is not None and last.strip().casefold().rstrip(":") in _TOTALS and (labels == last).sum() == 1:
+    if last is not None and last.strip().casefold().rstrip(":") in _TOTALS and (as_texts(labels) == last).sum() == 1:
         notes.append(f"the last row holds {last!r} in column {name!r}; if it is a row of totals, remove it")
-    if (labels == name).any():
+    if (labels.dtype.categories if is_coded(labels) else labels).is_in([name]).any():  # type: ignore[attr-defined]
         notes.append(f"column {name!r} holds its own name; if a row repeats the names of the columns, remove it")
     return notes
 
 
+def _counts_rows(numbers: np.ndarray) -> bool:
+    """Whether numbers (N,) are one more from row to row."""
+    if len(numbers) < 3 or float(numbers[1]) - float(numbers[0]) != 1:  # which is soon found of thousands of columns
+        return False
+    with np.errstate(over="ignore"):
+        return bool((np.diff(numbers) == 1).all())
+
+
 def _ends_with_sum(numbers: np.ndarray) -> bool:
     """Whether the last of numbers (N,) is the sum of the others, up to rounding."""
-    last = numbers[-1]
+    last = float(numbers[-1])
+    if len(numbers) <= _FEW or last == 0 or last != last:
+        return False
     with np.errstate(over="ignore", invalid="ignore"):
-        total = np.nansum(numbers[:-1])
-    return len(numbers) > _FEW and last != 0 and bool(abs(total - last) <= 1e-6 * abs(last))
+        total = float(numbers[:-1].sum())
+        total = float(np.nansum(numbers[:-1])) if total != total else total
+    return abs(total - last) <= 1e-6 * abs(last)
 
 
 def _marks_among(numbers: np.ndarray, lowest: float, highest: float) -> list[float]:

@@ -26,6 +26,7 @@ from fastmlp.tables.meaning.notation import (
     without_units,
 )
 from fastmlp.tables.meaning.suspicions import far_end, number_notes, row_notes
+from fastmlp.tables.repeats import as_texts, numbers_by_text
 from fastmlp.tables.table import Table
 from fastmlp.tables.text import listed
 
@@ -61,7 +62,7 @@ class Reader:
     notes: list[str]
 
     def kind(self, column: Any) -> Kind:
-        """Give the kind of a column of N texts.
+        """Give the kind of a column of N texts, coded ones or not.
 
         Raises
         ------
@@ -72,6 +73,7 @@ class Reader:
         if missing == len(values):
             return Kind(name, "empty", missing)
         counts = values.drop_nulls().value_counts()
+        counts = counts.with_columns(as_texts(counts.to_series(0)))
         distinct, rows = counts.to_series(0), len(values) - missing
         if not self.are_codes(distinct):
             found = self._numbers(column, distinct) or self._moments(values, distinct)
@@ -127,7 +129,7 @@ class Reader:
         if notation is None:
             return None
         values = present(column, self.marks, notation)
-        numbers = array_of(notation.read(values))
+        numbers = numbers_by_text(values, notation.read)
         absent = np.isnan(numbers)
         missing = int(absent.sum())
         if missing == len(numbers):
@@ -141,7 +143,7 @@ class Reader:
         if not forms:
             return None
         name, missing = distinct.name, values.null_count()
-        form = forms[0]
+        values, form = as_texts(values), forms[0]
         if len(forms) > 1:
             day_first = self.decimal == "," if self.day_first is None else self.day_first
             form = next((one for one in forms if one.startswith("%d") == day_first), form)
@@ -191,7 +193,7 @@ class Reader:
             if not len(odd):
                 continue
             if (share >= _NEARLY and several) or (readable.any() and are_infinite(odd)):
-                is_odd = values.is_in(odd.implode()).fill_null(False)
+                is_odd = as_texts(values).is_in(odd.implode()).fill_null(False)
                 remedy = (
                     "or say that it stands for no value (also_missing), or what the column holds (categorical, task)"
                 )
