@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import polars
 
 __all__ = [
-    *("DECIMALS", "Notation", "are_infinite", "is_ambiguous", "is_either", "look_like_numbers", "may_have_thousands"),
-    *("nearly_numbers", "notations_of", "only_decimal_commas", "units_in", "without_units"),
+    *("DECIMALS", "Notation", "are_infinite", "are_numbers", "is_ambiguous", "is_either", "look_like_numbers"),
+    *("may_have_thousands", "nearly_numbers", "notations_of", "only_decimal_commas", "units_in", "without_units"),
 ]
 
 DECIMALS = (".", ",")
@@ -120,6 +120,15 @@ def nearly_numbers(texts: polars.Series) -> polars.Series:
 def look_like_numbers(texts: polars.Series) -> polars.Series:
     """Give which of N distinct texts begin like a number (N,) Boolean, whatever follows."""
     return texts.str.contains(f"^[+-]?\\s*(?:{_CURRENCY})?\\s*[.,]?[0-9]")
+
+
+def are_numbers(texts: polars.Series) -> polars.Series:
+    """Give which of N texts are numbers by themselves (N,) Boolean, in any notation, with a currency or % or not."""
+    pl = polars_module()
+    bare = pl.col("bare")
+    is_number = bare.str.contains(_NUMBERS["."]) | bare.str.contains(_NUMBERS[","])
+    has_unit = pl.col("unit").str.contains(f"^(?:{_CURRENCY}|%|)$")
+    return _parts(pl, texts).select(is_number & has_unit & bare.str.contains("[0-9]")).to_series()
 
 
 def units_in(texts: polars.Series) -> list[str]:

@@ -14,7 +14,7 @@ from fastmlp.tables.ahead import mapped
 from fastmlp.tables.frames import polars_module, readable, stripped_texts
 from fastmlp.tables.meaning.missing import MISSING_VALUES, present
 from fastmlp.tables.meaning.moments import formats_of
-from fastmlp.tables.meaning.notation import DECIMALS, notations_of, units_in
+from fastmlp.tables.meaning.notation import DECIMALS, are_numbers, notations_of
 from fastmlp.tables.reading.columns import PLAIN_NUMBER, Columns
 from fastmlp.tables.reading.records import Layout, blocks, find_layout
 from fastmlp.tables.room import Room
@@ -222,8 +222,10 @@ def _names(layout: Layout) -> tuple[list[str], list[str]]:
     steps = {after - before for before, after in pairwise(numbers)}
     if steps == {1.0} and all(number.is_integer() for number in numbers):  # as of pixels or years
         return names, []
-    some = [name for name in given if name and units_in(polars_module().Series([name]))]
-    days = [name for name in given if name and formats_of(polars_module().Series([name]))]
+    texts = polars_module().Series([name for name in given if name], dtype=polars_module().String)
+    some = texts.filter(are_numbers(texts)).to_list()
+    dated = texts.filter(texts.str.contains("^[0-9]") & ~texts.is_in(some)).head(2)
+    days = [name for name in dated if formats_of(polars_module().Series([name]))]
     some += days if len(days) == 1 else []  # several may be a column for each month
     if not some:
         return names, []
