@@ -214,7 +214,7 @@ class CudaBench:
     batch begins in the order, are in device memory.
     """
 
-    def __init__(self, device, way, margin, moving, custom):
+    def __init__(self, device, way, margin, moving, custom=None):
         self._device, self._way, self._margin, self._moving = device, way, margin, moving
         self._formulas = loss_formulas(custom) if custom else ""
 
