@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from fastmlp.datasets import Table, read_table, table_batches
 from fastmlp.errors import InputError
+from fastmlp.tables.meaning import notation
 from fastmlp.tables.meaning.labels import labels_of
 from fastmlp.tables.reading import records
 
@@ -235,3 +236,13 @@ def test_blocks_end_between_rows(tmp_path, quoted, monkeypatch):
     broken = stream.getvalue().replace("\n150,", "\n150,x,")
     with pytest.raises(InputError, match="has 3 fields"):
         read_table(write(tmp_path / "t.csv", broken))
+
+
+def test_names_of_columns_are_looked_at_together(tmp_path, monkeypatch):
+    """A question to Polars for each of thousands of columns takes longer than reading them."""
+    looked, parts = [], notation._parts
+    monkeypatch.setattr(notation, "_parts", lambda *given: looked.append(len(given[1])) or parts(*given))
+    path = tmp_path / "wide.csv"
+    path.write_text(",".join(f"x{i}" for i in range(500)) + "\n" + ",".join(["1.5"] * 500) + "\n")
+    assert len(read_table(path).names) == 500
+    assert looked == [500]

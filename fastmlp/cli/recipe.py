@@ -11,6 +11,7 @@ import numpy as np
 from fastmlp.datasets import Dataset
 from fastmlp.recipes import Recipe, rivals
 from fastmlp.splits import split_rows
+from fastmlp.tables.features.categories import class_targets
 from fastmlp.tables.features.expansion import Expansion
 from fastmlp.tables.features.scaling import Range
 from fastmlp.tables.preparation import Preparation
@@ -56,7 +57,9 @@ def prepared_parts(
     if preparation.encoder is not None or not isinstance(x, np.memmap):
         counts = preparation.encoder.category_counts if preparation.encoder else [0] * x.shape[1]
         how = {"bins": recipe.bins, "one_hot": recipe.one_hot, "seed": arguments.seed}
-        features, expanded = Expansion.fit(x, _targets(dataset, y), counts, **how, room=room)
+        classes = len(dataset.class_names)
+        targets = class_targets(y, classes) if classes else y.reshape(len(y), -1)
+        features, expanded = Expansion.fit(x, targets, counts, **how, room=room)
         if not features.changes_nothing:
             preparation, x = replace(preparation, expansion=features), expanded
             x_test = None if x_test is None else features.transform(x_test, room)
@@ -84,11 +87,3 @@ def _picked(x: np.ndarray, rows: Any, room: Room) -> np.ndarray:
         some = slice(start, start + _ROWS)
         out[some] = x[rows[some]]
     return out
-
-
-def _targets(dataset: Dataset, y: np.ndarray) -> np.ndarray:
-    """What the features take means of (N, O): numbers, or indicators of classes, one of two."""
-    classes = len(dataset.class_names)
-    if not classes:
-        return y.reshape(len(y), -1)
-    return y[:, None] == (np.arange(classes) if classes > 2 else 1)

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ __all__ = ["Room"]
 
 _SHARE = 3  # a table, its arrays and the work on them take about as much each
 _PIECE = 1 << 28  # bytes of a file
+_SMALL = 1 << 22  # bytes that are not worth a question
 _UNKNOWN = 1 << 32  # bytes, where the system does not tell
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
@@ -39,9 +41,14 @@ class Room:
     """
 
     def __init__(self, limit: int | None = None) -> None:
-        self.limit: int = _free_memory() // _SHARE if limit is None else limit
+        self._limit = limit
         self._folder: Path | None = None
         self._files: list[Path] = []
+
+    @cached_property
+    def limit(self) -> int:
+        """Bytes that one table or array may take in memory."""
+        return _free_memory() // _SHARE if self._limit is None else self._limit
 
     def frame(self, parts: Iterable[polars.DataFrame]) -> polars.DataFrame | polars.LazyFrame:
         """Put the parts of a table together, which have the same columns; one on the disk is a LazyFrame.
@@ -78,7 +85,8 @@ class Room:
         InputError : the disk is full.
         """
         size = prod(shape) * np.dtype(dtype).itemsize
-        if size <= self.limit:
+        # Of a prediction for a few rows, asking the system would be a good part.
+        if (self._limit is None and size <= _SMALL) or size <= self.limit:
             return np.zeros(shape, dtype)
         with self._explained(size), tempfile.TemporaryFile() as file:
             # A disk that is full when a page of a map is written would end the process.

@@ -15,6 +15,7 @@ from fastmlp.errors import InputError
 from fastmlp.options import BackendName
 from fastmlp.recipes import Recipe
 from fastmlp.tables.estimators.base import BaseTabular
+from fastmlp.tables.features.categories import class_targets
 from fastmlp.tables.fields import Fields
 from fastmlp.tables.preparation import Preparation
 
@@ -106,8 +107,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         return indices
 
     def _indicators(self, y: np.ndarray) -> np.ndarray:
-        classes = len(self.classes_)
-        return y[:, None] == (np.arange(classes) if classes > 2 else 1)
+        return class_targets(y, len(self.classes_))
 
     def _prepared(self, y: np.ndarray, recipe: Recipe) -> Preparation:
         return Preparation("", class_names=tuple(map(str, self.classes_)))

@@ -10,9 +10,14 @@ import numpy as np
 from fastmlp.errors import InputError
 from fastmlp.tables.fields import Fields
 
-__all__ = ["Indicators", "TargetMeans"]
+__all__ = ["Indicators", "TargetMeans", "class_targets"]
 
 _FOLDS = 5
+
+
+def class_targets(y: np.ndarray, classes: int) -> np.ndarray:
+    """Give what `TargetMeans` takes means of for class indices y (N,): (N, C) bool, or (N, 1) of two classes."""
+    return y[:, None] == (np.arange(classes) if classes > 2 else 1)
 
 
 @dataclass(frozen=True)
