@@ -170,7 +170,7 @@ def _stochastic(e: Any, run: Run, plan: Plan, task: FitTask | None) -> None:
                 convergence.learning_rate,
                 convergence.follows,
                 convergence.power_t,
-                (engine.backend.to_host(update.m), engine.backend.to_host(update.v)),
+                engine.backend.to_host(update.moments),
             )
             keep_state(e, state, buffer.layout, same=task is None)
 
@@ -179,9 +179,7 @@ def _resume(engine: Engine, session: Session, before: OptimizerState | None) -> 
     """Bring the optimizer to where the call before left it, or to its beginning."""
     state = session.state
     state.step = before.step if before else 0
-    moments: tuple[Any, Any] = before.moments if before else (0.0, 0.0)
-    for array, old in zip((state.update.m, state.update.v), moments, strict=True):
-        engine.backend.write(array, old)
+    engine.backend.write(state.update.moments, before.moments if before else 0.0)
 
 
 def _train(e: Any, training: Training, incremental: bool) -> None:

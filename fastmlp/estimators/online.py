@@ -160,8 +160,8 @@ def _train(known: _Online, e: Any, X: Any, y: Any) -> bool:
     finally:
         known.state.step, known.state.learning_rate = state.step, convergence.learning_rate
         known.state.epochs += e.n_iter_
-        moments = backend.to_host(state.update.m), backend.to_host(state.update.v)
-        if all(map(is_, moments, known.state.moments)):
+        moments = backend.to_host(state.update.moments)
+        if moments is known.state.moments:
             refresh_numbers(kept_of(e).face, known.state)
         else:
             known.state.moments = moments

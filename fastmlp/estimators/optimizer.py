@@ -7,6 +7,7 @@ with whatever has been set in it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -45,7 +46,7 @@ class OptimizerState:
     learning_rate: float
     follows: str  # see `Convergence`
     power_t: float
-    moments: tuple[np.ndarray, np.ndarray]  # m and v (P,), see `fastmlp.network.Update`
+    moments: np.ndarray  # (M, P), see `fastmlp.network.Update`
 
 
 class RuleOptimizer(BaseOptimizer):
@@ -57,15 +58,14 @@ class RuleOptimizer(BaseOptimizer):
         With its constants; the learning rate is `learning_rate_init`.
     t : int
         Updates done.
-    ms, vs : list of array
-        Moments of `coefs_`, then `intercepts_`; empty where the rule has none.
+    moments : list of lists of arrays
+        What the rule remembers of `coefs_`, then `intercepts_`; a list for each of its moments.
     """
 
     def __init__(self, rule: Optimizer) -> None:
         super().__init__(rule.lr)
         self.rule, self.t = rule, 0
-        self.ms: list[np.ndarray] = []
-        self.vs: list[np.ndarray] = []
+        self.moments: list[list[np.ndarray]] = []
 
 
 def look(e: Any) -> Any:
@@ -98,7 +98,7 @@ def optimizer_state(e: Any, layout: Layout, dtype: np.dtype) -> OptimizerState |
         return None
     if face is not kept.face:
         return _from_face(face, layout, dtype, len(vars(e).get("loss_curve_", ())))
-    if any(flat.size not in (0, layout.n_params) for flat in kept.state.moments):
+    if kept.state.moments.shape[1] != layout.n_params:
         raise ValueError(
             "_optimizer is that of a network with other layers. Delete it to begin with a new one: del "
             "estimator._optimizer."
@@ -130,13 +130,15 @@ def _new_face(state: OptimizerState) -> Any:
 
 def _refresh(face: Any, state: OptimizerState, layout: Layout, copies: bool) -> None:
     """Bring the face to the state. As copies its arrays are new ones, as scikit-learn makes with every update."""
-    m, v = (_apart(flat, layout, copies) for flat in state.moments)
+    moments = [_apart(flat, layout, copies) for flat in state.moments]
     if isinstance(face, SGDOptimizer):
-        none = np.zeros(layout.n_params, state.moments[1].dtype)  # without momentum nobody reads velocities
-        face.velocities = m or _apart(none, layout, False)
-        face.unread = None if m else face.velocities
+        none = np.zeros(layout.n_params, state.moments.dtype)  # without momentum nobody reads velocities
+        face.velocities = moments[0] if moments else _apart(none, layout, False)
+        face.unread = None if moments else face.velocities
+    elif isinstance(face, AdamOptimizer):
+        face.ms, face.vs = moments
     else:
-        face.ms, face.vs = m, v
+        face.moments = moments
     refresh_numbers(face, state)
 
 
@@ -160,7 +162,7 @@ def _from_face(face: Any, layout: Layout, dtype: np.dtype, epochs: int) -> Optim
     ValueError
         It is none of these, or makes other steps, or its arrays are not of the shapes of `coefs_` and `intercepts_`.
     """
-    epochs, none = getattr(face, "epochs", epochs), np.zeros(0, dtype)
+    epochs = getattr(face, "epochs", epochs)
     if type(face) not in (AdamOptimizer, SGDOptimizer, RuleOptimizer) or _METHODS & vars(face).keys():
         raise ValueError(
             f"_optimizer={face!r} makes steps of its own, and the steps here are compiled. Give one of fastmlp's "
@@ -168,7 +170,7 @@ def _from_face(face: Any, layout: Layout, dtype: np.dtype, epochs: int) -> Optim
         )
     if isinstance(face, AdamOptimizer):
         adam = Adam(face.learning_rate_init, face.beta_1, face.beta_2, face.epsilon, epsilon_hat=True)
-        moments = _flat(face.ms, layout, dtype), _flat(face.vs, layout, dtype)
+        moments = _flat([face.ms, face.vs], layout, dtype)
         return OptimizerState(adam, int(face.t), epochs, adam.lr, "constant", 0.5, moments)
     if isinstance(face, SGDOptimizer):
         sgd = SGD(face.learning_rate_init, momentum=face.momentum, nesterov=bool(face.nesterov))
@@ -177,11 +179,11 @@ def _from_face(face: Any, layout: Layout, dtype: np.dtype, epochs: int) -> Optim
                 f"momentum={sgd.momentum:g} was set in _optimizer, whose steps had none before, so there are no "
                 "velocities to go on with. Assign a list of arrays to _optimizer.velocities, or delete _optimizer."
             )
-        moments = _flat(face.velocities, layout, dtype) if sgd.momentum else none, none
+        moments = _flat([face.velocities] if sgd.momentum else [], layout, dtype)
         return OptimizerState(sgd, 0, epochs, float(face.learning_rate), face.lr_schedule, face.power_t, moments)
     rule = replace(face.rule, lr=face.learning_rate_init)
-    m, v = (_flat(arrays, layout, dtype) if arrays else none for arrays in (face.ms, face.vs))
-    return OptimizerState(rule, int(face.t), epochs, rule.lr, "constant", 0.5, (m, v))
+    moments = _flat(face.moments, layout, dtype)
+    return OptimizerState(rule, int(face.t), epochs, rule.lr, "constant", 0.5, moments)
 
 
 def to_plain(face: Any) -> Any:
@@ -210,20 +212,22 @@ def _is_unread(face: Any) -> bool:
 
 
 def _apart(flat: np.ndarray, layout: Layout, copies: bool) -> list[np.ndarray]:
-    """The parts of a flat array (P,), weights before biases; none if it is empty."""
-    parts = [*layout.weights(flat), *layout.biases(flat)] if flat.size else []
+    """The parts of a flat array (P,), weights before biases."""
+    parts = [*layout.weights(flat), *layout.biases(flat)]
     return [part.copy() for part in parts] if copies else parts
 
 
-def _flat(arrays: Any, layout: Layout, dtype: np.dtype) -> np.ndarray:
-    whole = aligned_zeros(layout.n_params, dtype)
-    views = [*layout.weights(whole), *layout.biases(whole)]
-    shapes, wanted = [np.shape(array) for array in arrays], [view.shape for view in views]
-    if [np.prod(shape) for shape in shapes] != [view.size for view in views]:
-        raise ValueError(
-            f"_optimizer has moments of the shapes {shapes}, but coefs_ and intercepts_ have the shapes {wanted}. "
-            "Delete _optimizer to begin with a new one."
-        )
-    for view, array in zip(views, arrays, strict=True):
-        view[...] = np.reshape(array, view.shape)
+def _flat(moments: Sequence[Any], layout: Layout, dtype: np.dtype) -> np.ndarray:
+    """Moments (M, P) from a list of arrays for each."""
+    whole = aligned_zeros(len(moments) * layout.n_params, dtype).reshape(len(moments), layout.n_params)
+    for flat, arrays in zip(whole, moments, strict=True):
+        views = [*layout.weights(flat), *layout.biases(flat)]
+        shapes, wanted = [np.shape(array) for array in arrays], [view.shape for view in views]
+        if [np.prod(shape) for shape in shapes] != [view.size for view in views]:
+            raise ValueError(
+                f"_optimizer has moments of the shapes {shapes}, but coefs_ and intercepts_ have the shapes {wanted}. "
+                "Delete _optimizer to begin with a new one."
+            )
+        for view, array in zip(views, arrays, strict=True):
+            view[...] = np.reshape(array, view.shape)
     return whole
