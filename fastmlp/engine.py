@@ -96,14 +96,7 @@ class Engine:
 
     def _state_bytes(self, rule: Optimizer, direct: bool) -> int:
         """Of gradients and the rule's moments."""
-        sizes = []
-
-        def count(n: int, dtype: np.dtype) -> np.ndarray:
-            sizes.append(n * dtype.itemsize)
-            return np.empty(0, dtype)
-
-        rule.init(self.params, count, direct=direct)
-        return sum(sizes)
+        return 0 if direct else (1 + len(rule.rule.moments)) * self.params.nbytes
 
     def _with_batch_size(self, error: OutOfDeviceMemoryError, what: str, room: int) -> OutOfDeviceMemoryError:
         """The error with advice, where so many bytes are for the rows of a batch."""
