@@ -24,8 +24,8 @@ from fastmlp.forks import no_fork
 
 __all__ = ["main", "run"]
 
-# Objects between two looks for cycles. A model of 20,000 columns is half a million objects, and by Python's own
-# setting of 700 a third of a second of a command went into looking at them again and again.
+# Objects between two looks for cycles. By Python's own setting of 700, training on a table of 20,000 columns spent a
+# third of a second on looking at its objects again and again.
 _OBJECTS = 50_000
 
 
