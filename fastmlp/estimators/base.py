@@ -16,16 +16,17 @@ from sklearn.neural_network._multilayer_perceptron import BaseMultilayerPerceptr
 from sklearn.utils.validation import check_is_fitted
 
 from fastmlp.checkpoint import DEFAULT_INTERVAL, open_checkpoint
+from fastmlp.estimators.cache import cache_of
 from fastmlp.estimators.callbacks import CallbackSupportMixin, with_callbacks
 from fastmlp.estimators.conversion import from_sklearn, to_sklearn
+from fastmlp.estimators.estimator import Estimator
 from fastmlp.estimators.fitted_weights import layout_of, own_weights
 from fastmlp.estimators.interchange import in_kind
-from fastmlp.estimators.kept import kept_of
-from fastmlp.estimators.optimizer import from_plain, look, to_plain, unlooked
+from fastmlp.estimators.optimizer import from_plain, mark_unread, read_optimizer, to_plain
 from fastmlp.estimators.parameters import CONSTRAINTS
 from fastmlp.estimators.prediction import by_rows
 from fastmlp.estimators.private import PrivateMethods
-from fastmlp.estimators.targets import Targets
+from fastmlp.estimators.samples import Targets
 from fastmlp.losses import Loss
 
 __all__ = ["BaseMLP", "with_defaults"]
@@ -38,18 +39,6 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator, ABC):
 
     _parameter_constraints: ClassVar[dict[str, list]] = CONSTRAINTS
     _fastmlp_defaults: ClassVar[dict[str, Any]] = {}  # of the parameters of fastmlp's own classes
-
-    # of the parameters and of what a fit leaves, those that are looked at here
-    activation: Any
-    alpha: float
-    backend: str | None
-    l1: float
-    n_threads: int | None
-    precision: str
-    coefs_: list[np.ndarray]
-    intercepts_: list[np.ndarray]
-    n_outputs_: int
-    out_activation_: str
 
     # with the signature of scikit-learn's constructor, whose checks allow no attribute that it does not name: `loss`
     @wraps(BaseMultilayerPerceptron.__init__, assigned=())  # type: ignore[misc]
@@ -171,7 +160,7 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator, ABC):
         return to_sklearn(self, predict_only)
 
     @classmethod
-    def from_sklearn(cls, estimator: Any, **ours: Any) -> Any:
+    def from_sklearn(cls, estimator: Estimator, **ours: Any) -> Any:
         """scikit-learn's estimator as one of this class, fitted if that one is: the way back of `to_sklearn`.
 
         Parameters
@@ -186,7 +175,7 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator, ABC):
     @property
     def _optimizer(self) -> Any:
         """scikit-learn's optimizer in the state in which the last stochastic fit has left ours."""
-        optimizer = look(self)
+        optimizer = read_optimizer(self)
         if optimizer is None:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute '_optimizer'")
         if hasattr(self, "coefs_"):
@@ -205,10 +194,10 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator, ABC):
     @property
     def _random_state(self) -> np.random.RandomState:
         """The generator of the last call; who looks may hold it, so that the next call makes another."""
-        kept = kept_of(self)
+        cache = cache_of(self)
         if "_random_state" not in self.__dict__:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute '_random_state'")
-        kept.random = None
+        cache.generator = None
         return self.__dict__["_random_state"]
 
     @_random_state.setter
@@ -231,7 +220,7 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator, ABC):
             for name in ("_optimizer", "loss_curve_", "validation_scores_", "validation_loss_curve_"):
                 if name in state:
                     setattr(self, name, copy.deepcopy(state[name]))
-            unlooked(self)
+            mark_unread(self)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "coefs_")

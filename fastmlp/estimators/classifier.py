@@ -20,7 +20,7 @@ from fastmlp.estimators.hooks import estimator_class, refuse_overridden
 from fastmlp.estimators.interchange import in_kind
 from fastmlp.estimators.parameters import CONSTRAINTS
 from fastmlp.estimators.prediction import predicted
-from fastmlp.estimators.targets import Targets, one_hot, readable
+from fastmlp.estimators.samples import Targets, one_hot, readable
 from fastmlp.interchange import as_numpy
 from fastmlp.kernels import codes
 from fastmlp.losses import Loss

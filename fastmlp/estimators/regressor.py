@@ -18,7 +18,7 @@ from fastmlp.estimators.hooks import estimator_class
 from fastmlp.estimators.interchange import in_kind
 from fastmlp.estimators.parameters import ALIASES, CONSTRAINTS, REGRESSION_LOSSES, regression_loss
 from fastmlp.estimators.prediction import predicted
-from fastmlp.estimators.targets import Targets
+from fastmlp.estimators.samples import Targets
 from fastmlp.interchange import as_numpy
 from fastmlp.kernels import codes
 from fastmlp.losses import Loss
@@ -147,7 +147,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return targets
 
     def _fastmlp_loss(self) -> Loss:
-        return regression_loss(self)
+        return regression_loss(self.loss, self.quantile, self.huber_delta)
 
     def _fastmlp_score_predicted(self, truth, predicted, weights) -> float:
         if not np.isfinite(predicted).all():

@@ -10,13 +10,23 @@ from sklearn.base import is_regressor
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, validate_data
 
 from fastmlp.checks import cast
+from fastmlp.estimators.estimator import Estimator
 from fastmlp.estimators.hooks import overridden
 from fastmlp.interchange import as_numpy, compressed_rows, enough_memory
 from fastmlp.network import Data
 from fastmlp.weights import usable_weights
 
-__all__ = ["Samples", "Targets", "are_checked", "bring_in", "check_arrays", "one_hot", "readable", "take_in"]
-
+__all__ = [
+    "Given",
+    "Samples",
+    "Targets",
+    "are_checked",
+    "check_arrays",
+    "one_hot",
+    "prepare_samples",
+    "read_samples",
+    "readable",
+]
 
 _REAL = (np.dtype(np.float64), np.dtype(np.float32))
 
@@ -35,38 +45,56 @@ class Targets(NamedTuple):
         return self.labels if self.labels is not None else self.values  # type: ignore[return-value]
 
 
-class Samples(NamedTuple):
-    """Samples as they were given, and as the network reads them."""
+class Given(NamedTuple):
+    """Samples as a user gave them, checked."""
 
     X: Any  # array or CSR matrix (N, I)
-    y: np.ndarray
-    sample_weight: np.ndarray | None
+    y: np.ndarray  # (N,) or (N, O)
+    sample_weight: np.ndarray | None  # (N,)
     targets: Targets
+
+
+class Samples(NamedTuple):
+    """Samples as the network reads them, in the dtype of its training."""
+
+    given: Given
     data: Data
 
-    def truth(self, samples: np.ndarray) -> np.ndarray:
-        """Class indices (n,), or values (n, O), of some samples."""
-        return self.targets.array[samples]
 
-    def weights(self, samples: np.ndarray) -> np.ndarray | None:
-        return None if self.sample_weight is None else self.sample_weight[samples]
+def read_samples(estimator: Estimator, X: Any, y: Any, sample_weight: Any, incremental: bool, reset: bool) -> Given:
+    """Check what a user gives to train on, by the class's own `_validate_input` if it has one, and learn the targets.
 
-
-def take_in(
-    e: Any, X: Any, y: Any, sample_weight: Any, incremental: bool, reset: bool
-) -> tuple[Any, np.ndarray, Any, Targets]:
-    """X, y, sample_weight and y as targets, checked by the class's own `_validate_input` if it has one."""
-    if not overridden(e, "_validate_input"):
-        X, y, sample_weight = check_arrays(e, X, y, sample_weight, reset)
-        e._fastmlp_learn_targets(y, incremental)
-        return X, y, sample_weight, e._fastmlp_encode(y)
-    X, y = e._validate_input(X, y, incremental, reset)
+    incremental: for a partial fit; reset: whether X may have other features than before.
+    """
+    if not overridden(estimator, "_validate_input"):
+        X, y, sample_weight = check_arrays(estimator, X, y, sample_weight, reset)
+        estimator._fastmlp_learn_targets(y, incremental)
+        return Given(X, y, sample_weight, estimator._fastmlp_encode(y))
+    X, y = estimator._validate_input(X, y, incremental, reset)
     X, y = readable(X, "X"), np.asarray(as_numpy(y))
     check_consistent_length(X, y)
     if sample_weight is not None:
         sample_weight = _check_sample_weight(as_numpy(sample_weight), X)
-    y, targets = e._fastmlp_encoded_by_user(y)
-    return X if issparse(X) else np.ascontiguousarray(X), y, sample_weight, targets
+    y, targets = estimator._fastmlp_encoded_by_user(y)
+    return Given(X if issparse(X) else np.ascontiguousarray(X), y, sample_weight, targets)
+
+
+@enough_memory()
+def prepare_samples(estimator: Estimator, given: Given, dtype: np.dtype) -> Samples:
+    """The samples for training in `dtype`, their targets in the form that goes with the output activation."""
+    given = given._replace(targets=estimator._fastmlp_suited(given.targets))
+    X, targets = given.X, given.targets
+    values = None if targets.values is None else np.ascontiguousarray(cast(targets.values, dtype, "y"))
+    weights, name = given.sample_weight, "sample_weight"
+    if targets.class_weight is not None:
+        name = "class_weight" if weights is None else "class_weight times sample_weight"
+        with np.errstate(over="ignore"):
+            weights = targets.class_weight if weights is None else weights * targets.class_weight
+    if weights is not None:
+        weights = usable_weights(weights, dtype, name)
+    dense = isinstance(X, np.ndarray)
+    x = cast(X, dtype, "X") if dense else type(X)((cast(X.data, dtype, "X"), X.indices, X.indptr), shape=X.shape)
+    return Samples(given, Data.of(x, dtype, targets.labels, values, weights))
 
 
 def one_hot(targets: Targets) -> np.ndarray:
@@ -77,7 +105,7 @@ def one_hot(targets: Targets) -> np.ndarray:
 
 
 @enough_memory()
-def check_arrays(estimator: Any, X: Any, y: Any, sample_weight: Any, reset: bool) -> tuple[Any, np.ndarray, Any]:
+def check_arrays(estimator: Estimator, X: Any, y: Any, sample_weight: Any, reset: bool) -> tuple[Any, np.ndarray, Any]:
     """X, y and sample_weight as scikit-learn checks them, with its messages."""
     if not reset and sample_weight is None and are_checked(estimator, X, y):
         return np.ascontiguousarray(X), y, None
@@ -100,36 +128,20 @@ def check_arrays(estimator: Any, X: Any, y: Any, sample_weight: Any, reset: bool
     return X if issparse(X) else np.ascontiguousarray(X), y, sample_weight
 
 
-def are_checked(e: Any, X: Any, y: Any) -> bool:
+def are_checked(estimator: Estimator, X: Any, y: Any) -> bool:
     """Whether scikit-learn's checks would leave these arrays as they are; they take longer than a step on one row."""
     return (
         type(X) is np.ndarray
         and type(y) is np.ndarray
         and X.dtype in _REAL
         and X.ndim == 2
-        and "feature_names_in_" not in vars(e)
-        and X.shape[1] == vars(e).get("n_features_in_")
+        and "feature_names_in_" not in vars(estimator)
+        and X.shape[1] == vars(estimator).get("n_features_in_")
         and (y.ndim == 1 or (y.ndim == 2 and y.shape[1] > 1))
         and len(y) == len(X) > 0
         and (y.dtype.kind in "biu" or (y.dtype in _REAL and bool(np.isfinite(y).all())))
         and bool(np.isfinite(X).all())
     )
-
-
-@enough_memory()
-def bring_in(X: Any, y: np.ndarray, sample_weight: np.ndarray | None, targets: Targets, dtype: np.dtype) -> Samples:
-    """Samples for training in `dtype`."""
-    values = None if targets.values is None else np.ascontiguousarray(cast(targets.values, dtype, "y"))
-    weights, name = sample_weight, "sample_weight"
-    if targets.class_weight is not None:
-        name = "class_weight" if weights is None else "class_weight times sample_weight"
-        with np.errstate(over="ignore"):
-            weights = targets.class_weight if weights is None else weights * targets.class_weight
-    if weights is not None:
-        weights = usable_weights(weights, dtype, name)
-    dense = isinstance(X, np.ndarray)
-    x = cast(X, dtype, "X") if dense else type(X)((cast(X.data, dtype, "X"), X.indices, X.indptr), shape=X.shape)
-    return Samples(X, y, sample_weight, targets, Data.of(x, dtype, targets.labels, values, weights))
 
 
 def readable(array: Any, name: str) -> Any:
