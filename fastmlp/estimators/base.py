@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import os
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import wraps
 from inspect import signature
@@ -26,16 +25,14 @@ from fastmlp.estimators.optimizer import from_plain, mark_unread, read_optimizer
 from fastmlp.estimators.parameters import CONSTRAINTS
 from fastmlp.estimators.prediction import by_rows
 from fastmlp.estimators.private import PrivateMethods
-from fastmlp.estimators.samples import Targets
-from fastmlp.losses import Loss
 
 __all__ = ["BaseMLP", "with_defaults"]
 
 T = TypeVar("T", bound="type[BaseMLP]")
 
 
-class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator, ABC):
-    """Base of `MLPClassifier` and `MLPRegressor`."""
+class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator):
+    """Base of `MLPClassifier` and `MLPRegressor`; what these add is in `fastmlp.estimators.estimator.Estimator`."""
 
     _parameter_constraints: ClassVar[dict[str, list]] = CONSTRAINTS
     _fastmlp_defaults: ClassVar[dict[str, Any]] = {}  # of the parameters of fastmlp's own classes
@@ -52,36 +49,8 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator, ABC):
             if name != "self":
                 setattr(self, name, value)
 
-    @abstractmethod
-    def _fastmlp_learn_targets(self, y: np.ndarray, incremental: bool) -> None:
-        """Take note of what y is: its classes."""
-
     def _fastmlp_check_validation_targets(self, y: np.ndarray) -> None:
-        """ValueError if the targets of validation data are none that can be predicted."""
-
-    @abstractmethod
-    def _fastmlp_encode(self, y: np.ndarray, trained_on: Targets | None = None) -> Targets:
-        """y as targets, given what was learned of it; trained_on: by whose frequencies to balance, if not by y's."""
-
-    @abstractmethod
-    def _fastmlp_encoded_by_user(self, y: np.ndarray) -> tuple[np.ndarray, Targets]:
-        """y and the targets from what a `_validate_input` of a subclass has made of y."""
-
-    @abstractmethod
-    def _fastmlp_output_activation(self) -> str:
-        """The activation of the output, in scikit-learn's words, given what was learned of y."""
-
-    @abstractmethod
-    def _fastmlp_suited(self, targets: Targets) -> Targets:
-        """Targets in the form that goes with `out_activation_`; ValueError if none does."""
-
-    @abstractmethod
-    def _fastmlp_loss(self) -> Loss:
-        """The loss, given what was learned of y."""
-
-    @abstractmethod
-    def _fastmlp_score_predicted(self, truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray | None) -> float:
-        """Accuracy or R² of predicted values (N, O); truth as `Samples.truth` has it."""
+        """All of them can be predicted."""
 
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)

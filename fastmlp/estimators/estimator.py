@@ -86,17 +86,31 @@ class Estimator(Weighted, Protocol):
 
     _fastmlp_defaults: Mapping[str, Any]
 
-    # what classifier and regressor do differently, see `BaseMLP`
-    def _fastmlp_learn_targets(self, y: np.ndarray, incremental: bool) -> None: ...
-    def _fastmlp_check_validation_targets(self, y: np.ndarray) -> None: ...
-    def _fastmlp_encode(self, y: np.ndarray, trained_on: Targets | None = None) -> Targets: ...
-    def _fastmlp_encoded_by_user(self, y: np.ndarray) -> tuple[np.ndarray, Targets]: ...
-    def _fastmlp_output_activation(self) -> str: ...
-    def _fastmlp_suited(self, targets: Targets) -> Targets: ...
-    def _fastmlp_loss(self) -> Loss: ...
-    def _fastmlp_score_predicted(
-        self, truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray | None
-    ) -> float: ...
+    # what classifier and regressor do differently
+
+    def _fastmlp_learn_targets(self, y: np.ndarray, incremental: bool) -> None:
+        """Take note of what y is: its classes."""
+
+    def _fastmlp_check_validation_targets(self, y: np.ndarray) -> None:
+        """ValueError if the targets of validation data are none that can be predicted."""
+
+    def _fastmlp_encode(self, y: np.ndarray, trained_on: Targets | None = None) -> Targets:
+        """y as targets, given what was learned of it; trained_on: by whose frequencies to balance, if not by y's."""
+
+    def _fastmlp_encoded_by_user(self, y: np.ndarray) -> tuple[np.ndarray, Targets]:
+        """y and the targets from what a `_validate_input` of a subclass has made of y."""
+
+    def _fastmlp_output_activation(self) -> str:
+        """The activation of the output, in scikit-learn's words, given what was learned of y."""
+
+    def _fastmlp_suited(self, targets: Targets) -> Targets:
+        """Targets in the form that goes with `out_activation_`; ValueError if none does."""
+
+    def _fastmlp_loss(self) -> Loss:
+        """The loss, given what was learned of y."""
+
+    def _fastmlp_score_predicted(self, truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray | None) -> float:
+        """Accuracy or R² of predicted values (N, O); truth are class indices (N,), or values (N, O)."""
 
     # scikit-learn's private methods that a subclass may override, see `hooks`
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]: ...
