@@ -136,9 +136,10 @@ class Engine:
             backend.run("predict", operations, net, given, order, depth, out)
         return backend.to_host(out).reshape(len(order), -1)
 
-    def measure(self, loss: Loss, data: Data, names: Sequence[str]) -> dict[str, float]:
+    def measure(self, data: Data, names: Sequence[str]) -> dict[str, float]:
         """The loss, without penalties, and the named metrics."""
-        z = self.raw(data)
+        loss, z = self.loss, self.raw(data)
+        assert loss is not None
         result = {"loss": self.data_loss(z, data)}
         predicted = predictions(loss, apply_link(loss.link, z))
         truth = data.labels if data.labels.size else predictions(loss, data.targets)

@@ -9,7 +9,7 @@ from scipy.sparse import issparse
 from sklearn.base import is_regressor
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, validate_data
 
-from fastmlp.checks import cast
+from fastmlp.array_checks import cast
 from fastmlp.estimators.estimator import Estimator
 from fastmlp.estimators.hooks import overridden
 from fastmlp.interchange import as_numpy, compressed_rows, enough_memory
