@@ -80,7 +80,7 @@ class Training:
         self._weights = self.data.weights  # on the host
         self._weights_may_cancel = self.engine.mean and bool((self._weights < 0).any())
         with self.engine.explaining(net):
-            self.data = self.engine.placed(self.data)
+            self.data = self.engine.on_device(self.data)
         work = float(np.dot(net.fan_in, net.fan_out)) * min(self.batch_size, len(self.samples))
         self._span = max(1, int(backend.span_work / work))  # steps
         self._steps = -(-len(self.samples) // self.batch_size)  # of an epoch
@@ -131,7 +131,7 @@ class Training:
             if not np.isfinite(self.publish()).all():
                 self.publish()[...] = self.last_finite
         finally:
-            self.engine.backend.let_go(self.session.operations)
+            self.engine.backend.release(self.session.operations)
             if self.progress is not None:
                 self.progress.close()
             if self.checkpoint:

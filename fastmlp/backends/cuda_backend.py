@@ -89,8 +89,8 @@ class CudaBackend(Backend):
         formulas = loss_formulas(loss) if loss is not None and net.loss == codes.CUSTOM else ""
         return Run(self._device, net, rows, self._choice(net.params.dtype), formulas)
 
-    def let_go(self, operations):
-        operations.let_go()
+    def release(self, operations):
+        operations.release()
 
     def prepare(self, operations, net, data, update, orders, batch_size, rates, seed, first_step):
         with self._device.lock():

@@ -116,7 +116,7 @@ def _train(known: Prepared, estimator: Estimator, X: Any, y: Any) -> bool:
                 known.shuffle(known.order, known.samples)
         rates = rule.rates(state.step, lr)[None]
         backend.write(net.params, engine.params)
-        arguments = net, engine.placed(data), state.update, known.order, batch, rates, 0, state.step
+        arguments = net, engine.on_device(data), state.update, known.order, batch, rates, 0, state.step
         loss = float(backend.train(operations, *arguments)[0]) / len(X)
         state.step += len(lr)
         params = backend.to_host(net.params)

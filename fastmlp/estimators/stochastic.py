@@ -30,7 +30,7 @@ def run_epochs(estimator: Estimator, run: Run, plan: Plan, task: FitTask | None)
     def build() -> Session:
         return engine.session(plan.batch_size, plan.rule, plan.keep, plan.max_norm)
 
-    with engine.kept("train", (plan.batch_size, plan.rule, plan.max_norm, plan.keep), build) as session:
+    with engine.cached_session("train", (plan.batch_size, plan.rule, plan.max_norm, plan.keep), build) as session:
 
         def after_epoch(epoch: Epoch) -> bool:
             buffer.write()
