@@ -81,22 +81,13 @@ class Convergence:
         """See `fastmlp.stopping.Criterion`."""
         estimator = self.estimator
         best_score = "val_score" in row and row["val_score"] > estimator.best_validation_score_
-        self.recorder.epoch(epoch, row, self.n_samples, self._improves(row), best_score)
+        self.recorder.epoch(epoch, row, self.n_samples, _improves(estimator, row), best_score)
         if best_score:
             self.best_epoch = epoch
             if estimator.early_stopping:
                 self.best = params.copy()
         self.learning_rate = self._rate_after(estimator.t_)
         return self._plateau() if estimator._no_improvement_count > estimator.n_iter_no_change else None
-
-    def _improves(self, row: Mapping[str, Any]) -> bool:
-        """Whether an epoch that is not yet recorded counts as an improvement."""
-        estimator = self.estimator
-        # not "loss <= best - tol": NaN counts as an improvement, as in scikit-learn
-        if "val_score" in row and estimator.early_stopping:
-            return not row["val_score"] < estimator.best_validation_score_ + estimator.tol
-        best = estimator.best_loss_
-        return best is not None and not row["loss"] > best - estimator.tol
 
     def _plateau(self) -> str | None:
         """The reason to stop after too many epochs without improvement; None: to go on at a lower rate."""
@@ -128,3 +119,12 @@ class Convergence:
             "samples seen before": estimator.t_,
             "curve before": described(np.array([*estimator.loss_curve_, best_loss])),
         }
+
+
+def _improves(estimator: Estimator, row: Mapping[str, Any]) -> bool:
+    """Whether an epoch that is not yet recorded counts as an improvement."""
+    # not "loss <= best - tol": NaN counts as an improvement, as in scikit-learn
+    if "val_score" in row and estimator.early_stopping:
+        return not row["val_score"] < estimator.best_validation_score_ + estimator.tol
+    best = estimator.best_loss_
+    return best is not None and not row["loss"] > best - estimator.tol

@@ -75,11 +75,13 @@ def make_epoch(estimator: Estimator, X: Any, y: Any) -> bool:
 
 def _is_valid(known: Prepared, estimator: Estimator, X: Any, y: Any) -> bool:
     """Whether nothing but the samples has changed since, and these need no more checks."""
-    attributes, unread, buffer = vars(estimator), unread_of(estimator), cache_of(estimator).buffer
+    attributes, cache = vars(estimator), cache_of(estimator)
+    unread, buffer = cache.optimizer, cache.buffer
     return (
         "coefs_" in attributes
         and unread is not None
         and unread.state is known.state
+        and unread.optimizer is attributes.get("_optimizer")
         and all(map(is_, _settings(estimator, known.read), known.settings))
         and attributes.keys().isdisjoint(HOOKS)
         and are_checked(estimator, X, y)
