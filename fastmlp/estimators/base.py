@@ -20,7 +20,7 @@ from fastmlp.estimators.callbacks import CallbackSupportMixin, with_callbacks
 from fastmlp.estimators.conversion import from_sklearn, to_sklearn
 from fastmlp.estimators.estimator import Estimator
 from fastmlp.estimators.fitted_weights import layout_of, own_weights
-from fastmlp.estimators.interchange import in_kind
+from fastmlp.estimators.interchange import like_input
 from fastmlp.estimators.optimizer import from_plain, mark_unread, read_optimizer, to_plain
 from fastmlp.estimators.parameters import CONSTRAINTS
 from fastmlp.estimators.prediction import by_rows
@@ -103,7 +103,7 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator):
         ours |= {} if saver is None else {"checkpoint": saver}
         return self._fit(X, y, sample_weight=sample_weight, incremental=False, **ours)
 
-    @in_kind
+    @like_input
     def hidden_activations(self, X: Any, layer: int = -1) -> np.ndarray:
         """Outputs (N, H) of a hidden layer, as features for another model. Layers count from 0, or from the end."""
         check_is_fitted(self, "coefs_")
@@ -162,7 +162,7 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator):
 
     @property
     def _random_state(self) -> np.random.RandomState:
-        """The generator of the last call; who looks may hold it, so that the next call makes another."""
+        """The generator of the last call. Whoever reads it may keep it, so the next call makes another."""
         cache = cache_of(self)
         if "_random_state" not in self.__dict__:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute '_random_state'")

@@ -20,7 +20,7 @@ __all__ = ["from_sklearn", "to_sklearn"]
 # ours by its name in scikit-learn
 _ACTIVATIONS = {"identity": "identity", "sigmoid": "logistic", "tanh": "tanh", "relu": "relu"}
 _LOSSES = {"identity": "squared_error", "exp": "poisson"}  # by link: enough to predict with
-_HOW = {"backend", "n_threads", "quantile", "huber_delta"}  # they change nothing, or go with a loss of ours
+_IRRELEVANT = {"backend", "n_threads", "quantile", "huber_delta"}  # they change nothing, or go with a loss of ours
 _CHOICES = {"solver": ("lbfgs", "sgd", "adam"), "learning_rate": ("constant", "invscaling", "adaptive")}
 _PRIVATE = (
     "_label_binarizer",
@@ -46,7 +46,9 @@ def to_sklearn(estimator: Estimator, predict_only: bool) -> Any:
         params["activation"] = "identity"  # of no layer, but scikit-learn looks it up
     else:
         refused["activation"] = given["activation"]
-    training = {name: given[name] for name in given.keys() - set(known) - _HOW - {"loss"} if _set(estimator, name)}
+    training = {
+        name: given[name] for name in given.keys() - set(known) - _IRRELEVANT - {"loss"} if _has_effect(estimator, name)
+    }
     training |= {name: given[name] for name, choices in _CHOICES.items() if given[name] not in choices}
     loss = given.get("loss", "squared_error")
     if loss not in (_LOSSES.values() if "loss" in known else ("squared_error",)):
@@ -121,7 +123,7 @@ def _hidden(estimator: Estimator) -> list[int]:
     return [w.shape[1] for w in estimator.coefs_[:-1]] if hasattr(estimator, "coefs_") else hidden_sizes(estimator)
 
 
-def _set(estimator: Estimator, name: str) -> bool:
+def _has_effect(estimator: Estimator, name: str) -> bool:
     """Whether a parameter that only we have does something."""
     value, default = getattr(estimator, name), estimator._fastmlp_defaults[name]
     if default is None:

@@ -97,14 +97,14 @@ class Estimator(Weighted, Protocol):
     def _fastmlp_encode(self, y: np.ndarray, trained_on: Targets | None = None) -> Targets:
         """y as targets, given what was learned of it; trained_on: by whose frequencies to balance, if not by y's."""
 
-    def _fastmlp_encoded_by_user(self, y: np.ndarray) -> tuple[np.ndarray, Targets]:
-        """y and the targets from what a `_validate_input` of a subclass has made of y."""
+    def _fastmlp_encode_validated(self, y: np.ndarray) -> tuple[np.ndarray, Targets]:
+        """y, and y as targets, from what the `_validate_input` of a subclass has returned as y."""
 
     def _fastmlp_output_activation(self) -> str:
         """The activation of the output, in scikit-learn's words, given what was learned of y."""
 
-    def _fastmlp_suited(self, targets: Targets) -> Targets:
-        """Targets in the form that goes with `out_activation_`; ValueError if none does."""
+    def _fastmlp_match_output(self, targets: Targets) -> Targets:
+        """The targets in the form that `out_activation_` is trained with; ValueError if there is none."""
 
     def _fastmlp_loss(self) -> Loss:
         """The loss, given what was learned of y."""

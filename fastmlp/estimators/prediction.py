@@ -26,7 +26,7 @@ __all__ = ["apply_output", "by_rows", "predicted"]
 def predicted(
     estimator: Estimator, X: Any, answer: Callable[[np.ndarray], np.ndarray], **check_input: bool
 ) -> np.ndarray:
-    """The answers made of the outputs (n, O) for some rows at a time, by the class's own forward pass if it has one."""
+    """What `answer` makes of the outputs (n, O), some rows at a time; by the class's own forward pass if it has one."""
     if overridden(estimator, "_forward_pass_fast"):
         return answer(estimator._forward_pass_fast(X, **check_input))
     # by what was fitted: the parameter `loss` may be another by now
@@ -41,9 +41,19 @@ def by_rows(
     depth: int | None = None,
     check_input: bool = True,
 ) -> np.ndarray:
-    """The answers made of values z (n, O) of layer `depth`, by default the last before its activation.
+    """What `answer` makes of the values z (n, O) of a layer, as many rows at a time as `working_memory` allows.
 
-    n rows at a time, as many as scikit-learn's `working_memory` allows.
+    Parameters
+    ----------
+    estimator
+        A fitted one.
+    X : array or sparse matrix (N, I)
+    answer
+        A function of z that returns an array (n, …), or a sparse matrix.
+    depth
+        The layer, counted from 1; by default the last, before its activation.
+    check_input
+        Whether X is checked as scikit-learn checks it.
     """
     X = readable(X, "X")
     if check_input:

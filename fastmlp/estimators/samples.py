@@ -75,14 +75,14 @@ def read_samples(estimator: Estimator, X: Any, y: Any, sample_weight: Any, incre
     check_consistent_length(X, y)
     if sample_weight is not None:
         sample_weight = _check_sample_weight(as_numpy(sample_weight), X)
-    y, targets = estimator._fastmlp_encoded_by_user(y)
+    y, targets = estimator._fastmlp_encode_validated(y)
     return Given(X if issparse(X) else np.ascontiguousarray(X), y, sample_weight, targets)
 
 
 @enough_memory()
 def prepare_samples(estimator: Estimator, given: Given, dtype: np.dtype) -> Samples:
     """The samples for training in `dtype`, their targets in the form that goes with the output activation."""
-    given = given._replace(targets=estimator._fastmlp_suited(given.targets))
+    given = given._replace(targets=estimator._fastmlp_match_output(given.targets))
     X, targets = given.X, given.targets
     values = None if targets.values is None else np.ascontiguousarray(cast(targets.values, dtype, "y"))
     weights, name = given.sample_weight, "sample_weight"
