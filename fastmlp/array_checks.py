@@ -29,20 +29,9 @@ def check_data(
     dtype: np.dtype,
     name: str = "",
 ) -> Data:
-    """Samples with targets for a network.
+    """What `MLP.fit` is given, for a network of that shape (I, O) which computes in dtype.
 
-    Parameters
-    ----------
-    x, y, sample_weight, class_weight
-        As `MLP.fit` takes them.
-    loss
-        Which says what targets mean.
-    shape
-        Numbers of inputs I and outputs O of the network.
-    dtype
-        Of its arithmetic.
-    name
-        Stands before "x" and "y" in messages.
+    The loss says what targets mean; name stands before "x" and "y" in messages.
     """
     n_inputs, n_outputs = shape
     x = check_features(x, n_inputs, dtype, f"{name}x")

@@ -18,16 +18,8 @@ def epoch_measure(
 ) -> Callable[[], dict[str, Any]] | None:
     """A function that gives columns of the history for the present parameters; None if there is nothing to measure.
 
-    Parameters
-    ----------
-    data, held_out
-        Samples trained on, and those to validate on, if there are any.
-    names
-        Of metrics on the validation data.
-    on_both
-        Whether they are for the samples trained on, too.
-    gradient_norms
-        Whether to give the norm of each layer's weight gradient over the samples trained on.
+    names are of metrics on the validation data; on_both: on the data trained on, too; gradient_norms: also the norm of
+    each layer's weight gradient.
     """
     if not (held_out or (names and on_both) or gradient_norms):
         return None

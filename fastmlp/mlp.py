@@ -37,13 +37,13 @@ from fastmlp.interchange import enough_memory
 from fastmlp.losses import LOSS_OF_OUTPUT, LOSSES, Loss, apply_link, get_loss, loss_for_targets
 from fastmlp.measuring import epoch_measure
 from fastmlp.metrics import check_metrics
-from fastmlp.model_file import read_network, write_network
 from fastmlp.network import Data, Layout, aligned_zeros
 from fastmlp.optimizers import Optimizer, get_optimizer
 from fastmlp.options import BackendName, DtypeName, InitializerName, OptimizerName, Precision, Reduction, ScheduleName
 from fastmlp.orders import block_of
 from fastmlp.progress import progress_bar
 from fastmlp.schedules import Schedule, get_schedule
+from fastmlp.serialization import read_network, write_network
 from fastmlp.stopping import make_stopping
 from fastmlp.trainer import Callback, Training
 

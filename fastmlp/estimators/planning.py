@@ -5,6 +5,9 @@ What raises here leaves the estimator as it was.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import copy
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -15,7 +18,7 @@ from fastmlp.backends import get_backend
 from fastmlp.checkpoint import Checkpoint
 from fastmlp.engine import Engine
 from fastmlp.estimators.buffer import Buffer
-from fastmlp.estimators.cache import generator_of
+from fastmlp.estimators.cache import Cache, cache_of, generator_of
 from fastmlp.estimators.convergence import Convergence
 from fastmlp.estimators.estimator import Estimator
 from fastmlp.estimators.fitted_weights import buffer_of, scratch_buffer
@@ -32,12 +35,39 @@ from fastmlp.estimators.parameters import (
 )
 from fastmlp.estimators.recorder import Recorder
 from fastmlp.estimators.samples import Samples, prepare_samples, read_samples
-from fastmlp.estimators.snapshot import Snapshot
 from fastmlp.estimators.validation import Validation, check_metric, hold_out, read_validation
 from fastmlp.optimizers import Optimizer
 from fastmlp.weights import check_any
 
 __all__ = ["Plan", "Run", "prepare"]
+
+
+class Snapshot(NamedTuple):
+    """An estimator before a fit."""
+
+    attributes: dict[str, Any]
+    cache: Cache
+    generator: Any  # state of its random_state, if that is a generator
+
+    @classmethod
+    def of(cls, estimator: Estimator) -> Snapshot:
+        """The estimator as it is now."""
+        random = estimator.random_state
+        state = random.get_state() if isinstance(random, np.random.RandomState) else None
+        return cls(dict(vars(estimator)), copy(cache_of(estimator)), state)
+
+    @contextmanager
+    def restored_on_error(self, estimator: Estimator) -> Iterator[None]:
+        """Within, an error leaves the estimator as it was: parameters, data or checkpoint cannot be used."""
+        try:
+            yield
+        except BaseException:
+            vars(estimator).clear()
+            vars(estimator).update(self.attributes)
+            vars(cache_of(estimator)).update(vars(self.cache))
+            if self.generator is not None:
+                estimator.random_state.set_state(self.generator)
+            raise
 
 
 class Plan(NamedTuple):
