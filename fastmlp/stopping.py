@@ -24,11 +24,11 @@ class Criterion(Protocol):
         ...
 
     def observe(self, epoch: int, row: Mapping[str, Any], params: np.ndarray) -> str | None:
-        """Take note of an epoch (1-based), its row of the history and params (P,); the reason to stop now, or None."""
+        """Look at an epoch (1-based), its row of the history and params (P,) after it; the reason to stop, or None."""
         ...
 
     def settings(self) -> dict[str, Any]:
-        """All that it decides by, by names for messages, as JSON can hold it."""
+        """All settings that it decides by, by names for messages, as JSON can hold them."""
         ...
 
 
