@@ -199,7 +199,7 @@ class Training:
                 epoch += count
 
     def _finite_blocks(self, epoch: int, orders: np.ndarray) -> Iterator[tuple[int, _Rows]]:
-        """Train these epochs. If several together diverge, they are trained again one by one, up to the one that does."""
+        """Train these epochs. Several of which one diverges are trained again one by one, up to that one."""
         state, history = self.session.state, self.history
         before = (
             (state.step, history.updates, state.update.m.copy(), state.update.v.copy()) if len(orders) > 1 else None
