@@ -1,4 +1,4 @@
-"""What the functions of this folder may read and call of an estimator, and who writes it."""
+"""What the functions of this folder may read and call of an estimator, and who writes it during a fit."""
 
 from __future__ import annotations
 
