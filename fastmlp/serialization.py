@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -13,12 +13,7 @@ from fastmlp.errors import InputError, ModelFileError
 from fastmlp.losses import get_loss
 from fastmlp.tensor_files import ALL_DTYPES, Kind, read_tensors, write_tensors
 
-if TYPE_CHECKING:
-    from fastmlp.mlp import MLP
-
 __all__ = ["load_model", "read_network", "save_model", "write_network"]
-
-T = TypeVar("T", bound="MLP")
 
 _MODEL = Kind(
     name="model file",
@@ -33,8 +28,8 @@ _MODEL = Kind(
 _SAVED = ("sizes", "activations", "dropout", "l1", "l2", "reduction", "metadata")
 
 
-def write_network(model: MLP, path: str | os.PathLike[str]) -> None:
-    """Write a file whole or not at all. InputError if the model cannot be saved, or the path cannot be written."""
+def write_network(model: Any, path: str | os.PathLike[str]) -> None:
+    """Write an `MLP` to a file, whole or not at all. InputError if it cannot be saved or the path cannot be written."""
     if model.loss and model.loss.value:
         raise InputError("A model with a custom loss cannot be saved: a file holds no Python functions.")
     tensors = {f"layers.{l}.weight": w for l, w in enumerate(model.weights)}
@@ -44,8 +39,8 @@ def write_network(model: MLP, path: str | os.PathLike[str]) -> None:
     save_model(path, tensors, header)
 
 
-def read_network(cls: type[T], path: str | os.PathLike[str], **place: Any) -> T:
-    """The network in a file that `write_network` wrote, as one of the class cls.
+def read_network(cls: Any, path: str | os.PathLike[str], **place: Any) -> Any:
+    """The network in a file that `write_network` wrote, as one of the class cls, which is `MLP` or a subclass.
 
     place: the arguments of its constructor that say where it computes.
 

@@ -7,17 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import ref
 
 import numpy as np
 from sklearn.utils import check_random_state
 
-if TYPE_CHECKING:
-    from fastmlp.estimators.buffer import Buffer
-    from fastmlp.estimators.estimator import Estimator
-    from fastmlp.estimators.online import Prepared
-    from fastmlp.estimators.optimizer import Unread
+from fastmlp.estimators.buffer import Buffer
+from fastmlp.estimators.estimator import Estimator
 
 __all__ = ["Cache", "cache_of", "generator_of"]
 
@@ -31,8 +28,8 @@ class Cache:
     prediction_buffers: dict[np.dtype, Buffer] = field(default_factory=dict)
     training_buffers: dict[np.dtype, Buffer] = field(default_factory=dict)  # others: another thread may predict
     generator: np.random.RandomState | None = None  # made for an integer random_state
-    optimizer: Unread | None = None  # unless somebody has read the estimator's `_optimizer`
-    partial_fit: Prepared | None = None
+    optimizer: Any = None  # an `Unread`, unless somebody has read the estimator's `_optimizer`
+    partial_fit: Any = None  # see `fastmlp.estimators.online`
 
 
 # by identity: an estimator whose class defines __eq__ has no hash

@@ -11,7 +11,7 @@ from sklearn.utils import compute_class_weight, compute_sample_weight
 from sklearn.utils.multiclass import type_of_target, unique_labels
 from sklearn.utils.validation import column_or_1d
 
-from fastmlp.estimators.samples import Targets, one_hot
+from fastmlp.estimators.targets import Targets, one_hot
 
 __all__ = ["ClassTargets"]
 

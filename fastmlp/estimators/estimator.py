@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
+from fastmlp.estimators.targets import Targets
 from fastmlp.losses import Loss
-
-if TYPE_CHECKING:
-    from fastmlp.estimators.samples import Targets
 
 __all__ = ["Estimator", "Weighted"]
 

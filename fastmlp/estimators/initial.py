@@ -13,7 +13,8 @@ from fastmlp.estimators.fitted_weights import layout_of, own_weights, prepare_tr
 from fastmlp.estimators.hooks import overridden
 from fastmlp.estimators.parameters import hidden_activations, hidden_sizes
 from fastmlp.estimators.recorder import Recorder
-from fastmlp.estimators.samples import Given, one_hot
+from fastmlp.estimators.samples import Given
+from fastmlp.estimators.targets import one_hot
 from fastmlp.forks import drawing
 from fastmlp.interchange import as_numpy
 

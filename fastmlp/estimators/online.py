@@ -58,7 +58,7 @@ class Prepared:
 
 def make_epoch(estimator: Estimator, X: Any, y: Any) -> bool:
     """Train one epoch with what the last call has kept; False, and nothing done, if something has changed."""
-    known = cache_of(estimator).partial_fit
+    known: Prepared | None = cache_of(estimator).partial_fit
     if known is None or not _is_valid(known, estimator, X, y):
         return False
     session = known.engine.sessions.pop("train", None)  # so that no other thread has it

@@ -90,8 +90,8 @@ def read_optimizer(estimator: Estimator) -> Any:
 
 def unread_of(estimator: Estimator) -> Unread | None:
     """The optimizer with its state, unless somebody has read it, or has put another one there."""
-    unread, optimizer = cache_of(estimator).optimizer, vars(estimator).get("_optimizer")
-    return unread if unread is not None and unread.optimizer is optimizer else None
+    unread: Unread | None = cache_of(estimator).optimizer
+    return unread if unread is not None and unread.optimizer is vars(estimator).get("_optimizer") else None
 
 
 def mark_unread(estimator: Estimator) -> None:

@@ -18,7 +18,8 @@ from sklearn.utils.validation import column_or_1d
 
 from fastmlp.estimators import fitting, initial
 from fastmlp.estimators.prediction import apply_output, by_rows
-from fastmlp.estimators.samples import check_arrays, one_hot
+from fastmlp.estimators.samples import check_arrays
+from fastmlp.estimators.targets import one_hot
 
 __all__ = ["PrivateMethods"]
 

@@ -18,7 +18,7 @@ from fastmlp.estimators.hooks import estimator_class
 from fastmlp.estimators.interchange import like_input
 from fastmlp.estimators.parameters import ALIASES, CONSTRAINTS, REGRESSION_LOSSES, regression_loss
 from fastmlp.estimators.prediction import predicted
-from fastmlp.estimators.samples import Targets
+from fastmlp.estimators.targets import Targets
 from fastmlp.interchange import as_numpy
 from fastmlp.kernels import codes
 from fastmlp.losses import Loss

@@ -12,6 +12,7 @@ from sklearn.utils.validation import _check_sample_weight, check_consistent_leng
 from fastmlp.array_checks import cast
 from fastmlp.estimators.estimator import Estimator
 from fastmlp.estimators.hooks import overridden
+from fastmlp.estimators.targets import Targets
 from fastmlp.interchange import as_numpy, compressed_rows, enough_memory
 from fastmlp.network import Data
 from fastmlp.weights import usable_weights
@@ -19,30 +20,14 @@ from fastmlp.weights import usable_weights
 __all__ = [
     "Given",
     "Samples",
-    "Targets",
     "are_checked",
     "check_arrays",
-    "one_hot",
     "prepare_samples",
     "read_samples",
     "readable",
 ]
 
 _REAL = (np.dtype(np.float64), np.dtype(np.float32))
-
-
-class Targets(NamedTuple):
-    """What a y is for the network."""
-
-    labels: np.ndarray | None  # (N,) int64 class indices of more than two classes
-    values: np.ndarray | None  # (N, O) otherwise: zeros and ones, or real numbers
-    n_outputs: int
-    class_weight: np.ndarray | None = None  # (N,): of each sample's class
-
-    @property
-    def array(self) -> np.ndarray:
-        """Labels or values, whichever there are."""
-        return self.labels if self.labels is not None else self.values  # type: ignore[return-value]
 
 
 class Given(NamedTuple):
@@ -95,13 +80,6 @@ def prepare_samples(estimator: Estimator, given: Given, dtype: np.dtype) -> Samp
     dense = isinstance(X, np.ndarray)
     x = cast(X, dtype, "X") if dense else type(X)((cast(X.data, dtype, "X"), X.indices, X.indptr), shape=X.shape)
     return Samples(given, Data.of(x, dtype, targets.labels, values, weights))
-
-
-def one_hot(targets: Targets) -> np.ndarray:
-    """Targets of a classifier as zeros and ones (N, O), of type bool."""
-    if targets.labels is None:
-        return np.asarray(targets.values, bool)
-    return targets.labels[:, None] == np.arange(targets.n_outputs)
 
 
 @enough_memory()
