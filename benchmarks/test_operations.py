@@ -101,12 +101,16 @@ def test_operation(benchmark, name, form):
     else:
         import numba
 
+        from fastmlp.backends.call_table import compiled_of
         from fastmlp.backends.numba_backend import OPTIONS, TABLE
+        from fastmlp.formulas.by_code import BUILT_IN
         from fastmlp.kernels import cpu
 
         (team,) = cpu.make_teams(1, np.zeros(O * C, np.float32), 0)
-        inner = [operation.__name__ for operation in cpu.INNER_OPERATIONS]
-        team = team._replace(table=TABLE.addresses(inner, team, d["x"], ""))
+        needed = [(operation.__name__, 0) for operation in cpu.INNER_OPERATIONS]
+        needed.append(("loss_of_rows", codes.SOFTMAX_CROSS_ENTROPY))
+        table = TABLE.addresses(needed, team, d["x"], "", BUILT_IN, compiled_of(BUILT_IN))
+        team = team._replace(table=table)
         given = (team, *arguments(name, d))
         operation = numba.njit(**OPTIONS)(getattr(cpu, name))  # that of the table has no way in from Python
         benchmark.pedantic(operation, args=given, rounds=30, iterations=10, warmup_rounds=2)

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastmlp.activations import activation_code
+from fastmlp.activations import Activation
 from fastmlp.backends.base import Backend
 from fastmlp.errors import OutOfDeviceMemoryError
-from fastmlp.kernels import codes
-from fastmlp.losses import Loss, apply_link, loss_and_gradient
+from fastmlp.formulas.by_code import Formulas
+from fastmlp.losses import LOSSES, Loss, apply_link, loss_and_gradient
 from fastmlp.metrics import get_metric
-from fastmlp.network import Data, Layout, Network, build_network, build_update
+from fastmlp.network import Data, Layout, Network, build_network
 from fastmlp.optimizers import SGD, Optimizer, State
 
 __all__ = ["Engine", "Gradients", "Session"]
@@ -47,7 +47,7 @@ class Engine:
     """Architecture, objective, parameters and the backend they run on."""
 
     layout: Layout
-    activations: Sequence[str | None]  # per layer; None: left to the loss
+    activations: Sequence[str | Activation | None]  # per layer; None: left to the loss
     loss: Loss | None
     params: np.ndarray  # (P,) on the host
     backend: Backend
@@ -79,7 +79,7 @@ class Engine:
             net = self._network(params, rows, keep)
             direct = plain and rows <= net.chunk
             state = rule.init(params, backend.zeros, direct=direct, max_norm=max_norm, **self._objective())
-            return Session(net, backend.operations(net, rows, self.n_threads, self.loss), state)
+            return Session(net, backend.operations(net, rows, self.n_threads, self._formulas(rule)), state)
         except OutOfDeviceMemoryError as error:
             taken = self.params.nbytes + self._state_bytes(rule, plain)
             what = f"Parameters, gradients and the optimizer's state take {taken:,} bytes. "
@@ -128,7 +128,7 @@ class Engine:
 
         def build() -> tuple[Network, Any]:
             net = self._network(backend.asarray(self.params), rows)
-            return net, backend.operations(net, rows, self.n_threads)
+            return net, backend.operations(net, rows, self.n_threads, self._formulas())
 
         out = backend.zeros(len(order) * self.layout.sizes[depth], self.params.dtype)
         given = self.on_device(data)
@@ -157,7 +157,7 @@ class Engine:
         targets = data.values_of_targets(z.shape[1], samples)
         weights = data.weights[samples] if data.weights.size else np.ones(len(z), z.dtype)
         with np.errstate(over="ignore", invalid="ignore"):
-            total = loss_and_gradient(loss.code, loss.parameter, z, targets, weights, np.empty_like(z), loss)
+            total = loss_and_gradient(loss, loss.parameter, z, targets, weights, np.empty_like(z))
         return total / (float(weights.sum(dtype=np.float64)) if self.mean else 1.0)
 
     def gradients(self, data: Data, samples: np.ndarray | None = None) -> Gradients:
@@ -186,8 +186,8 @@ class Engine:
         def build() -> Session:
             params = backend.asarray(self.params)
             net = self._network(params, len(order))
-            update = build_update(params, codes.SGD, zeros=backend.zeros, **self._objective())
-            return Session(net, backend.operations(net, len(order), self.n_threads, self.loss), State(update))
+            state = SGD().init(params, backend.zeros, **self._objective())
+            return Session(net, backend.operations(net, len(order), self.n_threads, self._formulas()), state)
 
         given = self.on_device(data)
         with self.cached_session("gradient", (len(order),), build) as (net, operations, state):
@@ -204,19 +204,28 @@ class Engine:
             yield evaluate
 
     def _network(self, params: np.ndarray, rows: int, keep: Sequence[float] | None = None) -> Network:
-        names = [name or "identity" for name in self.activations]
-        if self.loss and names[-1] == self.loss.link:
-            names[-1] = "identity"  # the link is part of the loss
+        formulas, used = self._formulas(), self._used
         return build_network(
             self.layout,
-            [activation_code(name) for name in names],
-            keep or [1.0] * len(names),
-            self.loss.code if self.loss else codes.MEAN_SQUARED_ERROR,
+            [formulas.code_of(activation) for activation in used],
+            keep or [1.0] * len(used),
+            (self.loss or LOSSES["mean_squared_error"]).code,
             self.loss.parameter if self.loss else (),
             params,
             min(rows, self.backend.chunk_of(self._row_bytes)),
             self.backend.zeros,
         )
+
+    @property
+    def _used(self) -> list[str | Activation]:
+        """The activation of each layer, without the link that is part of the loss."""
+        used = [activation or "identity" for activation in self.activations]
+        if self.loss and used[-1] == self.loss.link:
+            used[-1] = "identity"
+        return used
+
+    def _formulas(self, rule: Optimizer | None = None) -> Formulas:
+        return Formulas.of(self._used, self.loss, rule.rule if rule else None)
 
     def on_device(self, data: Data) -> Data:
         """The samples in the backend's memory: the object given, if they are there already.

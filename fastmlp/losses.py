@@ -1,29 +1,37 @@
-"""Loss functions: their names, their formulas and the NumPy reference.
+"""Loss functions: their names, their formulas and how NumPy computes them.
 
 ŷ is what the network predicts, z the values of its last layer, s_i the weight of sample i. A loss is the mean
 Σ_i s_i ℓ_i / Σ_i s_i over a batch (``reduction="mean"``) or the sum Σ_i s_i ℓ_i (``"sum"``).
 
 Three losses contain the function that turns z into a prediction, their canonical *link*: softmax, sigmoid, exp.
 They are computed from z in one pass and never from a rounded probability; for all three ∂ℓ/∂z = ŷ - y.
+
+A loss that is a sum or mean over the outputs is one entry of the table below, in terms of numbers: see docs/adding.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastmlp.activations import activate
+from fastmlp.activations import ACTIVATIONS, activate
 from fastmlp.errors import InputError
+from fastmlp.formulas.expressions import sigmoid
+from fastmlp.formulas.numpy_program import Buffers, Evaluation, evaluation, new_buffer
 from fastmlp.interchange import as_numpy
 from fastmlp.kernels import codes
 
 __all__ = [
+    "BY_CODE",
     "LOSSES",
     "LOSS_OF_OUTPUT",
+    "OF_SCIKIT_LEARN",
     "Loss",
     "apply_link",
+    "clipped_log_loss",
     "custom_loss",
     "get_loss",
     "huber",
@@ -36,40 +44,123 @@ LINKS = ("identity", "softmax", "sigmoid", "exp")
 
 
 class Loss(NamedTuple):
-    """What the rest of the library must know of a loss."""
+    """What the rest of the library must know of a loss.
+
+    `value` and `gradient` are ℓ and ∂ℓ/∂z of one output, as functions of (z, y), and of its parameter if it has one. A
+    loss without them has kernels written by hand.
+    """
 
     name: str
-    code: int
     link: str  # one of LINKS: from z to a prediction
     formula: str  # ℓ of one sample, Σ and mean over its outputs
+    value: Callable[..., Any] | None = None
+    gradient: Callable[..., Any] | None = None
+    value_is_mean: bool = False  # over the outputs, else the sum
+    gradient_is_mean: bool = False
     classifies: bool = False
     parameter: tuple[float, ...] = ()  # δ of the Huber loss; the quantiles: one for all outputs, or one for each
-    value: Callable[[Any, Any], Any] | None = None  # of a custom loss
-    gradient: Callable[[Any, Any], Any] | None = None
+    code: int = -1  # its place in BY_CODE; after all others, if it is one of the user's own
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is one of the user's own, see `custom_loss`."""
+        return self.code == len(BY_CODE)
 
 
-LOSSES: dict[str, Loss] = {
-    loss.name: loss
-    for loss in (
-        Loss("softmax_cross_entropy", codes.SOFTMAX_CROSS_ENTROPY, "softmax", "-Σ y log softmax(z)", True),
-        Loss(
-            "binary_cross_entropy",
-            codes.BINARY_CROSS_ENTROPY,
-            "sigmoid",
-            "-Σ (y log sigmoid(z) + (1-y) log(1 - sigmoid(z)))",
-            True,
-        ),
-        Loss("squared_error", codes.SQUARED_ERROR, "identity", "Σ (ŷ-y)²"),
-        Loss("mean_squared_error", codes.MEAN_SQUARED_ERROR, "identity", "mean (ŷ-y)²"),
-        Loss("half_squared_error", codes.HALF_SQUARED_ERROR, "identity", "½ Σ (ŷ-y)²"),
-        Loss("absolute_error", codes.ABSOLUTE_ERROR, "identity", "mean |ŷ-y|"),
-        Loss(
-            "huber", codes.HUBER, "identity", "mean of ½ r² where |r| <= d, else d (|r| - ½ d), r = ŷ-y", False, (1.0,)
-        ),
-        Loss("quantile", codes.QUANTILE, "identity", "mean of q (y-ŷ) where y >= ŷ, else (1-q) (ŷ-y)", False, (0.5,)),
-        Loss("poisson", codes.POISSON, "exp", "Σ (ŷ - y + y log(y/ŷ)), ŷ = exp(z)"),
+def _mean(name: str, formula: str, value: Callable, gradient: Callable, parameter: tuple[float, ...] = ()) -> Loss:
+    """A mean over the outputs."""
+    return Loss(name, "identity", formula, value, gradient, True, True, parameter=parameter)
+
+
+def _binary_cross_entropy(z, y):
+    return np.logaddexp(z, 0) - y * z  # softplus(z) - y z, stable for both signs of z
+
+
+def _poisson(z, y):
+    # exp(z) - y - y z + y log y, and y log y = 0 at y = 0
+    return np.exp(z) - y + y * (np.log(np.where(y > 0, y, 1)) - z)
+
+
+def _huber(z, y, delta):
+    size = abs(z - y)
+    inside = np.minimum(size, delta)
+    return inside * (size - 0.5 * inside)
+
+
+# At a kink the subgradient is 0: r itself, where it is neither positive nor negative, so that NaN stays visible.
+
+
+def _absolute_gradient(z, y):
+    return np.sign(z - y)
+
+
+def _quantile(z, y, q):
+    return np.where(z - y > 0, (1 - q) * (z - y), -q * (z - y))
+
+
+def _quantile_gradient(z, y, q):
+    r = z - y
+    return np.where(r > 0, 1 - q, np.where(r < 0, -q, r))
+
+
+_BINARY = "-Σ (y log p + (1-y) log(1-p))"
+
+BY_CODE: tuple[Loss, ...] = tuple(
+    loss._replace(code=code)
+    for code, loss in enumerate(
+        (
+            # By hand, in the order of their codes: softmax needs whole rows, clipping takes products of probabilities
+            Loss("softmax_cross_entropy", "softmax", "-Σ y log softmax(z)", classifies=True),
+            Loss("clipped_softmax_cross_entropy", "softmax", "-Σ y log p", classifies=True),  # scikit-learn's log loss
+            Loss("clipped_binary_cross_entropy", "sigmoid", _BINARY, classifies=True),  # and that of two classes
+            # By formula
+            Loss(
+                "binary_cross_entropy",
+                "sigmoid",
+                "-Σ (y log sigmoid(z) + (1-y) log(1 - sigmoid(z)))",
+                _binary_cross_entropy,
+                lambda z, y: sigmoid(z) - y,
+                classifies=True,
+            ),
+            Loss("squared_error", "identity", "Σ (ŷ-y)²", lambda z, y: (z - y) * (z - y), lambda z, y: 2 * (z - y)),
+            _mean("mean_squared_error", "mean (ŷ-y)²", lambda z, y: (z - y) * (z - y), lambda z, y: 2 * (z - y)),
+            Loss(
+                "half_squared_error", "identity", "½ Σ (ŷ-y)²", lambda z, y: 0.5 * (z - y) * (z - y), lambda z, y: z - y
+            ),
+            # scikit-learn's: the value a mean over the outputs, the gradient a sum
+            Loss(
+                *("half_mean_squared_error", "identity", "½ mean (ŷ-y)²"),
+                *(lambda z, y: 0.5 * (z - y) * (z - y), lambda z, y: z - y),
+                value_is_mean=True,
+            ),
+            _mean("absolute_error", "mean |ŷ-y|", lambda z, y: abs(z - y), _absolute_gradient),
+            _mean(
+                "huber",
+                "mean of ½ r² where |r| <= d, else d (|r| - ½ d), r = ŷ-y",
+                _huber,
+                lambda z, y, delta: np.minimum(np.maximum(z - y, -delta), delta),
+                parameter=(1.0,),
+            ),
+            _mean(
+                "quantile",
+                "mean of q (y-ŷ) where y >= ŷ, else (1-q) (ŷ-y)",
+                _quantile,
+                _quantile_gradient,
+                parameter=(0.5,),
+            ),
+            Loss("poisson", "exp", "Σ (ŷ - y + y log(y/ŷ)), ŷ = exp(z)", _poisson, lambda z, y: np.exp(z) - y),
+        )
     )
+)
+"""All losses by their codes."""
+
+OF_SCIKIT_LEARN: dict[str, Loss] = {
+    loss.name: loss for loss in BY_CODE if loss.name.startswith("clipped_") or loss.name == "half_mean_squared_error"
 }
+"""Those that scikit-learn reports, whatever it calls them."""
+
+LOSSES: dict[str, Loss] = {loss.name: loss for loss in BY_CODE if loss.name not in OF_SCIKIT_LEARN}
+"""Those that a user can name."""
 
 
 # The loss that an output activation stands for, if no loss is named.
@@ -125,9 +216,9 @@ def custom_loss(
     Parameters
     ----------
     value, gradient : functions of (z, y)
-        ℓ and ∂ℓ/∂z of one output, elementwise: NumPy calls them with arrays (B, O), Numba compiles them for numbers,
-        for CUDA they are translated. So write them with operators and NumPy functions (``np.where``, ``np.exp``), and
-        no other data than constants.
+        ℓ and ∂ℓ/∂z of one output, elementwise. NumPy calls them with arrays (B, O); for Numba and CUDA they are called
+        once with symbols and translated. So write them with operators, NumPy functions (``np.where``, ``np.exp``) and
+        constants.
     link : {"identity", "softmax", "sigmoid", "exp"}
         From z to a prediction.
     """
@@ -136,7 +227,7 @@ def custom_loss(
             raise InputError(f"custom_loss {role}={function!r} must be a function of (z, y).")
     if link not in LINKS:
         raise InputError(f"custom_loss link={link!r} is unknown. Choose one of: {', '.join(LINKS)}.")
-    return Loss(name, codes.CUSTOM, link, "Σ value(z, y)", value=value, gradient=gradient)
+    return Loss(name, link, "Σ value(z, y)", value, gradient, code=len(BY_CODE))
 
 
 def loss_for_targets(y: Any, n_outputs: int) -> Loss:
@@ -153,46 +244,43 @@ def loss_for_targets(y: Any, n_outputs: int) -> Loss:
 def apply_link(link: str, z: np.ndarray) -> np.ndarray:
     """Turn the last layer's values z (B, O) into predictions, in place; returns z."""
     if link == "softmax":
-        activate(codes.SOFTMAX, z, z)
+        activate(ACTIVATIONS["softmax"], z, z)
     elif link == "sigmoid":
-        activate(codes.SIGMOID, z, z)
+        activate(ACTIVATIONS["sigmoid"], z, z)
     elif link == "exp":
         np.exp(z, out=z)
     return z
 
 
 def loss_and_gradient(
-    code: int,
+    loss: Loss,
     parameter: Sequence[float] | np.ndarray,
     z: np.ndarray,
     y: np.ndarray,
     weight: np.ndarray,
     out: np.ndarray,
-    custom: Loss | None = None,
+    buffers: Buffers = new_buffer,
 ) -> float:
     """Loss and its gradient with respect to z, in one pass.
 
     Parameters
     ----------
-    code : int
-        The loss.
+    loss : Loss
     parameter : (K,) sequence
-        `Loss.parameter`.
+        `Loss.parameter`: a number for all outputs, or one for each.
     z, y : (B, O) arrays
         Values of the last layer; targets (one-hot rows for class labels).
     weight : (B,) array
         Sample weights s.
     out : (B, O) array
         Written: s_i ∂ℓ_i/∂z, not yet divided by Σ s.
-    custom : Loss, optional
-        The loss itself where its code is CUSTOM.
 
     Returns
     -------
     float
         Σ_i s_i ℓ_i, accumulated in float64.
     """
-    if code == codes.SOFTMAX_CROSS_ENTROPY:
+    if loss.code == codes.SOFTMAX_CROSS_ENTROPY:
         # log softmax(z)_j = (z_j - m) - log Σ exp(z - m); soft targets may sum to other than 1: g = p Σy - y
         np.subtract(z, z.max(axis=1, keepdims=True), out=out)
         mass = y.sum(axis=1)
@@ -202,49 +290,37 @@ def loss_and_gradient(
         per_sample += mass * np.log(total)
         out *= (mass / total)[:, None]
         out -= y
-    elif code == codes.BINARY_CROSS_ENTROPY:
-        # softplus(z) - y z, stable for both signs of z
-        np.logaddexp(z, 0, out=out)
-        out -= y * z
-        per_sample = out.sum(axis=1, dtype=np.float64)
+    elif loss.code in (codes.CLIPPED_SOFTMAX_CROSS_ENTROPY, codes.CLIPPED_BINARY_CROSS_ENTROPY):
         out[...] = z
-        activate(codes.SIGMOID, out, out)
+        apply_link(loss.link, out)
+        per_sample = clipped_log_loss(out, y, binary=loss.link == "sigmoid").sum(axis=1, dtype=np.float64)
         out -= y
-    elif code in (codes.CLIPPED_SOFTMAX_CROSS_ENTROPY, codes.CLIPPED_BINARY_CROSS_ENTROPY):
-        out[...] = z
-        binary = code == codes.CLIPPED_BINARY_CROSS_ENTROPY
-        activate(codes.SIGMOID if binary else codes.SOFTMAX, out, out)
-        per_sample = _clipped_log_loss(out, y, binary)
-        out -= y
-    elif code == codes.POISSON:
-        # exp(z) - y - y z + y log y, and y log y = 0 at y = 0
-        np.exp(z, out=out)
-        logs = np.log(np.where(y > 0, y, 1))
-        per_sample = (out - y + y * (logs - z)).sum(axis=1, dtype=np.float64)
-        out -= y
-    elif code == codes.CUSTOM and custom is not None:
-        per_sample = _elementwise("value", custom.value, z, y).sum(axis=1, dtype=np.float64)
-        out[...] = _elementwise("gradient", custom.gradient, z, y)
     else:
-        np.subtract(z, y, out=out)
-        per_sample = _residual_loss(code, parameter, out)
+        # as strong as the samples: a float of Python's, or an array of their dtype
+        p = float(parameter[0]) if len(parameter) == 1 else np.asarray(parameter, z.dtype)
+        values = buffers("values of the loss", z.shape, z.dtype)
+        _evaluation(loss).run([z, y], [p] if loss.parameter else [], [values, out], buffers)
+        per_sample = values.sum(axis=1, dtype=np.float64)
+        if loss.value_is_mean:
+            per_sample /= z.shape[1]
+        if loss.gradient_is_mean:
+            out /= z.shape[1]
     out *= weight[:, None]
     return float(per_sample @ weight.astype(np.float64))
 
 
-def _elementwise(role: str, function: Any, z: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """function(z, y) of a custom loss, if it is real numbers of the shape of z."""
-    result = np.asarray(function(z, y))
-    if result.shape != z.shape or result.dtype.kind not in "biuf":
-        raise InputError(
-            f"custom_loss {role} gives {result.dtype} of shape {result.shape} for z and y of shape {z.shape}, but must "
-            "give real numbers of that shape: one for each output, no sum or mean over them."
-        )
-    return result
+@lru_cache
+def _evaluation(loss: Loss) -> Evaluation:
+    value, gradient = loss.value, loss.gradient
+    assert value is not None
+    assert gradient is not None
+    scalars = ["p"] if loss.parameter else []
+    what = [f"The {role} of the loss {loss.name!r}" for role in ("value", "gradient")]
+    return evaluation(lambda *given: (value(*given), gradient(*given)), ["z", "y"], scalars, ["", ""], what)
 
 
-def _clipped_log_loss(p: np.ndarray, y: np.ndarray, binary: bool) -> np.ndarray:
-    """-Σ y log p (binary: and (1-y) log(1-p)) per sample, p (B, O) clipped to [ε, 1-ε]: as scikit-learn reports it.
+def clipped_log_loss(p: np.ndarray, y: np.ndarray, binary: bool) -> np.ndarray:
+    """-y log p (binary: and (1-y) log(1-p)) of each output, p (B, O) clipped to [ε, 1-ε]: as scikit-learn reports it.
 
     A certain but wrong answer costs no more than -log ε, 15.9 in float32 and 36.0 in float64.
     """
@@ -253,36 +329,4 @@ def _clipped_log_loss(p: np.ndarray, y: np.ndarray, binary: bool) -> np.ndarray:
     logs = y * np.log(clipped)
     if binary:
         logs += (1 - y) * np.log(1 - clipped)
-    return -logs.sum(axis=1, dtype=np.float64)
-
-
-def _residual_loss(code: int, parameter: Sequence[float] | np.ndarray, r: np.ndarray) -> np.ndarray:
-    """Losses of r = ŷ - y (B, O) per sample; r becomes the gradient in place."""
-    if code == codes.ABSOLUTE_ERROR:
-        per_sample = np.abs(r).mean(axis=1, dtype=np.float64)
-        np.sign(r, out=r)
-        r /= r.shape[1]
-    elif code == codes.HUBER:
-        delta = float(parameter[0])
-        size = np.abs(r)
-        inside = np.minimum(size, delta)
-        per_sample = (inside * (size - 0.5 * inside)).mean(axis=1, dtype=np.float64)
-        np.clip(r, -delta, delta, out=r)
-        r /= r.shape[1]
-    elif code == codes.QUANTILE:
-        q = np.asarray(parameter, r.dtype)
-        per_sample = np.where(r > 0, (1 - q) * r, -q * r).mean(axis=1, dtype=np.float64)
-        # at the kink, r = 0, the subgradient 0; NaN stays visible
-        r[...] = np.where(r > 0, 1 - q, np.where(r < 0, -q, r)) / r.shape[1]
-    else:
-        per_sample = np.einsum("bo,bo->b", r, r, dtype=np.float64)
-        if code == codes.HALF_SQUARED_ERROR:
-            per_sample *= 0.5
-        elif code == codes.HALF_MEAN_SQUARED_ERROR:
-            per_sample *= 0.5 / r.shape[1]  # scikit-learn's: the value a mean over the outputs, the gradient a sum
-        elif code == codes.SQUARED_ERROR:
-            r *= 2
-        else:
-            per_sample /= r.shape[1]
-            r *= 2 / r.shape[1]
-    return per_sample
+    return -logs

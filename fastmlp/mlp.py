@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fastmlp.activations import output_activations
+from fastmlp.activations import Activation, name_of, output_activations
 from fastmlp.array_checks import check_data, check_features, check_parameter
 from fastmlp.backends import PRECISIONS, get_backend
 from fastmlp.checkpoint import DEFAULT_INTERVAL, open_checkpoint
@@ -57,9 +57,9 @@ class MLP:
     ----------
     sizes : sequence of int
         Inputs, hidden widths, outputs: ``[784, 128, 10]``.
-    activation : str or sequence of str, optional
-        One name for all hidden layers, by default "relu", or one per layer, output included (see
-        `fastmlp.activations`). Without hidden layers one name is that of the output.
+    activation : str, Activation or sequence of these, optional
+        One for all hidden layers, by default "relu", or one per layer, output included (see `fastmlp.activations`).
+        Without hidden layers one activation is that of the output.
     loss : str or Loss, optional
         See `fastmlp.losses`. By default it follows from the output activation, if that is named, else from the targets
         of the first fit: class labels mean a cross entropy, real numbers the mean squared error.
@@ -97,7 +97,7 @@ class MLP:
     def __init__(
         self,
         sizes: Sequence[int],
-        activation: str | Sequence[str] | None = None,
+        activation: str | Activation | Sequence[str | Activation] | None = None,
         *,
         loss: str | Loss | None = None,
         dropout: float | Sequence[float] = 0.0,
@@ -119,8 +119,8 @@ class MLP:
         self.loss: Loss | None = None
         if loss is not None:
             self.loss = get_loss(loss)
-        elif self.activations[-1] in LOSS_OF_OUTPUT:
-            self.loss = LOSSES[LOSS_OF_OUTPUT[self.activations[-1]]]
+        elif (named := name_of(self.activations[-1])) in LOSS_OF_OUTPUT:
+            self.loss = LOSSES[LOSS_OF_OUTPUT[named]]
         check_outputs(self.loss, self.sizes[-1])
         self.dropout = check_dropout(dropout, layers)
         self.l1, self.l2 = check_real("l1", l1), check_real("l2", l2)
@@ -140,11 +140,11 @@ class MLP:
         self._layout = Layout.of(self.sizes)
         self._params = aligned_zeros(self._layout.n_params, self.dtype)
         for name, w in zip(self.activations, self.weights, strict=True):
-            kind = initializer if initializer is not None else default_initializer(name or "identity")
+            kind = initializer if initializer is not None else default_initializer(name_of(name) or "identity")
             w[...] = initialize(kind, w.shape[0], w.shape[1], self._random)
 
     def __repr__(self) -> str:
-        names = ", ".join(name or "-" for name in self.activations)
+        names = ", ".join(name_of(activation) or "-" for activation in self.activations)
         loss = self.loss.name if self.loss else None
         return f"MLP({list(self.sizes)}, [{names}], loss={loss!r}, dtype='{self.dtype}', backend={self.backend!r})"
 
@@ -186,7 +186,7 @@ class MLP:
         """A table of the layers and their parameter counts."""
         rows = [f"{'layer':>5}  {'inputs':>8}  {'outputs':>8}  {'activation':<12}{'parameters':>12}"]
         for l, (i, o) in enumerate(pairwise(self.sizes)):
-            name = self.activations[l] or (self.loss.link if self.loss else "by the loss")
+            name = name_of(self.activations[l]) or (self.loss.link if self.loss else "by the loss")
             rows.append(f"{l + 1:>5}  {i:>8}  {o:>8}  {name:<12}{i * o + o:>12,}")
         total = sum(i * o + o for i, o in pairwise(self.sizes))
         loss = self.loss.name if self.loss else "chosen at the first fit"

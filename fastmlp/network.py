@@ -54,14 +54,10 @@ class Update(NamedTuple):
     l2: float
     penalty_shared: bool  # whether the penalties too are divided by Σ s of the batch, as in scikit-learn
     max_norm: float  # gradients are scaled down to this norm; infinity: never
-    momentum: float
-    nesterov: bool
-    beta1: float
-    beta2: float
     decay: float  # decoupled weight decay (AdamW)
+    constants: np.ndarray  # (K,) float64: of the rule's formula
     into: np.ndarray  # (P,) real: where backward accumulates: the gradients, or the parameters themselves (DIRECT)
-    m: np.ndarray  # (P,) real: velocity or first moment; empty if the rule has none
-    v: np.ndarray  # (P,) real: second moment; empty if the rule has none
+    moments: np.ndarray  # (M, P) real: what the rule remembers of each parameter
 
 
 class Data(NamedTuple):
@@ -240,22 +236,19 @@ def build_network(
 def build_update(
     params: np.ndarray,
     rule: int,
+    n_moments: int = 0,
+    constants: Sequence[float] = (),
     *,
     mean: bool = True,
     l1: float = 0.0,
     l2: float = 0.0,
     penalty_shared: bool = False,
     max_norm: float = np.inf,
-    momentum: float = 0.0,
-    nesterov: bool = False,
-    beta1: float = 0.0,
-    beta2: float = 0.0,
     decay: float = 0.0,
     zeros: Callable[[int, np.dtype], np.ndarray] = aligned_zeros,
 ) -> Update:
     """Update rule over `params` (P,) with fresh state."""
-    n, dtype, nothing = params.size, params.dtype, zeros(0, params.dtype)
-    first = rule == codes.ADAM or (rule == codes.SGD and momentum > 0)
+    n, dtype = params.size, params.dtype
     return Update(
         rule=rule,
         mean=bool(mean),
@@ -263,12 +256,8 @@ def build_update(
         l2=float(l2),
         penalty_shared=bool(penalty_shared),
         max_norm=float(max_norm),
-        momentum=float(momentum),
-        nesterov=bool(nesterov),
-        beta1=float(beta1),
-        beta2=float(beta2),
         decay=float(decay),
+        constants=np.array(constants, np.float64),
         into=params if rule == codes.DIRECT else zeros(n, dtype),
-        m=zeros(n, dtype) if first else nothing,
-        v=zeros(n, dtype) if rule in (codes.ADAM, codes.RMSPROP) else nothing,
+        moments=zeros(n_moments * n, dtype).reshape(n_moments, n),
     )

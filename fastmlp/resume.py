@@ -37,8 +37,7 @@ def state_of(training: Training, stopped: str) -> State:
     history, orders = training.history, training.orders
     arrays = {
         "params": backend.to_host(net.params),
-        "m": backend.to_host(state.update.m),
-        "v": backend.to_host(state.update.v),
+        "moments": backend.to_host(state.update.moments),
         "order": orders.taken,
         **{_COLUMN + name: np.array(history[name], np.float64) for name in history.columns},
     }
@@ -98,7 +97,7 @@ def saved_state(training: Training) -> State | None:
 def _check(training: Training, saved: State) -> None:
     """Raise one of several errors unless `restore` can take the state."""
     (net, _, state), (arrays, facts) = training.session, saved
-    for name, like in (("params", net.params), ("m", state.update.m), ("v", state.update.v)):
+    for name, like in (("params", net.params), ("moments", state.update.moments)):
         assert (arrays[name].shape, arrays[name].dtype) == (like.shape, np.dtype(like.dtype)), name
     for name in {"best", "last_finite"} & arrays.keys():
         assert arrays[name].shape == net.params.shape, name
@@ -116,7 +115,7 @@ def restore(training: Training, saved: State) -> bool:
     """Bring a run that has not begun to a saved state; whether that run is over, with nothing left to do."""
     backend, (net, _, state), (arrays, facts) = training.engine.backend, training.session, saved
     training.engine.params[...] = arrays["params"]
-    for array, values in ((net.params, "params"), (state.update.m, "m"), (state.update.v, "v")):
+    for array, values in ((net.params, "params"), (state.update.moments, "moments")):
         backend.write(array, arrays[values])
     training.last_finite[...] = arrays.get("last_finite", arrays["params"])
     training.samples, training.dropout_seed = arrays["order"], facts["dropout_seed"]

@@ -30,7 +30,7 @@ _SAVED = ("sizes", "activations", "dropout", "l1", "l2", "reduction", "metadata"
 
 def write_network(model: Any, path: str | os.PathLike[str]) -> None:
     """Write an `MLP` to a file, whole or not at all. InputError if it cannot be saved or the path cannot be written."""
-    if model.loss and model.loss.value:
+    if model.loss and model.loss.is_own:
         raise InputError("A model with a custom loss cannot be saved: a file holds no Python functions.")
     tensors = {f"layers.{l}.weight": w for l, w in enumerate(model.weights)}
     tensors |= {f"layers.{l}.bias": b for l, b in enumerate(model.biases)}

@@ -5,8 +5,8 @@ Python over a few operations `ops` (their contract: `fastmlp.backends.numpy_ops`
 allocates nothing. Every function is run by each thread of a backend's team; an operation does its thread's share and
 returns when the operation that comes next may be called. Sums that are returned are the thread's share too.
 
-Branches may hang on the layers' activations and dropout, on whether samples are sparse, on depth and on the numbers of
-`Update`, on nothing else: by these a backend knows a run that it has prepared before.
+Branch only on the layers' activations and dropout, on whether samples are sparse, on depth and on the scalars in
+`Update`: backends cache prepared runs under exactly these.
 
 For layer l with input h (B, I), weights W (I, O) and biases b (O,):
 
@@ -137,14 +137,9 @@ def apply_update(ops, net, update, rates):
         return
     if update.max_norm < codes.INFINITY:
         ops.clip(update.into, update.max_norm)
-    if update.rule == codes.SGD:
-        ops.sgd(net.params, update.into, update.m, rates[0], update.momentum, update.nesterov)
-    elif update.rule == codes.ADAM:
-        if update.decay > 0.0:
-            ops.scale(ops.vector(net.params, 0, net.n_weights), 1.0 - rates[0] * update.decay)
-        ops.adam(net.params, update.into, update.m, update.v, rates[1], rates[2], update.beta1, update.beta2)
-    elif update.rule == codes.RMSPROP:
-        ops.rmsprop(net.params, update.into, update.v, rates[0], rates[2], update.beta2)
+    if update.decay > 0.0:
+        ops.scale(ops.vector(net.params, 0, net.n_weights), 1.0 - rates[0] * update.decay)
+    ops.apply_rule(update.rule, net.params, update.into, update.moments, rates[0], rates[1], rates[2], update.constants)
 
 
 def train_epoch(ops, net, data, update, order, batch_size, rates, seed, first_step):

@@ -201,9 +201,7 @@ class Training:
     def _finite_blocks(self, epoch: int, orders: np.ndarray) -> Iterator[tuple[int, _Rows]]:
         """Train these epochs. Several of which one diverges are trained again one by one, up to that one."""
         state, history = self.session.state, self.history
-        before = (
-            (state.step, history.updates, state.update.m.copy(), state.update.v.copy()) if len(orders) > 1 else None
-        )
+        before = (state.step, history.updates, state.update.moments.copy()) if len(orders) > 1 else None
         try:
             self._recent = epoch, (rows := self._train(epoch, orders))
         except KeyboardInterrupt:
@@ -222,9 +220,9 @@ class Training:
         for e in range(len(orders)):
             yield from self._finite_blocks(epoch + e, orders[e : e + 1])
 
-    def _go_back(self, step: int, updates: int, m: np.ndarray, v: np.ndarray) -> None:
+    def _go_back(self, step: int, updates: int, moments: np.ndarray) -> None:
         state, self.history.updates, self._recent = self.session.state, updates, (0, {})
-        state.step, state.update.m[...], state.update.v[...] = step, m, v
+        state.step, state.update.moments[...] = step, moments
         self.engine.params[...] = self.last_finite
         self.engine.backend.write(self.session.net.params, self.engine.params)
 

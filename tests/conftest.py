@@ -13,6 +13,7 @@ from fastmlp.backends import BACKENDS, get_backend, teams
 from fastmlp.backends.cuda_backend import CudaBackend
 from fastmlp.backends.numpy_ops import NumpyOps
 from fastmlp.errors import BackendUnavailableError
+from fastmlp.formulas.by_code import BUILT_IN
 
 settings.register_profile("fastmlp", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("fastmlp")
@@ -107,17 +108,17 @@ def check(backend, tolerance):
     """check(name, expected, **arguments): call an operation on copies and compare all that it may have written.
 
     expected maps parameters to their contents afterwards, "share" to the sum of what the threads return and
-    "whole" to what each returns. Arrays not in it must not change, unless they are named as scratch. custom is the
-    Loss whose functions `loss_gradient` is to call.
+    "whole" to what each returns. Arrays not in it must not change, unless they are named as scratch. formulas are
+    what the codes among the arguments stand for.
     """
     calls = CALLS[backend]
     known = {}
 
-    def check(name, expected, scratch=(), tolerance=tolerance, custom=None, **arguments):
-        if (name, custom) not in known:
+    def check(name, expected, scratch=(), tolerance=tolerance, formulas=BUILT_IN, **arguments):
+        if (name, formulas) not in known:
             order = list(inspect.signature(getattr(NumpyOps, name)).parameters)[1:]
-            known[name, custom] = order, calls(name, custom)
-        order, ways = known[name, custom]
+            known[name, formulas] = order, calls(name, formulas)
+        order, ways = known[name, formulas]
         for call in ways:
             guarded = {
                 key: Guarded(value, not (key in READ_ONLY or (key == "x" and name in READS_SAMPLES)))

@@ -10,16 +10,17 @@ import numpy as np
 from fastmlp.backends import get_backend
 from fastmlp.backends.cuda.cublaslt import NoAlgorithmError
 from fastmlp.backends.cuda.device import Matmul
-from fastmlp.backends.cuda.formulas import loss_formulas
 from fastmlp.backends.cuda.numbers import Number
 from fastmlp.backends.cuda.ops import CudaOps
 from fastmlp.backends.cuda.tape import Samples
 from fastmlp.backends.cuda.workspace import Workspace
 from fastmlp.backends.numpy_ops import NumpyOps
+from fastmlp.formulas.by_code import BUILT_IN
 from fastmlp.kernels import codes
 
 GUARD = 67  # elements of poison on either side: odd, so that nothing between them is aligned
 READ_ONLY = {"labels", "targets", "weights", "values", "columns", "starts"}
+FLOAT64 = {"parameter", "constants"}  # whatever the network's dtype
 READS_SAMPLES = {"linear_rows", "accumulate_rows", "expect"}  # whose x is read-only too
 BY_COLUMNS = {  # what lies by columns in memory in a tiny network
     "linear": ("x", "slope", "out"),
@@ -52,9 +53,9 @@ class Guarded:
         return self.array.tobytes() == self.before
 
 
-def numpy_calls(name, custom):
+def numpy_calls(name, formulas):
     """Ways to call an operation, as functions of its arguments; each gives what every thread returned."""
-    return [lambda arguments: [getattr(NumpyOps(custom), name)(*arguments)]]
+    return [lambda arguments: [getattr(NumpyOps(formulas), name)(*arguments)]]
 
 
 _threads = ThreadPoolExecutor(2)
@@ -94,19 +95,30 @@ def through_the_table(name):
     return call
 
 
-def numba_calls(name, custom):
+def codes_in(name, arguments):
+    """Operations of formulas that the operation may call, with the codes in its arguments."""
+    code = arguments.get("activation", arguments.get("loss", arguments.get("rule", 0)))
+    if name == "loss_gradient":
+        return [("loss_of_rows", code)]
+    if name == "apply_rule":
+        return [("apply_rule", code)]
+    if code in (codes.IDENTITY, codes.RELU) or "activation" not in arguments:
+        return []
+    return [("activate_block", code), *([] if code == codes.THRESHOLD else [("differentiate_block", code)])]
+
+
+def numba_calls(name, formulas):
     import numba
 
-    from fastmlp.backends.call_table import Functions
+    from fastmlp.backends.call_table import compiled_of
     from fastmlp.backends.numba_backend import TABLE
     from fastmlp.kernels import cpu
 
-    functions = custom and Functions(custom.value, custom.gradient)
     order = list(inspect.signature(getattr(NumpyOps, name)).parameters)[1:]
     special = [
         kind
         for kind, operations in cpu.SPECIAL_OPERATIONS.items()
-        if custom is None and name in {operation.__name__ for operation in operations}
+        if name in {operation.__name__ for operation in operations}
     ]
 
     def by_team_of(size, kind):
@@ -123,16 +135,17 @@ def numba_calls(name, custom):
                 turned = []
             elif max(max(value.shape) for value in turned) > 2 * cpu.lanes.BLOCK:
                 return None  # not tiny
-            arrays = [value for value in arguments if isinstance(value, np.ndarray)]
+            arrays = [value for key, value in given.items() if isinstance(value, np.ndarray) and key not in FLOAT64]
             # the data that operations read may be of other dtypes; what they write comes last, if they write
             real = next((a.dtype for a in reversed(arrays) if a.dtype.kind == "f"), np.dtype(np.float64))
             room = room_of_a_thread(kind, name, real.itemsize, *arguments)
             poison = np.full(size * (room + GUARD) * real.itemsize, 0xFF, np.uint8)
             scratch = Guarded(poison.view(real))
             teams = cpu.make_teams(size, scratch.array, len(cpu.OPERATIONS))
-            inner = [operation.__name__ for operation in cpu.INNER_OPERATIONS]
+            inner = [(operation.__name__, 0) for operation in cpu.INNER_OPERATIONS]
+            needed = [*inner, *codes_in(name, given), *([] if name == "apply_rule" else [(name, 0)])]
             samples = arrays[0] if arrays[0].ndim == 2 else np.zeros((0, 0), real)
-            table = TABLE.addresses([name, *inner], teams[0], samples, kind, functions)
+            table = TABLE.addresses(needed, teams[0], samples, kind, formulas, compiled_of(formulas))
             teams = [team._replace(table=table) for team in teams]
             # an error while it compiles would leave the other thread waiting at the barrier
             operation = through_the_table(name)
@@ -155,14 +168,16 @@ def in_threads(kind, size, samples):
     """Function (name, *arguments) by which a team of Numba's threads runs operations of such networks in turn."""
     import numba
 
+    from fastmlp.backends.call_table import compiled_of
     from fastmlp.backends.numba_backend import TABLE
     from fastmlp.kernels import cpu
 
     teams = cpu.make_teams(size, np.zeros(size * samples.shape[1], samples.dtype), 0)
-    inner = [operation.__name__ for operation in cpu.INNER_OPERATIONS]
+    needed = [(operation.__name__, 0) for operation in cpu.INNER_OPERATIONS]
 
     def run(name, *arguments):
-        operation, table = through_the_table(name), TABLE.addresses([name, *inner], teams[0], samples, kind)
+        operation = through_the_table(name)
+        table = TABLE.addresses([(name, 0), *needed], teams[0], samples, kind, BUILT_IN, compiled_of(BUILT_IN))
         given = [(team._replace(table=table), arguments) for team in teams]
         operation.compile(tuple(map(numba.typeof, given[0])))
         return list(_threads.map(lambda both: operation(*both), given))
@@ -204,7 +219,7 @@ class OnDevice:
             assert inside.tobytes() == self._host.tobytes(), f"{name} wrote to what it is to read"
 
 
-MOVING = ("alpha", "beta", "bias_beta", "l1", "l2", "lr", "factor", "step_size", "epsilon", "step")
+MOVING = ("alpha", "beta", "bias_beta", "l1", "l2", "rate1", "rate2", "rate3", "factor", "step")
 
 
 class CudaBench:
@@ -214,16 +229,20 @@ class CudaBench:
     batch begins in the order, are in device memory.
     """
 
-    def __init__(self, device, way, margin, moving, custom=None):
+    def __init__(self, device, way, margin, moving, formulas=BUILT_IN):
         self._device, self._way, self._margin, self._moving = device, way, margin, moving
-        self._formulas = loss_formulas(custom) if custom else ""
+        self._formulas = formulas
 
     def call(self, name, given):
         """What an operation returns; None if there is no such way to do it. The host's arrays are as it left them."""
         device, arrays = self._device, {key: value for key, value in given.items() if isinstance(value, np.ndarray)}
-        real = [value.dtype for value in arrays.values() if value.dtype in (np.float32, np.float64)][-1:]
+        real = [a.dtype for key, a in arrays.items() if a.dtype in (np.float32, np.float64) and key not in FLOAT64][-1:]
         real = real[0] if real else np.dtype(np.float32)
-        held = {key: OnDevice(device, value, self._margin) for key, value in arrays.items() if key != "rows"}
+        held = {
+            key: OnDevice(device, value, self._margin)
+            for key, value in arrays.items()
+            if key not in ("rows", "constants")
+        }
         values = given | {key: kept.array for key, kept in held.items()}
         alive = []
         if "rows" in given:
@@ -286,7 +305,7 @@ class CudaBench:
         return Number.at(self._device.address(place)) * 0.5
 
 
-def cuda_calls(name, custom):
+def cuda_calls(name, formulas):
     device, parameters = get_backend("cuda")._device, list(inspect.signature(getattr(NumpyOps, name)).parameters)[1:]
 
     def call(bench, arguments):
@@ -294,7 +313,7 @@ def cuda_calls(name, custom):
 
     # 64 elements leave the arrays aligned, GUARD do not
     ways = ("kernel", 64, False), ("library", GUARD, True), ("fused library", 64, False)
-    return [partial(call, CudaBench(device, *way, custom)) for way in ways]
+    return [partial(call, CudaBench(device, *way, formulas)) for way in ways]
 
 
 CALLS = {"numpy": numpy_calls, "numba": numba_calls, "cuda": cuda_calls}

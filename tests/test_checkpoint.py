@@ -358,6 +358,6 @@ def test_the_file_is_safetensors_without_pickle(tmp_path):
     train("patience", "numpy", epochs=2, checkpoint=tmp_path / "c")
     with safe_open(tmp_path / "c", "numpy") as file:
         names, metadata = set(file.keys()), file.metadata()
-    assert {"params", "m", "v", "best", "order", "history.loss", "history.val_accuracy"} <= names
+    assert {"params", "moments", "best", "order", "history.loss", "history.val_accuracy"} <= names
     assert list(metadata) == ["fastmlp.checkpoint"]
     assert json.loads(metadata["fastmlp.checkpoint"])["header"]["generator"]["bit_generator"] == "MT19937"

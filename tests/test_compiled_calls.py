@@ -7,6 +7,8 @@ from scipy.sparse import csr_matrix
 
 from fastmlp import MLP, SGD, Adam, MLPClassifier, MLPRegressor
 from fastmlp.backends import numba_backend
+from fastmlp.backends.call_table import compiled_of
+from fastmlp.formulas.by_code import BUILT_IN
 
 RANDOM = np.random.RandomState(0)
 X, Y, WEIGHTS = RANDOM.normal(size=(60, 5)).astype(np.float32), RANDOM.randint(0, 3, 60), RANDOM.rand(60)
@@ -32,7 +34,7 @@ def read_only(array):
 def checked(monkeypatch):
     """Every call has arguments of the types that were compiled; how many calls there were."""
     calls = []
-    monkeypatch.setattr(numba_backend, "_COMPILED", {})
+    monkeypatch.setattr(compiled_of(BUILT_IN), "runs", {})
     overloads = {}
 
     class Entry:

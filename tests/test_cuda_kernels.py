@@ -9,6 +9,7 @@ from itertools import count, product
 
 import numpy as np
 import pytest
+from coded import ACTIVATION, LOSS, STORE_SLOPE
 from emulation.device import EmulatedDevice
 from sampling import SAMPLES, picks, wide
 from scipy import sparse
@@ -29,7 +30,6 @@ SHIFTS = (0, 1)  # of arrays against the alignment that accesses of 16 bytes wan
 MARGIN = 64  # elements on either side of an array
 ROWS = (0, 1, 33)
 COLUMNS = (1, 3, 8, 17, 32, 130, 600)  # a thread, lanes of a warp or a block to a row
-STORE_SLOPE = (codes.GELU, codes.GELU_TANH, codes.SILU)
 EXACT = {"rtol": 0, "atol": 0}
 
 ops = NumpyOps()
@@ -249,7 +249,7 @@ def activated(code, z):
     return a, slope
 
 
-@pytest.mark.parametrize("code", range(codes.THRESHOLD + 1))
+@pytest.mark.parametrize("code", ACTIVATION.values())
 def test_bias_and_activation(check, draw, nan, code):
     for rows, columns, shift, biased in product(ROWS, COLUMNS, SHIFTS, (True, False)):
         if rows * columns > 1000 and (shift or not biased):
@@ -261,7 +261,7 @@ def test_bias_and_activation(check, draw, nan, code):
         check("bias_activation", expected, a=Shifted(z, shift), b=b if biased else None, **given)
 
 
-@pytest.mark.parametrize("code", range(codes.THRESHOLD + 1))
+@pytest.mark.parametrize("code", ACTIVATION.values())
 def test_activations_far_from_zero(check, dtype, code):
     ends = [0.0, -0.0, 1e-30, -1e-30, 1, -1, 15, -15, 40, -40, 88, -88, 1e3, -1e3, 1e6, -1e6]
     z = np.repeat(ends, 3).reshape(-1, 3).astype(dtype)
@@ -273,7 +273,7 @@ def test_activations_far_from_zero(check, dtype, code):
     check("bias_activation", expected, b=None, a=z, slope=slope, **given)
 
 
-@pytest.mark.parametrize("code", sorted(set(range(codes.THRESHOLD + 1)) - {codes.THRESHOLD}))
+@pytest.mark.parametrize("code", sorted(set(ACTIVATION.values()) - {codes.THRESHOLD}))
 def test_nan_passes_every_activation(check, nan, dtype, code):
     z, delta, a = nan(9, 17), nan(9, 17), np.full((9, 17), 0.5, dtype)
     slope = np.ones_like(z)
@@ -283,7 +283,7 @@ def test_nan_passes_every_activation(check, nan, dtype, code):
     check("activation_backward", [(delta, delta)], a=a, slope=slope, delta=delta, **shape)
 
 
-@pytest.mark.parametrize("code", range(codes.THRESHOLD + 1))
+@pytest.mark.parametrize("code", ACTIVATION.values())
 def test_activation_backward(check, draw, nan, dtype, code):
     for rows, columns, shift in product(ROWS, COLUMNS, SHIFTS):
         a, slope = (x.astype(dtype) for x in activated(code, 3 * draw(rows, columns)))
@@ -333,7 +333,7 @@ def test_dropout_in_place(devices, dtype, draw):
 PRODUCTS = [*product((0, 1, 9, 32), (1, 33), (1, 9, 130)), *product((33, 130), (1, 65), (3, 64, 130))]
 
 
-@pytest.mark.parametrize("code", [codes.IDENTITY, codes.RELU, codes.SILU])
+@pytest.mark.parametrize("code", [codes.IDENTITY, codes.RELU, ACTIVATION["silu"]])
 def test_linear(check, draw, nan, code):
     for rows, inputs, outputs in PRODUCTS:
         x, w, b = draw(inputs, rows).T.copy(), draw(inputs, outputs), draw(outputs)
@@ -345,7 +345,7 @@ def test_linear(check, draw, nan, code):
         check("linear", expected, **given, rows=rows, inputs=inputs, outputs=outputs)
 
 
-@pytest.mark.parametrize("code", [codes.IDENTITY, codes.RELU, codes.SILU])
+@pytest.mark.parametrize("code", [codes.IDENTITY, codes.RELU, ACTIVATION["silu"]])
 def test_backward_data(check, draw, nan, dtype, code):
     for rows, outputs, inputs in PRODUCTS:
         delta, w = draw(outputs, rows).T.copy(), draw(outputs, inputs).T.copy()
@@ -393,7 +393,7 @@ def losses(n, outputs, labelled, weighted, draw):
     return given, truth, weights[samples].astype(np.float64) if weighted else np.ones(n)
 
 
-@pytest.mark.parametrize("loss", range(codes.CUSTOM))
+@pytest.mark.parametrize("loss", LOSS.values())
 def test_loss_and_its_gradient(check, draw, nan, loss):
     """In pairs of sizes; labels and targets take turns, and every other loss has them the other way round."""
     sizes = [*product((1, 3, 8, 10), (0, 1, 9, 33)), *product((40, 150, 600), (3, 4))]
@@ -412,9 +412,9 @@ def test_a_quantile_for_each_output(check, draw, nan):
     for n, outputs in product((1, 31), (2, 17)):
         given, truth, weights = losses(n, outputs, False, True, draw)
         expected, parameter = np.zeros(truth.shape), np.linspace(0.1, 0.9, outputs)
-        value = loss_and_gradient(codes.QUANTILE, parameter, given["z"].astype(np.float64), truth, weights, expected)
+        value = loss_and_gradient(LOSS["quantile"], parameter, given["z"].astype(np.float64), truth, weights, expected)
         out, total = nan(n, outputs), reduction()
-        given |= {"loss": codes.QUANTILE, "parameter": parameter, "parameters": outputs, "out": out, "sum": total}
+        given |= {"loss": LOSS["quantile"], "parameter": parameter, "parameters": outputs, "out": out, "sum": total}
         check("loss_gradient", [(out, expected), (total[2], value)], **given)
 
 
@@ -427,7 +427,7 @@ def of_targets(loss, z, target):
     return given | {"out": out, "sum": total}, out, total[2]
 
 
-@pytest.mark.parametrize("loss", [codes.SOFTMAX_CROSS_ENTROPY, codes.BINARY_CROSS_ENTROPY])
+@pytest.mark.parametrize("loss", [codes.SOFTMAX_CROSS_ENTROPY, LOSS["binary_cross_entropy"]])
 def test_cross_entropies_do_not_overflow(check, dtype, loss):
     z = np.array([[1e4, -1e4], [-1e4, 1e4], [100, 100], [-300, 300]], dtype)
     target = np.array([[0, 1], [0, 1], [1, 0], [0.5, 0.5]], dtype)
@@ -457,7 +457,7 @@ def test_even_a_certain_answer_is_clipped(check, devices, dtype, loss, logs):
     assert np.isfinite(value)
 
 
-@pytest.mark.parametrize("loss", range(codes.CUSTOM))
+@pytest.mark.parametrize("loss", LOSS.values())
 @pytest.mark.parametrize("outputs", [3, 40, 600])
 def test_nan_is_seen_in_every_loss(check, dtype, loss, outputs):
     z, target = np.zeros((9, outputs), dtype), np.full((9, outputs), 0.5, dtype)
@@ -585,7 +585,7 @@ def compressed(inputs, density, dtype):
     return given, sparse.csr_matrix((values.astype(np.float64), columns, starts), (SAMPLES, inputs)).toarray()
 
 
-@pytest.mark.parametrize("code", [codes.IDENTITY, codes.RELU, codes.SILU])
+@pytest.mark.parametrize("code", [codes.IDENTITY, codes.RELU, ACTIVATION["silu"]])
 def test_linear_of_compressed_rows(check, draw, nan, dtype, code):
     for n, inputs, outputs in product(ROWS, (1, 40, 200), (1, 3, 32, 33, 130)):
         given, x = compressed(inputs, 0.2, dtype)

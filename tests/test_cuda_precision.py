@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from coded import ACTIVATION
 from conftest import emulate_gpu
 from emulation.device import EmulatedDevice
 from operation_calls import CudaBench
@@ -52,7 +53,7 @@ def products(draw):
     x64, w64, b64, d64 = (array.astype(np.float64) for array in (x, w, b, delta))
     z = x64 @ w64 + b64
     slope = np.full((ROWS, OUTPUTS), np.nan, np.float32)
-    for code, out in (codes.IDENTITY, z), (codes.RELU, np.maximum(z, 0)), (codes.TANH, np.tanh(z)):
+    for code, out in (codes.IDENTITY, z), (codes.RELU, np.maximum(z, 0)), (ACTIVATION["tanh"], np.tanh(z)):
         yield "linear", {"x": x, "w": w, "b": b, "activation": code, "slope": slope}, {"out": out}
     for code, passes in (codes.IDENTITY, 1), (codes.RELU, a > 0):
         given = {"delta": delta, "w": w, "activation": code, "a": a, "slope": np.full_like(a, np.nan)}

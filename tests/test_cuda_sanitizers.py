@@ -12,6 +12,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from coded import ACTIVATION, LOSS
 from emulation import build
 from emulation.device import EmulatedDevice
 from operation_calls import CudaBench
@@ -132,10 +133,10 @@ def round_to_bf16(device, dtype, margin):
 
 # Rows, inputs, outputs, activations and losses. A thread, some lanes of a warp or a block has a row of outputs
 LAYERS = [
-    ((1, 5, 3), [codes.RELU], [codes.HUBER]),
-    ((9, 17, 34), [codes.SILU, codes.SOFTMAX], range(codes.CUSTOM)),
-    ((40, 70, 9), [codes.RELU, codes.SOFTMAX], [codes.SOFTMAX_CROSS_ENTROPY, codes.SQUARED_ERROR]),
-    ((4, 2, 600), [codes.SOFTMAX], [codes.SOFTMAX_CROSS_ENTROPY, codes.POISSON]),
+    ((1, 5, 3), [codes.RELU], [LOSS["huber"]]),
+    ((9, 17, 34), [ACTIVATION["silu"], codes.SOFTMAX], LOSS.values()),
+    ((40, 70, 9), [codes.RELU, codes.SOFTMAX], [codes.SOFTMAX_CROSS_ENTROPY, LOSS["squared_error"]]),
+    ((4, 2, 600), [codes.SOFTMAX], [codes.SOFTMAX_CROSS_ENTROPY, LOSS["poisson"]]),
 ]
 SAMPLES = 50
 

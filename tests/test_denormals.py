@@ -54,6 +54,6 @@ def test_moments_of_an_input_that_stays_zero(n_threads, monkeypatch):
     for backend in ("numpy", "numba"):
         model = MLP([300, 64, 2], backend=backend, dtype="float32", n_threads=n_threads, seed=0)
         model.fit(x, x[:, 1] > 0, epochs=1, batch_size=1, optimizer=Adam(1e-3), shuffle=False)
-    of_numpy, of_numba = (np.abs(found.state.update.m) for found in sessions)
+    of_numpy, of_numba = (np.abs(found.state.update.moments[0]) for found in sessions)
     assert np.any((of_numpy > 0) & (of_numpy < TINY))
     assert not np.any((of_numba > 0) & (of_numba < TINY))

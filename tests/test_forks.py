@@ -16,7 +16,9 @@ from tqdm.std import TqdmDefaultWriteLock
 
 from fastmlp import MLP, backends, forks
 from fastmlp.backends import numba_backend
+from fastmlp.backends.call_table import compiled_of
 from fastmlp.forks import no_fork
+from fastmlp.formulas.by_code import BUILT_IN
 from fastmlp.orders import AHEAD_FROM, Orders
 
 LONG = 6  # seconds, for what would otherwise hang
@@ -107,7 +109,7 @@ def test_while_a_module_is_imported(hold, tmp_path, monkeypatch):
 
 def test_while_code_is_compiled(hold, monkeypatch):
     addresses = numba_backend.TABLE.addresses
-    monkeypatch.setattr(numba_backend, "_COMPILED", {})
+    monkeypatch.setattr(compiled_of(BUILT_IN), "runs", {})
     monkeypatch.setattr(numba_backend.TABLE, "addresses", lambda *given: hold() or addresses(*given))
     assert hold.amid(fit) == 0
 

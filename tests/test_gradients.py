@@ -4,14 +4,14 @@ from itertools import chain
 
 import numpy as np
 import pytest
+from coded import ACTIVATION
 from scipy import special
 
-from fastmlp import MLP, DivergenceError, InputError, numerical_gradient, step
+from fastmlp import MLP, SGD, DivergenceError, InputError, numerical_gradient, step
 from fastmlp.activations import ACTIVATIONS
 from fastmlp.backends.numpy_ops import NumpyOps
-from fastmlp.kernels import codes
 from fastmlp.losses import LOSSES
-from fastmlp.network import Data, Layout, build_network, build_update
+from fastmlp.network import Data, Layout, build_network
 
 DIFFERENTIABLE = [name for name in ACTIVATIONS if name != "threshold"]
 HIDDEN = {1: [], 2: [3], 3: [3, 2], 4: [2, 3, 2]}  # by depth
@@ -146,14 +146,14 @@ def test_a_batch_of_many_chunks_has_the_mean_of_its_gradients(backend):
 def test_the_gradient_passes_the_mask_of_dropout(activation):
     """`MLP.gradients` is without dropout, so this takes the step itself, which draws the same mask every time."""
     layout, random = Layout.of((2, 5, 4, 1)), np.random.RandomState(0)
-    params, code = np.zeros(layout.n_params), ACTIVATIONS[activation]
+    params, code = np.zeros(layout.n_params), ACTIVATION[activation]
     for part in (*layout.weights(params), *layout.biases(params)):
         part[...] = random.uniform(-1, 1, part.shape)
     order, x, y = np.arange(20), random.standard_normal((20, 2)), random.standard_normal((20, 1))
     loss = LOSSES["half_squared_error"].code
-    net = build_network(layout, [code, code, ACTIVATIONS["identity"]], [0.6, 0.8, 1.0], loss, (), params, 8)
+    net = build_network(layout, [code, code, ACTIVATION["identity"]], [0.6, 0.8, 1.0], loss, (), params, 8)
     data = Data.of(x, params.dtype, targets=y)
-    update = build_update(params, codes.SGD, mean=False)
+    update = SGD().init(params, mean=False).update
 
     def value(at):
         params[...] = at

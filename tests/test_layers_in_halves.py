@@ -4,6 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from coded import ACTIVATION
 
 from fastmlp import MLP, SGD, Adam
 from fastmlp.kernels import codes
@@ -25,7 +26,7 @@ def activated(code, z):
     if code == codes.SOFTMAX:
         e = np.exp(z - z.max(axis=1, keepdims=True))
         return {"out": e / e.sum(axis=1, keepdims=True)}
-    if code == codes.SILU:
+    if code == ACTIVATION["silu"]:
         s = 1 / (1 + np.exp(-z))
         return {"out": z * s, "slope": s + z * s * (1 - s)}
     return {"out": np.maximum(z, 0) if code == codes.RELU else z}
@@ -33,9 +34,9 @@ def activated(code, z):
 
 # an activation follows the sums, whatever the samples are converted from
 FORWARD = [
-    *product(["float32"], [codes.IDENTITY, codes.RELU, codes.SOFTMAX, codes.SILU]),
+    *product(["float32"], [codes.IDENTITY, codes.RELU, codes.SOFTMAX, ACTIVATION["silu"]]),
     ("float64", codes.RELU),
-    ("uint8", codes.SILU),
+    ("uint8", ACTIVATION["silu"]),
 ]
 
 

@@ -7,14 +7,16 @@ from itertools import product
 
 import numpy as np
 import pytest
+from coded import LOSS
 from sampling import SAMPLES, picks, wide
 from scipy import special
 from sklearn.neural_network import _base as sklearn_base
 
+from fastmlp.formulas.by_code import Formulas
 from fastmlp.kernels import codes
-from fastmlp.losses import custom_loss
+from fastmlp.losses import BY_CODE, custom_loss
 
-LOSSES = range(codes.CUSTOM)
+LOSSES = LOSS.values()
 
 
 def loss_of(code, z, y, eps=0.0):
@@ -23,7 +25,7 @@ def loss_of(code, z, y, eps=0.0):
     if code == codes.SOFTMAX_CROSS_ENTROPY:
         mass = y.sum(axis=1, keepdims=True)
         return -(y * special.log_softmax(z, axis=1)).sum(1), mass * special.softmax(z, axis=1) - y
-    if code == codes.BINARY_CROSS_ENTROPY:
+    if code == LOSS["binary_cross_entropy"]:
         return -(y * special.log_expit(z) + (1 - y) * special.log_expit(-z)).sum(1), special.expit(z) - y
     if code == codes.CLIPPED_SOFTMAX_CROSS_ENTROPY:
         p = special.softmax(z, axis=1)
@@ -32,18 +34,28 @@ def loss_of(code, z, y, eps=0.0):
         p = special.expit(z)
         clipped = p.clip(eps, 1 - eps)
         return -(special.xlogy(y, clipped) + special.xlogy(1 - y, 1 - clipped)).sum(1), p - y
-    if code == codes.POISSON:
+    if code == LOSS["poisson"]:
         return (np.exp(z) - y + special.xlogy(y, y) - y * z).sum(1), np.exp(z) - y
     bent = np.where(abs(r) <= 0.7, r**2 / 2, 0.7 * (abs(r) - 0.35))
-    return {
-        codes.SQUARED_ERROR: ((r**2).sum(1), 2 * r),
-        codes.MEAN_SQUARED_ERROR: ((r**2).mean(1), 2 * r / outputs),
-        codes.HALF_SQUARED_ERROR: ((r**2).sum(1) / 2, r),
-        codes.HALF_MEAN_SQUARED_ERROR: ((r**2).mean(1) / 2, r),
-        codes.QUANTILE: (np.where(r > 0, 0.3 * r, -0.7 * r).mean(1), (0.3 * (r > 0) - 0.7 * (r < 0)) / outputs),
-        codes.ABSOLUTE_ERROR: (abs(r).mean(1), np.sign(r) / outputs),
-        codes.HUBER: (bent.mean(1), np.clip(r, -0.7, 0.7) / outputs),
-    }[code]
+    known = {
+        "squared_error": ((r**2).sum(1), 2 * r),
+        "mean_squared_error": ((r**2).mean(1), 2 * r / outputs),
+        "half_squared_error": ((r**2).sum(1) / 2, r),
+        "half_mean_squared_error": ((r**2).mean(1) / 2, r),
+        "quantile": (np.where(r > 0, 0.3 * r, -0.7 * r).mean(1), (0.3 * (r > 0) - 0.7 * (r < 0)) / outputs),
+        "absolute_error": (abs(r).mean(1), np.sign(r) / outputs),
+        "huber": (bent.mean(1), np.clip(r, -0.7, 0.7) / outputs),
+    }
+    return known.get(BY_CODE[code].name) or by_formula(BY_CODE[code], z, y)
+
+
+def by_formula(loss, z, y):
+    """The same of a loss that is not written out above: what NumPy makes of its formula in float64."""
+    value, gradient = (function(z, y, *loss.parameter) for function in (loss.value, loss.gradient))
+    return (
+        value.mean(1) if loss.value_is_mean else value.sum(1),
+        gradient / z.shape[1] if loss.gradient_is_mean else gradient,
+    )
 
 
 def known(targets, weights=None, rows=None, labelled=False):
@@ -92,7 +104,7 @@ def test_a_quantile_for_each_output(check, draw, nan):
         value = np.maximum((1 - q) * r, -q * r).mean(axis=1)
         derivative = np.where(r > 0, 1 - q, np.where(r < 0, -q, 0)) / outputs
         expected = {"out": weight[:, None] * derivative, "share": value @ weight}
-        given = {"loss": codes.QUANTILE, "parameter": q, "z": z} | known(target, weight)
+        given = {"loss": LOSS["quantile"], "parameter": q, "z": z} | known(target, weight)
         check("loss_gradient", expected, **given, out=nan(rows, outputs))
 
 
@@ -114,8 +126,8 @@ def test_custom_loss_and_its_gradient(check, draw, nan, custom):
     for z, target, weight, given in draw_batches(draw):
         z64, y64, s64 = wide(z, target, weight)
         expected = {"out": s64[:, None] * custom.gradient(z64, y64), "share": custom.value(z64, y64).sum(axis=1) @ s64}
-        given |= {"loss": codes.CUSTOM, "parameter": np.zeros(0), "z": z}
-        check("loss_gradient", expected, custom=custom, **given, out=nan(*z.shape))
+        given |= {"loss": len(LOSS), "parameter": np.zeros(0), "z": z}
+        check("loss_gradient", expected, formulas=Formulas.of([], custom), **given, out=nan(*z.shape))
 
 
 @pytest.mark.parametrize(
@@ -123,8 +135,8 @@ def test_custom_loss_and_its_gradient(check, draw, nan, custom):
     [
         (codes.CLIPPED_SOFTMAX_CROSS_ENTROPY, "softmax", "log_loss"),
         (codes.CLIPPED_BINARY_CROSS_ENTROPY, "logistic", "binary_log_loss"),
-        (codes.HALF_MEAN_SQUARED_ERROR, "identity", "squared_error"),
-        (codes.POISSON, "exp", "poisson"),
+        (LOSS["half_mean_squared_error"], "identity", "squared_error"),
+        (LOSS["poisson"], "exp", "poisson"),
     ],
 )
 def test_losses_of_scikit_learn_are_its_own_to_the_last_digits(check, draw, dtype, loss, activation, theirs):
@@ -154,7 +166,7 @@ def test_even_a_certain_and_right_answer_is_clipped(check, dtype, loss, logs):
     check("loss_gradient", expected, tolerance={"rtol": 1e-5}, **given, out=z * np.nan)
 
 
-@pytest.mark.parametrize("loss", [codes.SOFTMAX_CROSS_ENTROPY, codes.BINARY_CROSS_ENTROPY])
+@pytest.mark.parametrize("loss", [codes.SOFTMAX_CROSS_ENTROPY, LOSS["binary_cross_entropy"]])
 def test_cross_entropies_do_not_overflow(check, dtype, loss):
     z = np.array([[1e4, -1e4], [-1e4, 1e4], [100, 100], [-300, 300]], dtype)
     target = np.array([[0, 1], [0, 1], [1, 0], [0.5, 0.5]], dtype)

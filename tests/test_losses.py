@@ -1,12 +1,14 @@
 """Losses with a parameter and losses of one's own: their gradients, what they learn, errors and files."""
 
 import gc
+import math
 import weakref
 
 import numpy as np
 import pytest
 
 from fastmlp import MLP, InputError
+from fastmlp.formulas.by_code import Formulas
 from fastmlp.losses import LOSSES, custom_loss, huber, quantile
 
 SQUARED = custom_loss(lambda z, y: 0.5 * (z - y) ** 2, lambda z, y: z - y, name="mine")
@@ -126,27 +128,19 @@ def test_a_custom_loss_that_gives_no_number_for_each_output(cpu_backend, samples
     good = {"value": SQUARED.value, "gradient": SQUARED.gradient}
     net = model(custom_loss(**good | {role: function}), cpu_backend, n_threads=2)
     before = net.weights[0].copy()
-    with pytest.raises(InputError, match=f"custom_loss {role} .* must|custom_loss {role} cannot be compiled"):
+    with pytest.raises(InputError, match=f"The {role} of the loss 'custom' (gives .* must|cannot be translated)"):
         net.fit(x, y, epochs=1)
     np.testing.assert_array_equal(net.weights[0], before)
 
 
-def test_what_numba_cannot_compile_is_named_with_the_remedy(samples):
+@pytest.mark.parametrize(
+    "value", [lambda z, y: (z - y).clip(0), lambda z, y: z - y if z > y else 0.0, lambda z, y: math.exp(z - y)]
+)
+def test_what_cannot_be_translated_is_named_with_the_remedy(samples, value):
     x, y, _ = samples
-    net = model(custom_loss(lambda z, y: (z - y).clip(0), SQUARED.gradient), "numba")
-    with pytest.raises(InputError, match=r"custom_loss value cannot be compiled .*\. Write .* backend='numpy'"):
+    net = model(custom_loss(value, SQUARED.gradient), "numba")
+    with pytest.raises(InputError, match=r"The value of the loss 'custom' cannot be translated: .* backend='numpy'"):
         net.gradients(x, y)
-
-
-@pytest.mark.parametrize("n_threads", [1, 2])
-def test_a_custom_loss_that_raises_in_compiled_code_is_seen_as_nan(samples, n_threads):
-    def value(z, y):
-        if y > 0.9:
-            raise ValueError
-        return z
-
-    net = model(custom_loss(value, SQUARED.gradient), "numba", n_threads=n_threads)
-    assert np.isnan(net.gradients(*samples).loss)
 
 
 @pytest.mark.parametrize("loss", [huber(0.3), quantile([0.1, 0.5, 0.9])])
@@ -166,19 +160,19 @@ def test_a_custom_loss_has_no_place_in_a_file(tmp_path):
 
 def test_what_is_compiled_of_a_custom_loss_goes_with_it(samples):
     """A search over the constants of a loss makes hundreds of them, 4 MB each."""
-    from fastmlp.backends.call_table import Functions, known
+    from fastmlp.backends.call_table import compiled_of
 
     x, y, _ = samples
     mine = custom_loss(lambda z, y: 0.3 * (z - y) ** 2, lambda z, y: 0.6 * (z - y))
     net = model(mine, "numba")
     net.fit(x, y, epochs=1)
-    functions = known(Functions(mine.value, mine.gradient))
-    assert functions.compiled
-    gone = weakref.ref(functions.dispatcher)
+    compiled = compiled_of(Formulas.of([], mine))
+    assert compiled.runs
+    gone = weakref.ref(compiled.dispatchers["loss_of_rows", mine.code])
     for i in range(8):  # the last few are kept, whoever made them
-        known(Functions(lambda z, y, i=i: i * z, abs))
+        compiled_of(Formulas.of([], custom_loss(lambda z, y, i=i: i * z, SQUARED.gradient)))
     gc.collect()
     assert gone() is not None  # in use
-    del net, functions
+    del net, compiled
     gc.collect()
     assert gone() is None

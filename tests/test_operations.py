@@ -8,13 +8,16 @@ from itertools import product
 
 import numpy as np
 import pytest
+from coded import ACTIVATION, STORE_SLOPE
 from sampling import SAMPLES, picks, wide
 from scipy import special
 
-from fastmlp import MLP
+from fastmlp import MLP, InputError
+from fastmlp.activations import BY_CODE, activate
 from fastmlp.backends.numpy_ops import NumpyOps
 from fastmlp.dropout import philox
 from fastmlp.kernels import codes
+from fastmlp.optimizers import SGD, Adam, RMSprop
 
 # On both sides of multiples of 4, 8, 16, 32, 64 and 128: the edges of tiles, vectors and the threads' shares
 ROWS = (0, 1, 2, 7, 8, 9, 31, 127, 129)
@@ -25,8 +28,8 @@ BETAS = (0.0, 1.0, 0.9)
 FACTORS = [(1.0, 0.0, 0.0), (-0.3, 1.0, 0.9), (0.5, 0.9, 1.0)]  # alpha, beta, bias_beta
 SOURCES = ("float32", "float64", "uint8", "int64", "bool")
 EXACT = {"rtol": 0, "atol": 0}
-ACTIVATIONS = range(codes.THRESHOLD + 1)
-STORE_SLOPE = (codes.GELU, codes.GELU_TANH, codes.SILU)
+ACTIVATIONS = ACTIVATION.values()
+SILU = ACTIVATION["silu"]
 
 
 def test_the_kernels_have_the_names_and_parameters_of_the_contract():
@@ -40,7 +43,7 @@ def test_the_kernels_have_the_names_and_parameters_of_the_contract():
     # views are code emitted in place, which has no names for its parameters: the buffer and these
     for view in cpu.VIEWS:
         assert len(contract.pop(view.__name__)) == 1 + len(view.rest)
-    assert parameters(cpu.OPERATIONS) == contract
+    assert parameters([*cpu.OPERATIONS, cpu.FORMULA_OPERATIONS["apply_rule"]]) == contract
 
 
 def sigma(code, z):
@@ -51,19 +54,27 @@ def sigma(code, z):
     one, c, k = np.ones_like(z), np.sqrt(2 / np.pi), 0.044715
     s, t, cdf, density = special.expit(z), np.tanh(c * (z + k * z**3)), special.ndtr(z), np.exp(-(z**2) / 2)
     left = np.minimum(z, 0)
-    return {
-        codes.IDENTITY: (z, one),
-        codes.RELU: (np.maximum(z, 0), one * (z > 0)),
-        codes.LEAKY_RELU: (np.where(z > 0, z, 0.01 * z), np.where(z > 0, 1, 0.01)),
-        codes.ELU: (np.where(z > 0, z, np.expm1(left)), np.where(z > 0, 1, np.exp(left))),
-        codes.SIGMOID: (s, s * (1 - s)),
-        codes.TANH: (np.tanh(z), 1 - np.tanh(z) ** 2),
-        codes.SOFTPLUS: (np.logaddexp(z, 0), s),
-        codes.GELU: (z * cdf, cdf + z * density / np.sqrt(2 * np.pi)),
-        codes.GELU_TANH: (z * (1 + t) / 2, (1 + t) / 2 + z / 2 * (1 - t**2) * c * (1 + 3 * k * z**2)),
-        codes.SILU: (z * s, s + z * s * (1 - s)),
-        codes.THRESHOLD: (one * (z >= 0), one),
-    }[code]
+    known = {
+        "identity": (z, one),
+        "relu": (np.maximum(z, 0), one * (z > 0)),
+        "leaky_relu": (np.where(z > 0, z, 0.01 * z), np.where(z > 0, 1, 0.01)),
+        "elu": (np.where(z > 0, z, np.expm1(left)), np.where(z > 0, 1, np.exp(left))),
+        "sigmoid": (s, s * (1 - s)),
+        "tanh": (np.tanh(z), 1 - np.tanh(z) ** 2),
+        "softplus": (np.logaddexp(z, 0), s),
+        "gelu": (z * cdf, cdf + z * density / np.sqrt(2 * np.pi)),
+        "gelu_tanh": (z * (1 + t) / 2, (1 + t) / 2 + z / 2 * (1 - t**2) * c * (1 + 3 * k * z**2)),
+        "silu": (z * s, s + z * s * (1 - s)),
+        "threshold": (one * (z >= 0), one),
+    }
+    return known.get(BY_CODE[code].name) or by_formula(BY_CODE[code], z)
+
+
+def by_formula(activation, z):
+    """The same of an activation that is not written out above: what NumPy makes of its formula in float64."""
+    a, slope = z.copy(), np.empty_like(z)
+    activate(activation, a, slope)
+    return a, slope if activation.stores_slope else activation.pullback(a, np.ones_like(a))
 
 
 def through(code, derivative, delta):
@@ -103,7 +114,7 @@ def draw_source(source, columns, largest=9):
 
 
 @pytest.mark.parametrize("source", SOURCES)
-@pytest.mark.parametrize("code", [codes.IDENTITY, codes.RELU, codes.SOFTMAX, codes.SILU])
+@pytest.mark.parametrize("code", [codes.IDENTITY, codes.RELU, codes.SOFTMAX, SILU])
 def test_linear_rows_of_any_real_dtype(check, draw, nan, dtype, code, source):
     for rows, inputs, outputs in product((0, 1, 9, 129), (1, 3, 33), (1, 17, 65)):
         x, w, b, order = draw_source(source, inputs), draw(inputs, outputs) / 9, draw(outputs), picks(SAMPLES, rows)
@@ -356,7 +367,7 @@ def draw_sparse(draw):
 SPARSE = [(1, 1, 0), (5, 3, 9), (7, 130, 20)]
 
 
-@pytest.mark.parametrize("code", [codes.IDENTITY, codes.SOFTMAX, codes.SILU])
+@pytest.mark.parametrize("code", [codes.IDENTITY, codes.SOFTMAX, SILU])
 def test_linear_sparse(check, draw, draw_sparse, nan, code):
     for rows, shape, outputs in product((0, 1, 2, 9, 33), SPARSE, COLUMNS):
         x, dense = draw_sparse(*shape)
@@ -478,33 +489,59 @@ def test_clip_shows_what_is_not_finite(check, nan, dtype):
     check("clip", {"g": np.where(np.isinf(g), np.nan, 0)}, g=g, max_norm=1.0)
 
 
-def test_sgd(check, draw, dtype):
+def update(rule, n, draw, **constants):
+    """Arguments of `apply_rule` for parameters (n,) but the rates, and the moments."""
+    moments = np.stack([draw(n) for _ in rule.moments]) if rule.moments else np.zeros((0, n), draw(0).dtype)
+    values = np.array([constants[name] for name in rule.constants], np.float64)
+    return {"rule": rule.code, "w": draw(n), "g": draw(n), "moments": moments, "constants": values}
+
+
+def test_sgd(check, draw):
+    rates = {"rate1": 0.1, "rate2": 3.0, "rate3": 0.0}
     for n in LENGTHS:
-        w, g, v = draw(n), draw(n), draw(n)
-        w64, g64, v64 = wide(w, g, v)
-        moved = 0.9 * v64 - 0.1 * g64
-        given = {"w": w, "g": g, "lr": 0.1}
-        plain = {"velocity": np.zeros(0, dtype), "momentum": 0.0, "nesterov": False}
-        check("sgd", {"w": w64 - 0.1 * g64}, ("g",), **given, **plain)
-        given |= {"velocity": v, "momentum": 0.9}
-        check("sgd", {"w": w64 + moved, "velocity": moved}, ("g",), **given, nesterov=False)
-        ahead = w64 + 0.9 * moved - 0.1 * g64
-        check("sgd", {"w": ahead, "velocity": moved}, ("g",), **given, nesterov=True)
+        given = update(SGD().rule, n, draw)
+        w64, g64 = wide(given["w"], given["g"])
+        check("apply_rule", {"w": w64 - 0.1 * g64}, ("g",), **given, **rates)
+        for nesterov in (False, True):
+            given = update(SGD(momentum=0.9, nesterov=nesterov).rule, n, draw, momentum=0.9)
+            w64, g64, v64 = wide(given["w"], given["g"], given["moments"])
+            moved = 0.9 * v64 - 0.1 * g64
+            w = w64 + (0.9 * moved[0] - 0.1 * g64 if nesterov else moved[0])
+            check("apply_rule", {"w": w, "moments": moved}, ("g",), **given, **rates)
 
 
 def test_adam_and_rmsprop(check, draw):
+    rates = {"rate1": 0.0, "rate2": 0.1, "rate3": 1e-3}
     for n in LENGTHS:
-        w, g, m, v = draw(n), draw(n), draw(n), draw(n) ** 2
-        for array in (g, m, v):
-            array[::7] = 0
-        w64, g64, m64, v64 = wide(w, g, m, v)
+        given = update(Adam().rule, n, draw, beta1=0.9, beta2=0.99)
+        given["moments"][1] **= 2
+        given["g"][::7] = given["moments"][:, ::7] = 0
+        w64, g64, (m64, v64) = wide(given["w"], given["g"], given["moments"])
         m1, v1 = 0.9 * m64 + 0.1 * g64, 0.99 * v64 + 0.01 * g64**2
-        numbers = {"step_size": 0.1, "epsilon": 1e-3, "beta1": 0.9, "beta2": 0.99}
-        expected = {"w": w64 - 0.1 * m1 / (np.sqrt(v1) + 1e-3), "m": m1, "v": v1}
-        check("adam", expected, w=w, g=g, m=m, v=v, **numbers)
+        expected = {"w": w64 - 0.1 * m1 / (np.sqrt(v1) + 1e-3), "moments": np.stack([m1, v1])}
+        check("apply_rule", expected, **given, **rates)
         # without a memory, of which nothing may be left over, however large
-        expected = {"w": w64 - 0.1 * g64 / (np.abs(g64) + 1e-3), "m": g64, "v": g64**2}
-        forgetful = {"step_size": 0.1, "epsilon": 1e-3, "beta1": 0.0, "beta2": 0.0}
-        check("adam", expected, w=w, g=g, m=1e6 * (1 + np.abs(m)), v=v, **forgetful)
-        expected = {"w": w64 - 0.1 * g64 / (np.sqrt(v1) + 1e-3), "v": v1}
-        check("rmsprop", expected, ("g",), w=w, g=g, v=v, lr=0.1, epsilon=1e-3, rho=0.99)
+        expected = {"w": w64 - 0.1 * g64 / (np.abs(g64) + 1e-3), "moments": np.stack([g64, g64**2])}
+        large = given["moments"] * 1e6
+        check("apply_rule", expected, **given | {"moments": large, "constants": np.zeros(2)}, **rates)
+
+        given |= {"rule": RMSprop().rule.code, "constants": np.array([0.99, 1e-3]), "moments": given["moments"][1:]}
+        expected = {"w": w64 - 0.1 * g64 / (np.sqrt(v1) + 1e-3), "moments": v1[None]}
+        check("apply_rule", expected, ("g",), **given, rate1=0.1, rate2=2.0, rate3=0.0)
+
+
+def test_a_code_that_stands_for_nothing_is_refused(check, draw, nan):
+    x, w, b = draw(9, 3), draw(3, 5), draw(5)
+    layer = {"x": x, "w": w, "b": b, "slope": nan(9, 5), "out": nan(9, 5)}
+    with pytest.raises(InputError, match=r"99 is the code of no activation\. Those known are 0 to"):
+        check("linear", {}, **layer, activation=99)
+    given = {"activation": 99, "a": nan(9, 5), "slope": nan(9, 5), "delta": nan(9, 5)}
+    with pytest.raises(InputError, match="99 is the code of no activation"):
+        check("activation_backward", {}, **given)
+    z, nothing = draw(9, 5), np.zeros(0, np.int64)
+    truth = {"labels": nothing, "targets": draw(9, 5), "weights": draw(0), "rows": np.arange(9)}
+    with pytest.raises(InputError, match="99 is the code of no loss"):
+        check("loss_gradient", {}, loss=99, parameter=np.zeros(0), z=z, **truth, out=nan(9, 5))
+    given = update(SGD().rule, 5, draw) | {"rule": 99}
+    with pytest.raises(InputError, match="99 is the code of no update rule"):
+        check("apply_rule", {}, **given, rate1=0.1, rate2=1.0, rate3=0.0)

@@ -8,6 +8,8 @@ import pytest
 from fastmlp import MLP
 from fastmlp.activations import ACTIVATIONS
 from fastmlp.backends import numba_backend
+from fastmlp.backends.call_table import compiled_of
+from fastmlp.formulas.by_code import BUILT_IN
 
 SAMPLES, BATCH = 333, 150  # the last batch is ragged
 
@@ -17,12 +19,12 @@ def kinds(monkeypatch):
     """The kinds of networks whose operations were asked for."""
     asked, addresses = [], numba_backend.TABLE.addresses
 
-    def noted(names, team, x, special, custom=None):
+    def noted(needed, team, x, special, formulas, compiled):
         asked.append(special)
-        return addresses(names, team, x, special, custom)
+        return addresses(needed, team, x, special, formulas, compiled)
 
     monkeypatch.setattr(numba_backend.TABLE, "addresses", noted)
-    monkeypatch.setattr(numba_backend, "_COMPILED", {})
+    monkeypatch.setattr(compiled_of(BUILT_IN), "runs", {})
     return asked
 
 

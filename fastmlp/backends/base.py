@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastmlp.forks import no_fork
-from fastmlp.losses import Loss
+from fastmlp.formulas.by_code import BUILT_IN, Formulas
 from fastmlp.network import Data, Network, Update
 
 __all__ = ["Backend"]
@@ -98,12 +98,12 @@ class Backend(ABC):
         return shuffle
 
     @abstractmethod
-    def operations(self, net: Network, rows: int, n_threads: int | None, loss: Loss | None = None) -> Any:
+    def operations(self, net: Network, rows: int, n_threads: int | None, formulas: Formulas = BUILT_IN) -> Any:
         """What `run` needs to work on `net` with `rows` rows a step: the operations and their workspaces.
 
         n_threads is honoured, by Numba up to the number of cores; None lets every run take what is free. Numba's
         results do not depend on it; on NumPy it bounds the threads of the BLAS, whose sums may differ in the last
-        digit. loss is looked at only if it is a custom one.
+        digit. formulas are what the codes in `net` and in an `Update` stand for.
         """
 
     @abstractmethod

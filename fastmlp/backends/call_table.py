@@ -4,6 +4,9 @@ Numba links every function that it compiles with all that the function calls, an
 in a step six calls deep, each kernel six times. Called through addresses in the team's table, every operation is
 compiled once per dtype and found in the disk cache alone; and an operation that a network does not use is not
 compiled at all.
+
+Of an operation that a formula defines there is one for each formula, and the code of the formula is its place in the
+table.
 """
 
 from __future__ import annotations
@@ -21,48 +24,46 @@ from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, inf
 from numba.extending import lower_builtin
 
 from fastmlp.backends.compile_cache import cached
+from fastmlp.formulas.by_code import BUILT_IN, Formulas
 from fastmlp.kernels import cpu
-from fastmlp.kernels.cpu.custom_loss import custom_loss_gradient
 
-__all__ = ["CallTable", "Functions", "known"]
+__all__ = ["CallTable", "Compiled", "compiled_of"]
+
+Needed = tuple[str, int]
+"""An operation and the code of its formula, 0 if it has none."""
 
 
-class Functions:
-    """The two functions of a custom loss; equal to others of the same code and constants, as pickling makes them.
+class Compiled:
+    """What is compiled for networks that have the same formulas of the user's own, or none."""
 
-    What is compiled of them lives as long as this object (see `known`), 4 MB each: a search over the constants of a
-    loss makes hundreds.
-    """
-
-    def __init__(self, value: Callable, gradient: Callable) -> None:
-        self.value, self.gradient = value, gradient
-        self.dispatcher: Any = None  # of their `loss_gradient`
+    def __init__(self) -> None:
+        self.dispatchers: dict[Needed, Any] = {}  # of the operations of formulas
         self.tables: dict[tuple, np.ndarray] = {}  # see `CallTable.addresses`
-        self.compiled: dict[tuple, Any] = {}  # see `numba_backend._compiled`
-        self._key = tuple(map(self._key_of, (value, gradient)))
+        self.runs: dict[tuple, Any] = {}  # see `numba_backend._compiled`
 
-    @staticmethod
-    def _key_of(function: Any) -> Any:
-        try:
-            cells = tuple(cell.cell_contents for cell in function.__closure__ or ())
-            names = tuple(function.__globals__.get(name) for name in function.__code__.co_names)
-            key = function.__code__, function.__defaults__, cells, names
-            hash(key)
-        except (AttributeError, TypeError, ValueError):
-            return function
-        return key
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Functions) and self._key == other._key
+_BUILT_IN = Compiled()
+_TABLE_OF = {  # where the codes of an operation are looked up
+    "activate_block": "activations",
+    "differentiate_block": "activations",
+    "loss_of_rows": "losses",
+    "apply_rule": "rules",
+}
 
-    def __hash__(self) -> int:
-        return hash(self._key)
+
+def compiled_of(formulas: Formulas) -> Compiled:
+    """What is compiled for these formulas.
+
+    That of the user's own is freed with the last network that uses it, but for the last few, and is the same for equal
+    formulas, as pickling makes them: 4 MB each, and a search over the constants of a loss makes hundreds.
+    """
+    own = cpu.own_texts(formulas)
+    return _compiled_of_own(own) if own else _BUILT_IN
 
 
 @lru_cache(maxsize=8)
-def known(functions: Functions) -> Functions:
-    """The equal Functions of before, if they are among the last few or in use since: what is compiled stays theirs."""
-    return functions
+def _compiled_of_own(texts: tuple[str, ...]) -> Compiled:
+    return Compiled()
 
 
 class CallTable:
@@ -79,10 +80,11 @@ class CallTable:
             for operation in operations
         }
         self._index = {operation.__name__: i for i, operation in enumerate(self._operations)}
-        self._tables: dict[tuple, np.ndarray] = {}
+        # after these the first formula's operations, then the next one's
+        self._index |= {name: len(self._operations) + i for i, name in enumerate(cpu.FORMULA_OPERATIONS)}
         self._options = options
         methods = {view.__name__: _inlined(view) for view in cpu.VIEWS}
-        methods |= {operation.__name__: _called(i, operation) for i, operation in enumerate(self._operations)}
+        methods |= {name: self._called(name) for name in self._index}
 
         @infer_getattr
         class TeamMethods(AttributeTemplate):
@@ -94,62 +96,87 @@ class CallTable:
                 return None
 
     def addresses(
-        self, names: Iterable[str], team: cpu.Team, samples: np.ndarray, special: str, custom: Functions | None = None
+        self,
+        needed: Iterable[Needed],
+        team: cpu.Team,
+        samples: np.ndarray,
+        special: str,
+        formulas: Formulas,
+        compiled: Compiled,
     ) -> np.ndarray:
-        """The table for the dtypes of the team's scratch and of the samples, with at least the named operations.
+        """The table for the dtypes of the team's scratch and of the samples, with at least the needed operations.
 
-        special: of which kind the network is, of `cpu.SPECIAL_OPERATIONS`; "" is none of them.
+        Parameters
+        ----------
+        special : which set of specialised kernels the network uses, of `cpu.SPECIAL_OPERATIONS`; "" is none of them.
+        compiled : those of `formulas`.
 
-        There is one such table in a process: what has been compiled or loaded once is never looked for again. A custom
-        loss has a table of its own.
+        There is one such table for each `Compiled`: what has been compiled or loaded once is never looked for again.
         """
-        kind, tables = (team.scratch.dtype, numba.typeof(samples), special), custom.tables if custom else self._tables
-        table = tables.setdefault(kind, np.zeros(len(self._operations), np.int64))
-        for name in self._index.keys() & names:
-            index = self._index[name]
+        kind = team.scratch.dtype, numba.typeof(samples), special
+        length = len(self._operations) + len(cpu.FORMULA_OPERATIONS) * max(map(len, formulas))
+        table = compiled.tables.setdefault(kind, np.zeros(length, np.int64))
+        for name, code in needed:
+            dispatcher = self._dispatcher(name, code, special, formulas, compiled)
+            index = self._index[name] + len(cpu.FORMULA_OPERATIONS) * code
             if not table[index]:
-                _, parameters = cpu.numba_signature(self._operations[index], numba.typeof(team), kind[1])
-                dispatcher = self._dispatcher(name, special, custom)
+                _, parameters = cpu.numba_signature(self._prototype(name), numba.typeof(team), kind[1])
                 dispatcher.compile(parameters)
-                code, function = attrgetter("library", "fndesc")(dispatcher.overloads[parameters])
-                table[index] = code.get_pointer_to_function(function.llvm_func_name)
+                code_of_it, function = attrgetter("library", "fndesc")(dispatcher.overloads[parameters])
+                table[index] = code_of_it.get_pointer_to_function(function.llvm_func_name)
         return table
 
-    def _dispatcher(self, name: str, special: str, custom: Functions | None) -> Any:
-        if name != "loss_gradient" or custom is None:
+    def _prototype(self, name: str) -> Callable:
+        """A function with the operation's parameters."""
+        return cpu.FORMULA_OPERATIONS.get(name) or self._operations[self._index[name]]
+
+    def _dispatcher(self, name: str, code: int, special: str, formulas: Formulas, compiled: Compiled) -> Any:
+        if name not in cpu.FORMULA_OPERATIONS:
             return self.special.get((special, name)) or self.dispatchers[name]
-        if custom.dispatcher is None:
-            custom.dispatcher = numba.njit(**self._options)(custom_loss_gradient(custom.value, custom.gradient))
-        return custom.dispatcher
+        known = compiled if code >= len(getattr(BUILT_IN, _TABLE_OF[name])) else _BUILT_IN
+        if (name, code) not in known.dispatchers:
+            operation = cpu.formula_operation(name, code, formulas)
+            jit = cached if known is _BUILT_IN else _jitted
+            known.dispatchers[name, code] = jit(operation, self._options)
+        return known.dispatchers[name, code]
+
+    def _called(self, name: str) -> type[AbstractTemplate]:
+        """Method that calls the address in ``team.table`` by Numba's own convention."""
+        index, operation = self._index[name], self._prototype(name)
+        step = len(cpu.FORMULA_OPERATIONS) if name in cpu.FORMULA_OPERATIONS else 0
+
+        class Method(AbstractTemplate):
+            this: types.NamedTuple  # whose method it is: of Numba's doing
+            key = f"fastmlp.{name}"
+
+            def generic(self, arguments, _keywords):
+                # only the type of the data array does not follow from the dtype; where there is one, it is first
+                result, (_, *wanted) = cpu.numba_signature(operation, self.this, arguments[0])
+                for want, have in zip(wanted, arguments, strict=True):
+                    if isinstance(want, types.Array) and want != cpu.as_windows(have):
+                        return None
+                return signature(result, *wanted, recvr=self.this)
+
+        @lower_builtin(Method.key, types.NamedTuple, types.VarArg(types.Any))
+        def lower(context, builder, sig, values):
+            team, convention = sig.args[0], context.call_conv
+            given = [cpu.as_windows(kind) for kind in sig.args]
+            field = team.fields.index("table")
+            table = context.make_array(team.types[field])(context, builder, builder.extract_value(values[0], field))
+            place = ir.Constant(ir.IntType(64), index)
+            if step:
+                place = builder.add(place, builder.mul(values[1], ir.Constant(ir.IntType(64), step)))
+            address = builder.load(builder.gep(table.data, [place]))
+            function = builder.inttoptr(address, convention.get_function_type(sig.return_type, given).as_pointer())
+            _, value = convention.call_function(builder, function, sig.return_type, given, values)
+            return value
+
+        return Method
 
 
-def _called(index: int, operation: Callable) -> type[AbstractTemplate]:
-    """Method that calls the address in ``team.table[index]`` by Numba's own convention."""
-
-    class Method(AbstractTemplate):
-        this: types.NamedTuple  # whose method it is: of Numba's doing
-        key = f"fastmlp.{operation.__name__}"
-
-        def generic(self, arguments, _keywords):
-            # the data array is the only one whose type does not follow from the dtype; it comes first where it comes
-            result, (_, *wanted) = cpu.numba_signature(operation, self.this, arguments[0])
-            for want, have in zip(wanted, arguments, strict=True):
-                if isinstance(want, types.Array) and want != cpu.as_windows(have):
-                    return None
-            return signature(result, *wanted, recvr=self.this)
-
-    @lower_builtin(Method.key, types.NamedTuple, types.VarArg(types.Any))
-    def lower(context, builder, sig, values):
-        team, convention = sig.args[0], context.call_conv
-        given = [cpu.as_windows(kind) for kind in sig.args]
-        place = team.fields.index("table")
-        table = context.make_array(team.types[place])(context, builder, builder.extract_value(values[0], place))
-        address = builder.load(builder.gep(table.data, [ir.Constant(ir.IntType(64), index)]))
-        function = builder.inttoptr(address, convention.get_function_type(sig.return_type, given).as_pointer())
-        _, value = convention.call_function(builder, function, sig.return_type, given, values)
-        return value
-
-    return Method
+def _jitted(operation: Callable, options: dict[str, Any]) -> Any:
+    """Not cached on disk, where a search over the constants of a loss would leave hundreds."""
+    return numba.njit(**options)(operation)
 
 
 def _inlined(view: cpu.View) -> type[AbstractTemplate]:

@@ -11,13 +11,12 @@ import numpy as np
 from fastmlp.backends.base import Backend
 from fastmlp.backends.cuda.choice import Choice
 from fastmlp.backends.cuda.device import Device
-from fastmlp.backends.cuda.formulas import loss_formulas
 from fastmlp.backends.cuda.runs import Run
 from fastmlp.backends.cuda.streaming import HostSamples
 from fastmlp.cache_folders import cache_folders
 from fastmlp.forks import no_fork
-from fastmlp.kernels import codes
-from fastmlp.losses import Loss
+from fastmlp.formulas.by_code import BUILT_IN, Formulas
+from fastmlp.kernels.cuda import source
 from fastmlp.network import Network
 
 __all__ = ["CudaBackend"]
@@ -85,8 +84,8 @@ class CudaBackend(Backend):
         values = np.broadcast_to(np.asarray(host, array.dtype), array.shape)
         self._device.write(array, np.ascontiguousarray(values))
 
-    def operations(self, net: Network, rows: int, n_threads: int | None, loss: Loss | None = None) -> Run:
-        formulas = loss_formulas(loss) if loss is not None and net.loss == codes.CUSTOM else ""
+    def operations(self, net: Network, rows: int, n_threads: int | None, formulas: Formulas = BUILT_IN) -> Run:
+        source(formulas)  # for the errors of what has no translation
         return Run(self._device, net, rows, self._choice(net.params.dtype), formulas)
 
     def release(self, operations):

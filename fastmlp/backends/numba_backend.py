@@ -15,16 +15,16 @@ import numpy as np
 
 from fastmlp import step
 from fastmlp.backends.base import Backend
-from fastmlp.backends.call_table import CallTable, Functions, known
+from fastmlp.backends.call_table import CallTable, Compiled, Needed, compiled_of
 from fastmlp.backends.compile_cache import cached, compiling
 from fastmlp.backends.shuffler import make_shuffler
 from fastmlp.backends.teams import TEAMS, Task
 from fastmlp.backends.threads import WORK_PER_ROW, available_threads, is_worth_sharing, worth_threads
+from fastmlp.formulas.by_code import BUILT_IN, Formulas
 from fastmlp.kernels import codes, cpu
-from fastmlp.losses import Loss
 from fastmlp.network import Data, Network, Update, aligned_zeros
 
-__all__ = ["UPDATE_WORK", "NumbaBackend"]
+__all__ = ["NumbaBackend"]
 
 # No "nnan" and "ninf": a diverged loss must be seen. Division by zero gives infinity, as in NumPy.
 OPTIONS = {"fastmath": {"contract", "reassoc", "nsz", "arcp"}, "error_model": "numpy", "nogil": True}
@@ -32,7 +32,6 @@ OPTIONS = {"fastmath": {"contract", "reassoc", "nsz", "arcp"}, "error_model": "n
 _STEP_OPTIONS = OPTIONS | {"_nrt": False, "no_cfunc_wrapper": True}
 
 TABLE = CallTable(OPTIONS)
-_COMPILED: dict[tuple, _Compiled] = {}  # by kind of run: see _compiled
 
 
 def _train_epochs(ops, net, data, update, orders, batch_size, rates, seed, first_step, losses):
@@ -60,26 +59,21 @@ _ENTRIES = _compile_entries()
 _PARAMETERS = {name: list(inspect.signature(getattr(step, name)).parameters)[1:] for name in _ENTRIES}
 
 
-# What a rule does to a weight takes as long as so many multiply-adds of a product.
-UPDATE_WORK = {codes.DIRECT: 0, codes.SGD: 3, codes.ADAM: 10, codes.RMSPROP: 10}
-
-
-class _Compiled(NamedTuple):
+class _Run(NamedTuple):
     """An entry of the step for arguments of certain types."""
 
     table: np.ndarray  # (operations,) int64: addresses of those that it calls
     # Numba's wrapper for these types. The entry itself would find out at each call of which types its fifty arguments
-    # are, in the time of a small step. Their types must follow from what `_compiled` goes by.
+    # are, in the time of a small step. Their types must follow from what `_compiled_run` goes by.
     function: Callable[..., float]
 
 
 class _Crew:
     """Teams for one network, of every size that has run."""
 
-    def __init__(self, net: Network, rows: int, n_threads: int | None, loss: Loss | None) -> None:
+    def __init__(self, net: Network, rows: int, n_threads: int | None, formulas: Formulas) -> None:
         products = net.fan_in * net.fan_out
-        self.n_threads = n_threads
-        self.custom = known(Functions(loss.value, loss.gradient)) if loss and loss.value and loss.gradient else None
+        self.n_threads, self.formulas, self.compiled = n_threads, formulas, compiled_of(formulas)
         self._rows, self._products = min(rows, net.chunk), int(products.sum())
         self._real = net.params.dtype
         # of a thread: for a transposed weight matrix, or a few converted samples
@@ -93,22 +87,22 @@ class _Crew:
         if special == "sample":
             self._shared_work = sum(i * o for i, o in pairwise(_widths(net)) if cpu.is_shared(i, o))
         self._shared = special != "tiny" and is_worth_sharing(self._rows, self._products, int(net.fan_out.sum()))
-        self._last: tuple[list, tuple, _Compiled | None] = [], (), None  # the last run's kind, and what runs it
+        self._last: tuple[list, tuple, _Run | None] = [], (), None  # the last run's kind, and what runs it
         self._teams: dict[tuple[int, int], list[cpu.Team]] = {}
 
-    def compiled(self, entry: str, call: dict[str, Any]) -> _Compiled:
-        """See `_compiled`, which is asked only if this run is of another kind than the last."""
+    def run(self, entry: str, call: dict[str, Any]) -> _Run:
+        """See `_compiled_run`, which is asked only if this run is of another kind than the last."""
         records = [call["net"], call.get("update")]
         facts = entry, call.get("depth"), len(call["order"]) > 0, *_facts(call["data"])
-        last_records, last_facts, compiled = self._last
-        if compiled is None or facts != last_facts or not all(map(is_, records, last_records)):
-            compiled = _compiled(entry, call, self.custom)
-            self._last = records, facts, compiled
-        return compiled
+        last_records, last_facts, run = self._last
+        if run is None or facts != last_facts or not all(map(is_, records, last_records)):
+            run = _compiled_run(entry, call, self.formulas, self.compiled)
+            self._last = records, facts, run
+        return run
 
     def worth(self, samples: int, update: Update | None = None) -> int:
         """Threads that a run over so many samples is worth."""
-        moved = UPDATE_WORK[update.rule] * update.into.size if update else 0
+        moved = _update_work(update) * update.into.size if update else 0
         work = self._shared_work * self._rows
         return worth_threads(self._rows, work, moved, samples / self._rows) if self._shared else 1
 
@@ -123,15 +117,24 @@ class _Crew:
         return team
 
 
+def _update_work(update: Update) -> int:
+    """What the rule does to a weight takes as long as so many multiply-adds of a product."""
+    return 0 if update.rule == codes.DIRECT else 3 if len(update.moments) < 2 else 10
+
+
+_VIEWS = {view.__name__ for view in cpu.VIEWS}  # emitted in place
+
+
 class _Recorder:
     """Operations that do nothing but note their names: running the step on them tells which ones it needs."""
 
     def __init__(self) -> None:
-        self.names: list[str] = []
+        self.needed: list[Needed] = []
 
     def __getattr__(self, name: str) -> Any:
-        def operation(*_arguments):
-            self.names.append(name)
+        def operation(*arguments):
+            if name not in _VIEWS:
+                self.needed.append((name, arguments[0] if name in cpu.FORMULA_OPERATIONS else 0))
             return 1.0
 
         return operation
@@ -167,8 +170,8 @@ class NumbaBackend(Backend):
     def shuffler(self, random: np.random.RandomState, n_samples: int) -> Callable[[np.ndarray, np.ndarray], None]:
         return make_shuffler(random, n_samples) or super().shuffler(random, n_samples)
 
-    def operations(self, net: Network, rows: int, n_threads: int | None, loss: Loss | None = None) -> _Crew:
-        return _Crew(net, rows, n_threads, loss)
+    def operations(self, net: Network, rows: int, n_threads: int | None, formulas: Formulas = BUILT_IN) -> _Crew:
+        return _Crew(net, rows, n_threads, formulas)
 
     def prepare(self, operations, *arguments):
         self._compiled_training(operations, *arguments)
@@ -180,7 +183,7 @@ class NumbaBackend(Backend):
         # One thread that fails before it joins would leave the others waiting at the barrier for ever. So compilation
         # is over before any starts.
         call = _call(entry, arguments)
-        table, function = operations.compiled(entry, call)
+        table, function = operations.run(entry, call)
 
         def tasks(size: int) -> list[Task]:
             return [partial(function, member, *arguments) for member in operations.team(size, table)]
@@ -203,12 +206,13 @@ class NumbaBackend(Backend):
     @staticmethod
     def _compiled_training(operations, net, data, update, orders, batch_size, rates, seed, first_step):
         one_epoch = net, data, update, orders[0], batch_size, rates[0], seed, first_step
-        return operations.compiled("train_epoch", _call("train_epoch", one_epoch))
+        return operations.run("train_epoch", _call("train_epoch", one_epoch))
 
     @staticmethod
     def compilations() -> int:
         """How many functions this process has compiled rather than found in the disk cache."""
-        dispatchers = [*TABLE.dispatchers.values(), *TABLE.special.values(), *_ENTRIES.values()]
+        of_formulas = compiled_of(BUILT_IN).dispatchers
+        dispatchers = [*TABLE.dispatchers.values(), *TABLE.special.values(), *of_formulas.values(), *_ENTRIES.values()]
         return sum(sum(dispatcher.stats.cache_misses.values()) for dispatcher in dispatchers)
 
 
@@ -217,7 +221,7 @@ def _widths(net: Network) -> list[int]:
 
 
 def _special(net: Network) -> str:
-    """Of which kind the network is, of those that have operations of their own."""
+    """Which set of specialised kernels the network uses; "" for none."""
     widths = _widths(net)
     if net.chunk == 1:
         return "sample"
@@ -226,11 +230,11 @@ def _special(net: Network) -> str:
     return "tiny" if cpu.is_tiny(widths, net.chunk) and (net.keep == 1.0).all() else ""
 
 
-def _compiled(entry: str, call: dict[str, Any], custom: Functions | None) -> _Compiled:
+def _compiled_run(entry: str, call: dict[str, Any], formulas: Formulas, compiled: Compiled) -> _Run:
     """What the run needs. Compiles or loads what this process has not had before."""
     net, x = call["net"], call["data"].x
     special = _special(net)
-    if special == "tiny" and (entry == "gradient" or call["data"].sparse or custom):
+    if special == "tiny" and (entry == "gradient" or call["data"].sparse):
         special = ""  # whose values by columns would be seen, or for which it has no operations
     kind = (
         *(special, entry, net.params.dtype),
@@ -239,17 +243,16 @@ def _compiled(entry: str, call: dict[str, Any], custom: Functions | None) -> _Co
         *(net.activation.tobytes(), net.loss, net.keep.tobytes(), len(call["order"]) > 0, call.get("depth")),
         *(value for value in call.get("update", ()) if not isinstance(value, np.ndarray)),
     )
-    before = custom.compiled if custom else _COMPILED
-    if kind not in before:
+    if kind not in compiled.runs:
         with compiling():
             recorder, team = _Recorder(), cpu.make_teams(1, np.zeros(0, net.params.dtype), 0)[0]
             getattr(step, entry)(recorder, **_shortened(call, 1))  # one sample passes the same branches as all of them
-            names = {*recorder.names, *_inner_operations(recorder.names, call, custom)}
-            table = TABLE.addresses(names, team, x, special, custom)
+            needed = {*recorder.needed, *_inner_operations({name for name, _ in recorder.needed}, call)}
+            table = TABLE.addresses(sorted(needed), team, x, special, formulas, compiled)
             idle = team._replace(table=table), *_idle(entry, call)
             _ENTRIES[entry](*idle)  # Numba compiles or loads it
-            before[kind] = _Compiled(table, _ENTRIES[entry].get_overload(tuple(map(numba.typeof, idle))))
-    return before[kind]
+            compiled.runs[kind] = _Run(table, _ENTRIES[entry].get_overload(tuple(map(numba.typeof, idle))))
+    return compiled.runs[kind]
 
 
 def _facts(data: Data) -> tuple:
@@ -257,18 +260,18 @@ def _facts(data: Data) -> tuple:
     return data.x.dtype, data.x.flags.num, data.sparse, data.labels.size > 0
 
 
-def _inner_operations(names: Collection[str], call: dict[str, Any], custom: Functions | None) -> Iterator[str]:
+def _inner_operations(names: Collection[str], call: dict[str, Any]) -> Iterator[Needed]:
     """What these operations call."""
     net, data = call["net"], call["data"]
-    if not np.isin(net.activation, (codes.IDENTITY, codes.RELU)).all():
-        yield "activate_block"
-        if "backward_data" in names or "activation_backward" in names:
-            yield "differentiate_block"
-    if "loss_gradient" in names and not custom and not cpu.is_labelled_softmax(net.loss, data.labels.size):
-        yield "loss_of_rows"
+    for code in set(net.activation.tolist()) - {codes.IDENTITY, codes.RELU}:
+        yield "activate_block", code
+        if ("backward_data" in names or "activation_backward" in names) and code != codes.THRESHOLD:
+            yield "differentiate_block", code
+    if "loss_gradient" in names and not cpu.is_labelled_softmax(net.loss, data.labels.size):
+        yield "loss_of_rows", net.loss
     direct = "accumulate_rows" in names and call["update"].rule == codes.DIRECT
     if direct and net.chunk == 1 and cpu.is_shared(net.fan_in[0], net.fan_out[0]):
-        yield "update_and_form_sums"
+        yield "update_and_form_sums", 0
 
 
 def _call(entry: str, arguments: tuple) -> dict[str, Any]:

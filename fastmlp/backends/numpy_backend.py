@@ -10,7 +10,7 @@ from fastmlp import step
 from fastmlp.backends.base import Backend
 from fastmlp.backends.numpy_ops import NumpyOps
 from fastmlp.backends.threads import blas_limited
-from fastmlp.losses import Loss
+from fastmlp.formulas.by_code import BUILT_IN, Formulas
 from fastmlp.network import Network, aligned_zeros
 
 __all__ = ["NumpyBackend"]
@@ -45,8 +45,8 @@ class NumpyBackend(Backend):
     def to_host(self, array: np.ndarray) -> np.ndarray:
         return array
 
-    def operations(self, net: Network, rows: int, n_threads: int | None, loss: Loss | None = None) -> _Limited:
-        return _Limited(NumpyOps(loss), n_threads)
+    def operations(self, net: Network, rows: int, n_threads: int | None, formulas: Formulas = BUILT_IN) -> _Limited:
+        return _Limited(NumpyOps(formulas), n_threads)
 
     def prepare(self, operations, *arguments) -> None:
         """Nothing: the interpreter is always ready."""

@@ -16,7 +16,8 @@ import numpy as np
 from fastmlp.activations import activate, multiply_by_derivative
 from fastmlp.dropout import drop
 from fastmlp.forks import no_fork
-from fastmlp.losses import Loss, loss_and_gradient
+from fastmlp.formulas.by_code import BUILT_IN, Formulas
+from fastmlp.losses import loss_and_gradient
 
 __all__ = ["NumpyOps"]
 
@@ -24,11 +25,11 @@ __all__ = ["NumpyOps"]
 class NumpyOps:
     """NumPy's operations. Keeps its scratch buffers, so that a second epoch allocates no large array.
 
-    custom is the loss itself where its code is CUSTOM.
+    Activations, losses and update rules are given by code; formulas says what the codes stand for.
     """
 
-    def __init__(self, custom: Loss | None = None) -> None:
-        self._custom = custom
+    def __init__(self, formulas: Formulas = BUILT_IN) -> None:
+        self._formulas = formulas
         self._buffers: dict[str, np.ndarray] = {}
 
     def _scratch(self, purpose, like):
@@ -96,7 +97,7 @@ class NumpyOps:
         """
         np.matmul(x, w, out=out)
         out += b
-        activate(activation, out, slope)
+        activate(self._formulas.activation(activation), out, slope, self._buffer)
 
     def linear_rows(self, x, rows, w, b, activation, slope, out):
         """`linear` of x[rows]; x (N, I) of any real dtype, rows (B,) int64."""
@@ -106,7 +107,7 @@ class NumpyOps:
         """`linear` of the compressed rows (see `fastmlp.network.Data`) numbered rows (B,); w (I, O)."""
         out[...] = _compressed(values, columns, starts, rows, w.shape[0]) @ w
         out += b
-        activate(activation, out, slope)
+        activate(self._formulas.activation(activation), out, slope, self._buffer)
 
     def dropout(self, x, keep, seed, step, layer, first_row, out):
         """out (B, O) = x / keep where the mask of (seed, step, layer, first_row + row, column) keeps, else 0.
@@ -128,16 +129,16 @@ class NumpyOps:
         else:
             target = self._batch(targets, rows, out.dtype)
         weight = weights[rows] if weights.size else np.ones(len(rows), out.dtype)
-        return loss_and_gradient(loss, parameter, z, target, weight, out, self._custom)
+        return loss_and_gradient(self._formulas.loss(loss), parameter, z, target, weight, out, self._buffer)
 
     def activation_backward(self, activation, a, slope, delta):
         """delta (B, O): ∂L/∂a becomes ∂L/∂z in place; a (B, O), slope (B, O) as `linear` left it."""
-        multiply_by_derivative(activation, a, slope, delta)
+        multiply_by_derivative(self._formulas.activation(activation), a, slope, delta, self._buffer)
 
     def backward_data(self, delta, w, activation, a, slope, out):
         """out (B, I) = (delta wᵀ) ∘ σ'; delta (B, O), w (I, O), and a, slope (B, I) of the layer below."""
         np.matmul(delta, w.T, out=out)
-        multiply_by_derivative(activation, a, slope, out)
+        multiply_by_derivative(self._formulas.activation(activation), a, slope, out, self._buffer)
 
     def accumulate(self, a, delta, alpha, beta, out, bias_beta, bias):
         """out (I, O) = beta out + alpha aᵀ delta and bias (O,) = bias_beta bias + alpha Σ_i delta[i].
@@ -188,56 +189,15 @@ class NumpyOps:
         """w (P,) *= factor."""
         w *= factor
 
-    def sgd(self, w, g, velocity, lr, momentum, nesterov):
-        """v = momentum v - lr g; w += v, or with nesterov w += momentum v - lr g. w, g, v (P,); v empty: no momentum.
+    def apply_rule(self, rule, w, g, moments, rate1, rate2, rate3, constants):
+        """One update of w (P,) and moments (M, P) along the gradient g (P,) by the formula of the rule.
 
-        g is scratch afterwards. Source: Sutskever et al., ICML 2013, in the form of scikit-learn.
+        rate1, rate2 and rate3 are the row of `Optimizer.rates` for this update, constants (K,) those of the formula.
         """
-        g *= -lr
-        if velocity.size == 0:
-            w += g
-            return
-        velocity *= momentum
-        velocity += g
-        if nesterov:
-            w += np.multiply(velocity, momentum, out=self._scratch("term", w))
-            w += g
-        else:
-            w += velocity
-
-    def adam(self, w, g, m, v, step_size, epsilon, beta1, beta2):
-        """m = β1 m + (1-β1) g; v = β2 v + (1-β2) g²; w -= step_size m / (sqrt(v) + epsilon). All (P,).
-
-        Both bias corrections are in step_size and epsilon (see `fastmlp.optimizers.Adam`).
-        Source: Kingma & Ba, ICLR 2015, end of section 2.
-        """
-        term = np.multiply(g, 1 - beta1, out=self._scratch("term", w))
-        m *= beta1
-        m += term
-        np.multiply(g, g, out=term)
-        term *= 1 - beta2
-        v *= beta2
-        v += term
-        np.sqrt(v, out=term)
-        term += epsilon
-        np.divide(m, term, out=term)
-        term *= step_size
-        w -= term
-
-    def rmsprop(self, w, g, v, lr, epsilon, rho):
-        """v = ρ v + (1-ρ) g²; w -= lr g / (sqrt(v) + epsilon). All (P,); g is scratch afterwards.
-
-        Source: Tieleman & Hinton, Coursera lecture 6.5, 2012.
-        """
-        term = np.multiply(g, g, out=self._scratch("term", w))
-        term *= 1 - rho
-        v *= rho
-        v += term
-        np.sqrt(v, out=term)
-        term += epsilon
-        g /= term
-        g *= lr
-        w -= g
+        record = self._formulas.rule(rule)
+        # Python's floats: numpy.float64 would turn an update in float32 into float64
+        scalars = map(float, (*(rate1, rate2, rate3)[: len(record.rates)], *constants))
+        record.evaluation.run([w, *moments, g], list(scalars), [w, *moments], self._buffer)
 
 
 def _compressed(values, columns, starts, rows, n_columns):

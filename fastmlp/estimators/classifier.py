@@ -22,14 +22,13 @@ from fastmlp.estimators.parameters import CONSTRAINTS
 from fastmlp.estimators.prediction import predicted
 from fastmlp.estimators.samples import readable
 from fastmlp.interchange import as_numpy
-from fastmlp.kernels import codes
-from fastmlp.losses import Loss
+from fastmlp.losses import OF_SCIKIT_LEARN, Loss
 
 __all__ = ["MLPClassifier"]
 
 # scikit-learn's log losses: the gradient is that of the logits, the value that of clipped probabilities.
-_SOFTMAX = Loss("log_loss", codes.CLIPPED_SOFTMAX_CROSS_ENTROPY, "softmax", "-Σ y log p", True)
-_LOGISTIC = Loss("log_loss", codes.CLIPPED_BINARY_CROSS_ENTROPY, "sigmoid", "-Σ (y log p + (1-y) log(1-p))", True)
+_SOFTMAX = OF_SCIKIT_LEARN["clipped_softmax_cross_entropy"]._replace(name="log_loss")
+_LOGISTIC = OF_SCIKIT_LEARN["clipped_binary_cross_entropy"]._replace(name="log_loss")
 
 
 @documented

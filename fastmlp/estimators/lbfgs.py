@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from scipy.special import xlogy
 from sklearn.utils.optimize import _check_optimize_result
 
 from fastmlp.engine import Engine
@@ -18,13 +17,14 @@ from fastmlp.estimators.fitted_weights import show
 from fastmlp.estimators.planning import Run
 from fastmlp.forks import no_fork
 from fastmlp.history import History
-from fastmlp.kernels import codes
-from fastmlp.losses import apply_link
+from fastmlp.losses import LOSSES, OF_SCIKIT_LEARN, Loss, apply_link, clipped_log_loss
 from fastmlp.network import Data
 from fastmlp.trainer import Epoch, tell
 from fastmlp.weights import check_total
 
 __all__ = ["run_lbfgs"]
+
+_CODES = {loss.code for loss in (*OF_SCIKIT_LEARN.values(), LOSSES["poisson"])}  # those that scikit-learn has, too
 
 
 def run_lbfgs(estimator: Estimator, run: Run, task: FitTask) -> None:
@@ -80,7 +80,7 @@ def _minimise(
     check_total(data.weights, "sample_weight")
     # Summed, and divided once at the end: scikit-learn's order, whose path a line search leaves over the last digit.
     summed, total = replace(engine, mean=False), data.total_weight()
-    known = engine.loss is not None and engine.loss.code in _TERMS
+    known = engine.loss is not None and engine.loss.code in _CODES
     exact = known and engine.backend.name == "numpy" and data.n_samples <= engine.backend.chunk
     values = np.empty((data.n_samples, layout.sizes[-1])) if exact else None
 
@@ -119,24 +119,11 @@ def _minimise(
     return result
 
 
-def _softmax_terms(y: np.ndarray, p: np.ndarray) -> np.ndarray:
-    eps = np.finfo(p.dtype).eps
-    return -xlogy(y, np.clip(p, eps, 1 - eps))
-
-
-def _logistic_terms(y: np.ndarray, p: np.ndarray) -> np.ndarray:
-    eps = np.finfo(p.dtype).eps
-    p = np.clip(p, eps, 1 - eps)
-    return -(xlogy(y, p) + xlogy(1 - y, 1 - p))
-
-
-# ℓ of each sample and output, from targets and predictions (N, O)
-_TERMS = {
-    codes.CLIPPED_SOFTMAX_CROSS_ENTROPY: _softmax_terms,
-    codes.CLIPPED_BINARY_CROSS_ENTROPY: _logistic_terms,
-    codes.HALF_MEAN_SQUARED_ERROR: lambda y, p: (y - p) ** 2,
-    codes.POISSON: lambda y, p: xlogy(y, y / p) - y + p,
-}
+def _terms(loss: Loss, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """ℓ of each sample and output, from targets and values of the last layer (N, O)."""
+    if loss.value is not None:
+        return loss.value(z, y)
+    return clipped_log_loss(apply_link(loss.link, z), y, binary=loss.link == "sigmoid")
 
 
 def _loss_in_order(engine: Engine, data: Data, z: np.ndarray) -> float:
@@ -147,9 +134,8 @@ def _loss_in_order(engine: Engine, data: Data, z: np.ndarray) -> float:
     assert engine.loss is not None
     y = data.values_of_targets(z.shape[1])
     weights = data.weights if data.weights.size else None
-    p = apply_link(engine.loss.link, z)
-    by_output = np.average(_TERMS[engine.loss.code](y, p), weights=weights, axis=0)
-    loss = 0.5 * by_output.mean() if engine.loss.code == codes.HALF_MEAN_SQUARED_ERROR else by_output.sum()
+    by_output = np.average(_terms(engine.loss, y, z), weights=weights, axis=0)
+    loss = by_output.mean() if engine.loss.value_is_mean else by_output.sum()
     squares = sum(np.dot(w.ravel(), w.ravel()) for w in engine.layout.weights(engine.params))
     absolute = sum(np.abs(w).sum() for w in engine.layout.weights(engine.params)) if engine.l1 else 0.0
     total = data.total_weight()

@@ -133,8 +133,8 @@ def _train(known: Prepared, estimator: Estimator, X: Any, y: Any) -> bool:
     finally:
         known.state.step, known.state.learning_rate = state.step, convergence.learning_rate
         known.state.epochs += estimator.n_iter_
-        moments = backend.to_host(state.update.m), backend.to_host(state.update.v)
-        if all(map(is_, moments, known.state.moments)):
+        moments = backend.to_host(state.update.moments)
+        if moments is known.state.moments:
             refresh_numbers(vars(estimator)["_optimizer"], known.state)
         else:
             known.state.moments = moments

@@ -19,7 +19,6 @@ from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
 
 from fastmlp.estimators.parameters import hidden_activations
-from fastmlp.kernels import codes
 
 __all__ = ["ACTIVATION_GRAPHS", "LINK_GRAPHS", "register"]
 
@@ -71,7 +70,7 @@ def _gelu_tanh(g: _Graph, z: str) -> str:
 ACTIVATION_GRAPHS: dict[str, _Unary] = {
     "identity": lambda g, z: z,
     "relu": lambda g, z: g("Relu", z),
-    "leaky_relu": lambda g, z: g("Max", z, g("Mul", z, codes.LEAK)),
+    "leaky_relu": lambda g, z: g("Max", z, g("Mul", z, 0.01)),
     "elu": lambda g, z: g("Max", z, g("Sub", g("Exp", g("Min", z, 0)), 1)),
     "sigmoid": lambda g, z: g("Sigmoid", z),
     "tanh": lambda g, z: g("Tanh", z),

@@ -7,6 +7,7 @@ whatever has been set in it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -48,7 +49,7 @@ class OptimizerState:
     learning_rate: float
     follows: str  # see `Convergence`
     power_t: float
-    moments: tuple[np.ndarray, np.ndarray]  # m and v (P,), see `fastmlp.network.Update`
+    moments: np.ndarray  # (M, P), see `fastmlp.network.Update`
 
 
 class Unread(NamedTuple):
@@ -68,15 +69,14 @@ class RuleOptimizer(BaseOptimizer):
         With its constants; the learning rate is `learning_rate_init`.
     t : int
         Updates done.
-    ms, vs : list of array
-        Moments of `coefs_`, then `intercepts_`; empty where the rule has none.
+    moments : list of lists of arrays
+        What the rule remembers of `coefs_`, then `intercepts_`; a list for each of its moments.
     """
 
     def __init__(self, rule: Optimizer) -> None:
         super().__init__(rule.lr)
         self.rule, self.t = rule, 0
-        self.ms: list[np.ndarray] = []
-        self.vs: list[np.ndarray] = []
+        self.moments: list[list[np.ndarray]] = []
 
 
 def read_optimizer(estimator: Estimator) -> Any:
@@ -116,7 +116,7 @@ def optimizer_state(estimator: Estimator, layout: Layout, dtype: np.dtype) -> Op
     unread = unread_of(estimator)
     if unread is None:
         return _state_of(optimizer, layout, dtype, _epochs_done(estimator))
-    if any(flat.size not in (0, layout.n_params) for flat in unread.state.moments):
+    if unread.state.moments.shape[1] != layout.n_params:
         raise ValueError(
             "_optimizer is that of a network with other layers. Delete it to begin with a new one: del "
             "estimator._optimizer."
@@ -155,13 +155,15 @@ def _new_optimizer(state: OptimizerState) -> Any:
 
 def _refresh(optimizer: Any, state: OptimizerState, layout: Layout, copies: bool) -> None:
     """Bring the optimizer to the state. As copies its arrays are new ones, as scikit-learn makes with every update."""
-    m, v = (_apart(flat, layout, copies) for flat in state.moments)
+    moments = [_apart(flat, layout, copies) for flat in state.moments]
     if isinstance(optimizer, SGDOptimizer):
-        none = np.zeros(layout.n_params, state.moments[1].dtype)  # without momentum nobody reads velocities
-        optimizer.velocities = m or _apart(none, layout, False)
-        optimizer.unread = None if m else optimizer.velocities
+        none = np.zeros(layout.n_params, state.moments.dtype)  # without momentum nobody reads velocities
+        optimizer.velocities = moments[0] if moments else _apart(none, layout, False)
+        optimizer.unread = None if moments else optimizer.velocities
+    elif isinstance(optimizer, AdamOptimizer):
+        optimizer.ms, optimizer.vs = moments
     else:
-        optimizer.ms, optimizer.vs = m, v
+        optimizer.moments = moments
     refresh_numbers(optimizer, state)
 
 
@@ -185,7 +187,7 @@ def _state_of(optimizer: Any, layout: Layout, dtype: np.dtype, epochs: int) -> O
     ValueError
         It is none of these, or makes other steps, or its arrays are not of the shapes of `coefs_` and `intercepts_`.
     """
-    epochs, none = getattr(optimizer, "epochs", epochs), np.zeros(0, dtype)
+    epochs = getattr(optimizer, "epochs", epochs)
     if type(optimizer) not in (AdamOptimizer, SGDOptimizer, RuleOptimizer) or _METHODS & vars(optimizer).keys():
         raise ValueError(
             f"_optimizer={optimizer!r} makes steps of its own, and the steps here are compiled. Give one of fastmlp's "
@@ -194,7 +196,7 @@ def _state_of(optimizer: Any, layout: Layout, dtype: np.dtype, epochs: int) -> O
     if isinstance(optimizer, AdamOptimizer):
         betas = optimizer.beta_1, optimizer.beta_2
         adam = Adam(optimizer.learning_rate_init, *betas, optimizer.epsilon, epsilon_hat=True)
-        moments = _flat(optimizer.ms, layout, dtype), _flat(optimizer.vs, layout, dtype)
+        moments = _flat([optimizer.ms, optimizer.vs], layout, dtype)
         return OptimizerState(adam, int(optimizer.t), epochs, adam.lr, "constant", 0.5, moments)
     if isinstance(optimizer, SGDOptimizer):
         sgd = SGD(optimizer.learning_rate_init, momentum=optimizer.momentum, nesterov=bool(optimizer.nesterov))
@@ -203,12 +205,12 @@ def _state_of(optimizer: Any, layout: Layout, dtype: np.dtype, epochs: int) -> O
                 f"momentum={sgd.momentum:g} was set in _optimizer, whose steps had none before, so there are no "
                 "velocities to go on with. Assign a list of arrays to _optimizer.velocities, or delete _optimizer."
             )
-        moments = _flat(optimizer.velocities, layout, dtype) if sgd.momentum else none, none
+        moments = _flat([optimizer.velocities] if sgd.momentum else [], layout, dtype)
         rate, follows = float(optimizer.learning_rate), optimizer.lr_schedule
         return OptimizerState(sgd, 0, epochs, rate, follows, optimizer.power_t, moments)
     rule = replace(optimizer.rule, lr=optimizer.learning_rate_init)
-    m, v = (_flat(arrays, layout, dtype) if arrays else none for arrays in (optimizer.ms, optimizer.vs))
-    return OptimizerState(rule, int(optimizer.t), epochs, rule.lr, "constant", 0.5, (m, v))
+    moments = _flat(optimizer.moments, layout, dtype)
+    return OptimizerState(rule, int(optimizer.t), epochs, rule.lr, "constant", 0.5, moments)
 
 
 def to_plain(optimizer: Any) -> Any:
@@ -237,20 +239,22 @@ def _is_unread(optimizer: Any) -> bool:
 
 
 def _apart(flat: np.ndarray, layout: Layout, copies: bool) -> list[np.ndarray]:
-    """The parts of a flat array (P,), weights before biases; none if it is empty."""
-    parts = [*layout.weights(flat), *layout.biases(flat)] if flat.size else []
+    """The parts of a flat array (P,), weights before biases."""
+    parts = [*layout.weights(flat), *layout.biases(flat)]
     return [part.copy() for part in parts] if copies else parts
 
 
-def _flat(arrays: Any, layout: Layout, dtype: np.dtype) -> np.ndarray:
-    whole = aligned_zeros(layout.n_params, dtype)
-    views = [*layout.weights(whole), *layout.biases(whole)]
-    shapes, wanted = [np.shape(array) for array in arrays], [view.shape for view in views]
-    if [np.prod(shape) for shape in shapes] != [view.size for view in views]:
-        raise ValueError(
-            f"_optimizer has moments of the shapes {shapes}, but coefs_ and intercepts_ have the shapes {wanted}. "
-            "Delete _optimizer to begin with a new one."
-        )
-    for view, array in zip(views, arrays, strict=True):
-        view[...] = np.reshape(array, view.shape)
+def _flat(moments: Sequence[Any], layout: Layout, dtype: np.dtype) -> np.ndarray:
+    """Moments (M, P) from a list of arrays for each."""
+    whole = aligned_zeros(len(moments) * layout.n_params, dtype).reshape(len(moments), layout.n_params)
+    for flat, arrays in zip(whole, moments, strict=True):
+        views = [*layout.weights(flat), *layout.biases(flat)]
+        shapes, wanted = [np.shape(array) for array in arrays], [view.shape for view in views]
+        if [np.prod(shape) for shape in shapes] != [view.size for view in views]:
+            raise ValueError(
+                f"_optimizer has moments of the shapes {shapes}, but coefs_ and intercepts_ have the shapes {wanted}. "
+                "Delete _optimizer to begin with a new one."
+            )
+        for view, array in zip(views, arrays, strict=True):
+            view[...] = np.reshape(array, view.shape)
     return whole

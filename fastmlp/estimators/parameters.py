@@ -15,8 +15,7 @@ from fastmlp.backends import BACKENDS, PRECISIONS, get_backend
 from fastmlp.engine import Engine
 from fastmlp.estimators.buffer import Buffer
 from fastmlp.estimators.estimator import Estimator
-from fastmlp.kernels import codes
-from fastmlp.losses import LOSSES, Loss, get_loss, huber, quantile
+from fastmlp.losses import LOSSES, OF_SCIKIT_LEARN, Loss, get_loss, huber, quantile
 from fastmlp.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 from fastmlp.schedules import SCHEDULES, Schedule, get_schedule
 
@@ -162,7 +161,7 @@ def own_schedule(estimator: Estimator) -> Schedule | None:
 
 
 # scikit-learn's: ½ (ŷ-y)², its value a mean over the outputs, but its gradient a sum
-_SQUARED_ERROR = Loss("squared_error", codes.HALF_MEAN_SQUARED_ERROR, "identity", "½ mean (ŷ-y)²")
+_SQUARED_ERROR = OF_SCIKIT_LEARN["half_mean_squared_error"]._replace(name="squared_error")
 
 
 def regression_loss(given: str | Loss, quantiles: Any, delta: float) -> Loss:

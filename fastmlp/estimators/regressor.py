@@ -20,7 +20,6 @@ from fastmlp.estimators.parameters import ALIASES, CONSTRAINTS, REGRESSION_LOSSE
 from fastmlp.estimators.prediction import predicted
 from fastmlp.estimators.targets import Targets
 from fastmlp.interchange import as_numpy
-from fastmlp.kernels import codes
 from fastmlp.losses import Loss
 
 __all__ = ["MLPRegressor"]
@@ -123,9 +122,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         if y.dtype.kind not in "biuf":
             raise ValueError(f"y has dtype {y.dtype}, but must hold real numbers.")
         values, loss = y.reshape(len(y), -1), self._fastmlp_loss()
-        if loss.code == codes.POISSON and values.min() < 0:
+        if loss.name == "poisson" and values.min() < 0:
             raise ValueError(f"loss='poisson' takes counts, y >= 0, but y has the value {values.min():g}.")
-        if loss.code == codes.QUANTILE and len(loss.parameter) > 1:
+        if loss.name == "quantile" and len(loss.parameter) > 1:
             if values.shape[1] not in (1, len(loss.parameter)):
                 raise ValueError(
                     f"{len(loss.parameter)} quantiles are wanted of y with {values.shape[1]} columns: give one."

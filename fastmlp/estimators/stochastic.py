@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from numbers import Integral
-from typing import Any
 
 from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
@@ -76,7 +75,7 @@ def run_epochs(estimator: Estimator, run: Run, plan: Plan, task: FitTask | None)
                 convergence.learning_rate,
                 convergence.follows,
                 convergence.power_t,
-                (engine.backend.to_host(update.m), engine.backend.to_host(update.v)),
+                engine.backend.to_host(update.moments),
             )
             store_state(estimator, state, buffer.layout, same=task is None)
 
@@ -85,9 +84,7 @@ def _go_on(engine: Engine, session: Session, before: OptimizerState | None) -> N
     """Bring the optimizer to where the call before left it, or to its beginning."""
     state = session.state
     state.step = before.step if before else 0
-    moments: tuple[Any, Any] = before.moments if before else (0.0, 0.0)
-    for array, old in zip((state.update.m, state.update.v), moments, strict=True):
-        engine.backend.write(array, old)
+    engine.backend.write(state.update.moments, before.moments if before else 0.0)
 
 
 def _train(estimator: Estimator, training: Training, incremental: bool) -> None:

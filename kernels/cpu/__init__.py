@@ -2,7 +2,8 @@
 
 They have the names and parameters of `fastmlp.backends.numpy_ops.NumpyOps`, where their contract is written; the
 Numba backend attaches them to the type `Team` as methods. Views are emitted in place; every other operation is compiled
-on its own, once per dtype, and called through the team's table of addresses.
+on its own, once per dtype, and called through the team's table of addresses. What a formula defines, such as an
+activation, is generated: one operation for each formula.
 """
 
 from collections.abc import Callable
@@ -12,11 +13,12 @@ from fastmlp.kernels.cpu.batches import copy, expect, mean_scale
 from fastmlp.kernels.cpu.blocking import ROOM_BYTES, is_large
 from fastmlp.kernels.cpu.denormals import flush_denormals, restore_denormals
 from fastmlp.kernels.cpu.dropout import dropout
-from fastmlp.kernels.cpu.elementwise import activate_block, activation_backward, differentiate_block
+from fastmlp.kernels.cpu.elementwise import activation_backward
+from fastmlp.kernels.cpu.generated import FORMULA_OPERATIONS, formula_operation, own_texts
 from fastmlp.kernels.cpu.lanes import is_tiny, tiny_room
-from fastmlp.kernels.cpu.losses import is_labelled_softmax, loss_gradient, loss_of_rows
+from fastmlp.kernels.cpu.losses import is_labelled_softmax, loss_gradient
 from fastmlp.kernels.cpu.products import ROWS, accumulate, accumulate_rows, backward_data, linear, linear_rows
-from fastmlp.kernels.cpu.rules import adam, clip, penalty, regularize, rmsprop, scale, sgd
+from fastmlp.kernels.cpu.rules import clip, penalty, regularize, scale
 from fastmlp.kernels.cpu.sample import is_shared, update_and_form_sums
 from fastmlp.kernels.cpu.shuffling import shuffle
 from fastmlp.kernels.cpu.signatures import numba_signature
@@ -30,11 +32,11 @@ OPERATIONS: tuple[Callable, ...] = (
     *(mean_scale, expect, copy),
     *(linear, linear_rows, linear_sparse, dropout, loss_gradient, activation_backward, backward_data),
     *(accumulate, accumulate_rows, accumulate_sparse),
-    *(penalty, regularize, clip, scale, sgd, adam, rmsprop),
+    *(penalty, regularize, clip, scale),
 )
 
-# Called by operations, where a network has such activations, such a loss, or a large first layer and one sample a step
-INNER_OPERATIONS: tuple[Callable, ...] = (activate_block, differentiate_block, loss_of_rows, update_and_form_sums)
+# Called by operations, where a network has a large first layer and one sample a step
+INNER_OPERATIONS: tuple[Callable, ...] = (update_and_form_sums,)
 
 # Those that are done otherwise where all batches are of one sample, where a layer is large, or all layers are tiny
 SPECIAL_OPERATIONS = {
@@ -43,6 +45,7 @@ SPECIAL_OPERATIONS = {
 }
 
 __all__ = [
+    "FORMULA_OPERATIONS",
     "INNER_OPERATIONS",
     "OPERATIONS",
     "ROOM_BYTES",
@@ -54,12 +57,14 @@ __all__ = [
     "View",
     "as_windows",
     "flush_denormals",
+    "formula_operation",
     "is_labelled_softmax",
     "is_large",
     "is_shared",
     "is_tiny",
     "make_teams",
     "numba_signature",
+    "own_texts",
     "restore_denormals",
     "shuffle",
     "tiny_room",

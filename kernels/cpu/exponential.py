@@ -89,11 +89,13 @@ def exp(typingctx, x):
 
 @intrinsic
 def expm1(typingctx, x):
-    """exp(x) - 1 of a float32 or float64, exact to its last digits near 0. For x up to 88 and 709."""
+    """exp(x) - 1 of a float32 or float64, exact to its last digits near 0."""
 
     def codegen(context, builder, signature, args):
         q, first, second, one, fma = _emit(builder, x, args[0])
         power = builder.fmul(first, second)
-        return fma(power, q, builder.fsub(power, one))
+        result = fma(power, q, builder.fsub(power, one))
+        # where the power overflows, its product with a negative q would be -infinity
+        return builder.select(builder.fcmp_ordered("==", power, ir.Constant(power.type, float("inf"))), power, result)
 
     return x(x), codegen

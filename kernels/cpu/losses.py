@@ -1,12 +1,15 @@
-"""Losses fused with their gradients, a row at a time (twin of `fastmlp.losses.loss_and_gradient`)."""
+"""Losses fused with their gradients, a row at a time.
+
+By hand are softmax, which needs whole rows, and scikit-learn's clipped losses, which take the logarithm of a product of
+several probabilities. The others are generated (see `fastmlp.kernels.cpu.generated`).
+"""
 
 import math
 
 import numpy as np
 
 from fastmlp.kernels import codes
-from fastmlp.kernels.cpu.elementwise import sigmoid, softplus
-from fastmlp.kernels.cpu.exponential import exp
+from fastmlp.kernels.cpu.functions import sigmoid
 from fastmlp.kernels.cpu.jitable import inlined, jitable
 from fastmlp.kernels.cpu.rows import row_scale, softmax_minus_label, softmax_row
 from fastmlp.kernels.cpu.signatures import Indices, Labels, Matrix, Parameters, Targets, Weights
@@ -15,7 +18,8 @@ from fastmlp.kernels.cpu.views import element, row_address
 
 __all__ = [
     *("BLOCK", "label_of", "target_of", "weigh"),
-    *("add_log_loss", "is_far_from_clipping", "is_labelled_softmax", "loss_gradient", "loss_of_rows"),
+    *("add_log_loss", "is_far_from_clipping", "is_labelled_softmax", "loss_gradient"),
+    *("clipped_binary", "clipped_softmax", "softmax_cross_entropy"),
 ]
 
 BLOCK = 16  # rows in a part of the sum, or more
@@ -87,10 +91,12 @@ def _labelled_softmax(clipped, z, labels, weights, rows, out, begin, end):
     return value + math.log(product)
 
 
-@jitable
-def _softmax_cross_entropy(z, targets, weights, rows, out, begin, end):
+def softmax_cross_entropy(
+    ops, loss: int, parameter: Parameters, z: Matrix,
+    labels: Labels, targets: Targets, weights: Weights, rows: Indices, out: Matrix, begin: int, end: int,
+) -> float:  # fmt: skip
     """ℓ = -Σ y (z - log Σ exp z), with soft targets of any mass; out = s (mass softmax(z) - y)."""
-    outputs, one, loss = out.shape[1], out.dtype.type(1), 0.0
+    outputs, one, sum_of_rows = out.shape[1], out.dtype.type(1), 0.0
     for i in range(begin, end):
         row, value, mass = rows[i], 0.0, one - one
         highest, total = softmax_row(row_address(z, i), row_address(out, i), outputs, one, out.itemsize)
@@ -102,14 +108,16 @@ def _softmax_cross_entropy(z, targets, weights, rows, out, begin, end):
             if y != 0:
                 value += y * (log_total - z[i, j])
             out[i, j] = mass * out[i, j] - y
-        loss += weigh(weights, row, row_address(out, i), outputs, value)
-    return loss
+        sum_of_rows += weigh(weights, row, row_address(out, i), outputs, value)
+    return sum_of_rows
 
 
-@jitable
-def _clipped_softmax(z, targets, weights, rows, out, begin, end):
+def clipped_softmax(
+    ops, loss: int, parameter: Parameters, z: Matrix,
+    labels: Labels, targets: Targets, weights: Weights, rows: Indices, out: Matrix, begin: int, end: int,
+) -> float:  # fmt: skip
     """scikit-learn's ℓ = -Σ y log clip(p); out = s (p - y), the gradient of what is not clipped."""
-    outputs, eps, one, loss = out.shape[1], np.finfo(out.dtype).eps, out.dtype.type(1), 0.0
+    outputs, eps, one, sum_of_rows = out.shape[1], np.finfo(out.dtype).eps, out.dtype.type(1), 0.0
     for i in range(begin, end):
         row, value = rows[i], 0.0
         softmax_row(row_address(z, i), row_address(out, i), outputs, one, out.itemsize)
@@ -118,23 +126,25 @@ def _clipped_softmax(z, targets, weights, rows, out, begin, end):
             if y != 0:
                 value -= y * math.log(_clip(p, eps, one))
             out[i, j] = p - y
-        loss += weigh(weights, row, row_address(out, i), outputs, value)
-    return loss
+        sum_of_rows += weigh(weights, row, row_address(out, i), outputs, value)
+    return sum_of_rows
 
 
-@jitable
-def _clipped_binary(z, labels, targets, weights, rows, out, begin, end):
+def clipped_binary(
+    ops, loss: int, parameter: Parameters, z: Matrix,
+    labels: Labels, targets: Targets, weights: Weights, rows: Indices, out: Matrix, begin: int, end: int,
+) -> float:  # fmt: skip
     """The same for outputs on their own; the logarithms of several p of labels are that of their product."""
-    outputs, eps, one, loss, product = out.shape[1], np.finfo(out.dtype).eps, out.dtype.type(1), 0.0, 1.0
+    outputs, eps, one, sum_of_rows, product = out.shape[1], np.finfo(out.dtype).eps, out.dtype.type(1), 0.0, 1.0
     for i in range(begin, end):
         row, value = rows[i], 0.0
         label = label_of(labels, row)
         for j in range(outputs):
-            p, y = sigmoid(z[i, j], one), target_of(targets, row, label, j, one)
+            p, y = sigmoid(z[i, j]), target_of(targets, row, label, j, one)
             if weights.shape[0] == 0 and (y == 0 or y == one):
                 product *= np.float64(_clip(p if y == one else one - p, eps, one))
                 if product < 1e-200:
-                    loss -= math.log(product)
+                    sum_of_rows -= math.log(product)
                     product = 1.0
             else:
                 # y a + (1-y) b would be regrouped as b + y (a-b), which loses the small a of a right answer
@@ -143,79 +153,13 @@ def _clipped_binary(z, labels, targets, weights, rows, out, begin, end):
                 if y != one:
                     value -= (one - y) * math.log(_clip(one - p, eps, one))
             out[i, j] = p - y
-        loss += weigh(weights, row, row_address(out, i), outputs, value)
-    return loss - math.log(product)
-
-
-@jitable
-def _by_output(loss, parameter, z, labels, targets, weights, rows, out, begin, end):
-    """The losses that are sums or means over the outputs."""
-    outputs, real = out.shape[1], out.dtype.type
-    zero, one, total = real(0), real(1), 0.0
-    for i in range(begin, end):
-        row, value = rows[i], 0.0
-        label = label_of(labels, row)
-        for j in range(outputs):
-            y = target_of(targets, row, label, j, one)
-            r = z[i, j] - y
-            if loss == codes.BINARY_CROSS_ENTROPY:
-                value += softplus(z[i, j], zero) - y * z[i, j]
-                out[i, j] = sigmoid(z[i, j], one) - y
-            elif loss == codes.POISSON:
-                rate = exp(z[i, j])
-                value += rate - y
-                if y > zero:
-                    value += y * (math.log(y) - z[i, j])
-                out[i, j] = rate - y
-            elif loss == codes.ABSOLUTE_ERROR:
-                value += abs(r) / outputs
-                # r where it is neither positive nor negative: 0, or NaN kept visible
-                out[i, j] = one / outputs if r > zero else -one / outputs if r < zero else r
-            elif loss == codes.HUBER:
-                delta = real(parameter[0])
-                inside = min(abs(r), delta)
-                value += inside * (abs(r) - real(0.5) * inside) / outputs
-                out[i, j] = max(min(r, delta), -delta) / outputs
-            elif loss == codes.QUANTILE:
-                q = real(parameter[j % parameter.shape[0]])
-                value += ((one - q) * r if r > zero else -q * r) / outputs
-                out[i, j] = (one - q) / outputs if r > zero else -q / outputs if r < zero else r
-            elif loss == codes.HALF_MEAN_SQUARED_ERROR:
-                value += 0.5 * r * r / outputs
-                out[i, j] = r
-            elif loss == codes.SQUARED_ERROR:
-                value += r * r
-                out[i, j] = 2 * r
-            elif loss == codes.HALF_SQUARED_ERROR:
-                value += 0.5 * r * r
-                out[i, j] = r
-            else:
-                value += r * r / outputs
-                out[i, j] = 2 * r / outputs
-        total += weigh(weights, row, row_address(out, i), outputs, value)
-    return total
+        sum_of_rows += weigh(weights, row, row_address(out, i), outputs, value)
+    return sum_of_rows - math.log(product)
 
 
 @jitable
 def is_labelled_softmax(loss, labels):
     return labels > 0 and (loss == codes.SOFTMAX_CROSS_ENTROPY or loss == codes.CLIPPED_SOFTMAX_CROSS_ENTROPY)
-
-
-def loss_of_rows(
-    ops, loss: int, parameter: Parameters, z: Matrix,
-    labels: Labels, targets: Targets, weights: Weights, rows: Indices, out: Matrix, begin: int, end: int,
-) -> float:  # fmt: skip
-    """Σ s ℓ of the rows begin … end of z (B, O), whose samples are `rows` (B,); their gradients in out (B, O).
-
-    Any loss but softmax of labels, which is part of whoever asks for it: networks of classifiers need no other.
-    """
-    if loss == codes.SOFTMAX_CROSS_ENTROPY:
-        return _softmax_cross_entropy(z, targets, weights, rows, out, begin, end)
-    if loss == codes.CLIPPED_SOFTMAX_CROSS_ENTROPY:
-        return _clipped_softmax(z, targets, weights, rows, out, begin, end)
-    if loss == codes.CLIPPED_BINARY_CROSS_ENTROPY:
-        return _clipped_binary(z, labels, targets, weights, rows, out, begin, end)
-    return _by_output(loss, parameter, z, labels, targets, weights, rows, out, begin, end)
 
 
 @jitable

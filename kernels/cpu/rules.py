@@ -1,4 +1,4 @@
-"""Penalties, clipping and update rules over the flat buffers, each in one pass (twins of `NumpyOps`)."""
+"""Penalties and clipping over the flat buffers, each in one pass; update rules are generated."""
 
 import math
 
@@ -8,7 +8,7 @@ from fastmlp.kernels.cpu.jitable import jitable
 from fastmlp.kernels.cpu.signatures import Vector
 from fastmlp.kernels.cpu.team import barrier, part_length, share, sum_of_parts
 
-__all__ = ["adam", "clip", "penalty", "regularize", "rmsprop", "scale", "sgd"]
+__all__ = ["clip", "penalty", "regularize", "scale"]
 
 BLOCK = 64  # threads split the buffers at multiples of cache lines
 
@@ -81,47 +81,4 @@ def scale(ops, w: Vector, factor: float):
     w, real_factor = _own(ops, w), w.dtype.type(factor)
     for i in range(w.shape[0]):
         w[i] *= real_factor
-    barrier(ops)
-
-
-def sgd(ops, w: Vector, g: Vector, velocity: Vector, lr: float, momentum: float, nesterov: bool):
-    w, g = _own(ops, w), _own(ops, g)
-    rate, mu = w.dtype.type(lr), w.dtype.type(momentum)
-    if velocity.shape[0] == 0:
-        for i in range(w.shape[0]):
-            w[i] -= rate * g[i]
-        barrier(ops)
-        return
-    velocity = _own(ops, velocity)
-    if nesterov:
-        for i in range(w.shape[0]):
-            move = -rate * g[i]
-            velocity[i] = mu * velocity[i] + move
-            w[i] += mu * velocity[i] + move
-    else:
-        for i in range(w.shape[0]):
-            velocity[i] = mu * velocity[i] - rate * g[i]
-            w[i] += velocity[i]
-    barrier(ops)
-
-
-def adam(ops, w: Vector, g: Vector, m: Vector, v: Vector, step_size: float, epsilon: float, beta1: float, beta2: float):
-    w, g, m, v = _own(ops, w), _own(ops, g), _own(ops, m), _own(ops, v)
-    real = w.dtype.type
-    step, eps, b1, b2 = real(step_size), real(epsilon), real(beta1), real(beta2)
-    c1, c2 = real(1 - beta1), real(1 - beta2)
-    for i in range(w.shape[0]):
-        m[i] = b1 * m[i] + c1 * g[i]
-        v[i] = b2 * v[i] + c2 * (g[i] * g[i])
-        w[i] -= step * m[i] / (math.sqrt(v[i]) + eps)
-    barrier(ops)
-
-
-def rmsprop(ops, w: Vector, g: Vector, v: Vector, lr: float, epsilon: float, rho: float):
-    w, g, v = _own(ops, w), _own(ops, g), _own(ops, v)
-    real = w.dtype.type
-    rate, eps, r, c = real(lr), real(epsilon), real(rho), real(1 - rho)
-    for i in range(w.shape[0]):
-        v[i] = r * v[i] + c * (g[i] * g[i])
-        w[i] -= rate * g[i] / (math.sqrt(v[i]) + eps)
     barrier(ops)

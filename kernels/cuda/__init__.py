@@ -14,7 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastmlp.formulas.by_code import BUILT_IN, Formulas
 from fastmlp.kernels import codes, philox
+from fastmlp.kernels.cuda.generated import cases
 
 __all__ = [
     *("FEW", "GROUP", "INSTRUCTION", "KINDS", "MAX_BLOCKS", "MAX_INSTRUCTIONS", "THREADS", "TILE"),
@@ -34,6 +36,7 @@ KINDS = {np.dtype(name): i for i, name in enumerate(_KINDS)}
 _STRUCT = re.compile(r"struct (?:alignas\([^{]*\) )?(\w+) \{(.*?)\n?\};", re.DOTALL)
 _FIELD = re.compile(r"(?:const )?((?:unsigned )?(?:long long|\w+)) (.*)", re.DOTALL)
 _OPERATION = re.compile(r"^OPERATION\((\w+), (\w+)\)$", re.MULTILINE)
+_MARKER = re.compile(r"^// generated: (.*)\n", re.MULTILINE)
 _TYPES = {
     "int": "i4",
     "unsigned": "u4",
@@ -56,18 +59,16 @@ class Operation(NamedTuple):
 
 
 @lru_cache(maxsize=16)
-def source(formulas: str = "") -> str:
+def source(formulas: Formulas = BUILT_IN) -> str:
     """The text of all kernels. It wants ``-DREAL=float`` or ``-DREAL=double``, and includes nothing.
 
-    Parameters
-    ----------
-    formulas : functions `custom_value` and `custom_gradient` of z and y, for the loss CUSTOM.
+    Raises
+    ------
+    InputError : one of the user's own formulas has no translation.
     """
-    parts = [_constants()]
+    parts, generated = [_constants()], cases(formulas)
     for name in _FILES:
-        text = _text(name)
-        if name == "losses" and formulas:
-            parts.append(f'#define CUSTOM_LOSS\n#line 1 "formulas"\n{formulas}')
+        text = _MARKER.sub(lambda marker: generated[marker[1]], _text(name))
         parts.append(f'#line 1 "{name}.cu"\n{text}')
         if name == "sparse":
             parts.append(_dispatch("".join(parts)))
@@ -104,7 +105,7 @@ def _constants() -> str:
     names = ["PHILOX_MULTIPLIER"] * 2 + ["PHILOX_KEY_STEP"] * 2
     lines = [f"constexpr int {name} = {number};" for name, number in whole.items()]
     lines += [f"constexpr unsigned {name}_{i} = {word:#x}u;" for name, (i, word) in zip(names, words, strict=True)]
-    lines += [f"constexpr int PHILOX_ROUNDS = {philox.ROUNDS};", f"constexpr double LEAK = {codes.LEAK};"]
+    lines.append(f"constexpr int PHILOX_ROUNDS = {philox.ROUNDS};")
     return "\n".join(lines)
 
 

@@ -120,7 +120,7 @@ __device__ void run(const ActivationBackward &o, const Part &part) {
     });
   } else if (code != IDENTITY && code != THRESHOLD) {
     // one of a and slope is what the derivative is had from
-    const auto rule = [=](const real &known, real &delta) { delta *= derivative(code, known, known); };
+    const auto rule = [=](const real &known, real &delta) { delta = pullback(code, known, delta); };
     each(part, (long long)o.rows * o.columns, rule, stores_slope(code) ? o.slope : o.a, o.delta);
   }
 }

@@ -1,10 +1,9 @@
-// Losses fused with their gradients, each row by a team of threads (twin of fastmlp.losses.loss_and_gradient, which has
-// the formulas).
+// Losses fused with their gradients, each row by a team of threads.
 
 struct LossGradient {
   int loss;
   const double *parameter;
-  int parameters;  // their number
+  int parameters, value_is_mean, gradient_is_mean;  // number of parameters; over the outputs, or their sum
   const real *z;
   const long long *labels;
   const real *targets, *weights;
@@ -57,58 +56,25 @@ __device__ inline double of_softmax(const LossGradient &a, const Part &part) {
   return sum;
 }
 
-// The losses that are sums or means over the outputs: ℓ of one output, and ∂ℓ/∂z; of squares ½ r² and r.
-__device__ inline real of_output(int loss, const double *parameter, real z, real y, real &gradient) {
-  const real r = z - y;
+// The losses that are sums or means over the outputs: ℓ of one output, and ∂ℓ/∂x. scikit-learn's loss of clipped
+// probabilities is by hand, since its gradient is that of the loss without clipping; the others are generated of
+// fastmlp.losses.
+__device__ inline real of_output(int loss, const double *parameter, real x, real y, real &gradient) {
   switch (loss) {
-    case BINARY_CROSS_ENTROPY:
-      gradient = sigmoid(z) - y;
-      return softplus(z) - y * z;
     case CLIPPED_BINARY_CROSS_ENTROPY: {
-      const real p = sigmoid(z);
+      const real p = sigmoid(x);
       gradient = p - y;
       return -(y == 0 ? 0 : y * clipped_log(p)) - (y == 1 ? 0 : (1 - y) * clipped_log(1 - p));
     }
-    case POISSON: {
-      const real rate = exp(z);
-      gradient = rate - y;
-      return rate - y + (y > 0 ? y * (log(y) - z) : 0);
-    }
-    // where r is neither positive nor negative the gradient is r: 0, or NaN
-    case ABSOLUTE_ERROR:
-      gradient = r > 0 ? 1 : r < 0 ? -1 : r;
-      return fabs(r);
-    case QUANTILE: {
-      const real q = real(*parameter), slope = r > 0 ? 1 - q : -q;
-      gradient = r != 0 && r == r ? slope : r;
-      return slope * r;
-    }
-    case HUBER: {
-      const real bend = real(*parameter), size = fabs(r);
-      const bool outside = size > bend;
-      gradient = outside ? (r > 0 ? bend : -bend) : r;
-      return outside ? bend * (size - real(0.5) * bend) : real(0.5) * r * r;
-    }
-#ifdef CUSTOM_LOSS
-    case CUSTOM:
-      gradient = custom_gradient(z, y);
-      return custom_value(z, y);
-#endif
-    default:
-      gradient = r;
-      return real(0.5) * r * r;
+// generated: losses
+    default: return gradient = NOT_A_NUMBER;
   }
 }
 
 __device__ inline double of_outputs(const LossGradient &a, const Part &part) {
   const long long *sample = numbers(a.rows);
   const int loss = a.loss;
-  const real mean = real(1) / a.outputs;
-  // what becomes of ℓ and its gradient as `of_output` has them
-  const bool is_mean = loss == MEAN_SQUARED_ERROR || loss == ABSOLUTE_ERROR || loss == HUBER || loss == QUANTILE;
-  const bool doubled = loss == SQUARED_ERROR || loss == MEAN_SQUARED_ERROR;
-  const real factor = (doubled ? 2 : 1) * (is_mean ? mean : 1);
-  const real loss_factor = loss == HALF_MEAN_SQUARED_ERROR ? mean : factor;
+  const real factor = a.gradient_is_mean ? real(1) / a.outputs : real(1);
   const bool several = a.parameters > 1;  // one for each output
   double sum = 0;
   over_rows(part, a.n, a.outputs, [&](const Team &team, long long row, int columns) {
@@ -121,7 +87,7 @@ __device__ inline double of_outputs(const LossGradient &a, const Part &part) {
       out[j] = y.weight * (factor * gradient);
     }
   });
-  return loss_factor * sum;
+  return a.value_is_mean ? sum / a.outputs : sum;
 }
 
 // out (n, outputs) = s ∂ℓ/∂z, *sum.out = Σ s ℓ. Targets are targets[rows], or one-hot rows of labels[rows] if there are

@@ -118,7 +118,7 @@ OPERATION(linear, Linear)
 // ∂L/∂z from ∂L/∂a = delta, at one place of the arrays; reads what the activation needs.
 __device__ inline real times_derivative(int code, const real *a, const real *slope, long long at, real delta) {
   if (code == IDENTITY || code == THRESHOLD) return delta;
-  return delta * (stores_slope(code) ? slope[at] : derivative(code, a[at], real(0)));
+  return pullback(code, stores_slope(code) ? slope[at] : a[at], delta);
 }
 
 struct BackwardData {  // out (B, I) = (delta wᵀ) ∘ σ'; delta (B, O), w (I, O), and a, slope (B, I) of the layer below

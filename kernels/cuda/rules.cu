@@ -1,4 +1,4 @@
-// Penalties, clipping and update rules, each in one pass over flat buffers (twins of NumpyOps, which has the formulas).
+// Penalties, clipping and update rules, each in one pass over flat buffers.
 
 struct Penalty {
   const real *w;
@@ -77,67 +77,22 @@ __device__ void run(const Rescale &a, const Part &part) {
 }
 OPERATION(rescale, Rescale)
 
-struct Sgd {
+struct ApplyRule {
+  int rule;
   real *w;
   const real *g;
-  real *velocity;
-  Scalar lr;
-  real momentum;
-  int nesterov;
+  real *moments;  // (M, n)
+  Scalar rate1, rate2, rate3;
+  const double *constants;
   long long n;
 };
 
-// velocity null: no momentum
-__device__ void run(const Sgd &a, const Part &part) {
-  const real lr = real(value(a.lr)), momentum = a.momentum;
-  const bool nesterov = a.nesterov;
-  if (!a.velocity) return each(part, a.n, [=](real &w, const real &g) { w -= lr * g; }, a.w, a.g);
-  const auto rule = [=](real &w, const real &g, real &velocity) {
-    velocity = momentum * velocity - lr * g;
-    w += nesterov ? momentum * velocity - lr * g : velocity;
-  };
-  each(part, a.n, rule, a.w, a.g, a.velocity);
+// w and the moments after an update along g. The rules are generated of fastmlp.optimizers.
+__device__ void run(const ApplyRule &a, const Part &part) {
+  const double rate1 = value(a.rate1), rate2 = value(a.rate2), rate3 = value(a.rate3);
+  switch (a.rule) {
+// generated: rules
+    default: each(part, a.n, [=](real &w) { w = NOT_A_NUMBER; }, a.w);
+  }
 }
-OPERATION(sgd, Sgd)
-
-// 1 - β is taken of the double: in float32 it would have no more than three or four digits.
-
-struct Adam {
-  real *w;
-  const real *g;
-  real *m, *v;
-  Scalar step_size, epsilon;
-  double beta1, beta2;
-  long long n;
-};
-
-__device__ void run(const Adam &a, const Part &part) {
-  const real step_size = real(value(a.step_size)), epsilon = real(value(a.epsilon));
-  const real beta1 = real(a.beta1), beta2 = real(a.beta2), rest1 = real(1 - a.beta1), rest2 = real(1 - a.beta2);
-  const auto rule = [=](real &w, const real &g, real &m, real &v) {
-    m = beta1 * m + rest1 * g;
-    v = beta2 * v + rest2 * (g * g);
-    w -= step_size * (m / (sqrt(v) + epsilon));
-  };
-  each(part, a.n, rule, a.w, a.g, a.m, a.v);
-}
-OPERATION(adam, Adam)
-
-struct Rmsprop {
-  real *w;
-  const real *g;
-  real *v;
-  Scalar lr, epsilon;
-  double rho;
-  long long n;
-};
-
-__device__ void run(const Rmsprop &a, const Part &part) {
-  const real lr = real(value(a.lr)), epsilon = real(value(a.epsilon)), rho = real(a.rho), rest = real(1 - a.rho);
-  const auto rule = [=](real &w, const real &g, real &v) {
-    v = rho * v + rest * (g * g);
-    w -= lr * (g / (sqrt(v) + epsilon));
-  };
-  each(part, a.n, rule, a.w, a.g, a.v);
-}
-OPERATION(rmsprop, Rmsprop)
+OPERATION(apply_rule, ApplyRule)

@@ -301,7 +301,7 @@ class EmulatedDevice:
 
         return launch
 
-    def _kernels(self, formulas: str) -> str:
+    def _kernels(self, formulas) -> str:
         if self._source is not None:
             return self._source
         from fastmlp.kernels import cuda

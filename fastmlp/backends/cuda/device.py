@@ -16,6 +16,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from fastmlp.formulas.by_code import BUILT_IN, Formulas
+
 __all__ = ["Device", "Graph", "Launch", "Matmul", "Node", "Staging", "mask_width"]
 
 
@@ -23,8 +25,7 @@ class Launch(NamedTuple):
     """A kernel of ours with so many blocks, and the struct of its arguments.
 
     cooperative: all blocks must run at once; cluster: they do, since the kernel makes one cluster of them. work: about
-    how many multiply-adds, or as long as these take. formulas: text that the kernels are compiled with, see
-    `fastmlp.kernels.cuda.source`.
+    how many multiply-adds, or as long as these take. formulas: those that the kernels are compiled with.
     """
 
     name: str
@@ -33,7 +34,7 @@ class Launch(NamedTuple):
     cooperative: bool = False
     cluster: bool = False
     work: float = math.inf
-    formulas: str = ""
+    formulas: Formulas = BUILT_IN
 
 
 class Matmul(NamedTuple):

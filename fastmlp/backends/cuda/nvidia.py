@@ -23,6 +23,7 @@ from cupy.cuda import driver, runtime
 from fastmlp.backends.cuda.cublaslt import CublasLt, CublasLtError, NoAlgorithmError, Product, alignment
 from fastmlp.backends.cuda.device import Launch, Matmul, Node
 from fastmlp.errors import BackendUnavailableError, OutOfDeviceMemoryError
+from fastmlp.formulas.by_code import Formulas
 from fastmlp.kernels.cuda import THREADS, source
 
 __all__ = ["NvidiaDevice"]
@@ -59,8 +60,8 @@ class NvidiaDevice:
         self._staging, self._staged = np.frombuffer(self._pinned, np.uint8, _STAGING), 0
         self.multiprocessors: int = self._gpu.attributes["MultiProcessorCount"]
         self.clusters = int(self._gpu.compute_capability) >= 90
-        self._modules: dict[tuple[np.dtype, str], Any] = {}  # by numbers and formulas
-        self._kernels: dict[tuple[str, tuple[np.dtype, str]], Any] = {}
+        self._modules: dict[tuple[np.dtype, Formulas], Any] = {}
+        self._kernels: dict[tuple[str, tuple[np.dtype, Formulas]], Any] = {}
         self._constants: dict[tuple[float, np.dtype], Any] = {}
         self._warm: set[Product] = set()
         self._workspace: Any = None

@@ -13,9 +13,10 @@ import numpy as np
 from fastmlp.backends.cuda.choice import Choice, OwnKernels
 from fastmlp.backends.cuda.device import Device
 from fastmlp.backends.cuda.numbers import scalar
-from fastmlp.backends.cuda.products import Products, of_elements
+from fastmlp.backends.cuda.products import Products
 from fastmlp.backends.cuda.streaming import HostSamples, Stage
 from fastmlp.backends.cuda.workspace import Workspace
+from fastmlp.formulas.by_code import BUILT_IN, Formulas
 from fastmlp.kernels.cuda import KINDS, THREADS
 
 __all__ = ["CudaOps"]
@@ -32,7 +33,7 @@ class CudaOps(Products):
         real: np.dtype,
         slot: int = 0,
         shows_nan: bool = True,
-        formulas: str = "",
+        formulas: Formulas = BUILT_IN,
     ) -> None:
         super().__init__(device, workspace, choice, real, shows_nan, formulas)
         self._slot = slot  # of the staging buffer that is filled next
@@ -96,7 +97,7 @@ class CudaOps(Products):
         self.linear(self._batch(x, rows), w, b, activation, slope, out)
 
     def linear_sparse(self, values, columns, starts, rows, w, b, activation, slope, out):
-        own = of_elements(activation)
+        own = self._of_elements(activation)
         sizes = {"n": len(rows), "inputs": w.shape[0], "outputs": w.shape[1]}
         sparse = {"values": values, "columns": columns, "starts": starts, "rows": rows}
         self.launch(
@@ -113,7 +114,9 @@ class CudaOps(Products):
     def loss_gradient(self, loss, parameter, z, labels, targets, weights, rows, out):
         reduction, result = self._workspace.reduction()
         truth = {"labels": labels, "targets": targets, "weights": weights, "rows": rows}
+        record = self._formulas.loss(loss)
         constants = {"loss": loss, "parameter": self._workspace.loss_parameter, "parameters": len(parameter)}
+        constants |= {"value_is_mean": record.value_is_mean, "gradient_is_mean": record.gradient_is_mean}
         n, outputs = z.shape
         blocks = n if outputs >= 512 else n / 8
         self.launch(
@@ -164,14 +167,9 @@ class CudaOps(Products):
     def scale(self, w, factor):
         self.launch("scale", self._elements(w.size), w.size, w=w, factor=scalar(factor), n=w.size)
 
-    def sgd(self, w, g, velocity, lr, momentum, nesterov):
-        rule = {"lr": scalar(lr), "momentum": momentum, "nesterov": nesterov}
-        self.launch("sgd", self._elements(w.size), 2 * w.size, w=w, g=g, velocity=velocity, **rule, n=w.size)
-
-    def adam(self, w, g, m, v, step_size, epsilon, beta1, beta2):
-        rates = {"step_size": scalar(step_size), "epsilon": scalar(epsilon), "beta1": beta1, "beta2": beta2}
-        self.launch("adam", self._elements(w.size), 8 * w.size, w=w, g=g, m=m, v=v, **rates, n=w.size)
-
-    def rmsprop(self, w, g, v, lr, epsilon, rho):
-        rates = {"lr": scalar(lr), "epsilon": scalar(epsilon), "rho": rho}
-        self.launch("rmsprop", self._elements(w.size), 8 * w.size, w=w, g=g, v=v, **rates, n=w.size)
+    def apply_rule(self, rule, w, g, moments, rate1, rate2, rate3, constants):
+        self._formulas.rule(rule)
+        rates = {"rate1": scalar(rate1), "rate2": scalar(rate2), "rate3": scalar(rate3)}
+        given = {"rule": rule, "moments": moments, "constants": self._workspace.constants(constants)}
+        work = (2 if len(moments) < 2 else 8) * w.size
+        self.launch("apply_rule", self._elements(w.size), work, w=w, g=g, **given, **rates, n=w.size)

@@ -19,10 +19,11 @@ from fastmlp.backends.cuda.device import Device, Node
 from fastmlp.backends.cuda.numbers import scalar
 from fastmlp.backends.cuda.tape import Tape
 from fastmlp.backends.cuda.workspace import Workspace
+from fastmlp.formulas.by_code import Formulas
 from fastmlp.kernels import codes
 from fastmlp.kernels.cuda import FEW, GROUP, THREADS, TILE
 
-__all__ = ["TRIED", "Products", "of_elements"]
+__all__ = ["TRIED", "Products"]
 
 TRIED = 2  # times that a way is done in a trial: what is copied for one product is there for a second
 
@@ -40,7 +41,7 @@ class Products(Tape):
         choice: Choice | OwnKernels,
         real: np.dtype,
         shows_nan: bool,
-        formulas: str,
+        formulas: Formulas,
     ) -> None:
         super().__init__(device, workspace, real, formulas)
         self._choice = choice
@@ -67,7 +68,7 @@ class Products(Tape):
         return min(math.ceil(n / (4 * THREADS)), 8 * self._device.multiprocessors)
 
     def linear(self, x, w, b, activation, slope, out):
-        (rows, inputs), outputs, own = x.shape, w.shape[1], of_elements(activation)
+        (rows, inputs), outputs, own = x.shape, w.shape[1], self._of_elements(activation)
 
         def kernel():
             sizes = {"rows": rows, "inputs": inputs, "outputs": outputs}
@@ -94,7 +95,7 @@ class Products(Tape):
         self._activate_rows(activation, slope, out)
 
     def backward_data(self, delta, w, activation, a, slope, out):
-        (rows, outputs), inputs, own = delta.shape, w.shape[0], of_elements(activation)
+        (rows, outputs), inputs, own = delta.shape, w.shape[0], self._of_elements(activation)
 
         def kernel():
             sizes = {"rows": rows, "inputs": inputs, "outputs": outputs}
@@ -169,6 +170,7 @@ class Products(Tape):
         self.launch("bias_gradient", math.ceil(columns / 8), delta.size, **given, rows=rows, columns=columns)
 
     def activation_backward(self, activation, a, slope, delta):
+        self._formulas.activation(activation)
         if activation in (codes.IDENTITY, codes.THRESHOLD):
             return
         rows, columns = delta.shape
@@ -177,6 +179,14 @@ class Products(Tape):
         self.launch(
             "activation_backward", blocks, 8 * delta.size, activation=activation, a=a, slope=slope, delta=delta, **sizes
         )
+
+    def _of_elements(self, activation: int) -> int:
+        """What a product can do to its elements as it writes them: softmax needs whole rows, in a kernel that follows.
+
+        InputError if the code stands for nothing.
+        """
+        self._formulas.activation(activation)
+        return codes.IDENTITY if activation == codes.SOFTMAX else activation
 
     def _activate_rows(self, activation, slope, out):
         if activation != codes.SOFTMAX:
@@ -212,11 +222,6 @@ class Products(Tape):
         chosen = self._choice.of(key, {name: partial(trial, name, way) for name, way in ways.items()}, written)
         ways[chosen]()
         return chosen
-
-
-def of_elements(activation: int) -> int:
-    """What a product can do to its elements as it writes them: softmax needs whole rows, in a kernel that follows."""
-    return codes.IDENTITY if activation == codes.SOFTMAX else activation
 
 
 def _tiles(rows: int, columns: int) -> int:

@@ -23,6 +23,7 @@ from fastmlp.backends.cuda.numbers import Number
 from fastmlp.backends.cuda.ops import CudaOps
 from fastmlp.backends.cuda.streaming import HostSamples, Stage
 from fastmlp.backends.cuda.workspace import Workspace
+from fastmlp.formulas.by_code import Formulas
 from fastmlp.kernels.cuda import FEW, INSTRUCTION, MAX_INSTRUCTIONS, operations
 from fastmlp.network import Data, Network, Update
 
@@ -60,9 +61,9 @@ _What = tuple[Network, Data, Update, int]
 
 
 class Run:
-    """Runs on one network, for batches of up to `rows` rows; the formulas of a loss of one's own as text."""
+    """Runs on one network, for batches of up to `rows` rows; formulas: what the codes stand for."""
 
-    def __init__(self, device: Device, net: Network, rows: int, choice: Choice, formulas: str = "") -> None:
+    def __init__(self, device: Device, net: Network, rows: int, choice: Choice, formulas: Formulas) -> None:
         self._device, self._choice, self._real, self._formulas = device, choice, net.params.dtype, formulas
         self._workspace, self._control = Workspace(device, net, rows), Control(device)
         self._what: _What | None = None  # of the last run

@@ -14,6 +14,7 @@ from fastmlp.backends.cuda.device import Device, Launch, Matmul, Node
 from fastmlp.backends.cuda.numbers import Number, Scalar, scalar
 from fastmlp.backends.cuda.streaming import Stage
 from fastmlp.backends.cuda.workspace import Workspace
+from fastmlp.formulas.by_code import Formulas
 from fastmlp.kernels.cuda import MAX_BLOCKS, operations
 
 __all__ = ["Samples", "Tape"]
@@ -37,7 +38,7 @@ class Samples:
 class Tape:
     """`tape` has what has been noted."""
 
-    def __init__(self, device: Device, workspace: Workspace, real: np.dtype, formulas: str) -> None:
+    def __init__(self, device: Device, workspace: Workspace, real: np.dtype, formulas: Formulas) -> None:
         self.tape: list[Node | Stage] = []
         self._device, self._workspace, self._real, self._formulas = device, workspace, real, formulas
         self._operations = operations(real)
@@ -51,8 +52,8 @@ class Tape:
         assert values.keys() == set(arguments.dtype.names), (name, values.keys(), arguments.dtype.names)
         for field, value in values.items():
             arguments[field] = self._argument(value)
-        formulas = self._formulas if name == "loss_gradient" else ""
-        self.tape.append(Launch(name, int(min(max(blocks, 1), MAX_BLOCKS)), arguments, work=work, formulas=formulas))
+        count = int(min(max(blocks, 1), MAX_BLOCKS))
+        self.tape.append(Launch(name, count, arguments, work=work, formulas=self._formulas))
         for field in operation.written:
             self._forget(values[field])
 

@@ -31,6 +31,7 @@ class Workspace:
         self._numbers = device.empty(_STORED, self._real)
         self.loss_parameter = device.upload(net.loss_parameter)
         self._places: dict[Scalar, int] = {}
+        self._constants: dict[bytes, Any] = {}
         self._beside: dict[tuple[str, int, int], Any] = {}
         self.restart()
 
@@ -48,6 +49,13 @@ class Workspace:
         """Room (1,) for a number in the step's dtype, always the same within a step."""
         at = self._places.setdefault(number, len(self._places))
         return self._numbers[at : at + 1]
+
+    def constants(self, values: np.ndarray) -> Any:
+        """Numbers (K,) of the host in device memory; None if there are none."""
+        key = values.tobytes()
+        if key and key not in self._constants:
+            self._constants[key] = self._device.upload(values)
+        return self._constants.get(key)
 
     def beside(self, what: str, array: Any, n: int, dtype: np.dtype | type) -> Any:
         """(n,) elements that go with an array, always the same."""

@@ -1,29 +1,31 @@
-"""Formulas as expressions: a plain function of numbers is called once, with symbols, which record what it does.
-
-A function that NumPy calls with arrays and Numba with numbers is so had as a text in another language
-(`fastmlp.c_text`).
-"""
+"""Tracing: a plain function of numbers is called once with symbols, which record what it does as a tree."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cache
+from types import ModuleType
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from fastmlp.errors import InputError
+from fastmlp.forks import no_fork
 
-__all__ = ["Expression", "expression_of"]
+__all__ = ["Expression", "erf", "sigmoid", "special", "trace"]
 
 _COMPARISONS = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
 _LOGICAL = ("logical_and", "logical_or", "logical_not")
 _NUMBERS = {  # ufuncs and their numbers of operands
     **dict.fromkeys(("add", "subtract", "multiply", "divide", "power", "maximum", "minimum", "logaddexp"), 2),
+    **dict.fromkeys(("arctan2", "hypot"), 2),
     **dict.fromkeys(("negative", "positive", "absolute", "fabs", "sign", "square", "reciprocal", "sqrt"), 1),
     **dict.fromkeys(("exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan"), 1),
-    **dict.fromkeys(("arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "floor", "ceil"), 1),
+    **dict.fromkeys(("arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "floor", "ceil", "cbrt"), 1),
+    **dict.fromkeys(("erf", "expit"), 1),  # of scipy.special
 }
+_REMEDY = "Or use backend='numpy', which calls it as it is."
 _SAME = {"true_divide": "divide", "bitwise_and": "logical_and", "bitwise_or": "logical_or", "invert": "logical_not"}
 
 
@@ -45,7 +47,7 @@ class Expression(NDArrayOperatorsMixin):
         name = _SAME.get(ufunc.__name__, ufunc.__name__)
         wanted = _NUMBERS.get(name) or (1 if name == "logical_not" else 2 if name in _COMPARISONS + _LOGICAL else 0)
         if method != "__call__" or options or not wanted:
-            raise InputError(f"np.{ufunc.__name__} is not among the functions that can be translated: {_known()}.")
+            raise InputError(f"{_called(ufunc)} is not among the functions that can be translated: {_known()}.")
         return Expression(name, *map(_lifted, inputs))
 
     def __array_function__(self, function: Callable, types: Any, args: tuple, kwargs: dict) -> Expression:
@@ -66,36 +68,60 @@ class Expression(NDArrayOperatorsMixin):
     __int__ = __index__ = __float__
 
 
-def expression_of(function: Callable[..., Any], symbols: str, what: str) -> Expression:
-    """Call a function with a symbol for each of some letters; what it does with them is the expression.
+def erf(x: Any) -> Any:
+    """The error function of a number, an array or a symbol."""
+    return Expression("erf", x) if isinstance(x, Expression) else special().erf(x)
+
+
+def sigmoid(x: Any) -> Any:
+    """1 / (1 + exp(-x)) of a number, an array or a symbol."""
+    return Expression("expit", x) if isinstance(x, Expression) else special().expit(x)
+
+
+@cache
+def special() -> ModuleType:
+    """scipy.special, imported when it is first needed."""
+    with no_fork():
+        from scipy import special
+    return special
+
+
+def trace(function: Callable[..., Any], symbols: Sequence[str], what: str) -> tuple[Expression, ...]:
+    """Call a function once with symbols; what it returns, a number or a tuple of them, as expressions.
 
     Parameters
     ----------
-    function : of numbers; of operators, NumPy functions and constants.
-    symbols : one letter for each of its parameters.
-    what : its name for the errors.
+    function : of numbers; it may use operators, NumPy functions and constants.
+    symbols : a name for each of its parameters.
+    what : the function's name in error messages.
 
     Raises
     ------
-    InputError : something that has no translation.
+    InputError : it does something that cannot be translated.
     """
     try:
-        result = function(*(Expression("symbol", letter) for letter in symbols))
+        result = function(*(Expression("symbol", name) for name in symbols))
+        return tuple(map(_lifted, result if isinstance(result, tuple) else (result,)))
     except InputError as error:
-        raise InputError(f"{what} cannot be translated: {error}") from error
+        raise InputError(f"{what} cannot be translated: {error} {_REMEDY}") from error
     except Exception as error:  # whatever a text does that is meant for numbers alone
-        raise InputError(f"{what} cannot be translated: {type(error).__name__}: {error}. Use {_known()}.") from error
-    return _lifted(result, what)
+        reason = f"{type(error).__name__}: {error}. Use {_known()}."
+        raise InputError(f"{what} cannot be translated: {reason} {_REMEDY}") from error
 
 
-def _lifted(value: Any, what: str = "A formula") -> Expression:
+def _lifted(value: Any) -> Expression:
     if isinstance(value, Expression):
         return value
     try:
         return Expression("constant", float(value))
     except (TypeError, ValueError) as error:
-        raise InputError(f"{what} holds {value!r:.100}, which is no number.") from error
+        raise InputError(f"{value!r:.100} in it is no number.") from error
+
+
+def _called(ufunc: np.ufunc) -> str:
+    return f"np.{ufunc.__name__}" if hasattr(np, ufunc.__name__) else f"the function {ufunc.__name__}"
 
 
 def _known() -> str:
-    return f"operators, np.where, np.clip, {', '.join(f'np.{name}' for name in _NUMBERS)}"
+    numpys = (f"np.{name}" for name in _NUMBERS if hasattr(np, name))
+    return f"operators, np.where, np.clip, {', '.join(numpys)}, and erf and expit of scipy.special"

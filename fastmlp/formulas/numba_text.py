@@ -1,0 +1,53 @@
+"""Expressions as text in Python for Numba, with constants of the arrays' type.
+
+Numba types a constant in Python as float64, and what float32 meets it with as float64, too: vectors of half the
+elements. So constants are rounded once before the loop.
+"""
+
+from __future__ import annotations
+
+import math
+
+from fastmlp.formulas.printing import Printer
+
+__all__ = ["NumbaPrinter"]
+
+# Those of ours, which vectorise (`fastmlp.kernels.cpu.functions`); then those that give float32 for float32
+_OWN = {"exp": "exp", "expm1": "expm1", "tanh": "tanh", "expit": "sigmoid", "logaddexp": "log_add_exp"}
+_FUNCTIONS = {
+    "absolute": "abs",
+    "fabs": "abs",
+    "power": "math.pow",
+    **{name: f"math.{name}" for name in ("sqrt", "log", "log1p", "erf", "hypot")},
+    **{name: f"np.{name}" for name in ("exp2", "log2", "log10", "sin", "cos", "tan", "sinh", "cosh")},
+    **{name: f"np.{name}" for name in ("arcsin", "arccos", "arctan", "arctan2", "floor", "ceil", "cbrt")},
+}
+
+
+class NumbaPrinter(Printer):
+    """Lines of Python. The text around them defines `real`, the type of the elements, and the functions."""
+
+    functions = scalar_functions = _OWN | _FUNCTIONS
+
+    def choice(self, condition: str, this: str, other: str) -> str:
+        return f"{this} if {condition} else {other}"
+
+    def logical(self, operation: str, *operands: str) -> str:
+        return f"not {operands[0]}" if operation == "logical_not" else _OPERATORS[operation].join(operands)
+
+    def constant(self, value: float) -> str:
+        return self._name(f"real({_number(value)})", "element", in_loop=False)
+
+    def assignment(self, name: str, text: str, kind: str) -> str:
+        return f"{name} = {text}"
+
+
+_OPERATORS = {"logical_and": " & ", "logical_or": " | "}
+
+
+def _number(value: float) -> str:
+    return (
+        repr(value)
+        if math.isfinite(value)
+        else f"math.copysign(math.{'nan' if math.isnan(value) else 'inf'}, {math.copysign(1.0, value)})"
+    )
