@@ -1,36 +1,31 @@
-"""The door: arrays and numbers from users, checked and brought into form before any work is done."""
+"""Numbers and choices from users, checked and brought into form before any work is done."""
 
 from __future__ import annotations
 
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from fastmlp.errors import InputError
-from fastmlp.interchange import as_numpy, compressed_rows, enough_memory
 from fastmlp.losses import Loss
-from fastmlp.weights import usable_weights
 
 __all__ = [
-    "cast",
+    "check_batch_size",
     "check_choice",
-    "check_class_weight",
     "check_dropout",
     "check_dtype",
-    "check_features",
     "check_flag",
+    "check_functions",
     "check_integer",
-    "check_parameter",
+    "check_outputs",
     "check_real",
     "check_seed",
     "check_sequence",
-    "check_targets",
-    "check_weights",
+    "check_trainable",
 ]
 
-_BLOCK = 1 << 24  # elements looked at in one go, so that data larger than memory is checked in bounded memory
 _MAX_SIZE = 1 << 24
 _REAL = (np.float32, np.float64)
 
@@ -68,136 +63,6 @@ def check_sequence(name: str, value: Any, what: str) -> list:
     return list(value)
 
 
-@enough_memory()
-def check_features(x: Any, n_features: int, dtype: np.dtype, name: str = "x") -> Any:
-    """x as a C-ordered array (N, I) of finite reals in `dtype`; a SciPy sparse matrix as one of compressed rows.
-
-    A memory-mapped array in C order is not copied: it keeps its own dtype, and each batch is converted when it is
-    gathered. (Compiled code has no float16 and no foreign byte order: such an array is converted as a whole.)
-    """
-    if hasattr(x, "tocsr"):
-        return _check_sparse(x, n_features, dtype, name)
-    array = _as_real(x, name)
-    readable = array.flags.c_contiguous and array.dtype.isnative and array.dtype not in (np.float16, np.longdouble)
-    mapped = isinstance(x, np.memmap) and readable
-    if array.ndim != 2:
-        hint = " For one feature use x.reshape(-1, 1), for one sample x.reshape(1, -1)." if array.ndim == 1 else ""
-        raise InputError(f"{name} has shape {array.shape}, but must have two dimensions (samples, features).{hint}")
-    _check_shape(array.shape, n_features, name)
-    _check_finite(array, name)
-    if not mapped:
-        array = np.ascontiguousarray(cast(array, dtype, name))
-    return array.view(np.ndarray)
-
-
-def _check_sparse(x: Any, n_features: int, dtype: np.dtype, name: str) -> Any:
-    if x.ndim != 2:
-        raise InputError(f"{name} has shape {x.shape}, but must have two dimensions (samples, features).")
-    _check_shape(x.shape, n_features, name)
-    rows = compressed_rows(x, name)
-    values = _as_real(rows.data, f"{name}.data")
-    _check_finite(values, f"{name}.data")
-    parts = map(np.ascontiguousarray, (cast(values, dtype, name), rows.indices, rows.indptr))
-    return type(rows)(tuple(parts), shape=x.shape)
-
-
-def _check_shape(shape: tuple[int, ...], n_features: int, name: str) -> None:
-    if shape[1] != n_features:
-        raise InputError(f"{name} has {shape[1]} features (shape {shape}), but the network takes {n_features} inputs.")
-    if shape[0] == 0:
-        raise InputError(f"{name} has no samples (shape {shape}).")
-
-
-@enough_memory()
-def check_targets(
-    y: Any, loss: Loss, n_samples: int, n_outputs: int, dtype: np.dtype, name: str = "y"
-) -> tuple[np.ndarray, np.ndarray]:
-    """y as (labels, targets), one of them empty: class indices (N,) int64, or values (N, O) in `dtype`."""
-    array = _as_array(y, name)
-    if array.dtype.kind in "US":
-        raise InputError(
-            f"{name} holds text labels. Give class indices 0 … {max(n_outputs - 1, 1)}, e.g. "
-            "np.unique(labels, return_inverse=True)[1]."
-        )
-    array = _as_real(array, name)
-    if array.ndim == 2 and array.shape[1] == 1 and n_outputs > 1:
-        array = array[:, 0]
-    if array.ndim not in (1, 2) or len(array) != n_samples:
-        raise InputError(f"{name} has shape {array.shape}, but x has {n_samples} samples: one target per sample.")
-    _check_finite(array, name)
-    no_labels, no_targets = np.zeros(0, np.int64), np.zeros((0, n_outputs), dtype)
-    if loss.classifies and n_outputs > 1 and array.ndim == 1:
-        labels = array.astype(np.int64)
-        if not np.array_equal(labels, array) or labels.min() < 0 or labels.max() >= n_outputs:
-            raise InputError(
-                f"{name} holds labels from {array.min():g} to {array.max():g}, but the network has {n_outputs} "
-                f"outputs: labels must be whole numbers from 0 to {n_outputs - 1}."
-            )
-        return labels, no_targets
-    targets = array.reshape(n_samples, -1)
-    if loss.name == "quantile" and targets.shape[1] == 1:
-        targets = np.broadcast_to(targets, (n_samples, n_outputs))  # several quantiles of one target
-    if targets.shape[1] != n_outputs:
-        raise InputError(f"{name} has shape {array.shape}, but the network has {n_outputs} outputs.")
-    low, high = float(targets.min()), float(targets.max())
-    if loss.classifies and (low < 0 or high > 1):
-        raise InputError(f"{name} ranges from {low:g} to {high:g}, but {loss.name} takes probabilities in [0, 1].")
-    if loss.name == "poisson" and low < 0:
-        raise InputError(f"{name} has the negative value {low:g}, but the poisson loss takes counts of 0 or more.")
-    return no_labels, np.ascontiguousarray(cast(targets, dtype, name))
-
-
-@enough_memory()
-def check_parameter(name: str, value: Any, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """Finite weights or biases of the given shape, in `dtype`."""
-    array = _as_real(value, name)
-    if array.shape != shape:
-        raise InputError(f"{name} has shape {array.shape}, but the layer takes {shape}.")
-    _check_finite(array, name)
-    return cast(array, dtype, name)
-
-
-@enough_memory()
-def check_weights(weights: Any, n_samples: int, dtype: np.dtype, name: str = "sample_weight") -> np.ndarray:
-    """Sample weights (N,) in `dtype`; an empty array for None."""
-    if weights is None:
-        return np.zeros(0, dtype)
-    array = _as_real(weights, name)
-    if array.shape != (n_samples,):
-        raise InputError(f"{name} has shape {array.shape}, but must have shape ({n_samples},): one per sample.")
-    _check_finite(array, name)
-    if array.min() < 0 or not array.any():
-        raise InputError(f"{name} ranges from {array.min():g} to {array.max():g}: none may be negative, not all zero.")
-    return usable_weights(array, dtype, name)
-
-
-def check_class_weight(
-    class_weight: str | Mapping[int, float] | None, labels: np.ndarray, targets: np.ndarray, loss: Loss
-) -> np.ndarray | None:
-    """Weight (N,) of every sample from the weight of its class: None, a dict, or "balanced" = N / (C count)."""
-    if class_weight is None:
-        return None
-    if not loss.classifies:
-        raise InputError(f"class_weight is given, but the loss {loss.name!r} has no classes. Use sample_weight.")
-    if not labels.size:
-        if targets.shape[1] > 1 and loss.name == "binary_cross_entropy":
-            raise InputError("class_weight is not defined for several labels per sample. Use sample_weight.")
-        labels = targets.argmax(axis=1) if targets.shape[1] > 1 else (targets[:, 0] >= 0.5).astype(np.int64)
-    n_classes = max(targets.shape[1], 2)
-    if isinstance(class_weight, str) and class_weight == "balanced":
-        counts = np.bincount(labels, minlength=n_classes)
-        # a class that does not occur gets weight 0, which nobody sees
-        table = np.divide(len(labels), (counts > 0).sum() * counts, out=np.zeros(n_classes), where=counts > 0)
-    elif isinstance(class_weight, Mapping):
-        table = np.ones(n_classes)
-        for label, weight in class_weight.items():
-            index = check_integer("class_weight key", label, 0, n_classes - 1)
-            table[index] = check_real(f"class_weight[{label}]", weight)
-    else:
-        raise InputError(f"class_weight={class_weight!r} must be None, 'balanced' or a dict {{class: weight}}.")
-    return table[labels]
-
-
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
     """`value` if it is one of the choices."""
     if not isinstance(value, str) or value not in choices:
@@ -233,42 +98,42 @@ def check_seed(seed: Any) -> np.random.RandomState:
     return np.random.RandomState(None if seed is None else check_integer("seed", seed, 0, 2**32 - 1))
 
 
-def _as_array(values: Any, name: str) -> np.ndarray:
-    try:
-        values = as_numpy(values)
-        array = values if isinstance(values, np.ndarray) else np.asarray(values)
-        return array.astype(np.float64) if array.dtype == object else array
-    except (TypeError, ValueError, OverflowError, RuntimeError, BufferError) as error:
-        raise InputError(f"{name} cannot be read as an array of numbers: {str(error).rstrip('.')}.") from None
+def check_batch_size(batch_size: Any, n_samples: int) -> int:
+    """Rows of a batch, from a positive integer or "full"."""
+    if isinstance(batch_size, str):
+        if batch_size != "full":
+            raise InputError(f"batch_size={batch_size!r} must be a positive integer or 'full'.")
+        return n_samples
+    return min(check_integer("batch_size", batch_size, 1, 1 << 62), n_samples)
 
 
-def _as_real(values: Any, name: str) -> np.ndarray:
-    array = _as_array(values, name)
-    if array.dtype.kind not in "biuf":
-        raise InputError(f"{name} has dtype {array.dtype}, but must hold real numbers (float, integer or boolean).")
-    return array
+def check_functions(name: str, value: Any) -> None:
+    """InputError unless `value` is a list or tuple of functions."""
+    for function in check_sequence(name, value, "functions"):
+        if not callable(function):
+            raise InputError(f"{name} contains {function!r}, which cannot be called.")
 
 
-def _check_finite(array: np.ndarray, name: str) -> None:
-    if array.dtype.kind != "f" or array.size == 0:
-        return
-    rows = max(1, _BLOCK // max(1, array[:1].size))
-    for start in range(0, len(array), rows):
-        block = array[start : start + rows]
-        if not np.isfinite(block).all():
-            where = tuple(np.argwhere(~np.isfinite(block))[0] + [start, *[0] * (array.ndim - 1)])
-            kind = "NaN" if np.isnan(array[where]) else "infinity"
-            raise InputError(
-                f"{name} contains {kind}, first at index {tuple(map(int, where))}. Remove or impute such samples first."
-            )
+def check_outputs(loss: Loss | None, n_outputs: int) -> None:
+    """InputError unless a network of so many outputs can be trained with the loss."""
+    if loss and loss.name == "quantile" and len(loss.parameter) not in (1, n_outputs):
+        raise InputError(
+            f"The loss has {len(loss.parameter)} quantiles and the network {n_outputs} outputs. Give one quantile for "
+            "all outputs, or one for each."
+        )
+    if loss and loss.name == "softmax_cross_entropy" and n_outputs < 2:
+        raise InputError(
+            "softmax_cross_entropy needs an output per class, so at least 2, but sizes ends with 1. For two classes "
+            "and one output use loss='binary_cross_entropy'."
+        )
 
 
-def cast(array: np.ndarray, dtype: np.dtype, name: str) -> np.ndarray:
-    """array in `dtype`; InputError if it has values beyond its range."""
-    if array.dtype == dtype:
-        return array
-    with np.errstate(over="ignore"):
-        result = array.astype(dtype, copy=False)
-    if array.dtype.kind == "f" and array.dtype.itemsize > dtype.itemsize and not np.isfinite(result).all():
-        raise InputError(f"{name} has values beyond the range of {dtype}. Scale the data or use dtype='float64'.")
-    return result
+def check_trainable(activations: Sequence[Any]) -> None:
+    """InputError if no gradient passes the activations of the layers."""
+    if len(activations) > 1 and "threshold" in activations:
+        layer = activations.index("threshold") + 1
+        raise InputError(
+            f"Layer {layer} is a threshold in a network of {len(activations)} layers. A step has derivative 0 wherever "
+            "it has one, so no gradient passes it to other layers. Train a single threshold layer (the perceptron "
+            "rule), or use 'sigmoid'."
+        )

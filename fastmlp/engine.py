@@ -23,7 +23,7 @@ __all__ = ["Engine", "Gradients", "Session"]
 
 # Workspaces larger than this (each of five) are given back after use: a hundred fitted estimators would hold gigabytes,
 # and work on that much takes far longer than the allocation.
-_KEPT_BYTES = 1 << 20
+_CACHED_BYTES = 1 << 20
 
 
 class Gradients(NamedTuple):
@@ -57,7 +57,8 @@ class Engine:
     l2: float = 0.0
     penalty_shared: bool = False
     sessions: dict[str, tuple[Any, Any]] = field(default_factory=dict, repr=False)  # kept for the next call
-    _placed: tuple[Data | None, Data | None] = field(default=(None, None), init=False, repr=False)  # the last ones
+    # of the last call: as they were given, and in the backend's memory
+    _last_samples: tuple[Data | None, Data | None] = field(default=(None, None), init=False, repr=False)
 
     def session(
         self,
@@ -123,15 +124,16 @@ class Engine:
             return net, backend.operations(net, rows, self.n_threads, self._formulas())
 
         out = backend.zeros(len(order) * self.layout.sizes[depth], self.params.dtype)
-        given = self.placed(data)
-        with self.kept("raw", (rows,), build) as (net, operations):
+        given = self.on_device(data)
+        with self.cached_session("raw", (rows,), build) as (net, operations):
             backend.write(net.params, self.params)
             backend.run("predict", operations, net, given, order, depth, out)
         return backend.to_host(out).reshape(len(order), -1)
 
-    def measure(self, loss: Loss, data: Data, names: Sequence[str]) -> dict[str, float]:
+    def measure(self, data: Data, names: Sequence[str]) -> dict[str, float]:
         """The loss, without penalties, and the named metrics."""
-        z = self.raw(data)
+        loss, z = self.loss, self.raw(data)
+        assert loss is not None
         result = {"loss": self.data_loss(z, data)}
         predicted = predictions(loss, apply_link(loss.link, z))
         truth = data.labels if data.labels.size else predictions(loss, data.targets)
@@ -180,8 +182,8 @@ class Engine:
             state = SGD().init(params, backend.zeros, **self._objective())
             return Session(net, backend.operations(net, len(order), self.n_threads, self._formulas()), state)
 
-        given = self.placed(data)
-        with self.kept("gradient", (len(order),), build) as (net, operations, state):
+        given = self.on_device(data)
+        with self.cached_session("gradient", (len(order),), build) as (net, operations, state):
             run = backend.repeatable("gradient", operations, net, given, state.update, order, 0, 0, 0.0)
 
             def evaluate() -> tuple[float, np.ndarray]:
@@ -218,41 +220,50 @@ class Engine:
     def _formulas(self, rule: Optimizer | None = None) -> Formulas:
         return Formulas.of(self._used, self.loss, rule.rule if rule else None)
 
-    def placed(self, data: Data) -> Data:
-        """The samples in the backend's memory; the same object if they are there, by which a run is known again.
+    def on_device(self, data: Data) -> Data:
+        """The samples in the backend's memory: the object given, if they are there already.
 
-        Those of the last call are remembered, since validation asks for the same after every epoch.
+        Asked for the samples of the last call it returns the same object as then: nothing is copied again, and a
+        backend recognises a run that it has recorded. Validation asks for the same samples after every epoch.
         """
-        last, there = self._placed
-        if data is last and there is not None:
-            return there
+        last, placed = self._last_samples
+        if data is last and placed is not None:
+            return placed
         x, *rest = data
         arrays = [self.backend.samples(x), *map(self.backend.asarray, rest)]
-        there = data if all(map(is_, arrays, data)) else Data(*arrays)
-        self._placed = data, there
-        return there
+        placed = data if all(map(is_, arrays, data)) else Data(*arrays)
+        self._last_samples = data, placed
+        return placed
 
     def forget_samples(self) -> None:
-        """Let go of the last samples, for an engine that is kept."""
-        self._placed = None, None
+        """Release the samples of the last call, so that an engine that is kept does not hold their memory."""
+        self._last_samples = None, None
 
     def _objective(self) -> dict[str, Any]:
         return {"mean": self.mean, "l1": self.l1, "l2": self.l2, "penalty_shared": self.penalty_shared}
 
     @contextmanager
-    def kept(self, kind: str, key: tuple, build: Callable[[], Any]) -> Iterator[Any]:
-        """What `build` makes, or made last time if nothing has changed: making it can cost more than its use.
+    def cached_session(self, kind: str, key: tuple, build: Callable[[], Any]) -> Iterator[Any]:
+        """The session that `build` makes, or the one it made last time, if nothing has changed since.
 
-        It is taken out of `sessions` while in use, so that two threads never share workspaces.
+        Making one can take longer than its use. It is taken out of `sessions` while in use, so that two threads never
+        share workspaces; small ones are put back.
+
+        Parameters
+        ----------
+        kind
+            One session of each kind is kept.
+        key
+            What the session depends on, besides the engine itself.
         """
         backend = self.backend.name, self.backend.precision, self.n_threads
         key = (*key, *self.activations, self.loss, *backend, *self._objective().values())
         last_key, session = self.sessions.pop(kind, (None, None))
         if last_key != key:
-            session = None  # its memory is free before the next one's is taken
+            session = None  # so that its memory is free before the next one's is allocated
             session = build()
         yield session
-        if session[0].a.nbytes <= _KEPT_BYTES:
+        if session[0].a.nbytes <= _CACHED_BYTES:
             self.sessions[kind] = key, session
 
 

@@ -3,17 +3,19 @@
 `n_classes` says that the labels are the whole numbers 0 .. C-1, so that classes without a sample appear too.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastmlp.checks import check_sequence
 from fastmlp.errors import InputError
 from fastmlp.forks import no_fork
 from fastmlp.interchange import as_numpy
+from fastmlp.losses import Loss
 
-__all__ = ["accuracy_score", "confusion_matrix", "get_metric", "per_class_accuracy", "r2_score"]
+__all__ = ["accuracy_score", "check_metrics", "confusion_matrix", "get_metric", "per_class_accuracy", "r2_score"]
 
 Metric = Callable[[ArrayLike, ArrayLike, ArrayLike | None], float]
 
@@ -120,6 +122,16 @@ def get_metric(name: str) -> Metric:
     if not isinstance(name, str) or name not in _METRICS:
         raise InputError(f"metric={name!r} is unknown. Choose {' or '.join(map(repr, _METRICS))}.")
     return _METRICS[name]
+
+
+def check_metrics(metrics: Sequence[str] | None, loss: Loss) -> list[str]:
+    """Names of metrics as a list; None chooses the one that goes with the loss."""
+    if metrics is None:
+        return ["accuracy" if loss.classifies else "r2"]
+    names = check_sequence("metrics", metrics, "metric names")
+    for name in names:
+        get_metric(name)
+    return names
 
 
 def _delegate(

@@ -11,45 +11,43 @@ from typing import Any, Literal
 import numpy as np
 
 from fastmlp.activations import Activation, name_of, output_activations
+from fastmlp.array_checks import check_data, check_features, check_parameter
 from fastmlp.backends import PRECISIONS, get_backend
 from fastmlp.checkpoint import DEFAULT_INTERVAL, open_checkpoint
 from fastmlp.checks import (
+    check_batch_size,
     check_choice,
-    check_class_weight,
     check_dropout,
     check_dtype,
-    check_features,
     check_flag,
+    check_functions,
     check_integer,
-    check_parameter,
+    check_outputs,
     check_real,
     check_seed,
     check_sequence,
-    check_targets,
-    check_weights,
+    check_trainable,
 )
 from fastmlp.engine import Engine, Gradients, predictions
-from fastmlp.errors import InputError, ModelFileError
+from fastmlp.errors import InputError
 from fastmlp.gradient_check import numerical_gradient
 from fastmlp.history import History
 from fastmlp.initializers import default_initializer, initialize
 from fastmlp.interchange import enough_memory
 from fastmlp.losses import LOSS_OF_OUTPUT, LOSSES, Loss, apply_link, get_loss, loss_for_targets
-from fastmlp.metrics import get_metric
+from fastmlp.measuring import epoch_measure
+from fastmlp.metrics import check_metrics
 from fastmlp.network import Data, Layout, aligned_zeros
 from fastmlp.optimizers import Optimizer, get_optimizer
 from fastmlp.options import BackendName, DtypeName, InitializerName, OptimizerName, Precision, Reduction, ScheduleName
 from fastmlp.orders import block_of
 from fastmlp.progress import progress_bar
 from fastmlp.schedules import Schedule, get_schedule
-from fastmlp.serialization import load_model, save_model
-from fastmlp.stopping import Stopping
+from fastmlp.serialization import read_network, write_network
+from fastmlp.stopping import make_stopping
 from fastmlp.trainer import Callback, Training
 
 __all__ = ["MLP"]
-
-# What a model file keeps beside the arrays, the name of the loss and the dtype.
-_SAVED = ("sizes", "activations", "dropout", "l1", "l2", "reduction", "metadata")
 
 
 class MLP:
@@ -123,7 +121,7 @@ class MLP:
             self.loss = get_loss(loss)
         elif (named := name_of(self.activations[-1])) in LOSS_OF_OUTPUT:
             self.loss = LOSSES[LOSS_OF_OUTPUT[named]]
-        self._check_outputs()
+        check_outputs(self.loss, self.sizes[-1])
         self.dropout = check_dropout(dropout, layers)
         self.l1, self.l2 = check_real("l1", l1), check_real("l2", l2)
         self.reduction = check_choice("reduction", reduction, ("mean", "sum"))
@@ -289,64 +287,37 @@ class MLP:
         DivergenceError
             The loss is no longer finite. The model has the last finite weights, `history` the epochs before.
         """
-        self._check_trainable()
+        check_trainable(self.activations)
         loss = self.loss or loss_for_targets(y, self.sizes[-1])
         data = self._data(loss, x, y, sample_weight, class_weight)
-        n = data.n_samples
-        epochs = check_integer("epochs", epochs)
-        rows = self._check_batch_size(batch_size, n)
+        n, epochs = data.n_samples, check_integer("epochs", epochs)
+        rows = check_batch_size(batch_size, n)
         rule, schedule = get_optimizer(optimizer, lr), get_schedule(schedule)
         max_norm = np.inf if max_norm is None else check_real("max_norm", max_norm)
         if max_norm == 0:
             raise InputError("max_norm=0 must be positive: it would stop all learning.")
-        if target_loss is not None:
-            target_loss = check_real("target_loss", target_loss, -np.inf)
-        tol = check_real("tol", tol)
         in_blocks = isinstance(shuffle, str) and shuffle == "blocks"
         shuffle = in_blocks or check_flag("shuffle", shuffle)
         gradient_norms = check_flag("gradient_norms", gradient_norms)
-        restore_best = None if restore_best is None else check_flag("restore_best", restore_best)
         progress = None if progress is None else check_flag("progress", progress)
-        if patience is not None:
-            patience = check_integer("patience", patience)
-        held_out = None if validation_data is None else self._validation(loss, validation_data)
-        names = [] if metrics is None else check_sequence("metrics", metrics, "metric names")
-        for name in names:
-            get_metric(name)
-        for callback in check_sequence("callbacks", callbacks, "functions"):
-            if not callable(callback):
-                raise InputError(f"callbacks contains {callback!r}, which cannot be called.")
+        held_out = None
+        if validation_data is not None:
+            if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
+                raise InputError("validation_data must be (x, y) or (x, y, sample_weight).")
+            x_val, y_val, weights_val = (*validation_data, None)[:3]
+            held_out = self._data(loss, x_val, y_val, weights_val, name="validation ")
+        stopping = make_stopping(target_loss, tol, patience, restore_best, validates=held_out is not None)
+        names = check_metrics(metrics, loss)
+        check_functions("callbacks", callbacks)
         saver = open_checkpoint(checkpoint, checkpoint_every, resume)
-        engine = replace(self._engine(), loss=loss)
         if saver is not None:
-            saver.settings |= {"metrics": names, "gradient_norms": gradient_norms}
+            saver.settings |= {"metrics": [] if metrics is None else names, "gradient_norms": gradient_norms}
             saver.data |= {"validation ": held_out} if held_out else {}
-
-        stopping = Stopping(
-            target_loss=target_loss,
-            tol=tol,
-            patience=patience,
-            reason="validation" if held_out else "plateau",
-            keep_best=held_out is not None and patience is not None if restore_best is None else restore_best,
-        )
-        natural = ["accuracy" if loss.classifies else "r2"] if metrics is None else names
-
-        def measure() -> dict[str, Any]:
-            row: dict[str, Any] = {}
-            if held_out:
-                row |= {f"val_{name}": value for name, value in engine.measure(loss, held_out, natural).items()}
-            if names:
-                scores = engine.measure(loss, data, names)
-                row |= {name: scores[name] for name in names}
-            if gradient_norms:
-                row["gradient_norms"] = [float(np.linalg.norm(g)) for g in engine.gradients(data).weights]
-            return row
-
-        session = engine.session(rows, rule, [1 - p for p in self.dropout] + [1.0], max_norm)
+        engine = replace(self._engine(), loss=loss)
         history = History()
         training = Training(
             engine=engine,
-            session=session,
+            session=engine.session(rows, rule, [1 - p for p in self.dropout] + [1.0], max_norm),
             data=data,
             samples=np.arange(n),
             rule=rule,
@@ -358,7 +329,7 @@ class MLP:
             block=block_of(self.sizes[0] * data.x.itemsize) if in_blocks else 0,
             dropout=self._random if any(self.dropout) else None,
             stopping=stopping,
-            measure=measure if held_out or names or gradient_norms else None,
+            measure=epoch_measure(engine, data, held_out, names, metrics is not None, gradient_norms),
             callbacks=callbacks,
             model=self,
             history=history,
@@ -390,9 +361,8 @@ class MLP:
     def evaluate(self, x: Any, y: Any, sample_weight: Any = None, metrics: Sequence[str] | None = None) -> dict:
         """Loss (without penalties) and metrics on given data: ``{"loss": …, "accuracy": …}``."""
         loss = self._known_loss()
-        natural = ["accuracy" if loss.classifies else "r2"]
-        names = natural if metrics is None else check_sequence("metrics", metrics, "metric names")
-        return self._engine().measure(loss, self._data(loss, x, y, sample_weight), names)
+        names = check_metrics(metrics, loss)
+        return self._engine().measure(self._data(loss, x, y, sample_weight), names)
 
     @enough_memory()
     def gradients(self, x: Any, y: Any, sample_weight: Any = None, *, per_sample: bool = False) -> Gradients:
@@ -400,7 +370,7 @@ class MLP:
 
         With per_sample each sample is taken as a batch of its own, and every entry has N as its first axis.
         """
-        self._check_trainable()
+        check_trainable(self.activations)
         engine, data = self._engine(), self._data(self._known_loss(), x, y, sample_weight)
         if not per_sample:
             return engine.gradients(data)
@@ -414,7 +384,8 @@ class MLP:
         """The same as `gradients` by central differences of the loss in float64: slow, for checking."""
         at = self._params.astype(np.float64)
         double = replace(self._engine(), params=at.copy(), backend=get_backend("numpy"), sessions={})
-        data = self._data(self._known_loss(), x, y, sample_weight, dtype=at.dtype)
+        shape = self.sizes[0], self.sizes[-1]
+        data = check_data(x, y, sample_weight, None, self._known_loss(), shape, at.dtype)
 
         def value(params: np.ndarray) -> float:
             double.params[...] = params
@@ -425,13 +396,7 @@ class MLP:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to a safetensors file, whole or not at all."""
-        tensors = {f"layers.{l}.weight": w for l, w in enumerate(self.weights)}
-        tensors |= {f"layers.{l}.bias": b for l, b in enumerate(self.biases)}
-        if self.loss and self.loss.is_own:
-            raise InputError("A model with a custom loss cannot be saved: a file holds no Python functions.")
-        loss = [self.loss.name, self.loss.parameter] if self.loss else None
-        header = {name: getattr(self, name) for name in _SAVED} | {"loss": loss, "dtype": str(self.dtype)}
-        save_model(path, tensors, header)
+        write_network(self, path)
 
     @classmethod
     def load(
@@ -443,34 +408,8 @@ class MLP:
         n_threads: int | None = None,
     ) -> MLP:
         """Read a model that `save` wrote. ModelFileError if the file is anything else; nothing in it is executed."""
-        tensors, header = load_model(path)
-        # a missing backend is not the file's fault
-        place: dict[str, Any] = {
-            "backend": get_backend(backend, precision).name,
-            "precision": precision,
-            "n_threads": n_threads,
-        }
-        try:
-            layers = len(header["sizes"]) - 1
-            parts = [[tensors.pop(f"layers.{l}.{kind}") for l in range(layers)] for kind in ("weight", "bias")]
-            if tensors:
-                raise InputError(f"it holds arrays that belong to no layer: {', '.join(tensors)}")
-            settings = {name: header[name] for name in (*_SAVED, "loss", "dtype")}
-            sizes, names, metadata = (settings.pop(name) for name in ("sizes", "activations", "metadata"))
-            shapes = [w.shape for w in parts[0]]
-            if shapes != [(i, o) for i, o in pairwise(sizes)] or not isinstance(metadata, dict):
-                raise InputError(f"its weights have shapes {shapes} and its sizes are {sizes}")
-            if settings["loss"] is not None:
-                name, parameter = settings["loss"]
-                settings["loss"] = get_loss(name)._replace(parameter=tuple(map(float, parameter)))
-            known = [*names[:-1], names[-1] or "identity"]
-            model = cls(sizes, known, **settings, **place, initializer="zeros")
-            model.activations[-1] = names[-1]
-            model.set_parameters(*parts)
-            model.metadata = metadata
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-            raise ModelFileError(f"{os.fspath(path)!r} is not a usable fastmlp model: {error}.") from None
-        return model
+        name = get_backend(backend, precision).name  # a missing backend is not the file's fault
+        return read_network(cls, path, backend=name, precision=precision, n_threads=n_threads)
 
     # What the methods above share
 
@@ -478,34 +417,6 @@ class MLP:
         if self.loss is None:
             raise InputError("The model has no loss yet. Give one, MLP(…, loss='mean_squared_error'), or fit first.")
         return self.loss
-
-    def _check_outputs(self) -> None:
-        if self.loss and self.loss.name == "quantile" and len(self.loss.parameter) not in (1, self.sizes[-1]):
-            raise InputError(
-                f"The loss has {len(self.loss.parameter)} quantiles and the network {self.sizes[-1]} outputs. Give one "
-                "quantile for all outputs, or one for each."
-            )
-        if self.loss and self.loss.name == "softmax_cross_entropy" and self.sizes[-1] < 2:
-            raise InputError(
-                "softmax_cross_entropy needs an output per class, so at least 2, but sizes ends with 1. For two "
-                "classes and one output use loss='binary_cross_entropy'."
-            )
-
-    def _check_trainable(self) -> None:
-        if len(self.activations) > 1 and "threshold" in self.activations:
-            layer = self.activations.index("threshold") + 1
-            raise InputError(
-                f"Layer {layer} is a threshold in a network of {len(self.activations)} layers. A step has derivative 0 "
-                "wherever it has one, so no gradient passes it to other layers. Train a single threshold layer (the "
-                "perceptron rule), or use 'sigmoid'."
-            )
-
-    def _check_batch_size(self, batch_size: int | Literal["full"], n: int) -> int:
-        if isinstance(batch_size, str):
-            if batch_size != "full":
-                raise InputError(f"batch_size={batch_size!r} must be a positive integer or 'full'.")
-            return n
-        return min(check_integer("batch_size", batch_size, 1, 1 << 62), n)
 
     def _engine(self) -> Engine:
         return Engine(
@@ -522,27 +433,7 @@ class MLP:
         )
 
     def _data(
-        self,
-        loss: Loss,
-        x: Any,
-        y: Any,
-        sample_weight: Any,
-        class_weight: Any = None,
-        name: str = "",
-        dtype: np.dtype | None = None,
+        self, loss: Loss, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None, name: str = ""
     ) -> Data:
-        dtype = dtype or self.dtype
-        x = check_features(x, self.sizes[0], dtype, f"{name}x")
-        n = x.shape[0]
-        labels, targets = check_targets(y, loss, n, self.sizes[-1], dtype, f"{name}y")
-        weights = check_weights(sample_weight, n, dtype, f"{name}sample_weight")
-        by_class = check_class_weight(class_weight, labels, targets, loss)
-        if by_class is not None:
-            by_class = by_class * (weights if weights.size else 1)
-            weights = check_weights(by_class, n, dtype, "class_weight times sample_weight")
-        return Data.of(x, dtype, labels, targets, weights)
-
-    def _validation(self, loss: Loss, given: Any) -> Data:
-        if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
-            raise InputError("validation_data must be (x, y) or (x, y, sample_weight).")
-        return self._data(loss, given[0], given[1], given[2] if len(given) == 3 else None, name="validation ")
+        shape = self.sizes[0], self.sizes[-1]
+        return check_data(x, y, sample_weight, class_weight, loss, shape, self.dtype, name)

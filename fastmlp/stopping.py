@@ -8,7 +8,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-__all__ = ["Criterion", "Stopping"]
+from fastmlp.checks import check_flag, check_integer, check_real
+
+__all__ = ["Criterion", "Stopping", "make_stopping"]
 
 
 class Criterion(Protocol):
@@ -22,11 +24,11 @@ class Criterion(Protocol):
         ...
 
     def observe(self, epoch: int, row: Mapping[str, Any], params: np.ndarray) -> str | None:
-        """Take note of an epoch (1-based), its row of the history and params (P,); the reason to stop now, or None."""
+        """Look at an epoch (1-based), its row of the history and params (P,) after it; the reason to stop, or None."""
         ...
 
     def settings(self) -> dict[str, Any]:
-        """All that it decides by, by names for messages, as JSON can hold it."""
+        """All settings that it decides by, by names for messages, as JSON can hold them."""
         ...
 
 
@@ -72,3 +74,19 @@ class Stopping:
     def settings(self) -> dict[str, Any]:
         names = "target_loss", "tol", "patience", "keep_best"
         return {name: getattr(self, name) for name in names}
+
+
+def make_stopping(
+    target_loss: float | None, tol: float, patience: int | None, restore_best: bool | None, validates: bool
+) -> Stopping:
+    """The criterion that these arguments of `MLP.fit` ask for; validates: whether there are validation data."""
+    stopping = Stopping(
+        target_loss=None if target_loss is None else check_real("target_loss", target_loss, -np.inf),
+        tol=check_real("tol", tol),
+        patience=None if patience is None else check_integer("patience", patience),
+        reason="validation" if validates else "plateau",
+        keep_best=validates and patience is not None,
+    )
+    if restore_best is not None:
+        stopping.keep_best = check_flag("restore_best", restore_best)
+    return stopping

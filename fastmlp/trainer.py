@@ -68,7 +68,7 @@ class Training:
     history: History
     progress: Any = None  # a tqdm bar
     block: int = 0  # see `Orders`
-    overflow: bool = False  # whether a loss that is infinite while the weights are finite is no reason to end
+    overflow: bool = False  # whether to go on if the loss is infinite while the weights are finite
     checkpoint: Checkpoint | None = None
     _monitored: list[float] = field(default_factory=list)  # the losses that a schedule may look at
 
@@ -80,7 +80,7 @@ class Training:
         self._weights = self.data.weights  # on the host
         self._weights_may_cancel = self.engine.mean and bool((self._weights < 0).any())
         with self.engine.explaining(net):
-            self.data = self.engine.placed(self.data)
+            self.data = self.engine.on_device(self.data)
         work = float(np.dot(net.fan_in, net.fan_out)) * min(self.batch_size, len(self.samples))
         self._span = max(1, int(backend.span_work / work))  # steps
         self._steps = -(-len(self.samples) // self.batch_size)  # of an epoch
@@ -126,12 +126,12 @@ class Training:
         except KeyboardInterrupt:
             self.history.stopped = "interrupt"
             first, rows = self._recent
-            if len(rows.get("loss", ())) > 1:  # the weights have all of them behind them
+            if len(rows.get("loss", ())) > 1:  # the weights are those after all of them
                 self.record(first, rows, self.engine.params)
             if not np.isfinite(self.publish()).all():
                 self.publish()[...] = self.last_finite
         finally:
-            self.engine.backend.let_go(self.session.operations)
+            self.engine.backend.release(self.session.operations)
             if self.progress is not None:
                 self.progress.close()
             if self.checkpoint:
@@ -165,9 +165,9 @@ class Training:
             self.progress.update(len(rows["loss"]))
 
     def record(self, first: int, rows: _Rows, params: np.ndarray) -> str | None:
-        """Take note of the rows of epoch `first` and the next, as far as not done; the reason to stop then, or None.
+        """Record the rows of the epochs from `first` on that are not yet recorded; the reason to stop then, or None.
 
-        params (P,) are those after the last of them.
+        params (P,) are those after the last of these epochs.
         """
         if len(self.history) == first:
             self.history.extend(rows)
@@ -181,7 +181,7 @@ class Training:
         return reason
 
     def _blocks(self) -> Generator[tuple[int, _Rows], None, None]:
-        """Train; an epoch and the rows from there. Epochs that nobody needs to see one by one are one backend call."""
+        """Train some epochs at a time, those that nobody needs to see one by one: the first of them and their rows."""
         epoch, shuffler, most = self._observed, self.engine.backend.shuffler, self._epochs_at_once
         # a callback may copy the model with its generator
         ahead = self.shuffle_is_private and not self.callbacks and self.epochs > 1 and self.engine.n_threads != 1
@@ -199,13 +199,13 @@ class Training:
                 epoch += count
 
     def _finite_blocks(self, epoch: int, orders: np.ndarray) -> Iterator[tuple[int, _Rows]]:
-        """The rows of these epochs. Several in which training diverges are taken anew, one by one."""
+        """Train these epochs. Several of which one diverges are trained again one by one, up to that one."""
         state, history = self.session.state, self.history
         before = (state.step, history.updates, state.update.moments.copy()) if len(orders) > 1 else None
         try:
             self._recent = epoch, (rows := self._train(epoch, orders))
         except KeyboardInterrupt:
-            if before is not None:  # who knows how many of them are done
+            if before is not None:  # it is unknown how many of them are done
                 self._go_back(*before)
             raise
         params = self.publish()
@@ -280,7 +280,7 @@ class Training:
 
 
 def divergence(epoch: int, loss: float, lr: float) -> str:
-    """What to say of a loss or weights that are no longer finite after an epoch (1-based)."""
+    """The message about a loss or weights that are no longer finite after an epoch (1-based)."""
     kept = f"those after epoch {epoch - 1}" if epoch > 1 else "the initial ones"
     return (
         f"Training diverged in epoch {epoch}: the loss is {loss}, at learning rate "
@@ -291,6 +291,6 @@ def divergence(epoch: int, loss: float, lr: float) -> str:
 
 
 def tell(callbacks: Iterable[Callback], epoch: Epoch) -> bool:
-    """Call all of them; whether one asks to stop."""
+    """Call all callbacks; whether one asks to stop."""
     answers = [callback(epoch) for callback in callbacks]
     return any(isinstance(answer, (bool, np.bool_)) and bool(answer) for answer in answers)

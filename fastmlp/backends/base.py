@@ -44,7 +44,7 @@ class Backend(ABC):
         """Bytes that could still be had of memory that is the backend's own; 0 if it has none."""
         return 0
 
-    def let_go(self, operations: Any) -> None:  # noqa: B027
+    def release(self, operations: Any) -> None:  # noqa: B027
         """After training: keep nothing of its samples, so that their memory can be freed."""
 
     def __reduce__(self) -> tuple:

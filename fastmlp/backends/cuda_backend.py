@@ -88,8 +88,8 @@ class CudaBackend(Backend):
         source(formulas)  # for the errors of what has no translation
         return Run(self._device, net, rows, self._choice(net.params.dtype), formulas)
 
-    def let_go(self, operations):
-        operations.let_go()
+    def release(self, operations):
+        operations.release()
 
     def prepare(self, operations, net, data, update, orders, batch_size, rates, seed, first_step):
         with self._device.lock():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import os
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import wraps
 from inspect import signature
@@ -16,40 +15,27 @@ from sklearn.neural_network._multilayer_perceptron import BaseMultilayerPerceptr
 from sklearn.utils.validation import check_is_fitted
 
 from fastmlp.checkpoint import DEFAULT_INTERVAL, open_checkpoint
+from fastmlp.estimators.cache import cache_of
 from fastmlp.estimators.callbacks import CallbackSupportMixin, with_callbacks
 from fastmlp.estimators.conversion import from_sklearn, to_sklearn
+from fastmlp.estimators.estimator import Estimator
 from fastmlp.estimators.fitted_weights import layout_of, own_weights
-from fastmlp.estimators.interchange import in_kind
-from fastmlp.estimators.kept import kept_of
-from fastmlp.estimators.optimizer import from_plain, look, to_plain, unlooked
+from fastmlp.estimators.interchange import like_input
+from fastmlp.estimators.optimizer import from_plain, mark_unread, read_optimizer, to_plain
 from fastmlp.estimators.parameters import CONSTRAINTS
 from fastmlp.estimators.prediction import by_rows
 from fastmlp.estimators.private import PrivateMethods
-from fastmlp.estimators.targets import Targets
-from fastmlp.losses import Loss
 
 __all__ = ["BaseMLP", "with_defaults"]
 
 T = TypeVar("T", bound="type[BaseMLP]")
 
 
-class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator, ABC):
-    """Base of `MLPClassifier` and `MLPRegressor`."""
+class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator):
+    """Base of `MLPClassifier` and `MLPRegressor`; what these add is in `fastmlp.estimators.estimator.Estimator`."""
 
     _parameter_constraints: ClassVar[dict[str, list]] = CONSTRAINTS
     _fastmlp_defaults: ClassVar[dict[str, Any]] = {}  # of the parameters of fastmlp's own classes
-
-    # of the parameters and of what a fit leaves, those that are looked at here
-    activation: Any
-    alpha: float
-    backend: str | None
-    l1: float
-    n_threads: int | None
-    precision: str
-    coefs_: list[np.ndarray]
-    intercepts_: list[np.ndarray]
-    n_outputs_: int
-    out_activation_: str
 
     # with the signature of scikit-learn's constructor, whose checks allow no attribute that it does not name: `loss`
     @wraps(BaseMultilayerPerceptron.__init__, assigned=())  # type: ignore[misc]
@@ -63,36 +49,8 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator, ABC):
             if name != "self":
                 setattr(self, name, value)
 
-    @abstractmethod
-    def _fastmlp_learn_targets(self, y: np.ndarray, incremental: bool) -> None:
-        """Take note of what y is: its classes."""
-
     def _fastmlp_check_validation_targets(self, y: np.ndarray) -> None:
-        """ValueError if the targets of validation data are none that can be predicted."""
-
-    @abstractmethod
-    def _fastmlp_encode(self, y: np.ndarray, trained_on: Targets | None = None) -> Targets:
-        """y as targets, given what was learned of it; trained_on: by whose frequencies to balance, if not by y's."""
-
-    @abstractmethod
-    def _fastmlp_encoded_by_user(self, y: np.ndarray) -> tuple[np.ndarray, Targets]:
-        """y and the targets from what a `_validate_input` of a subclass has made of y."""
-
-    @abstractmethod
-    def _fastmlp_output_activation(self) -> str:
-        """The activation of the output, in scikit-learn's words, given what was learned of y."""
-
-    @abstractmethod
-    def _fastmlp_suited(self, targets: Targets) -> Targets:
-        """Targets in the form that goes with `out_activation_`; ValueError if none does."""
-
-    @abstractmethod
-    def _fastmlp_loss(self) -> Loss:
-        """The loss, given what was learned of y."""
-
-    @abstractmethod
-    def _fastmlp_score_predicted(self, truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray | None) -> float:
-        """Accuracy or R² of predicted values (N, O); truth as `Samples.truth` has it."""
+        """All of them can be predicted."""
 
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
@@ -145,7 +103,7 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator, ABC):
         ours |= {} if saver is None else {"checkpoint": saver}
         return self._fit(X, y, sample_weight=sample_weight, incremental=False, **ours)
 
-    @in_kind
+    @like_input
     def hidden_activations(self, X: Any, layer: int = -1) -> np.ndarray:
         """Outputs (N, H) of a hidden layer, as features for another model. Layers count from 0, or from the end."""
         check_is_fitted(self, "coefs_")
@@ -171,7 +129,7 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator, ABC):
         return to_sklearn(self, predict_only)
 
     @classmethod
-    def from_sklearn(cls, estimator: Any, **ours: Any) -> Any:
+    def from_sklearn(cls, estimator: Estimator, **ours: Any) -> Any:
         """scikit-learn's estimator as one of this class, fitted if that one is: the way back of `to_sklearn`.
 
         Parameters
@@ -186,7 +144,7 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator, ABC):
     @property
     def _optimizer(self) -> Any:
         """scikit-learn's optimizer in the state in which the last stochastic fit has left ours."""
-        optimizer = look(self)
+        optimizer = read_optimizer(self)
         if optimizer is None:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute '_optimizer'")
         if hasattr(self, "coefs_"):
@@ -204,11 +162,11 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator, ABC):
 
     @property
     def _random_state(self) -> np.random.RandomState:
-        """The generator of the last call; who looks may hold it, so that the next call makes another."""
-        kept = kept_of(self)
+        """The generator of the last call. Whoever reads it may keep it, so the next call makes another."""
+        cache = cache_of(self)
         if "_random_state" not in self.__dict__:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute '_random_state'")
-        kept.random = None
+        cache.generator = None
         return self.__dict__["_random_state"]
 
     @_random_state.setter
@@ -231,7 +189,7 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator, ABC):
             for name in ("_optimizer", "loss_curve_", "validation_scores_", "validation_loss_curve_"):
                 if name in state:
                     setattr(self, name, copy.deepcopy(state[name]))
-            unlooked(self)
+            mark_unread(self)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "coefs_")

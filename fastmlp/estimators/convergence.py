@@ -1,4 +1,4 @@
-"""scikit-learn's rule of when to stop, and of the learning rates that hang on it."""
+"""scikit-learn's rule of when to stop, and of the learning rates that depend on it."""
 
 from __future__ import annotations
 
@@ -8,28 +8,27 @@ from typing import Any
 
 import numpy as np
 
+from fastmlp.estimators.estimator import Estimator
+from fastmlp.estimators.recorder import Recorder
 from fastmlp.resume import described
 from fastmlp.schedules import Schedule, ignores_losses
 
-__all__ = ["NOT_FINITE", "Convergence"]
-
-NOT_FINITE = (
-    "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
-)
+__all__ = ["Convergence"]
 
 
 @dataclass
 class Convergence:
-    """Keeps an estimator's loss curve, best score and count of epochs without improvement; a schedule and a criterion.
+    """Decides when to stop, which weights to end with, and the learning rates: a criterion and a schedule.
 
     An epoch without improvement is one whose loss is above the best loss minus tol, or, with early stopping, whose
     validation score is below the best score plus tol. After *more than* n_iter_no_change of them in a row training
-    stops, or with the adaptive learning rate goes on at a fifth of it.
+    stops, or with the adaptive learning rate goes on at a fifth of it. Curves, best values and the count are the
+    estimator's attributes, where callbacks see them: they are read here, and written by the recorder.
 
     Source: ``_update_no_improvement_count`` and the optimizers of `sklearn.neural_network`.
     """
 
-    estimator: Any
+    recorder: Recorder
     learning_rate: float  # of the next epoch
     n_samples: int  # seen in an epoch
     follows: str  # "constant", "invscaling" or "adaptive"
@@ -42,16 +41,23 @@ class Convergence:
     # the rate of the last epoch and that of its steps, mostly the next one's too
     _last: tuple[float, np.ndarray] = field(default=(np.nan, np.empty(0)), init=False, repr=False)
 
+    @property
+    def estimator(self) -> Estimator:
+        """The estimator in training."""
+        return self.recorder.estimator
+
     def rates(self, lr: float, epoch: int, epochs: int, steps: int, losses: Sequence[float]) -> np.ndarray:
+        """See `fastmlp.schedules.Schedule`."""
+        estimator = self.estimator
         if self.schedule is None:
-            rate = self._rate(epoch - self.estimator.n_iter_)
+            rate = self._rate(epoch - estimator.n_iter_)
             last, constant = self._last
             if last != rate or len(constant) != steps:
                 self._last = rate, (constant := np.full(steps, rate))
             return constant
         if self.epochs_before:  # `partial_fit`
-            epoch, losses = epoch + self.epochs_before, self.estimator.loss_curve_[-self.epochs_before :]
-        return self.schedule.rates(lr, epoch, max(self.estimator.max_iter, epoch + 1), steps, losses)
+            epoch, losses = epoch + self.epochs_before, estimator.loss_curve_[-self.epochs_before :]
+        return self.schedule.rates(lr, epoch, max(estimator.max_iter, epoch + 1), steps, losses)
 
     def _rate(self, ahead: int) -> float:
         """Of the epoch after so many others from now on."""
@@ -67,69 +73,58 @@ class Convergence:
         return self.schedule is None or ignores_losses(self.schedule)
 
     def epochs_ahead(self) -> float:
-        e = self.estimator
-        return 1 if e.verbose else max(1, e.n_iter_no_change + 1 - e._no_improvement_count)
+        """See `fastmlp.stopping.Criterion`."""
+        estimator = self.estimator
+        return 1 if estimator.verbose else max(1, estimator.n_iter_no_change + 1 - estimator._no_improvement_count)
 
     def observe(self, epoch: int, row: Mapping[str, Any], params: np.ndarray) -> str | None:
-        e = self.estimator
-        e.n_iter_, e.loss_, e.t_ = epoch, row["loss"], e.t_ + self.n_samples
-        e.loss_curve_.append(e.loss_)
-        self._say("Iteration {}, loss = {:.8f}", epoch, e.loss_)
-        improved = self._loss_improved() if e.best_loss_ is not None else False
-        if "val_score" in row:
-            e.validation_loss_curve_.append(row["val_loss"])
-            better = self._score_improved(epoch, row["val_score"], params)
-            improved = better if e.early_stopping else improved
-        e._no_improvement_count = 0 if improved else e._no_improvement_count + 1
-        self.learning_rate = self._rate_after(e.t_)
-        return self._plateau() if e._no_improvement_count > e.n_iter_no_change else None
-
-    def settings(self) -> dict[str, Any]:
-        """See `fastmlp.stopping.Criterion`; the learning rates too."""
-        e = self.estimator
-        own = None if self.schedule is None else described(self.schedule)
-        names = "tol", "n_iter_no_change", "early_stopping"
-        return {name: getattr(e, name) for name in names} | {
-            "early_stopping_metric": described(e.early_stopping_metric),
-            "learning_rate": own or self.follows,
-            "power_t": self.power_t,
-            "samples seen before": e.t_,
-            "curve before": described(np.array([*e.loss_curve_, -1.0 if e.best_loss_ is None else e.best_loss_])),
-        }
-
-    def _loss_improved(self) -> bool:
-        e = self.estimator
-        # not "loss <= best - tol": NaN counts as an improvement, as in scikit-learn
-        improved = not e.loss_ > e.best_loss_ - e.tol
-        e.best_loss_ = min(e.best_loss_, e.loss_)
-        return improved
-
-    def _score_improved(self, epoch: int, score: float, params: np.ndarray) -> bool:
-        e = self.estimator
-        e.validation_scores_.append(score)
-        self._say("Validation score: {:f}", score)
-        improved = not score < e.best_validation_score_ + e.tol
-        if score > e.best_validation_score_:
-            e.best_validation_score_, e.best_epoch_ = score, len(e.validation_scores_)
+        """See `fastmlp.stopping.Criterion`."""
+        estimator = self.estimator
+        best_score = "val_score" in row and row["val_score"] > estimator.best_validation_score_
+        self.recorder.epoch(epoch, row, self.n_samples, _improves(estimator, row), best_score)
+        if best_score:
             self.best_epoch = epoch
-            if e.early_stopping:
+            if estimator.early_stopping:
                 self.best = params.copy()
-        return improved
+        self.learning_rate = self._rate_after(estimator.t_)
+        return self._plateau() if estimator._no_improvement_count > estimator.n_iter_no_change else None
 
     def _plateau(self) -> str | None:
-        e = self.estimator
-        what, reason = ("Validation score", "validation") if e.early_stopping else ("Training loss", "plateau")
-        said = f"{what} did not improve more than tol={e.tol:f} for {e.n_iter_no_change:g} consecutive epochs."
+        """The reason to stop after too many epochs without improvement; None: to go on at a lower rate."""
+        estimator, what, reason = self.estimator, "Training loss", "plateau"
+        if estimator.early_stopping:
+            what, reason = "Validation score", "validation"
+        tol, epochs = estimator.tol, estimator.n_iter_no_change
+        said = f"{what} did not improve more than tol={tol:f} for {epochs:g} consecutive epochs."
         if self.follows == "adaptive":
             if self.learning_rate > 1e-6:
                 self.learning_rate /= 5.0
-                self._say("{} Setting learning rate to {:f}", said, self.learning_rate)
-                e._no_improvement_count = 0
+                self.recorder.say("{} Setting learning rate to {:f}", said, self.learning_rate)
+                self.recorder.count_anew()
                 return None
             said += " Learning rate too small."
-        self._say("{} Stopping.", said)
+        self.recorder.say("{} Stopping.", said)
         return reason
 
-    def _say(self, text: str, *values: Any) -> None:
-        if self.estimator.verbose:
-            print(text.format(*values))
+    def settings(self) -> dict[str, Any]:
+        """See `fastmlp.stopping.Criterion`; the learning rates too."""
+        estimator = self.estimator
+        own = None if self.schedule is None else described(self.schedule)
+        names = "tol", "n_iter_no_change", "early_stopping"
+        best_loss = -1.0 if estimator.best_loss_ is None else estimator.best_loss_
+        return {name: getattr(estimator, name) for name in names} | {
+            "early_stopping_metric": described(estimator.early_stopping_metric),
+            "learning_rate": own or self.follows,
+            "power_t": self.power_t,
+            "samples seen before": estimator.t_,
+            "curve before": described(np.array([*estimator.loss_curve_, best_loss])),
+        }
+
+
+def _improves(estimator: Estimator, row: Mapping[str, Any]) -> bool:
+    """Whether an epoch that is not yet recorded counts as an improvement."""
+    # not "loss <= best - tol": NaN counts as an improvement, as in scikit-learn
+    if "val_score" in row and estimator.early_stopping:
+        return not row["val_score"] < estimator.best_validation_score_ + estimator.tol
+    best = estimator.best_loss_
+    return best is not None and not row["loss"] > best - estimator.tol

@@ -10,85 +10,69 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from itertools import combinations, pairwise
 from operator import is_
 from typing import Any
 
 import numpy as np
-from scipy.sparse import issparse
 
-from fastmlp.estimators.kept import kept_of
+from fastmlp.estimators.buffer import Buffer, values_of
+from fastmlp.estimators.cache import cache_of
+from fastmlp.estimators.estimator import Weighted
 from fastmlp.interchange import as_numpy
 from fastmlp.network import Layout, aligned_zeros
 
 __all__ = [
-    "Buffer",
+    "NOT_FINITE",
     "arithmetic",
     "buffer_of",
+    "check_finite",
     "fitted_arrays",
     "layout_of",
+    "leave_best",
     "own_weights",
     "prepare_training",
+    "put_weights",
+    "read_back",
     "scratch_buffer",
     "show",
-    "show_copy",
     "shows_buffer",
 ]
 
 
-@dataclass
-class Buffer:
-    """Flat parameters, and the sessions of an engine that work on them."""
-
-    layout: Layout
-    params: np.ndarray  # (P,)
-    arrays: list[Any] = field(default_factory=list)  # whose values these are; empty: views of params
-    sessions: dict = field(default_factory=dict)
-
-    @property
-    def views(self) -> list[np.ndarray]:
-        """Of params: each weight matrix (I, O), then each bias (O,)."""
-        return [*self.layout.weights(self.params), *self.layout.biases(self.params)]
-
-    def read(self) -> None:
-        """Bring the values of the arrays into the parameters."""
-        for view, array in zip(self.views, self.arrays, strict=False):
-            view[...] = _values(array)
-
-    def write(self) -> None:
-        """Bring the parameters into the arrays."""
-        for view, array in zip(self.views, self.arrays, strict=False):
-            array[...] = view.reshape(array.shape)
+# scikit-learn's message
+NOT_FINITE = (
+    "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
+)
 
 
-def _shown(e: Any, arrays: Sequence[Any]) -> Buffer | None:
+def _viewed_buffer(estimator: Weighted, arrays: Sequence[Any]) -> Buffer | None:
     """The buffer whose views these arrays are, if they are."""
-    kept = kept_of(e)
-    return kept.shown if len(arrays) == len(kept.views) and all(map(is_, arrays, kept.views)) else None
+    cache = cache_of(estimator)
+    return cache.buffer if len(arrays) == len(cache.views) and all(map(is_, arrays, cache.views)) else None
 
 
-def shows_buffer(e: Any) -> bool:
+def shows_buffer(estimator: Weighted) -> bool:
     """Whether `coefs_` and `intercepts_` are the views that a fit has left."""
-    return _shown(e, fitted_arrays(e)) is not None
+    return _viewed_buffer(estimator, fitted_arrays(estimator)) is not None
 
 
-def fitted_arrays(e: Any) -> list[Any]:
+def fitted_arrays(estimator: Weighted) -> list[Any]:
     """The weight matrices, then the biases, of the layers that `n_layers_` counts: it may have been cut short."""
-    layers = vars(e).get("n_layers_", len(e.coefs_) + 1) - 1
-    if not 1 <= layers <= min(len(e.coefs_), len(e.intercepts_)):
+    layers = vars(estimator).get("n_layers_", len(estimator.coefs_) + 1) - 1
+    if not 1 <= layers <= min(len(estimator.coefs_), len(estimator.intercepts_)):
         raise ValueError(
-            f"n_layers_={layers + 1} asks for {layers} layers of weights, but there are {len(e.coefs_)} arrays in "
-            f"coefs_ and {len(e.intercepts_)} in intercepts_."
+            f"n_layers_={layers + 1} asks for {layers} layers of weights, but there are {len(estimator.coefs_)} arrays "
+            f"in coefs_ and {len(estimator.intercepts_)} in intercepts_."
         )
-    return [*e.coefs_[:layers], *e.intercepts_[:layers]]
+    return [*estimator.coefs_[:layers], *estimator.intercepts_[:layers]]
 
 
-def layout_of(e: Any) -> Layout:
+def layout_of(estimator: Weighted) -> Layout:
     """Where the weights of a fitted estimator, ours or scikit-learn's, would lie in one buffer."""
-    arrays = fitted_arrays(e)
-    if shown := _shown(e, arrays):
-        return shown.layout
+    arrays = fitted_arrays(estimator)
+    if buffer := _viewed_buffer(estimator, arrays):
+        return buffer.layout
     weights = [np.shape(array) for array in arrays]
     weights, biases = weights[: len(weights) // 2], weights[len(weights) // 2 :]
     fits = all(len(w) == 2 for w in weights) and all(w[1] == v[0] for w, v in pairwise(weights))
@@ -102,81 +86,105 @@ def _is_bias(shape: tuple[int, ...], n: int) -> bool:
     return shape in ((), (1,), (n,), (1, 1), (1, n))
 
 
+def check_finite(estimator: Weighted) -> None:
+    """ValueError if weights or biases are not finite."""
+    if not all(np.isfinite(array).all() for array in (*estimator.coefs_, *estimator.intercepts_)):
+        raise ValueError(NOT_FINITE)
+
+
 def arithmetic(*arrays: Any) -> np.dtype:
     """float32 if that is the common type of these, else float64."""
     types = [np.asarray(as_numpy(array)).dtype if isinstance(array, list) else array.dtype for array in arrays]
     return np.dtype(np.float32 if np.result_type(*types) == np.float32 else np.float64)
 
 
-def buffer_of(e: Any, dtype: np.dtype, training: bool = False) -> Buffer:
+def buffer_of(estimator: Weighted, dtype: np.dtype, training: bool = False) -> Buffer:
     """The fitted weights in `dtype`, one of float32 and float64, as they are now."""
-    arrays = fitted_arrays(e)
-    shown = _shown(e, arrays)
+    arrays = fitted_arrays(estimator)
+    shown = _viewed_buffer(estimator, arrays)
     if shown and shown.params.dtype == dtype:
         return shown
-    buffers = kept_of(e).training if training else kept_of(e).scratch
+    buffers = cache_of(estimator).training_buffers if training else cache_of(estimator).prediction_buffers
     buffer = buffers.get(dtype)
-    if buffer is None or buffer.layout != layout_of(e):
-        buffer = buffers[dtype] = scratch_buffer(e, dtype)
+    if buffer is None or buffer.layout != layout_of(estimator):
+        buffer = buffers[dtype] = scratch_buffer(estimator, dtype)
     buffer.arrays = arrays
     buffer.read()
     return buffer
 
 
-def scratch_buffer(e: Any, dtype: np.dtype) -> Buffer:
+def scratch_buffer(estimator: Weighted, dtype: np.dtype) -> Buffer:
     """A new buffer with the fitted weights as they are now."""
-    layout = layout_of(e)
-    buffer = Buffer(layout, aligned_zeros(layout.n_params, dtype), fitted_arrays(e))
+    layout = layout_of(estimator)
+    buffer = Buffer(layout, aligned_zeros(layout.n_params, dtype), fitted_arrays(estimator))
     buffer.read()
     return buffer
 
 
-def bring_back(e: Any, buffer: Buffer) -> None:
+def read_back(estimator: Weighted, buffer: Buffer) -> None:
     """Read into a buffer in training what a callback has done to `coefs_` and `intercepts_`: edits, or other arrays."""
-    arrays = fitted_arrays(e)
-    if not buffer.arrays and _shown(e, arrays) is buffer:
+    arrays = fitted_arrays(estimator)
+    if not buffer.arrays and _viewed_buffer(estimator, arrays) is buffer:
         return  # the views themselves
-    prepare_training(e)
-    if layout_of(e) != buffer.layout:
-        raise ValueError(f"A callback has set coefs_ of the sizes {layout_of(e).sizes}, not {buffer.layout.sizes}.")
-    buffer.arrays = fitted_arrays(e)
+    prepare_training(estimator)
+    if layout_of(estimator) != buffer.layout:
+        raise ValueError(
+            f"A callback has set coefs_ of the sizes {layout_of(estimator).sizes}, not {buffer.layout.sizes}."
+        )
+    buffer.arrays = fitted_arrays(estimator)
     buffer.read()
 
 
-def show(e: Any, buffer: Buffer) -> None:
+def show(estimator: Weighted, buffer: Buffer) -> None:
     """Let `coefs_` and `intercepts_` be views of the buffer, in the lists that are there."""
-    views, given = buffer.views, fitted_arrays(e)
+    views, given = buffer.views, fitted_arrays(estimator)
     views = [v.reshape(np.shape(a)) if v.size == np.size(a) else v for v, a in zip(views, given, strict=True)]
     layers = len(views) // 2
-    e.coefs_[:layers], e.intercepts_[:layers] = views[:layers], views[layers:]
+    estimator.coefs_[:layers], estimator.intercepts_[:layers] = views[:layers], views[layers:]
     buffer.arrays = []
-    kept = kept_of(e)
-    kept.shown, kept.views, kept.scratch, kept.training = buffer, views, {}, {}
+    cache = cache_of(estimator)
+    cache.buffer, cache.views, cache.prediction_buffers, cache.training_buffers = buffer, views, {}, {}
 
 
-def show_copy(e: Any, buffer: Buffer) -> None:
-    """Let `coefs_` and `intercepts_` be new lists of new arrays, with what the buffer has."""
-    params = aligned_zeros(buffer.layout.n_params, buffer.params.dtype)
-    params[...] = buffer.params
-    e.coefs_, e.intercepts_ = list(e.coefs_), list(e.intercepts_)
-    show(e, Buffer(buffer.layout, params))
+def leave_best(estimator: Weighted, buffer: Buffer, last: np.ndarray | None) -> None:
+    """Leave the best weights of a fit with early stopping; last (P,): those of its last epoch, None if none was best.
+
+    The buffer has the best ones. As in scikit-learn they become new arrays, and the arrays that were trained have the
+    last ones. Without any, those of the fit before remain: a warm start may find no better ones.
+    """
+    if last is not None:
+        params = aligned_zeros(buffer.layout.n_params, buffer.params.dtype)
+        params[...] = buffer.params
+        estimator.coefs_, estimator.intercepts_ = list(estimator.coefs_), list(estimator.intercepts_)
+        show(estimator, Buffer(buffer.layout, params))
+        buffer.params[...] = last
+        estimator._best_coefs, estimator._best_intercepts = estimator.coefs_, estimator.intercepts_
+    elif hasattr(estimator, "_best_coefs"):
+        estimator.coefs_, estimator.intercepts_ = estimator._best_coefs, estimator._best_intercepts
 
 
-def own_weights(e: Any) -> None:
+def put_weights(estimator: Weighted, weights: list[np.ndarray], biases: list[np.ndarray]) -> None:
+    """Let the estimator have these arrays, and no best ones of a fit before."""
+    for name in ("_best_coefs", "_best_intercepts"):
+        vars(estimator).pop(name, None)
+    estimator.coefs_, estimator.intercepts_ = weights, biases
+
+
+def own_weights(estimator: Weighted) -> None:
     """Let `coefs_` and `intercepts_` be arrays, in lists, that no other estimator has; of one buffer if they can be."""
-    best = vars(e).get("_best_coefs") is e.coefs_
-    e.coefs_, e.intercepts_ = copy.deepcopy((list(e.coefs_), list(e.intercepts_)))
+    best = vars(estimator).get("_best_coefs") is estimator.coefs_
+    estimator.coefs_, estimator.intercepts_ = copy.deepcopy((list(estimator.coefs_), list(estimator.intercepts_)))
     if best:
-        e._best_coefs, e._best_intercepts = e.coefs_, e.intercepts_
-    arrays = [*e.coefs_, *e.intercepts_]
+        estimator._best_coefs, estimator._best_intercepts = estimator.coefs_, estimator.intercepts_
+    arrays = [*estimator.coefs_, *estimator.intercepts_]
     for dtype in (np.dtype(np.float32), np.dtype(np.float64)):
         if all(isinstance(array, np.ndarray) and array.dtype == dtype for array in arrays):
             with suppress(ValueError):  # shapes that do not fit are for whoever predicts to refuse
                 _refuse_shared(arrays)
-                show(e, buffer_of(e, dtype))
+                show(estimator, buffer_of(estimator, dtype))
 
 
-def prepare_training(e: Any) -> np.dtype:
+def prepare_training(estimator: Weighted) -> np.dtype:
     """Make `coefs_` and `intercepts_` arrays that training can write to; the dtype to train in.
 
     Those that it cannot write to (lists, read-only arrays, integers, one number for all outputs) are replaced.
@@ -186,21 +194,21 @@ def prepare_training(e: Any) -> np.dtype:
     ValueError
         Arrays do not fit together, `n_layers_` leaves some out, or two share memory.
     """
-    layout, arrays = layout_of(e), fitted_arrays(e)
-    if shown := _shown(e, arrays):
-        return shown.params.dtype
+    layout, arrays = layout_of(estimator), fitted_arrays(estimator)
+    if buffer := _viewed_buffer(estimator, arrays):
+        return buffer.params.dtype
     layers = len(layout.sizes) - 1
-    if (len(e.coefs_), len(e.intercepts_)) != (layers, layers):
+    if (len(estimator.coefs_), len(estimator.intercepts_)) != (layers, layers):
         raise ValueError(
-            f"n_layers_={layers + 1} reads {layers} of the {len(e.coefs_)} layers in coefs_, but all of them are "
-            f"trained. Set n_layers_ to {len(e.coefs_) + 1}."
+            f"n_layers_={layers + 1} reads {layers} of the {len(estimator.coefs_)} layers in coefs_, but all of them "
+            f"are trained. Set n_layers_ to {len(estimator.coefs_) + 1}."
         )
-    e.coefs_, e.intercepts_ = _as_list(e.coefs_), _as_list(e.intercepts_)
+    estimator.coefs_, estimator.intercepts_ = _as_list(estimator.coefs_), _as_list(estimator.intercepts_)
     _refuse_shared(arrays)
     for i, (n_in, n_out) in enumerate(pairwise(layout.sizes)):
-        e.coefs_[i] = _writable(e.coefs_[i], (n_in, n_out))
-        e.intercepts_[i] = _writable(e.intercepts_[i], (n_out,))
-    return arithmetic(*fitted_arrays(e))
+        estimator.coefs_[i] = _writable(estimator.coefs_[i], (n_in, n_out))
+        estimator.intercepts_[i] = _writable(estimator.intercepts_[i], (n_out,))
+    return arithmetic(*fitted_arrays(estimator))
 
 
 def _writable(array: Any, shape: tuple[int, ...]) -> np.ndarray:
@@ -208,12 +216,7 @@ def _writable(array: Any, shape: tuple[int, ...]) -> np.ndarray:
     real = isinstance(array, np.ndarray) and array.dtype in (np.float32, np.float64)
     if real and array.flags.writeable and array.size == np.prod(shape):
         return array
-    return np.array(np.broadcast_to(_values(array), shape), arithmetic(array))
-
-
-def _values(array: Any) -> Any:
-    """A weight matrix as an array: pruned ones may be sparse."""
-    return array.toarray() if issparse(array) else as_numpy(array)
+    return np.array(np.broadcast_to(values_of(array), shape), arithmetic(array))
 
 
 def _as_list(arrays: Any) -> list[Any]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
+from fastmlp.estimators.estimator import Estimator
+
 __all__ = ["HOOKS", "estimator_class", "overridden", "refuse_overridden"]
 
 T = TypeVar("T", bound=type)
@@ -42,26 +44,26 @@ def estimator_class(cls: T) -> T:
     return cls
 
 
-def overridden(e: Any, name: str) -> bool:
+def overridden(estimator: Estimator, name: str) -> bool:
     """Whether a subclass, the user's patch of a class, or of this one object, has put its own method there."""
-    return getattr(type(e), name) not in _OURS[name] or name in vars(e)
+    return getattr(type(estimator), name) not in _OURS[name] or name in vars(estimator)
 
 
-def refuse_overridden(e: Any) -> None:
+def refuse_overridden(estimator: Estimator) -> None:
     """TypeError if a subclass overrides a method that is never called here, or has a parameter's name for its own."""
-    own = next(cls for cls in type(e).__mro__ if cls.__module__.startswith("fastmlp."))
-    for cls in type(e).__mro__[: type(e).__mro__.index(own)]:
-        for name in vars(cls).keys() & e._fastmlp_defaults.keys():
+    own = next(cls for cls in type(estimator).__mro__ if cls.__module__.startswith("fastmlp."))
+    for cls in type(estimator).__mro__[: type(estimator).__mro__.index(own)]:
+        for name in vars(cls).keys() & estimator._fastmlp_defaults.keys():
             if not hasattr(vars(cls)[name], "__set__"):  # a property may take what the constructor gives
                 raise TypeError(
                     f"{cls.__name__} has a class attribute {name!r}, which is a parameter of fastmlp's {own.__name__} "
                     "and would be hidden by it. Give it another name, or pass the parameter to the constructor."
                 )
-    with_steps = _WITH_STEPS | (_WITH_EARLY_STOPPING if e.early_stopping else {})
-    hooks = _ALWAYS | (_WITH_LBFGS if e.solver == "lbfgs" else with_steps)
+    with_steps = _WITH_STEPS | (_WITH_EARLY_STOPPING if estimator.early_stopping else {})
+    hooks = _ALWAYS | (_WITH_LBFGS if estimator.solver == "lbfgs" else with_steps)
     for name, instead in hooks.items():
-        if overridden(e, name):
+        if overridden(estimator, name):
             raise TypeError(
-                f"{type(e).__name__} overrides {name}, which fastmlp never calls: its training step is compiled as a "
-                f"whole. Instead {instead}; or train with scikit-learn's class."
+                f"{type(estimator).__name__} overrides {name}, which fastmlp never calls: its training step is "
+                f"compiled as a whole. Instead {instead}; or train with scikit-learn's class."
             )

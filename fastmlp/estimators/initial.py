@@ -1,4 +1,4 @@
-"""The state of an estimator at the beginning of a fit: weights, and curves without an entry."""
+"""The weights with which a fit begins: new ones, or those of the call before."""
 
 from __future__ import annotations
 
@@ -8,33 +8,65 @@ from typing import Any
 
 import numpy as np
 
-from fastmlp.estimators.fitted_weights import own_weights
+from fastmlp.estimators.estimator import Estimator
+from fastmlp.estimators.fitted_weights import layout_of, own_weights, prepare_training, put_weights
 from fastmlp.estimators.hooks import overridden
-from fastmlp.estimators.parameters import hidden_activations
+from fastmlp.estimators.parameters import hidden_activations, hidden_sizes
+from fastmlp.estimators.recorder import Recorder
+from fastmlp.estimators.samples import Given
+from fastmlp.estimators.targets import one_hot
 from fastmlp.forks import drawing
 from fastmlp.interchange import as_numpy
 
-__all__ = ["begin_curves", "draw", "initialize"]
+__all__ = ["draw", "initialize", "weights_to_train"]
 
 
-def initialize(e: Any, sizes: Sequence[int], dtype: np.dtype) -> None:
+def weights_to_train(estimator: Estimator, given: Given, fresh: bool) -> np.dtype:
+    """Let the estimator have weights that fit the samples, new ones if `fresh`; the dtype to train in."""
+    features, outputs = given.X.shape[1], given.targets.n_outputs
+    if fresh:
+        # nobody but a class's own `_initialize` looks at more than the number of outputs
+        y: Any = np.empty((0, outputs))
+        if overridden(estimator, "_initialize"):
+            y = given.targets.values if given.targets.labels is None else one_hot(given.targets)
+        dtype = given.X.dtype if estimator.dtype == "auto" else np.dtype(estimator.dtype)
+        estimator._initialize(y, [features, *hidden_sizes(estimator), outputs], dtype)
+    first, *_, last = layout_of(estimator).sizes
+    if outputs != last:
+        raise ValueError(f"y has {outputs} outputs, but {type(estimator).__name__} was fitted to {last}.")
+    if features != first:
+        raise ValueError(f"X has {features} features, but coefs_[0] takes {first}.")
+    dtype = prepare_training(estimator)
+    if estimator.solver == "lbfgs":
+        dtype = np.dtype(np.float64)  # whatever X is: line searches need the digits
+    if estimator.precision != "float32" and dtype != np.float32:
+        raise ValueError(
+            f"precision={estimator.precision!r} is for training in float32; solver={estimator.solver!r} with "
+            f"dtype={estimator.dtype!r} and X of {given.X.dtype} trains in {dtype}. Give dtype='float32' and a solver "
+            "other than 'lbfgs'."
+        )
+    return dtype
+
+
+def initialize(estimator: Estimator, sizes: Sequence[int], dtype: np.dtype) -> None:
     """Give the estimator new weights for layers of the given sizes (I, …, O), and curves without an entry."""
-    for name in ("_best_coefs", "_best_intercepts"):
-        vars(e).pop(name, None)
-    e.n_iter_, e.t_, e.n_outputs_, e.n_layers_ = 0, 0, sizes[-1], len(sizes)
-    e.out_activation_ = e._fastmlp_output_activation()
-    pairs, names = list(pairwise(sizes)), _activations(e, len(sizes) - 1)
-    if overridden(e, "_init_coef"):
-        drawn = [e._init_coef(*pair, dtype) for pair in pairs]
+    recorder = Recorder(estimator)
+    recorder.begin_network(sizes)
+    pairs, names = list(pairwise(sizes)), _activations(estimator, len(sizes) - 1)
+    own = overridden(estimator, "_init_coef")
+    if own:
+        drawn = [estimator._init_coef(*pair, dtype) for pair in pairs]
     else:
-        drawn = [draw(vars(e)["_random_state"], *pair, name, dtype) for pair, name in zip(pairs, names, strict=True)]
-    e.coefs_, e.intercepts_ = [w for w, _ in drawn], [b for _, b in drawn]
-    _replace("coefs_init", e.coefs_init, e.coefs_)
-    _replace("intercepts_init", e.intercepts_init, e.intercepts_)
-    if not overridden(e, "_init_coef"):  # whose arrays scikit-learn trains in place
-        own_weights(e)
-    if e.solver != "lbfgs":
-        begin_curves(e, e.early_stopping, fresh=True)
+        random = vars(estimator)["_random_state"]
+        drawn = [draw(random, *pair, name, dtype) for pair, name in zip(pairs, names, strict=True)]
+    weights, biases = [w for w, _ in drawn], [b for _, b in drawn]
+    _replace("coefs_init", estimator.coefs_init, weights)
+    _replace("intercepts_init", estimator.intercepts_init, biases)
+    put_weights(estimator, weights, biases)
+    if not own:  # whose arrays scikit-learn trains in place
+        own_weights(estimator)
+    if estimator.solver != "lbfgs":
+        recorder.begin_curves(estimator.early_stopping, fresh=True)
 
 
 def draw(
@@ -52,33 +84,16 @@ def draw(
     return weights.astype(dtype, copy=False), biases.astype(dtype, copy=False)
 
 
-def begin_curves(e: Any, validates: bool, fresh: bool = False) -> None:
-    """Curves for the stochastic solvers to go on with: without an entry if `fresh`, or if there are none yet.
-
-    Those of validation are None as long as there is none.
-    """
-    known = {} if fresh else vars(e)
-    e.t_, e.n_iter_ = vars(e).get("t_", 0), vars(e).get("n_iter_", 0)  # a model built by hand may lack them
-    e.loss_curve_, e._no_improvement_count = known.get("loss_curve_", []), known.get("_no_improvement_count", 0)
-    best = known.get("best_loss_")
-    e.best_loss_ = None if e.early_stopping else np.inf if best is None else best
-    beginnings = {"validation_scores_": [], "validation_loss_curve_": [], "best_validation_score_": -np.inf}
-    for name, beginning in beginnings.items():
-        setattr(e, name, beginning if validates and known.get(name) is None else known.get(name))
-    if fresh:
-        e.__dict__.pop("best_epoch_", None)
-
-
-def _activations(e: Any, layers: int) -> list[str]:
+def _activations(estimator: Estimator, layers: int) -> list[str]:
     """Of each layer; the output layer starts as the last hidden one does."""
-    if isinstance(e.activation, str):
-        return hidden_activations(e, layers)
-    hidden = hidden_activations(e, layers - 1)
+    if isinstance(estimator.activation, str):
+        return hidden_activations(estimator, layers)
+    hidden = hidden_activations(estimator, layers - 1)
     return [*hidden, *hidden[-1:]] or ["identity"]
 
 
 def _replace(name: str, given: Any, drawn: list[np.ndarray]) -> None:
-    """Put arrays of the user's, if there are any, in the place of those drawn, which a hook may have taken from him."""
+    """Put arrays of the user's, if there are any, in the place of those drawn, which may be those of a hook."""
     if given is None:
         return
     shapes, wanted = [np.shape(array) for array in given], [np.shape(array) for array in drawn]

@@ -1,4 +1,4 @@
-"""Answers in the kind of array that was asked with.
+"""Results as arrays of the library that X came from.
 
 Source: https://data-apis.org/array-api/latest.
 """
@@ -14,17 +14,17 @@ from sklearn import get_config
 
 from fastmlp.forks import no_fork
 
-__all__ = ["in_kind"]
+__all__ = ["like_input"]
 
 
-def in_kind(method: Callable) -> Callable:
-    """Decorate a method of X so that its answer is an array like X, where X is, if array API dispatch is on."""
+def like_input(method: Callable) -> Callable:
+    """Decorate a method of X: with array API dispatch its result is an array of X's library, on X's device."""
 
     @wraps(method)
-    def answer(self: Any, X: Any, *arguments: Any, **keywords: Any) -> Any:
+    def converted(self: Any, X: Any, *arguments: Any, **keywords: Any) -> Any:
         return _like(X, method(self, X, *arguments, **keywords))
 
-    return answer
+    return converted
 
 
 def _like(X: Any, answer: np.ndarray) -> Any:

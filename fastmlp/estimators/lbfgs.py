@@ -1,25 +1,59 @@
-"""The solver "lbfgs": SciPy's L-BFGS-B on the network's loss and gradient."""
+"""The solver "lbfgs": SciPy's L-BFGS-B on the network's loss and gradient, and what a fit with it leaves."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from sklearn.utils.optimize import _check_optimize_result
 
 from fastmlp.engine import Engine
+from fastmlp.estimators.callbacks import FitTask
+from fastmlp.estimators.estimator import Estimator
+from fastmlp.estimators.fitted_weights import show
+from fastmlp.estimators.planning import Run
 from fastmlp.forks import no_fork
+from fastmlp.history import History
 from fastmlp.losses import LOSSES, OF_SCIKIT_LEARN, Loss, apply_link, clipped_log_loss
 from fastmlp.network import Data
+from fastmlp.trainer import Epoch, tell
 from fastmlp.weights import check_total
 
-__all__ = ["minimise"]
+__all__ = ["run_lbfgs"]
 
 _CODES = {loss.code for loss in (*OF_SCIKIT_LEARN.values(), LOSSES["poisson"])}  # those that scikit-learn has, too
 
 
-def minimise(
+def run_lbfgs(estimator: Estimator, run: Run, task: FitTask) -> None:
+    """Train: all iterations of a fit."""
+    samples, engine, recorder = run.samples, run.engine, run.recorder
+    show(estimator, run.buffer)
+    recorder.begin_lbfgs(engine.layout)
+    history, begin = History(), time.perf_counter()
+
+    def after_iteration(loss: float) -> None:
+        nonlocal begin
+        recorder.iterations(estimator.n_iter_ + 1, loss)
+        recorder.say("Iteration {}, loss = {:.8f}", estimator.n_iter_, loss)
+        begin, seconds = time.perf_counter(), time.perf_counter() - begin
+        rate = samples.data.n_samples / seconds
+        history.append(loss=loss, learning_rate=float("nan"), seconds=seconds, samples_per_second=rate)
+        stop = tell(estimator.callbacks or (), Epoch(estimator.n_iter_, estimator, history))
+        if task.epoch(last=stop or estimator.n_iter_ == estimator.max_iter) or stop:
+            raise StopIteration
+
+    watched = estimator.callbacks or estimator.verbose or task.watched
+    limits = estimator.max_iter, estimator.max_fun, estimator.tol
+    result = _minimise(engine, samples.data, *limits, after_iteration if watched else None)
+    recorder.iterations(min(result.nit, estimator.max_iter), result.fun)
+    if result.status != 99:  # 99: a callback asked to stop
+        _check_optimize_result("lbfgs", result, estimator.max_iter)  # the warning, in the words of this scikit-learn
+
+
+def _minimise(
     engine: Engine, data: Data, max_iter: int, max_fun: int, tol: float, after_iteration: Callable[[float], Any] | None
 ) -> Any:
     """Minimise the loss over all samples, penalties included, in the engine's parameters.

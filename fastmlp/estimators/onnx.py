@@ -91,12 +91,12 @@ LINK_GRAPHS: dict[str, _Unary] = {
 }
 
 
-def _predicted(g: _Graph, e: Any, x: str) -> str:
+def _predicted(g: _Graph, estimator: Any, x: str) -> str:
     """What the network predicts, (N, O)."""
     value = g.cast(x, g.dtype)
-    functions = [ACTIVATION_GRAPHS[name] for name in hidden_activations(e, len(e.coefs_) - 1)]
+    functions = [ACTIVATION_GRAPHS[name] for name in hidden_activations(estimator, len(estimator.coefs_) - 1)]
     for weights, bias, function in zip(
-        e.coefs_, e.intercepts_, [*functions, LINK_GRAPHS[e.out_activation_]], strict=True
+        estimator.coefs_, estimator.intercepts_, [*functions, LINK_GRAPHS[estimator.out_activation_]], strict=True
     ):
         product = g("MatMul", value, g.constant(weights))
         value = function(g, g("Add", product, g.constant(np.reshape(bias, (1, -1)))))
@@ -115,24 +115,24 @@ def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
 
 
 def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
-    g, e = _graph(scope, operator, container), operator.raw_operator
+    g, estimator = _graph(scope, operator, container), operator.raw_operator
     labels, probabilities = (output.full_name for output in operator.outputs)
-    predicted = _predicted(g, e, operator.inputs[0].full_name)
-    if e.out_activation_ == "logistic" and len(e.intercepts_[-1]) == 1:
+    predicted = _predicted(g, estimator, operator.inputs[0].full_name)
+    if estimator.out_activation_ == "logistic" and len(estimator.intercepts_[-1]) == 1:
         g("Concat", g("Sub", 1, predicted), predicted, out=probabilities, axis=1)
     else:
         g("Identity", predicted, out=probabilities)
-    if _is_multilabel(e):
+    if _is_multilabel(estimator):
         g.cast(g("Greater", predicted, 0.5), np.int64, out=labels)
     else:
         indexes = g("ArgMax", probabilities, axis=1, keepdims=0)
-        g("Gather", g.constant(_labels(scope, e)), indexes, out=labels, axis=0)
+        g("Gather", g.constant(_labels(scope, estimator)), indexes, out=labels, axis=0)
 
 
-def _labels(scope: Any, e: Any) -> np.ndarray:
+def _labels(scope: Any, estimator: Any) -> np.ndarray:
     """Labels (C,) as ONNX has them, integers or strings; their numbers with skl2onnx's option `nocl`."""
-    classes = e.classes_
-    if scope.get_options(e, {"nocl": False})["nocl"]:
+    classes = estimator.classes_
+    if scope.get_options(estimator, {"nocl": False})["nocl"]:
         return np.arange(len(classes))
     if all(isinstance(label, str) for label in classes):
         return classes
@@ -141,8 +141,8 @@ def _labels(scope: Any, e: Any) -> np.ndarray:
     raise ValueError(f"Labels in ONNX are integers or strings, but classes_ is {classes}. Encode y as integers.")
 
 
-def _is_multilabel(e: Any) -> bool:
-    return e._label_binarizer.y_type_.startswith("multilabel")
+def _is_multilabel(estimator: Any) -> bool:
+    return estimator._label_binarizer.y_type_.startswith("multilabel")
 
 
 def register(classifier: type, regressor: type) -> None:
@@ -152,17 +152,17 @@ def register(classifier: type, regressor: type) -> None:
     update_registered_converter = sys.modules["skl2onnx"].update_registered_converter
 
     def shapes(operator: Any) -> None:
-        e = operator.raw_operator
-        check_is_fitted(e, "coefs_")
-        n, n_outputs = operator.inputs[0].get_first_dimension(), len(np.ravel(e.intercepts_[-1]))
-        if not is_classifier(e):
+        estimator = operator.raw_operator
+        check_is_fitted(estimator, "coefs_")
+        n, n_outputs = operator.inputs[0].get_first_dimension(), len(np.ravel(estimator.intercepts_[-1]))
+        if not is_classifier(estimator):
             shape_calculator.calculate_linear_regressor_output_shapes(operator)
             operator.outputs[0].type.shape = [n, n_outputs]
             return
-        if len(e.classes_) == 1:
-            raise ValueError(f"There is no ONNX of a classifier of one class, but classes_ is {e.classes_}.")
+        if len(estimator.classes_) == 1:
+            raise ValueError(f"There is no ONNX of a classifier of one class, but classes_ is {estimator.classes_}.")
         shape_calculator.calculate_linear_classifier_output_shapes(operator)
-        if _is_multilabel(e):
+        if _is_multilabel(estimator):
             operator.outputs[0].type.shape = [n, n_outputs]
 
     options = {"zipmap": [True, False, "columns"], "output_class_labels": [False, True], "nocl": [True, False]}

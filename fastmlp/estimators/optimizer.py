@@ -1,8 +1,8 @@
-"""The state that `partial_fit` goes on with, and scikit-learn's optimizers as its face.
+"""The state that `partial_fit` goes on with, and scikit-learn's optimizers, by which users see and set it.
 
 The state is flat arrays, as the engine has them. The estimator's `_optimizer` is scikit-learn's object, whose arrays
-are views of them; once somebody has looked at it they are copies, and the next `partial_fit` reads the object back,
-with whatever has been set in it.
+are views of them; once somebody has read it they are copies, and the next `partial_fit` reads the object back, with
+whatever has been set in it.
 """
 
 from __future__ import annotations
@@ -10,25 +10,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, BaseOptimizer, SGDOptimizer
 
+from fastmlp.estimators.cache import cache_of
+from fastmlp.estimators.estimator import Estimator
 from fastmlp.estimators.fitted_weights import arithmetic, fitted_arrays, layout_of
-from fastmlp.estimators.kept import kept_of
 from fastmlp.network import Layout, aligned_zeros
 from fastmlp.optimizers import SGD, Adam, Optimizer
 
 __all__ = [
     "OptimizerState",
+    "Unread",
     "from_plain",
-    "keep_state",
-    "look",
+    "mark_unread",
     "optimizer_state",
+    "read_optimizer",
     "refresh_numbers",
+    "store_state",
     "to_plain",
-    "unlooked",
+    "unread_of",
 ]
 
 
@@ -47,6 +50,14 @@ class OptimizerState:
     follows: str  # see `Convergence`
     power_t: float
     moments: np.ndarray  # (M, P), see `fastmlp.network.Update`
+
+
+class Unread(NamedTuple):
+    """scikit-learn's optimizer of an estimator while nobody has read it: its arrays are those that are trained."""
+
+    optimizer: Any
+    state: OptimizerState
+    layout: Layout  # of the arrays of that state
 
 
 class RuleOptimizer(BaseOptimizer):
@@ -68,57 +79,71 @@ class RuleOptimizer(BaseOptimizer):
         self.moments: list[list[np.ndarray]] = []
 
 
-def look(e: Any) -> Any:
-    """The optimizer of the estimator for users, who may hold its arrays: they are copies from now on; None: none."""
-    face, kept = vars(e).get("_optimizer"), kept_of(e)
-    if face is not None and face is kept.face:
-        kept.face = None
-        _refresh(face, kept.state, kept.layout, copies=True)
-    return face
+def read_optimizer(estimator: Estimator) -> Any:
+    """The optimizer for users, who may hold its arrays: they are copies from now on; None if there is none."""
+    optimizer, cache = vars(estimator).get("_optimizer"), cache_of(estimator)
+    if unread := unread_of(estimator):
+        cache.optimizer = None
+        _refresh(optimizer, unread.state, unread.layout, copies=True)
+    return optimizer
 
 
-def unlooked(e: Any) -> None:
-    """Let the optimizer of a model that was copied or loaded be as after a fit: nobody has looked at it.
+def unread_of(estimator: Estimator) -> Unread | None:
+    """The optimizer with its state, unless somebody has read it, or has put another one there."""
+    unread: Unread | None = cache_of(estimator).optimizer
+    return unread if unread is not None and unread.optimizer is vars(estimator).get("_optimizer") else None
+
+
+def mark_unread(estimator: Estimator) -> None:
+    """Let the optimizer of a model that was copied or loaded be as after a fit: nobody has read it.
 
     Else every partial fit from now on would read it and bring it to the new state.
     """
-    face, kept = vars(e).get("_optimizer"), kept_of(e)
-    if face is not None:
+    optimizer = vars(estimator).get("_optimizer")
+    if optimizer is not None:
         with suppress(ValueError):  # it cannot be read, or the weights do not fit together: `partial_fit` will say so
-            layout = layout_of(e)
-            kept.state, kept.layout = optimizer_state(e, layout, arithmetic(*fitted_arrays(e))), layout
-            kept.face = face
-            _refresh(face, kept.state, layout, copies=False)
+            layout = layout_of(estimator)
+            state = _state_of(optimizer, layout, arithmetic(*fitted_arrays(estimator)), _epochs_done(estimator))
+            cache_of(estimator).optimizer = Unread(optimizer, state, layout)
+            _refresh(optimizer, state, layout, copies=False)
 
 
-def optimizer_state(e: Any, layout: Layout, dtype: np.dtype) -> OptimizerState | None:
+def optimizer_state(estimator: Estimator, layout: Layout, dtype: np.dtype) -> OptimizerState | None:
     """What the fit before has left, or a user has put there."""
-    face, kept = vars(e).get("_optimizer"), kept_of(e)
-    if face is None:
+    optimizer = vars(estimator).get("_optimizer")
+    if optimizer is None:
         return None
-    if face is not kept.face:
-        return _from_face(face, layout, dtype, len(vars(e).get("loss_curve_", ())))
-    if kept.state.moments.shape[1] != layout.n_params:
+    unread = unread_of(estimator)
+    if unread is None:
+        return _state_of(optimizer, layout, dtype, _epochs_done(estimator))
+    if unread.state.moments.shape[1] != layout.n_params:
         raise ValueError(
             "_optimizer is that of a network with other layers. Delete it to begin with a new one: del "
             "estimator._optimizer."
         )
-    return kept.state
+    return unread.state
 
 
-def keep_state(e: Any, state: OptimizerState, layout: Layout, same: bool) -> None:
+def store_state(estimator: Estimator, state: OptimizerState, layout: Layout, same: bool) -> None:
     """Let the estimator have that state: in the optimizer that is there if it goes on with the same, else in a new one.
 
-    Unless somebody has looked, its arrays are those that are trained.
+    Unless somebody has read it, its arrays are those that are trained.
     """
-    face, kept = vars(e).get("_optimizer"), kept_of(e)
-    if face is None or not same:
-        face = vars(e)["_optimizer"] = kept.face = _new_face(state)
-    kept.state, kept.layout = state, layout
-    _refresh(face, state, layout, copies=face is not kept.face)
+    attributes, cache, unread = vars(estimator), cache_of(estimator), unread_of(estimator)
+    if attributes.get("_optimizer") is None or not same:
+        attributes["_optimizer"] = _new_optimizer(state)
+    elif unread is None:
+        _refresh(attributes["_optimizer"], state, layout, copies=True)
+        return
+    cache.optimizer = Unread(attributes["_optimizer"], state, layout)
+    _refresh(attributes["_optimizer"], state, layout, copies=False)
 
 
-def _new_face(state: OptimizerState) -> Any:
+def _epochs_done(estimator: Estimator) -> int:
+    return len(vars(estimator).get("loss_curve_", ()))
+
+
+def _new_optimizer(state: OptimizerState) -> Any:
     """An optimizer of scikit-learn's, or of its kind."""
     rule: Any = state.rule
     if type(rule) is SGD:
@@ -128,69 +153,71 @@ def _new_face(state: OptimizerState) -> Any:
     return RuleOptimizer(rule)
 
 
-def _refresh(face: Any, state: OptimizerState, layout: Layout, copies: bool) -> None:
-    """Bring the face to the state. As copies its arrays are new ones, as scikit-learn makes with every update."""
+def _refresh(optimizer: Any, state: OptimizerState, layout: Layout, copies: bool) -> None:
+    """Bring the optimizer to the state. As copies its arrays are new ones, as scikit-learn makes with every update."""
     moments = [_apart(flat, layout, copies) for flat in state.moments]
-    if isinstance(face, SGDOptimizer):
+    if isinstance(optimizer, SGDOptimizer):
         none = np.zeros(layout.n_params, state.moments.dtype)  # without momentum nobody reads velocities
-        face.velocities = moments[0] if moments else _apart(none, layout, False)
-        face.unread = None if moments else face.velocities
-    elif isinstance(face, AdamOptimizer):
-        face.ms, face.vs = moments
+        optimizer.velocities = moments[0] if moments else _apart(none, layout, False)
+        optimizer.unread = None if moments else optimizer.velocities
+    elif isinstance(optimizer, AdamOptimizer):
+        optimizer.ms, optimizer.vs = moments
     else:
-        face.moments = moments
-    refresh_numbers(face, state)
+        optimizer.moments = moments
+    refresh_numbers(optimizer, state)
 
 
-def refresh_numbers(face: Any, state: OptimizerState) -> None:
-    """Bring all but the arrays of the face to the state."""
+def refresh_numbers(optimizer: Any, state: OptimizerState) -> None:
+    """Bring all but the arrays of the optimizer to the state."""
     rule: Any = state.rule
-    face.epochs = state.epochs  # for schedules, which scikit-learn does not have
-    if isinstance(face, SGDOptimizer):
-        face.learning_rate = state.learning_rate
+    optimizer.epochs = state.epochs  # for schedules, which scikit-learn does not have
+    if isinstance(optimizer, SGDOptimizer):
+        optimizer.learning_rate = state.learning_rate
         return
-    face.t = state.step
-    if isinstance(face, AdamOptimizer) and state.step:
-        face.learning_rate = rule.lr * np.sqrt(1 - rule.beta2**state.step) / (1 - rule.beta1**state.step)
+    optimizer.t = state.step
+    if isinstance(optimizer, AdamOptimizer) and state.step:
+        optimizer.learning_rate = rule.lr * np.sqrt(1 - rule.beta2**state.step) / (1 - rule.beta1**state.step)
 
 
-def _from_face(face: Any, layout: Layout, dtype: np.dtype, epochs: int) -> OptimizerState:
-    """The state of an optimizer that `keep_state` or scikit-learn has made; epochs: those done, if it does not know.
+def _state_of(optimizer: Any, layout: Layout, dtype: np.dtype, epochs: int) -> OptimizerState:
+    """The state of an optimizer that `store_state` or scikit-learn has made; epochs: those done, if it does not know.
 
     Raises
     ------
     ValueError
         It is none of these, or makes other steps, or its arrays are not of the shapes of `coefs_` and `intercepts_`.
     """
-    epochs = getattr(face, "epochs", epochs)
-    if type(face) not in (AdamOptimizer, SGDOptimizer, RuleOptimizer) or _METHODS & vars(face).keys():
+    epochs = getattr(optimizer, "epochs", epochs)
+    if type(optimizer) not in (AdamOptimizer, SGDOptimizer, RuleOptimizer) or _METHODS & vars(optimizer).keys():
         raise ValueError(
-            f"_optimizer={face!r} makes steps of its own, and the steps here are compiled. Give one of fastmlp's "
+            f"_optimizer={optimizer!r} makes steps of its own, and the steps here are compiled. Give one of fastmlp's "
             "optimizers as solver, or delete _optimizer to begin with a new one."
         )
-    if isinstance(face, AdamOptimizer):
-        adam = Adam(face.learning_rate_init, face.beta_1, face.beta_2, face.epsilon, epsilon_hat=True)
-        moments = _flat([face.ms, face.vs], layout, dtype)
-        return OptimizerState(adam, int(face.t), epochs, adam.lr, "constant", 0.5, moments)
-    if isinstance(face, SGDOptimizer):
-        sgd = SGD(face.learning_rate_init, momentum=face.momentum, nesterov=bool(face.nesterov))
-        if sgd.momentum and _is_unread(face):
+    if isinstance(optimizer, AdamOptimizer):
+        betas = optimizer.beta_1, optimizer.beta_2
+        adam = Adam(optimizer.learning_rate_init, *betas, optimizer.epsilon, epsilon_hat=True)
+        moments = _flat([optimizer.ms, optimizer.vs], layout, dtype)
+        return OptimizerState(adam, int(optimizer.t), epochs, adam.lr, "constant", 0.5, moments)
+    if isinstance(optimizer, SGDOptimizer):
+        sgd = SGD(optimizer.learning_rate_init, momentum=optimizer.momentum, nesterov=bool(optimizer.nesterov))
+        if sgd.momentum and _is_unread(optimizer):
             raise ValueError(
                 f"momentum={sgd.momentum:g} was set in _optimizer, whose steps had none before, so there are no "
                 "velocities to go on with. Assign a list of arrays to _optimizer.velocities, or delete _optimizer."
             )
-        moments = _flat([face.velocities] if sgd.momentum else [], layout, dtype)
-        return OptimizerState(sgd, 0, epochs, float(face.learning_rate), face.lr_schedule, face.power_t, moments)
-    rule = replace(face.rule, lr=face.learning_rate_init)
-    moments = _flat(face.moments, layout, dtype)
-    return OptimizerState(rule, int(face.t), epochs, rule.lr, "constant", 0.5, moments)
+        moments = _flat([optimizer.velocities] if sgd.momentum else [], layout, dtype)
+        rate, follows = float(optimizer.learning_rate), optimizer.lr_schedule
+        return OptimizerState(sgd, 0, epochs, rate, follows, optimizer.power_t, moments)
+    rule = replace(optimizer.rule, lr=optimizer.learning_rate_init)
+    moments = _flat(optimizer.moments, layout, dtype)
+    return OptimizerState(rule, int(optimizer.t), epochs, rule.lr, "constant", 0.5, moments)
 
 
-def to_plain(face: Any) -> Any:
+def to_plain(optimizer: Any) -> Any:
     """scikit-learn's optimizers as a dict for pickles: formats that ask which types to trust know no other."""
-    if type(face) not in (AdamOptimizer, SGDOptimizer):
-        return face
-    plain = vars(face) | {"kind": type(face).__name__, "unread": _is_unread(face)}
+    if type(optimizer) not in (AdamOptimizer, SGDOptimizer):
+        return optimizer
+    plain = vars(optimizer) | {"kind": type(optimizer).__name__, "unread": _is_unread(optimizer)}
     plain.pop("params", None)  # they would be written twice
     return plain
 
@@ -200,15 +227,15 @@ def from_plain(plain: Any) -> Any:
     if not isinstance(plain, dict):
         return plain
     kind = AdamOptimizer if plain["kind"] == "AdamOptimizer" else SGDOptimizer
-    face = kind.__new__(kind)
-    vars(face).update({name: value for name, value in plain.items() if name != "kind"})
-    face.unread = face.velocities if plain["unread"] else None
-    return face
+    optimizer = kind.__new__(kind)
+    vars(optimizer).update({name: value for name, value in plain.items() if name != "kind"})
+    optimizer.unread = optimizer.velocities if plain["unread"] else None
+    return optimizer
 
 
-def _is_unread(face: Any) -> bool:
+def _is_unread(optimizer: Any) -> bool:
     """Whether its velocities are zeros that stand for those of steps without momentum."""
-    return getattr(face, "unread", None) is not None and face.unread is face.velocities
+    return getattr(optimizer, "unread", None) is not None and optimizer.unread is optimizer.velocities
 
 
 def _apart(flat: np.ndarray, layout: Layout, copies: bool) -> list[np.ndarray]:

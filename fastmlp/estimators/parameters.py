@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from numbers import Integral, Real
 from operator import index
 from typing import Any
@@ -12,7 +13,8 @@ from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOp
 from fastmlp.activations import ACTIVATIONS
 from fastmlp.backends import BACKENDS, PRECISIONS, get_backend
 from fastmlp.engine import Engine
-from fastmlp.estimators.fitted_weights import Buffer
+from fastmlp.estimators.buffer import Buffer
+from fastmlp.estimators.estimator import Estimator
 from fastmlp.losses import LOSSES, OF_SCIKIT_LEARN, Loss, get_loss, huber, quantile
 from fastmlp.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 from fastmlp.schedules import SCHEDULES, Schedule, get_schedule
@@ -21,6 +23,7 @@ __all__ = [
     "ALIASES",
     "CONSTRAINTS",
     "REGRESSION_LOSSES",
+    "batch_size",
     "hidden_activations",
     "hidden_sizes",
     "keep_probabilities",
@@ -75,7 +78,7 @@ CONSTRAINTS: dict[str, list] = {
 }
 
 
-def hidden_sizes(estimator: Any) -> list[int]:
+def hidden_sizes(estimator: Estimator) -> list[int]:
     """Widths of the hidden layers."""
     given = estimator.hidden_layer_sizes
     sizes = list(given) if hasattr(given, "__iter__") else [given]
@@ -84,7 +87,7 @@ def hidden_sizes(estimator: Any) -> list[int]:
     return [index(size) for size in sizes]
 
 
-def hidden_activations(estimator: Any, layers: int) -> list[str]:
+def hidden_activations(estimator: Estimator, layers: int) -> list[str]:
     """An activation name, in the words of `fastmlp.activations`, for each of the hidden layers."""
     given = estimator.activation
     names = [given] * layers if isinstance(given, str) else list(given)
@@ -97,7 +100,7 @@ def hidden_activations(estimator: Any, layers: int) -> list[str]:
     return known
 
 
-def keep_probabilities(estimator: Any, layers: int) -> tuple[float, ...] | None:
+def keep_probabilities(estimator: Estimator, layers: int) -> tuple[float, ...] | None:
     """Probability that an output survives dropout, per layer with the output layer; None without dropout."""
     given = estimator.dropout
     rates: list[Any] = [given] * layers if np.isscalar(given) else list(given)
@@ -108,37 +111,48 @@ def keep_probabilities(estimator: Any, layers: int) -> tuple[float, ...] | None:
     return (*(1.0 - float(p) for p in rates), 1.0) if any(rates) else None
 
 
-def make_engine(estimator: Any, buffer: Buffer) -> Engine:
+def batch_size(estimator: Estimator, n: int) -> int:
+    """Rows of a batch where there are n samples."""
+    if isinstance(estimator.batch_size, str):  # "auto"
+        return min(200, n)
+    if estimator.batch_size > n:
+        warnings.warn(
+            "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=2
+        )
+    return min(int(estimator.batch_size), n)
+
+
+def make_engine(estimator: Estimator, buffer: Buffer) -> Engine:
     """An engine on the fitted weights in that buffer."""
-    e, layers = estimator, len(buffer.layout.sizes) - 1
+    estimator, layers = estimator, len(buffer.layout.sizes) - 1
     return Engine(
         layout=buffer.layout,
-        activations=[*hidden_activations(e, len(e.coefs_) - 1)[: layers - 1], None],
-        loss=e._fastmlp_loss(),
+        activations=[*hidden_activations(estimator, len(estimator.coefs_) - 1)[: layers - 1], None],
+        loss=estimator._fastmlp_loss(),
         params=buffer.params,
-        backend=get_backend(e.backend, e.precision),
-        n_threads=e.n_threads,
-        l1=float(e.l1),
-        l2=float(e.alpha),
+        backend=get_backend(estimator.backend, estimator.precision),
+        n_threads=estimator.n_threads,
+        l1=float(estimator.l1),
+        l2=float(estimator.alpha),
         penalty_shared=True,
         sessions=buffer.sessions,
     )
 
 
-def make_optimizer(estimator: Any) -> Optimizer:
+def make_optimizer(estimator: Estimator) -> Optimizer:
     """The optimizer that the solver stands for."""
-    e, lr = estimator, float(estimator.learning_rate_init)
-    if isinstance(e.solver, Optimizer):
-        return e.solver
-    if e.solver == "sgd":
-        return SGD(lr, momentum=e.momentum, nesterov=bool(e.nesterovs_momentum))
-    if e.solver == "rmsprop":
-        return RMSprop(lr, epsilon=e.epsilon)
-    kind = Adam if e.solver == "adam" else AdamW
-    return kind(lr, e.beta_1, e.beta_2, e.epsilon, epsilon_hat=True)
+    estimator, lr = estimator, float(estimator.learning_rate_init)
+    if isinstance(estimator.solver, Optimizer):
+        return estimator.solver
+    if estimator.solver == "sgd":
+        return SGD(lr, momentum=estimator.momentum, nesterov=bool(estimator.nesterovs_momentum))
+    if estimator.solver == "rmsprop":
+        return RMSprop(lr, epsilon=estimator.epsilon)
+    kind = Adam if estimator.solver == "adam" else AdamW
+    return kind(lr, estimator.beta_1, estimator.beta_2, estimator.epsilon, epsilon_hat=True)
 
 
-def own_schedule(estimator: Any) -> Schedule | None:
+def own_schedule(estimator: Estimator) -> Schedule | None:
     """A schedule of ours, or None for scikit-learn's three."""
     given = estimator.learning_rate
     if not isinstance(given, str):
@@ -150,11 +164,10 @@ def own_schedule(estimator: Any) -> Schedule | None:
 _SQUARED_ERROR = OF_SCIKIT_LEARN["half_mean_squared_error"]._replace(name="squared_error")
 
 
-def regression_loss(estimator: Any) -> Loss:
-    """The loss of a regressor."""
-    given = estimator.loss
+def regression_loss(given: str | Loss, quantiles: Any, delta: float) -> Loss:
+    """The loss of a regressor, from its parameters `loss`, `quantile` and `huber_delta`."""
     if given == "squared_error":
         return _SQUARED_ERROR
     if given == "huber":
-        return huber(estimator.huber_delta)
-    return quantile(estimator.quantile) if given == "quantile" else get_loss(given)
+        return huber(delta)
+    return quantile(quantiles) if given == "quantile" else get_loss(given)

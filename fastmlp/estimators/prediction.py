@@ -11,10 +11,11 @@ from sklearn import get_config
 from sklearn.utils.validation import validate_data
 
 from fastmlp.activations import ACTIVATIONS, activate
+from fastmlp.estimators.estimator import Estimator
 from fastmlp.estimators.fitted_weights import arithmetic, buffer_of, fitted_arrays
 from fastmlp.estimators.hooks import overridden
 from fastmlp.estimators.parameters import ALIASES, make_engine
-from fastmlp.estimators.targets import readable
+from fastmlp.estimators.samples import readable
 from fastmlp.interchange import enough_memory
 from fastmlp.losses import LINKS, apply_link
 from fastmlp.network import Data
@@ -22,31 +23,43 @@ from fastmlp.network import Data
 __all__ = ["apply_output", "by_rows", "predicted"]
 
 
-def predicted(e: Any, X: Any, answer: Callable[[np.ndarray], np.ndarray], **check_input: bool) -> np.ndarray:
-    """The answers made of the outputs (n, O) for some rows at a time, by the class's own forward pass if it has one."""
-    if overridden(e, "_forward_pass_fast"):
-        return answer(e._forward_pass_fast(X, **check_input))
+def predicted(
+    estimator: Estimator, X: Any, answer: Callable[[np.ndarray], np.ndarray], **check_input: bool
+) -> np.ndarray:
+    """What `answer` makes of the outputs (n, O), some rows at a time; by the class's own forward pass if it has one."""
+    if overridden(estimator, "_forward_pass_fast"):
+        return answer(estimator._forward_pass_fast(X, **check_input))
     # by what was fitted: the parameter `loss` may be another by now
-    return by_rows(e, X, lambda z: answer(apply_output(e.out_activation_, z)), **check_input)
+    return by_rows(estimator, X, lambda z: answer(apply_output(estimator.out_activation_, z)), **check_input)
 
 
 @enough_memory()
 def by_rows(
-    e: Any,
+    estimator: Estimator,
     X: Any,
     answer: Callable[[np.ndarray], np.ndarray],
     depth: int | None = None,
     check_input: bool = True,
 ) -> np.ndarray:
-    """The answers made of values z (n, O) of layer `depth`, by default the last before its activation.
+    """What `answer` makes of the values z (n, O) of a layer, as many rows at a time as `working_memory` allows.
 
-    n rows at a time, as many as scikit-learn's `working_memory` allows.
+    Parameters
+    ----------
+    estimator
+        A fitted one.
+    X : array or sparse matrix (N, I)
+    answer
+        A function of z that returns an array (n, …), or a sparse matrix.
+    depth
+        The layer, counted from 1; by default the last, before its activation.
+    check_input
+        Whether X is checked as scikit-learn checks it.
     """
     X = readable(X, "X")
     if check_input:
-        X = validate_data(e, X, accept_sparse="csr", reset=False)
-    dtype = arithmetic(*fitted_arrays(e), X)
-    engine = make_engine(e, buffer_of(e, dtype))
+        X = validate_data(estimator, X, accept_sparse="csr", reset=False)
+    dtype = arithmetic(*fitted_arrays(estimator), X)
+    engine = make_engine(estimator, buffer_of(estimator, dtype))
     sizes, n = engine.layout.sizes, X.shape[0]
     if X.shape[1] != sizes[0]:
         raise ValueError(f"X has {X.shape[1]} features, but coefs_[0] takes {sizes[0]}.")

@@ -18,7 +18,8 @@ from sklearn.utils.validation import column_or_1d
 
 from fastmlp.estimators import fitting, initial
 from fastmlp.estimators.prediction import apply_output, by_rows
-from fastmlp.estimators.targets import check_arrays, one_hot
+from fastmlp.estimators.samples import check_arrays
+from fastmlp.estimators.targets import one_hot
 
 __all__ = ["PrivateMethods"]
 
@@ -34,19 +35,20 @@ def _borrowed(name: str) -> Callable:
     return method
 
 
-def _refuse_extensions(e: Any, name: str) -> None:
+def _refuse_extensions(estimator: Any, name: str) -> None:
     """ValueError if the network or its objective is one that scikit-learn does not have."""
-    foreign = {"activation": not _named(e.activation, ("identity", "logistic", "tanh", "relu"))}
+    foreign = {"activation": not _named(estimator.activation, ("identity", "logistic", "tanh", "relu"))}
     if name != "_forward_pass":
         foreign |= {
-            "loss": not _named(e.loss, ("log_loss", "squared_error", "poisson")),
-            "dropout": bool(np.any(e.dropout)),
-            "l1": e.l1 != 0,
+            "loss": not _named(estimator.loss, ("log_loss", "squared_error", "poisson")),
+            "dropout": bool(np.any(estimator.dropout)),
+            "l1": estimator.l1 != 0,
         }
     for parameter in (parameter for parameter in foreign if foreign[parameter]):
         raise ValueError(
-            f"{name} is scikit-learn's own method, which knows nothing of {parameter}={getattr(e, parameter)!r}. Use "
-            "predict, hidden_activations, or a fastmlp.MLP and its gradients."
+            f"{name} is scikit-learn's own method, which knows nothing of "
+            f"{parameter}={getattr(estimator, parameter)!r}. Use predict, hidden_activations, or a fastmlp.MLP and its "
+            "gradients."
         )
 
 
@@ -66,7 +68,7 @@ class PrivateMethods:
     _fit_stochastic = _borrowed("_fit_stochastic")
     _update_no_improvement_count = _borrowed("_update_no_improvement_count")
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False, **ours: Any) -> Any:
+    def _fit(self: Any, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False, **ours: Any) -> Any:
         """Train; ours: arguments of `fastmlp.estimators.fitting.fit` that scikit-learn does not have."""
         if incremental:
             return fitting.partial_fit(self, X, y, sample_weight)

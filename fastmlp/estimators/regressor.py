@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 from fastmlp.estimators.base import BaseMLP, with_defaults
 from fastmlp.estimators.documentation import documented
 from fastmlp.estimators.hooks import estimator_class
-from fastmlp.estimators.interchange import in_kind
+from fastmlp.estimators.interchange import like_input
 from fastmlp.estimators.parameters import ALIASES, CONSTRAINTS, REGRESSION_LOSSES, regression_loss
 from fastmlp.estimators.prediction import predicted
 from fastmlp.estimators.targets import Targets
@@ -132,11 +132,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             values = np.broadcast_to(values, (len(values), len(loss.parameter)))
         return Targets(None, values, values.shape[1])
 
-    def _fastmlp_encoded_by_user(self, y: np.ndarray) -> tuple[np.ndarray, Targets]:
+    def _fastmlp_encode_validated(self, y: np.ndarray) -> tuple[np.ndarray, Targets]:
         y = y.ravel() if y.ndim == 2 and y.shape[1] == 1 else y
         return y, self._fastmlp_encode(y)
 
-    def _fastmlp_suited(self, targets: Targets) -> Targets:
+    def _fastmlp_match_output(self, targets: Targets) -> Targets:
         link = self._fastmlp_output_activation()
         if ALIASES.get(self.out_activation_, self.out_activation_) != link:
             raise ValueError(
@@ -146,14 +146,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return targets
 
     def _fastmlp_loss(self) -> Loss:
-        return regression_loss(self)
+        return regression_loss(self.loss, self.quantile, self.huber_delta)
 
     def _fastmlp_score_predicted(self, truth, predicted, weights) -> float:
         if not np.isfinite(predicted).all():
             return float("nan")
         return float(r2_score(truth, predicted, sample_weight=weights))
 
-    @in_kind
+    @like_input
     def predict(self, X: Any) -> np.ndarray:
         """Values (N,), or (N, O) of several outputs, for X (N, I)."""
         check_is_fitted(self, "coefs_")

@@ -1,28 +1,16 @@
-"""Checked samples on their way from a user to the network."""
+"""What a y is for the network."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import issparse
-from sklearn.base import is_regressor
-from sklearn.utils.validation import _check_sample_weight, check_consistent_length, validate_data
 
-from fastmlp.checks import cast
-from fastmlp.estimators.hooks import overridden
-from fastmlp.interchange import as_numpy, compressed_rows, enough_memory
-from fastmlp.network import Data
-from fastmlp.weights import usable_weights
-
-__all__ = ["Samples", "Targets", "are_checked", "bring_in", "check_arrays", "one_hot", "readable", "take_in"]
-
-
-_REAL = (np.dtype(np.float64), np.dtype(np.float32))
+__all__ = ["Targets", "one_hot"]
 
 
 class Targets(NamedTuple):
-    """What a y is for the network."""
+    """Targets of N samples: labels or values, and the weights of their classes."""
 
     labels: np.ndarray | None  # (N,) int64 class indices of more than two classes
     values: np.ndarray | None  # (N, O) otherwise: zeros and ones, or real numbers
@@ -35,105 +23,8 @@ class Targets(NamedTuple):
         return self.labels if self.labels is not None else self.values  # type: ignore[return-value]
 
 
-class Samples(NamedTuple):
-    """Samples as they were given, and as the network reads them."""
-
-    X: Any  # array or CSR matrix (N, I)
-    y: np.ndarray
-    sample_weight: np.ndarray | None
-    targets: Targets
-    data: Data
-
-    def truth(self, samples: np.ndarray) -> np.ndarray:
-        """Class indices (n,), or values (n, O), of some samples."""
-        return self.targets.array[samples]
-
-    def weights(self, samples: np.ndarray) -> np.ndarray | None:
-        return None if self.sample_weight is None else self.sample_weight[samples]
-
-
-def take_in(
-    e: Any, X: Any, y: Any, sample_weight: Any, incremental: bool, reset: bool
-) -> tuple[Any, np.ndarray, Any, Targets]:
-    """X, y, sample_weight and y as targets, checked by the class's own `_validate_input` if it has one."""
-    if not overridden(e, "_validate_input"):
-        X, y, sample_weight = check_arrays(e, X, y, sample_weight, reset)
-        e._fastmlp_learn_targets(y, incremental)
-        return X, y, sample_weight, e._fastmlp_encode(y)
-    X, y = e._validate_input(X, y, incremental, reset)
-    X, y = readable(X, "X"), np.asarray(as_numpy(y))
-    check_consistent_length(X, y)
-    if sample_weight is not None:
-        sample_weight = _check_sample_weight(as_numpy(sample_weight), X)
-    y, targets = e._fastmlp_encoded_by_user(y)
-    return X if issparse(X) else np.ascontiguousarray(X), y, sample_weight, targets
-
-
 def one_hot(targets: Targets) -> np.ndarray:
     """Targets of a classifier as zeros and ones (N, O), of type bool."""
     if targets.labels is None:
         return np.asarray(targets.values, bool)
     return targets.labels[:, None] == np.arange(targets.n_outputs)
-
-
-@enough_memory()
-def check_arrays(estimator: Any, X: Any, y: Any, sample_weight: Any, reset: bool) -> tuple[Any, np.ndarray, Any]:
-    """X, y and sample_weight as scikit-learn checks them, with its messages."""
-    if not reset and sample_weight is None and are_checked(estimator, X, y):
-        return np.ascontiguousarray(X), y, None
-    X, y, sample_weight = readable(X, "X"), readable(y, "y"), as_numpy(sample_weight)
-    numeric = {"y_numeric": True} if is_regressor(estimator) else {}
-    X, y = validate_data(
-        estimator,
-        X,
-        y,
-        accept_sparse="csr",
-        multi_output=True,
-        dtype=(np.float64, np.float32),
-        reset=reset,
-        **numeric,
-    )
-    if numeric and issparse(y) and y.shape[1] > 1:  # one column is refused later, as scikit-learn does
-        y = y.toarray()
-    if sample_weight is not None:
-        sample_weight = _check_sample_weight(sample_weight, X)
-    return X if issparse(X) else np.ascontiguousarray(X), y, sample_weight
-
-
-def are_checked(e: Any, X: Any, y: Any) -> bool:
-    """Whether scikit-learn's checks would leave these arrays as they are; they take longer than a step on one row."""
-    return (
-        type(X) is np.ndarray
-        and type(y) is np.ndarray
-        and X.dtype in _REAL
-        and X.ndim == 2
-        and "feature_names_in_" not in vars(e)
-        and X.shape[1] == vars(e).get("n_features_in_")
-        and (y.ndim == 1 or (y.ndim == 2 and y.shape[1] > 1))
-        and len(y) == len(X) > 0
-        and (y.dtype.kind in "biu" or (y.dtype in _REAL and bool(np.isfinite(y).all())))
-        and bool(np.isfinite(X).all())
-    )
-
-
-@enough_memory()
-def bring_in(X: Any, y: np.ndarray, sample_weight: np.ndarray | None, targets: Targets, dtype: np.dtype) -> Samples:
-    """Samples for training in `dtype`."""
-    values = None if targets.values is None else np.ascontiguousarray(cast(targets.values, dtype, "y"))
-    weights, name = sample_weight, "sample_weight"
-    if targets.class_weight is not None:
-        name = "class_weight" if weights is None else "class_weight times sample_weight"
-        with np.errstate(over="ignore"):
-            weights = targets.class_weight if weights is None else weights * targets.class_weight
-    if weights is not None:
-        weights = usable_weights(weights, dtype, name)
-    dense = isinstance(X, np.ndarray)
-    x = cast(X, dtype, "X") if dense else type(X)((cast(X.data, dtype, "X"), X.indices, X.indptr), shape=X.shape)
-    return Samples(X, y, sample_weight, targets, Data.of(x, dtype, targets.labels, values, weights))
-
-
-def readable(array: Any, name: str) -> Any:
-    """An array for scikit-learn to check: of NumPy if another library gives it away, or of checked compressed rows."""
-    if issparse(array) and array.ndim == 2:
-        return compressed_rows(array, name)
-    return as_numpy(array)

@@ -114,7 +114,7 @@ class Run:
         for rows in {min(batch_size, len(order)), len(order) % batch_size} - {0}:
             self._step(what, rows, 0)
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Forget what is recorded, and with it the samples that it reads."""
         self._recorded.clear()
         self._what = None

@@ -1,0 +1,38 @@
+"""What is measured after each epoch of `MLP.fit`, beside the loss of its batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastmlp.engine import Engine
+from fastmlp.network import Data
+
+__all__ = ["epoch_measure"]
+
+
+def epoch_measure(
+    engine: Engine, data: Data, held_out: Data | None, names: list[str], on_both: bool, gradient_norms: bool
+) -> Callable[[], dict[str, Any]] | None:
+    """A function that gives columns of the history for the present parameters; None if there is nothing to measure.
+
+    names are of metrics on the validation data; on_both: on the data trained on, too; gradient_norms: also the norm of
+    each layer's weight gradient.
+    """
+    if not (held_out or (names and on_both) or gradient_norms):
+        return None
+
+    def measure() -> dict[str, Any]:
+        row: dict[str, Any] = {}
+        if held_out:
+            row |= {f"val_{name}": value for name, value in engine.measure(held_out, names).items()}
+        if names and on_both:
+            scores = engine.measure(data, names)
+            row |= {name: scores[name] for name in names}
+        if gradient_norms:
+            row["gradient_norms"] = [float(np.linalg.norm(g)) for g in engine.gradients(data).weights]
+        return row
+
+    return measure
