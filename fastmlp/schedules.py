@@ -189,7 +189,7 @@ class WarmUp:
 class ReduceOnPlateau:
     """Multiply by `factor` each time `patience` epochs in a row have not improved the loss.
 
-    A loss improves when it lies below the best so far by more than threshold · |loss|; one that is not a
+    A loss improves when it lies below the best so far by more than ``threshold · |loss|``; one that is not a
     number never does. The rate stops at `minimum`, which is no share of lr.
     """
 

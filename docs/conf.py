@@ -1,0 +1,79 @@
+"""Sphinx's settings for the site: CONTRIBUTING.md says how it is built.
+
+The source folder is the whole repository, so that a page's links (`../benchmarks/PEERS.md`, `../fastmlp/step.py`)
+lead to the same file on the site as they do in a checkout.
+"""
+
+import sys
+from collections import namedtuple
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "docs" / "site")]
+
+from links import linked_code  # noqa: E402
+from sphinx.errors import ExtensionError  # noqa: E402
+
+import fastmlp  # noqa: E402
+
+project = "fastmlp"
+author = "the developers of fastmlp"
+version = release = fastmlp.__version__
+root_doc = "docs/index"
+
+extensions = [
+    "myst_parser",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.viewcode",
+    "code_pages",
+    "help_text",
+    "links",
+]
+_pages = ["*.md", "docs/*.md", "docs/*/*.md", "benchmarks/*.md"]
+include_patterns = [*_pages, "docs/api/*.rst", *linked_code(ROOT, _pages)]
+exclude_patterns = [".*", "build", "dist", "fastmlp/kernels", "**/__pycache__"]
+
+myst_heading_anchors = 3  # links such as architecture.md#tables
+nitpicky = True  # a name of fastmlp in a docstring that leads nowhere fails the build
+default_role = "py:obj"  # `name` in a docstring is a link where there is such an object
+nitpick_ignore_regex = [("py:obj", r"(?!fastmlp\.).*"), ("py:class", r"(?!fastmlp\.).*")]  # other names are just code
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # the docstrings give types, with shapes
+autodoc_class_signature = "mixed"
+numpydoc_show_class_members = False  # autodoc lists them
+
+html_theme = "pydata_sphinx_theme"
+html_title = "fastmlp"
+smartquotes = False  # "relu" is a string
+html_static_path = ["site/static"]
+html_css_files = ["fastmlp.css"]
+html_extra_path = ["site/index.html"]
+html_show_sourcelink = False
+html_sidebars = {page: [] for page in ("docs/tutorial", "CHANGELOG", "CONTRIBUTING", "README")}  # no subpages to list
+html_theme_options = {
+    "header_links_before_dropdown": 6,
+    "show_prev_next": False,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+}
+
+
+def setup(app):
+    app.connect("autodoc-skip-member", _is_field_of_tuple)
+    app.connect("env-check-consistency", _check_public_names)
+
+
+def _is_field_of_tuple(app, what, name, obj, skip, options):
+    """Leave out "Alias for field number 0": the class docstring tells of the fields."""
+    return True if isinstance(obj, type(namedtuple("Pair", "first").first)) else None
+
+
+def _check_public_names(app, env):
+    documented = env.get_domain("py").objects
+    for name in fastmlp.__all__:
+        home = getattr(fastmlp, name).__module__
+        if not {f"fastmlp.{name}", f"{home}.{name}"} & documented.keys():
+            raise ExtensionError(f"fastmlp.{name} is on no page of docs/api. Add it to one, or take it out of __all__.")
