@@ -43,6 +43,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the docstrings give types, with shapes
 autodoc_class_signature = "mixed"
 numpydoc_show_class_members = False  # autodoc lists them
+numpydoc_validation_checks = {"PR02", "PR03", "PR04", "PR05", "PR07", "PR10", "RT02", "RT03", "YD01"}
 
 html_theme = "pydata_sphinx_theme"
 html_title = "fastmlp"
