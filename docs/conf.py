@@ -29,6 +29,7 @@ extensions = [
     "code_pages",
     "help_text",
     "links",
+    "names",
 ]
 _pages = ["*.md", "docs/*.md", "docs/*/*.md", "benchmarks/*.md"]
 include_patterns = [*_pages, "docs/api/*.rst", *linked_code(ROOT, _pages)]
@@ -40,6 +41,8 @@ default_role = "py:obj"  # `name` in a docstring is a link where there is such a
 nitpick_ignore_regex = [("py:obj", r"(?!fastmlp\.).*"), ("py:class", r"(?!fastmlp\.).*")]  # other names are just code
 
 autodoc_member_order = "bysource"
+autodoc_default_options = {"no-value": True}  # of tables, whose values are long
+toc_object_entries_show_parents = "hide"
 autodoc_typehints = "none"  # the docstrings give types, with shapes
 autodoc_class_signature = "mixed"
 numpydoc_show_class_members = False  # autodoc lists them

@@ -3,7 +3,7 @@
 - A page in `SECTIONS` lists its subpages, as the items of a list or the rows of a table that begin with a link. The
   same list becomes the section's navigation.
 - A link to a file of code leads to a page that shows it; `linked_code` finds the files that need one.
-- A link to a folder leads to its README or `__init__.py`; where it has neither, the site shows its name alone.
+- A link to a folder leads to its README or `__init__.py`; where neither says anything, the site shows its name alone.
 """
 
 import posixpath
@@ -38,7 +38,8 @@ def _resolved(root: Path, page: Path, target: str) -> Path:
 
 
 def _front(folder: Path) -> Path | None:
-    return next((folder / name for name in ("README.md", "__init__.py") if (folder / name).is_file()), None)
+    fronts = (folder / name for name in ("README.md", "__init__.py"))
+    return next((front for front in fronts if front.is_file() and front.stat().st_size), None)
 
 
 def _translate(app: Sphinx, docname: str, source: list[str]) -> None:
