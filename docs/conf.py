@@ -54,7 +54,7 @@ smartquotes = False  # "relu" is a string
 html_static_path = ["site/static"]
 html_css_files = ["fastmlp.css"]
 html_extra_path = ["site/index.html"]
-html_show_sourcelink = False
+html_copy_source = False
 html_sidebars = {page: [] for page in ("docs/tutorial", "CHANGELOG", "CONTRIBUTING", "README")}  # no subpages to list
 html_theme_options = {
     "header_links_before_dropdown": 6,

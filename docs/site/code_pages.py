@@ -15,7 +15,10 @@ from sphinx.util.nodes import make_refnode
 
 LANGUAGES = {".py": "python", ".cu": "cuda", ".hpp": "cpp", ".sh": "bash"}
 # Command lines shorter than the defaults of the examples that take long.
-ARGUMENTS = {"mnist": ["--epochs", "1"], "larger_than_memory": ["--samples", "20_000", "--epochs", "1"]}
+ARGUMENTS = {
+    "mnist": ["--samples", "20_000", "--epochs", "1"],
+    "larger_than_memory": ["--samples", "20_000", "--epochs", "1"],
+}
 
 
 class CodePage(MystParser):
