@@ -17,7 +17,6 @@ from sphinx.util import logging  # noqa: E402
 import fastmlp  # noqa: E402
 
 project = "fastmlp"
-author = "the developers of fastmlp"
 version = release = fastmlp.__version__
 root_doc = "docs/index"
 
@@ -44,8 +43,9 @@ autodoc_member_order = "bysource"
 autodoc_default_options = {"no-value": True}  # of tables, whose values are long
 toc_object_entries_show_parents = "hide"
 autodoc_typehints = "none"  # the docstrings give types, with shapes
-autodoc_class_signature = "mixed"
 numpydoc_show_class_members = False  # autodoc lists them
+# Parameters are those of the signature, in its order, each with a type and a description; so are what is returned and
+# yielded. Of a short function one sentence may say it all: no section is required.
 numpydoc_validation_checks = {"PR02", "PR03", "PR04", "PR05", "PR07", "PR10", "RT02", "RT03", "YD01"}
 
 html_theme = "pydata_sphinx_theme"
@@ -59,8 +59,7 @@ html_sidebars = {page: [] for page in ("docs/tutorial", "CHANGELOG", "CONTRIBUTI
 html_theme_options = {
     "header_links_before_dropdown": 6,
     "show_prev_next": False,
-    "secondary_sidebar_items": ["page-toc"],
-    "footer_start": ["copyright"],
+    "footer_start": [],
     "footer_end": [],
 }
 
