@@ -40,7 +40,6 @@ default_role = "py:obj"  # `name` in a docstring is a link where there is such a
 nitpick_ignore_regex = [("py:obj", r"(?!fastmlp\.).*"), ("py:class", r"(?!fastmlp\.).*")]  # other names are just code
 
 autodoc_member_order = "bysource"
-autodoc_default_options = {"no-value": True}  # of tables, whose values are long
 toc_object_entries_show_parents = "hide"
 autodoc_typehints = "none"  # the docstrings give types, with shapes
 numpydoc_show_class_members = False  # autodoc lists them
@@ -58,6 +57,7 @@ html_copy_source = False
 html_sidebars = {page: [] for page in ("docs/tutorial", "CHANGELOG", "CONTRIBUTING", "README")}  # no subpages to list
 html_theme_options = {
     "header_links_before_dropdown": 6,
+    "navbar_persistent": ["search-button"],  # without the words, so that all fits into one line
     "show_prev_next": False,
     "footer_start": [],
     "footer_end": [],
@@ -65,13 +65,14 @@ html_theme_options = {
 
 
 def setup(app):
-    app.connect("autodoc-skip-member", _is_field_of_tuple)
+    app.connect("autodoc-skip-member", _is_left_out)
     app.connect("env-check-consistency", _check_public_names)
 
 
-def _is_field_of_tuple(app, what, name, obj, skip, options):
-    """Leave out "Alias for field number 0": the class docstring tells of the fields."""
-    return True if isinstance(obj, type(namedtuple("Pair", "first").first)) else None
+def _is_left_out(app, what, name, obj, skip, options):
+    """Leave out constants, whose values are long, and fields of tuples, of which the docstring of the class tells."""
+    is_constant = name.isupper() and not callable(obj)
+    return True if is_constant or isinstance(obj, type(namedtuple("Pair", "first").first)) else None
 
 
 def _check_public_names(app, env):
