@@ -34,15 +34,18 @@ def linked_code(root: Path, pages: list[str]) -> list[str]:
 
 
 def _resolved(root: Path, page: Path, target: str) -> Path:
+    """The path that a link on a page leads to; links are not followed, as fastmlp/kernels is one."""
     return root / posixpath.normpath(posixpath.join(page.parent.relative_to(root).as_posix(), target))
 
 
 def _front(folder: Path) -> Path | None:
+    """The file that tells of a folder."""
     fronts = (folder / name for name in ("README.md", "__init__.py"))
     return next((front for front in fronts if front.is_file() and front.stat().st_size), None)
 
 
 def _translate(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Change the text of a Markdown page, the one element of source, before it is read."""
     page = Path(app.env.doc2path(docname))
     if page.suffix != ".md":
         return

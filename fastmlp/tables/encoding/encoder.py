@@ -303,7 +303,8 @@ class TableEncoder:
 
         Raises
         ------
-        InputError : not such a dictionary, or one of another version of fastmlp.
+        InputError
+            If it is no such dictionary, or one of another version of fastmlp.
         """
         if isinstance(data, dict) and data.get("version") != _VERSION:
             raise InputError(
