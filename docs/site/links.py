@@ -34,7 +34,7 @@ def linked_code(root: Path, pages: list[str]) -> list[str]:
 
 
 def _resolved(root: Path, page: Path, target: str) -> Path:
-    """The path that a link on a page leads to; links are not followed, as fastmlp/kernels is one."""
+    """The path that a link on a page leads to, without a look at the disk: fastmlp/kernels stays what it is called."""
     return root / posixpath.normpath(posixpath.join(page.parent.relative_to(root).as_posix(), target))
 
 
