@@ -27,11 +27,21 @@ _CACHED_BYTES = 1 << 20
 
 
 class Gradients(NamedTuple):
-    """Loss and its gradients. Per sample, every entry has the samples N as its first axis."""
+    """Loss and its gradients. Per sample, every entry has the samples N as its first axis.
+
+    Attributes
+    ----------
+    loss : float or array (N,)
+        The loss.
+    weights : list of arrays (I, O)
+        Its gradient by the weights, for each layer.
+    biases : list of arrays (O,)
+        Its gradient by the biases, for each layer.
+    """
 
     loss: float | np.ndarray
-    weights: list[np.ndarray]  # (I, O) each
-    biases: list[np.ndarray]  # (O,) each
+    weights: list[np.ndarray]
+    biases: list[np.ndarray]
 
 
 class Session(NamedTuple):
