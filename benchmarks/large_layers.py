@@ -2,7 +2,7 @@
 
 Run: python benchmarks/large_layers.py [--rounds N] [--output FILE]. Writes LARGE_LAYERS.md: GFLOP/s of the forward
 product with its bias, of δ Wᵀ and of the gradient with its bias, each the best of the rounds, since on a shared machine
-that is the least disturbed one. The networks are those whose operations are packed (kernels/cpu/blocking.py).
+that is the least disturbed one. The networks are those whose operations are packed (kernels/cpu/large/blocking.py).
 """
 
 import argparse

@@ -151,7 +151,7 @@ def train_epoch(ops, net, data, update, order, batch_size, rates, seed, first_st
     for s in range(len(rates)):
         begin, end = s * batch_size, min((s + 1) * batch_size, len(order))
         batch, step = order[begin:end], first_step + s
-        ops.expect(data.x, data.labels, order[end : min(end + batch_size, len(order))])
+        ops.announce_next_batch(data.x, data.labels, order[end : min(end + batch_size, len(order))])
         batch_loss = gradient(ops, net, data, update, batch, seed, step, rates[s, 0])
         loss += batch_loss * len(batch) if update.mean else batch_loss
         apply_update(ops, net, update, rates[s])

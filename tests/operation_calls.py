@@ -21,7 +21,7 @@ from fastmlp.kernels import codes
 GUARD = 67  # elements of poison on either side: odd, so that nothing between them is aligned
 READ_ONLY = {"labels", "targets", "weights", "values", "columns", "starts"}
 FLOAT64 = {"parameter", "constants"}  # whatever the network's dtype
-READS_SAMPLES = {"linear_rows", "accumulate_rows", "expect"}  # whose x is read-only too
+READS_SAMPLES = {"linear_rows", "accumulate_rows", "announce_next_batch"}  # whose x is read-only too
 BY_COLUMNS = {  # what lies by columns in memory in a tiny network
     "linear": ("x", "slope", "out"),
     "linear_rows": ("slope", "out"),
@@ -133,7 +133,7 @@ def numba_calls(name, formulas):
             turned = [value for key, value in zip(order, arguments, strict=True) if key in BY_COLUMNS.get(name, ())]
             if kind != "tiny":
                 turned = []
-            elif max(max(value.shape) for value in turned) > 2 * cpu.lanes.BLOCK:
+            elif max(max(value.shape) for value in turned) > 2 * cpu.tiny.BLOCK:
                 return None  # not tiny
             arrays = [value for key, value in given.items() if isinstance(value, np.ndarray) and key not in FLOAT64]
             # the data that operations read may be of other dtypes; what they write comes last, if they write

@@ -132,12 +132,12 @@ def test_estimators(solver, checked):
 
 
 def test_a_task_that_fails_in_its_thread_is_an_error_here_and_the_thread_lives_on():
-    from fastmlp.backends.teams import _Teams
+    from fastmlp.backends.teams import TeamPool
 
     def fail():
         raise ZeroDivisionError
 
-    teams = _Teams()
+    teams = TeamPool()
     for _ in range(3):
         with pytest.raises(ZeroDivisionError):
             teams.run(2, 2, lambda size: [lambda: 0.0, fail])

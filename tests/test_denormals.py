@@ -8,7 +8,7 @@ import pytest
 
 from fastmlp import MLP, Adam
 from fastmlp.engine import Engine
-from fastmlp.kernels.cpu.denormals import flush_denormals, restore_denormals
+from fastmlp.kernels.cpu.machine.denormals import flush_denormals, restore_denormals
 
 pytestmark = pytest.mark.skipif(
     platform.machine().lower() not in ("x86_64", "amd64"), reason="only on x86 they are told to count as zero"

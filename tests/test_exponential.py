@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from fastmlp.backends.numba_backend import OPTIONS
-from fastmlp.kernels.cpu.exponential import exp, expm1
+from fastmlp.kernels.cpu.machine.exponential import exp, expm1
 
 pytestmark = pytest.mark.skipif(
     np.finfo(np.longdouble).nmant <= np.finfo(np.float64).nmant,

@@ -81,7 +81,7 @@ def test_c_gives_what_numpy_gives(compiled, name):
 def test_numba_gives_what_numpy_gives_in_the_same_type(name, dtype):
     import numba
 
-    from fastmlp.kernels.cpu import generated
+    from fastmlp.kernels.cpu.operations import formulas as generated
 
     printer = NumbaPrinter()
     result = printer.element(trace(FORMULAS[name], "zy", "it")[0])

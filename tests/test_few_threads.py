@@ -12,7 +12,7 @@ import pytest
 
 from fastmlp import MLP
 from fastmlp.backends import get_backend, numba_backend, threads
-from fastmlp.backends.teams import _Teams
+from fastmlp.backends.teams import TeamPool
 from fastmlp.orders import AHEAD_FROM, Orders
 
 SIZES, BATCH, WANTED = [128, 64, 70, 3], 64, 4
@@ -33,16 +33,16 @@ def account(monkeypatch):
     monkeypatch.setattr(threads, "_cpu_count", lambda _: WANTED)
     monkeypatch.setattr(threads._BLAS, "threads", lambda: WANTED)
     monkeypatch.setattr(threads, "WORK_PER_RUN", 1)
-    monkeypatch.setattr(numba_backend, "TEAMS", _Teams())
-    monkeypatch.setattr(_Teams, "_judge", lambda *_: None)
-    return numba_backend.TEAMS
+    monkeypatch.setattr(numba_backend, "POOL", TeamPool())
+    monkeypatch.setattr(TeamPool, "_judge", lambda *_: None)
+    return numba_backend.POOL
 
 
 @pytest.fixture
 def sizes(monkeypatch):
     """The sizes of the teams that have run."""
-    seen, team = [], numba_backend._Crew.team
-    monkeypatch.setattr(numba_backend._Crew, "team", lambda *given: seen.append(given[1]) or team(*given))
+    seen, team = [], numba_backend._NetworkTeams.team
+    monkeypatch.setattr(numba_backend._NetworkTeams, "team", lambda *given: seen.append(given[1]) or team(*given))
     return seen
 
 
@@ -126,10 +126,10 @@ def under_a_limit():
     """Train as a user who may start no more threads; print the sizes of the teams."""
     import resource
 
-    numba_backend.TEAMS._judge = lambda *_: None
+    numba_backend.POOL._judge = lambda *_: None
     threads._cpu_count = lambda _: WANTED
-    seen, team = [], numba_backend._Crew.team
-    numba_backend._Crew.team = lambda *given: seen.append(given[1]) or team(*given)
+    seen, team = [], numba_backend._NetworkTeams.team
+    numba_backend._NetworkTeams.team = lambda *given: seen.append(given[1]) or team(*given)
     expected = train(1)  # compiles, or reads the cache that may be closed to another user
     seen.clear()
     if os.getuid() == 0:  # whom no limit binds

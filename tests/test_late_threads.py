@@ -23,8 +23,8 @@ CASES = [
 
 def make_late():
     """Every barrier, and every one put off, is followed by a pause whose length differs from thread to thread."""
-    from fastmlp.kernels.cpu import team
-    from fastmlp.kernels.cpu.jitable import jitable
+    from fastmlp.kernels.cpu.machine.jitable import jitable
+    from fastmlp.kernels.cpu.team import threads as team
 
     line, pause = team.line, team._pause
 
@@ -39,7 +39,7 @@ def make_late():
 
         return followed_by_a_pause
 
-    for name in ("barrier", "put_off"):
+    for name in ("barrier", "defer_barrier"):
         function = getattr(team, name)
         replacement = late(function)
         for module in list(sys.modules.values()):

@@ -14,7 +14,7 @@ INPUTS, OUTPUTS = (256, 301), (32, 33, 100)
 
 def rows_of(inputs):
     """Of batches, up to the last that is formed in halves and one more."""
-    from fastmlp.kernels.cpu.sharing import is_in_halves
+    from fastmlp.kernels.cpu.operations.sharing import is_in_halves
 
     most = inputs // 3
     assert is_in_halves(most, inputs, OUTPUTS[0]) and not is_in_halves(most + 1, inputs, OUTPUTS[0])

@@ -5,7 +5,7 @@ import pytest
 from operation_calls import Guarded, in_threads
 
 from fastmlp import MLP, SGD, Adam
-from fastmlp.backends.teams import TEAMS
+from fastmlp.backends.teams import POOL
 from fastmlp.errors import DivergenceError
 from fastmlp.kernels import codes
 
@@ -39,8 +39,8 @@ def passes():
     """The pass, compiled for arrays."""
     import numba
 
-    from fastmlp.kernels.cpu.one_pass import update_and_forward
-    from fastmlp.kernels.cpu.views import address
+    from fastmlp.kernels.cpu.one_sample.one_pass import update_and_forward
+    from fastmlp.kernels.cpu.team.views import address
 
     @numba.njit(error_model="numpy")
     def call(x, following, w, delta, b, z, alpha):
@@ -86,7 +86,7 @@ def test_next_sums_are_formed_by_the_update(draw, dtype, n_threads):
     x.flags.writeable = nothing.flags.writeable = False
     run = in_threads("sample", n_threads, x)
     run("linear_rows", x, this, w, b, codes.IDENTITY, slope, out)
-    run("expect", x, nothing, coming)
+    run("announce_next_batch", x, nothing, coming)
     run("accumulate_rows", x, this, delta, -0.1, 1.0, w, 1.0, b)
     tolerance = 1e-4 if dtype == "float32" else 1e-12
     np.testing.assert_allclose(w, new, atol=tolerance)
@@ -150,8 +150,8 @@ def test_epochs_that_begin_with_the_last_sample(dtype, n_threads):
     ("sizes", "worth"), [([64, 512, 10], 1), ([100] * 9, 1), ([128, 128, 10], 1), ([256, 128, 10], 2)], ids=str
 )
 def test_threads_are_for_layers_that_two_can_share(monkeypatch, sizes, worth):
-    found, run = [], TEAMS.run
-    monkeypatch.setattr(TEAMS, "run", lambda n_threads, worth, tasks: (found.append(worth), run(1, 1, tasks))[1])
+    found, run = [], POOL.run
+    monkeypatch.setattr(POOL, "run", lambda n_threads, worth, tasks: (found.append(worth), run(1, 1, tasks))[1])
     x, y = samples(sizes[0], "none", "float32", n=200)
     MLP(sizes, backend="numba", seed=0).fit(x, y, epochs=1, batch_size=1, optimizer=SGD(0.01))
     assert found == [worth]

@@ -146,8 +146,8 @@ def test_what_is_expected_stays_as_it_is(check, source):
     for rows, columns in product(ROWS, (1, 17, 3000)):
         x, order = draw_source(source, columns), picks(SAMPLES, rows)
         for labels in (np.arange(SAMPLES) % 3, nothing):
-            check("expect", {}, x=x, labels=labels, rows=order)
-        check("expect", {}, x=x[:0], labels=nothing, rows=order)  # of sparse samples x is empty
+            check("announce_next_batch", {}, x=x, labels=labels, rows=order)
+        check("announce_next_batch", {}, x=x[:0], labels=nothing, rows=order)  # of sparse samples x is empty
 
 
 @pytest.mark.parametrize("code", ACTIVATIONS)

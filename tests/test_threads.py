@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from fastmlp import MLP, SGD, Adam, RMSprop
 from fastmlp.backends import numba_backend, teams, threads
 from fastmlp.backends.numpy_ops import NumpyOps
-from fastmlp.backends.teams import TEAMS, _Teams
+from fastmlp.backends.teams import POOL, TeamPool
 
 SIZES, BATCH, CORES = [128, 64, 70, 3], 64, 4  # work for all the cores
 BLAS_THREADS = threads._BLAS.threads
@@ -30,17 +30,17 @@ def four_cores(monkeypatch):
     monkeypatch.setattr(threads, "_cpu_count", lambda _: CORES)
     monkeypatch.setattr(threads, "WORK_PER_RUN", 1)
     monkeypatch.setattr(threads._BLAS, "threads", lambda: CORES)
-    monkeypatch.setattr(TEAMS, "_held", {})
-    monkeypatch.setattr(TEAMS, "_until", 0.0)
-    monkeypatch.setattr(TEAMS, "_judge", lambda *_: None)
+    monkeypatch.setattr(POOL, "_held", {})
+    monkeypatch.setattr(POOL, "_until", 0.0)
+    monkeypatch.setattr(POOL, "_judge", lambda *_: None)
 
 
 @pytest.fixture
 def sizes(monkeypatch):
     """The sizes of the teams that have run."""
-    seen, team = [], numba_backend._Crew.team
+    seen, team = [], numba_backend._NetworkTeams.team
     monkeypatch.setattr(
-        numba_backend._Crew, "team", lambda crew, size, table: seen.append(size) or team(crew, size, table)
+        numba_backend._NetworkTeams, "team", lambda crew, size, table: seen.append(size) or team(crew, size, table)
     )
     return seen
 
@@ -171,7 +171,7 @@ def test_a_child_lifts_the_limits_that_runs_of_its_parent_had_set():
 
 
 def test_cores_in_use_are_left_to_other_threads(sizes, monkeypatch):
-    monkeypatch.setattr(TEAMS, "LINGER", 0.0)
+    monkeypatch.setattr(POOL, "LINGER", 0.0)
     begun, go_on = Barrier(4), Event()
 
     def task():
@@ -180,7 +180,7 @@ def test_cores_in_use_are_left_to_other_threads(sizes, monkeypatch):
         return 1.0
 
     with ThreadPoolExecutor(1) as pool:
-        neighbour = pool.submit(TEAMS.run, 3, 1, lambda size: [task] * size)
+        neighbour = pool.submit(POOL.run, 3, 1, lambda size: [task] * size)
         begun.wait(60)
         train()
         assert set(sizes) == {1}
@@ -192,7 +192,7 @@ def test_cores_in_use_are_left_to_other_threads(sizes, monkeypatch):
 
 
 def test_cores_that_other_processes_use_are_left_to_them_for_a_while():
-    teams = _Teams()
+    teams = TeamPool()
     teams._judge(4, 1.0, [1e-4, 0.0, 0.19, 0.0])
     assert teams._enter(None, 8) == 4
     teams._judge(4, 1.0, [0.0, 0.0, 0.5, 0.0])

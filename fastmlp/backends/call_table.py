@@ -153,14 +153,14 @@ class CallTable:
                 # only the type of the data array does not follow from the dtype; where there is one, it is first
                 result, (_, *wanted) = cpu.numba_signature(operation, self.this, arguments[0])
                 for want, have in zip(wanted, arguments, strict=True):
-                    if isinstance(want, types.Array) and want != cpu.as_windows(have):
+                    if isinstance(want, types.Array) and want != cpu.as_slim(have):
                         return None
                 return signature(result, *wanted, recvr=self.this)
 
         @lower_builtin(Method.key, types.NamedTuple, types.VarArg(types.Any))
         def lower(context, builder, sig, values):
             team, convention = sig.args[0], context.call_conv
-            given = [cpu.as_windows(kind) for kind in sig.args]
+            given = [cpu.as_slim(kind) for kind in sig.args]
             field = team.fields.index("table")
             table = context.make_array(team.types[field])(context, builder, builder.extract_value(values[0], field))
             place = ir.Constant(ir.IntType(64), index)

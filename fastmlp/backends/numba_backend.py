@@ -18,7 +18,7 @@ from fastmlp.backends.base import Backend
 from fastmlp.backends.call_table import CallTable, Compiled, Needed, compiled_of
 from fastmlp.backends.compile_cache import cached, compiling
 from fastmlp.backends.shuffler import make_shuffler
-from fastmlp.backends.teams import TEAMS, Task
+from fastmlp.backends.teams import POOL, Task
 from fastmlp.backends.threads import WORK_PER_ROW, available_threads, is_worth_sharing, worth_threads
 from fastmlp.formulas.by_code import BUILT_IN, Formulas
 from fastmlp.kernels import codes, cpu
@@ -68,7 +68,7 @@ class _Run(NamedTuple):
     function: Callable[..., float]
 
 
-class _Crew:
+class _NetworkTeams:
     """Teams for one network, of every size that has run."""
 
     def __init__(self, net: Network, rows: int, n_threads: int | None, formulas: Formulas) -> None:
@@ -170,8 +170,10 @@ class NumbaBackend(Backend):
     def shuffler(self, random: np.random.RandomState, n_samples: int) -> Callable[[np.ndarray, np.ndarray], None]:
         return make_shuffler(random, n_samples) or super().shuffler(random, n_samples)
 
-    def operations(self, net: Network, rows: int, n_threads: int | None, formulas: Formulas = BUILT_IN) -> _Crew:
-        return _Crew(net, rows, n_threads, formulas)
+    def operations(
+        self, net: Network, rows: int, n_threads: int | None, formulas: Formulas = BUILT_IN
+    ) -> _NetworkTeams:
+        return _NetworkTeams(net, rows, n_threads, formulas)
 
     def prepare(self, operations, *arguments):
         self._compiled_training(operations, *arguments)
@@ -188,7 +190,7 @@ class NumbaBackend(Backend):
         def tasks(size: int) -> list[Task]:
             return [partial(function, member, *arguments) for member in operations.team(size, table)]
 
-        return partial(TEAMS.run, operations.n_threads, operations.worth(len(call["order"])), tasks)
+        return partial(POOL.run, operations.n_threads, operations.worth(len(call["order"])), tasks)
 
     def train(self, operations, *arguments):
         update, orders = arguments[2:4]
@@ -200,7 +202,7 @@ class NumbaBackend(Backend):
             team = operations.team(size, table)
             return [partial(function, member, *arguments, share) for member, share in zip(team, shares, strict=True)]
 
-        TEAMS.run(operations.n_threads, operations.worth(orders.size, update), tasks)
+        POOL.run(operations.n_threads, operations.worth(orders.size, update), tasks)
         return sum(shares)
 
     @staticmethod

@@ -77,7 +77,7 @@ class NumpyOps:
         total = float(weights[rows].sum(dtype=np.float64)) if weights.size else float(len(rows))
         return 1.0 / total if total else 0.0
 
-    def expect(self, x, labels, rows):
+    def announce_next_batch(self, x, labels, rows):
         """Samples `rows` are the next batch, none if there is none: a backend may begin with what it needs of them.
 
         Nothing but this batch's `accumulate_rows` may change the first layer's parameters before the next one's

@@ -6,7 +6,7 @@ deserves and the limits allow (see `fastmlp.backends.threads`),
 - less the cores that other threads of this process compute on, so that fits at once share the cores;
 - less the cores that other processes were seen to use.
 
-It may change from run to run because the results do not depend on it (see `fastmlp.kernels.cpu.team.part_length`). For
+It may change from run to run because the results do not depend on it (see `fastmlp.kernels.cpu.team.threads.part_length`). For
 the same reason a run goes on with fewer threads where the system lets the process start no more.
 """
 
@@ -24,14 +24,14 @@ from time import perf_counter, thread_time
 
 from fastmlp.backends.threads import cores, free_of_limits
 
-__all__ = ["TEAMS", "Task"]
+__all__ = ["POOL", "Task"]
 
 Task = Callable[[], float]
 _CALL = methodcaller("__call__")
 _log = logging.getLogger("fastmlp")
 
 
-class _Teams:
+class TeamPool:
     """Threads that are kept from run to run, and the account of who computes in this process."""
 
     LINGER = 0.05  # seconds after a run for which its caller still counts as a neighbour: it is between two epochs
@@ -161,6 +161,6 @@ def _waited() -> float:
     return perf_counter() - thread_time()
 
 
-TEAMS = _Teams()
+POOL = TeamPool()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=TEAMS.reset)
+    os.register_at_fork(after_in_child=POOL.reset)

@@ -12,7 +12,7 @@ from fastmlp.formulas.printing import Printer
 
 __all__ = ["NumbaPrinter"]
 
-# Those of ours, which vectorise (`fastmlp.kernels.cpu.functions`); then those that give float32 for float32
+# Those of ours, which vectorise (`fastmlp.kernels.cpu.machine.functions`); then those that give float32 for float32
 _OWN = {"exp": "exp", "expm1": "expm1", "tanh": "tanh", "expit": "sigmoid", "logaddexp": "log_add_exp"}
 _FUNCTIONS = {
     "absolute": "abs",

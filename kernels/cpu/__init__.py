@@ -8,28 +8,38 @@ activation, is generated: one operation for each formula.
 
 from collections.abc import Callable
 
-from fastmlp.kernels.cpu import alone, lanes, large, sample
-from fastmlp.kernels.cpu.batches import copy, expect, mean_scale
-from fastmlp.kernels.cpu.blocking import ROOM_BYTES, is_large
-from fastmlp.kernels.cpu.denormals import flush_denormals, restore_denormals
-from fastmlp.kernels.cpu.dropout import dropout
-from fastmlp.kernels.cpu.elementwise import activation_backward
-from fastmlp.kernels.cpu.generated import FORMULA_OPERATIONS, formula_operation, own_texts
-from fastmlp.kernels.cpu.lanes import is_tiny, tiny_room
-from fastmlp.kernels.cpu.losses import is_labelled_softmax, loss_gradient
-from fastmlp.kernels.cpu.products import ROWS, accumulate, accumulate_rows, backward_data, linear, linear_rows
-from fastmlp.kernels.cpu.rules import clip, penalty, regularize, scale
-from fastmlp.kernels.cpu.sample import is_shared, update_and_form_sums
+from fastmlp.kernels.cpu.large import operations as large
+from fastmlp.kernels.cpu.large.blocking import ROOM_BYTES, is_large
+from fastmlp.kernels.cpu.machine.denormals import flush_denormals, restore_denormals
+from fastmlp.kernels.cpu.machine.vectors import VECTOR_BYTES
+from fastmlp.kernels.cpu.one_sample import first_thread
+from fastmlp.kernels.cpu.one_sample import operations as one_sample
+from fastmlp.kernels.cpu.one_sample.operations import is_shared, update_and_form_sums
+from fastmlp.kernels.cpu.operations.batches import announce_next_batch, copy, mean_scale
+from fastmlp.kernels.cpu.operations.dropout import dropout
+from fastmlp.kernels.cpu.operations.elementwise import activation_backward
+from fastmlp.kernels.cpu.operations.formulas import FORMULA_OPERATIONS, formula_operation, own_texts
+from fastmlp.kernels.cpu.operations.losses import is_labelled_softmax, loss_gradient
+from fastmlp.kernels.cpu.operations.products import (
+    ROWS,
+    accumulate,
+    accumulate_rows,
+    backward_data,
+    linear,
+    linear_rows,
+)
+from fastmlp.kernels.cpu.operations.rules import clip, penalty, regularize, scale
+from fastmlp.kernels.cpu.operations.sparse import accumulate_sparse, linear_sparse
 from fastmlp.kernels.cpu.shuffling import shuffle
-from fastmlp.kernels.cpu.signatures import numba_signature
-from fastmlp.kernels.cpu.simd import VECTOR_BYTES
-from fastmlp.kernels.cpu.sparse import accumulate_sparse, linear_sparse
-from fastmlp.kernels.cpu.team import Team, make_teams
-from fastmlp.kernels.cpu.views import VIEWS, View
-from fastmlp.kernels.cpu.window import as_windows
+from fastmlp.kernels.cpu.team.signatures import numba_signature
+from fastmlp.kernels.cpu.team.slim_arrays import as_slim
+from fastmlp.kernels.cpu.team.threads import Team, make_teams
+from fastmlp.kernels.cpu.team.views import VIEWS, View
+from fastmlp.kernels.cpu.tiny import operations as tiny
+from fastmlp.kernels.cpu.tiny.operations import is_tiny, tiny_room
 
 OPERATIONS: tuple[Callable, ...] = (
-    *(mean_scale, expect, copy),
+    *(mean_scale, announce_next_batch, copy),
     *(linear, linear_rows, linear_sparse, dropout, loss_gradient, activation_backward, backward_data),
     *(accumulate, accumulate_rows, accumulate_sparse),
     *(penalty, regularize, clip, scale),
@@ -41,7 +51,7 @@ INNER_OPERATIONS: tuple[Callable, ...] = (update_and_form_sums,)
 # Those that are done otherwise where all batches are of one sample, where a layer is large, or all layers are tiny
 SPECIAL_OPERATIONS = {
     kind: tuple(getattr(module, name) for module in modules for name in module.__all__)
-    for kind, modules in (("sample", (sample, alone)), ("large", (large,)), ("tiny", (lanes,)))
+    for kind, modules in (("sample", (one_sample, first_thread)), ("large", (large,)), ("tiny", (tiny,)))
 }
 
 __all__ = [
@@ -55,7 +65,7 @@ __all__ = [
     "VIEWS",
     "Team",
     "View",
-    "as_windows",
+    "as_slim",
     "flush_denormals",
     "formula_operation",
     "is_labelled_softmax",

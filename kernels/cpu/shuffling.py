@@ -10,7 +10,7 @@ NumPy has promised never to change what this draws (NEP 19).
 from llvmlite import ir
 from numba import types
 
-from fastmlp.kernels.cpu.jitable import intrinsic
+from fastmlp.kernels.cpu.machine.jitable import intrinsic
 
 __all__ = ["shuffle"]
 

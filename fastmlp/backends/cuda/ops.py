@@ -58,7 +58,7 @@ class CudaOps(Products):
         )
         return result
 
-    def expect(self, x, labels, rows):
+    def announce_next_batch(self, x, labels, rows):
         pass
 
     def copy(self, x, out):

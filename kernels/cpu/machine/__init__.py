@@ -1,0 +1,1 @@
+"""The machine: vectors, registers, tiles of products, and functions of numbers that vectorise."""

@@ -1,0 +1,40 @@
+"""What is asked of a batch as a whole (twins of `NumpyOps`)."""
+
+from fastmlp.kernels.cpu.machine.vectors import HALF_L2, LINE, prefetch
+from fastmlp.kernels.cpu.team.signatures import Indices, Labels, Matrix, Samples, Weights
+from fastmlp.kernels.cpu.team.threads import barrier, share, wait_if_deferred
+from fastmlp.kernels.cpu.team.views import address, span
+
+__all__ = ["announce_next_batch", "copy", "mean_scale"]
+
+EXPECTED = 1 << 17  # bytes a thread: more would take the room of the weights in its L2 cache
+MANY = 16  # rows, of less than a cache line: reading them has as many on their way at a time as expecting them
+
+
+def announce_next_batch(ops, x: Samples, labels: Labels, rows: Indices):
+    size = x.shape[1] * x.itemsize
+    if x.shape[0] * size <= HALF_L2 or (size < LINE and rows.shape[0] >= MANY):
+        return
+    begin, end = share(ops, rows.shape[0], 1)
+    for i in range(begin, min(end, begin + EXPECTED // size)):
+        prefetch(address(x) + rows[i] * size, size)
+        if labels.shape[0] > 0:
+            prefetch(address(labels) + rows[i] * labels.itemsize, 1)
+
+
+def mean_scale(ops, weights: Weights, rows: Indices) -> float:
+    total = float(rows.shape[0])
+    if weights.shape[0] > 0:
+        total = 0.0
+        for i in range(rows.shape[0]):
+            total += weights[rows[i]]
+    return 1.0 / total if total != 0.0 else 0.0
+
+
+def copy(ops, x: Matrix, out: Matrix):
+    wait_if_deferred(ops)  # one sample's outputs may be the first thread's alone as yet
+    begin, end = share(ops, out.shape[0] * out.shape[1], 1)
+    source, target = span(x, begin, end - begin), span(out, begin, end - begin)
+    for i in range(target.shape[0]):
+        target[i] = source[i]
+    barrier(ops)

@@ -1,0 +1,64 @@
+"""Products of layers with few outputs, which would leave most lanes of a vector over the outputs idle.
+
+Forward, vectors go along the inputs: each output of a sample is a dot product. The gradient is formed transposed,
+(δᵀ a)ᵀ, with vectors over the inputs.
+"""
+
+from fastmlp.kernels.cpu.machine.dots import DOTS, dots
+from fastmlp.kernels.cpu.machine.jitable import inlined
+from fastmlp.kernels.cpu.machine.microkernel import IN_ORDER, UPDATE
+from fastmlp.kernels.cpu.machine.tiling import tiled
+from fastmlp.kernels.cpu.machine.vectors import VECTOR_BYTES
+from fastmlp.kernels.cpu.team.views import address, element, span
+
+__all__ = ["is_narrow", "is_worth_transposing", "narrow_gradient", "narrow_product"]
+
+# Measured in float32 with 32 to 256 inputs
+OUTPUTS = 4  # of 5 the dot products take as long as the tiles
+SAMPLES = 16  # with fewer, the transposition of a gradient of 10 outputs takes what it saves
+
+
+@inlined
+def is_narrow(inputs, outputs, itemsize):
+    return outputs <= OUTPUTS and inputs * itemsize >= 2 * VECTOR_BYTES
+
+
+@inlined
+def is_worth_transposing(samples, inputs, outputs, itemsize):
+    """Whether vectors over the inputs have so many fewer idle lanes, a fifth, that the transposition pays."""
+    lanes = VECTOR_BYTES // itemsize
+    wide, tall = (outputs + lanes - 1) // lanes * inputs, (inputs + lanes - 1) // lanes * outputs
+    return samples >= SAMPLES and 5 * tall <= 4 * wide
+
+
+@inlined
+def narrow_product(x, w, b, out, r0, r1, scratch):
+    """out[r0:r1] = x W + b."""
+    inputs, outputs, size = w.shape[0], w.shape[1], out.itemsize
+    for j in range(outputs):
+        column = span(scratch, j * inputs, inputs)
+        for i in range(inputs):
+            column[i] = element(w, i * outputs + j)
+    for i in range(r0, r1, DOTS):
+        rows, source, target = min(DOTS, r1 - i), address(x) + i * inputs * size, address(out) + i * outputs * size
+        for j in range(outputs):
+            weights = address(scratch) + j * inputs * size
+            dots(source, inputs, rows, weights, inputs, target + j * size, outputs, b[j])
+
+
+_updated = tiled(UPDATE, IN_ORDER, flat=True)
+
+
+@inlined
+def narrow_gradient(a, delta, alpha, beta, out, r0, r1, scratch):
+    """out[r0:r1] = beta out + alpha aᵀ δ, through its transpose in the scratch memory."""
+    inputs, outputs, size, real = out.shape[0], out.shape[1], out.itemsize, out.dtype.type
+    rows, source, sums = r1 - r0, address(a) + r0 * a.itemsize, address(scratch)
+    place = address(delta), 1, outputs, 0, source, inputs, sums, rows, outputs, rows, delta.shape[0]
+    _updated(*place, source, real(1), real(0), size)
+    factor, kept = real(alpha), real(beta)
+    for j in range(outputs):
+        total = span(scratch, j * rows, rows)
+        for i in range(rows):
+            old = kept * out[r0 + i, j] if beta != 0.0 else real(0)
+            out[r0 + i, j] = old + factor * total[i]

@@ -1,0 +1,232 @@
+"""The three matrix products of a layer: x W + b forward, δ Wᵀ backward, aᵀ δ for the gradient.
+
+Each is cut into tiles and shared out over the team (see `sharing`). The samples of a batch are read where they are.
+Those of another dtype are converted a few at a time, in scratch memory that stays in the L1 cache.
+"""
+
+from numba import types
+from numba.extending import overload
+
+from fastmlp.kernels import codes
+from fastmlp.kernels.cpu.machine.jitable import JIT_OPTIONS, inlined
+from fastmlp.kernels.cpu.machine.microkernel import (
+    BIAS,
+    IN_ORDER,
+    PICKED_DEPTH,
+    PICKED_ROWS,
+    PLAIN,
+    RELU_MASK,
+    ROWS,
+    UPDATE,
+    tile,
+)
+from fastmlp.kernels.cpu.machine.tiling import INDEX_BYTES, tiled
+from fastmlp.kernels.cpu.machine.transposition import transpose
+from fastmlp.kernels.cpu.machine.vectors import VECTOR_BYTES
+from fastmlp.kernels.cpu.operations.elementwise import activate, multiply_by_derivative
+from fastmlp.kernels.cpu.operations.narrow import is_narrow, is_worth_transposing, narrow_gradient, narrow_product
+from fastmlp.kernels.cpu.operations.sharing import COLUMNS, is_in_halves, share_gradient, share_layer, share_output
+from fastmlp.kernels.cpu.team.signatures import Indices, Matrix, Samples, Vector
+from fastmlp.kernels.cpu.team.threads import barrier, share
+from fastmlp.kernels.cpu.team.views import address, span
+
+__all__ = ["ROWS", "accumulate", "accumulate_rows", "add_bias_gradient", "backward_data", "linear", "linear_rows"]
+
+
+def _make_layer(way):
+    biased = tiled(BIAS, way)
+
+    @inlined
+    def layer(a, a_row, picks, w, b, times, floor, out, r0, r1, c0, c1, k0, k1):
+        """out[r0:r1, c0:c1] = max(floor, a W + times b) for inputs k0 … k1 from address a on, a_row to a row."""
+        outputs, size, real = w.shape[1], out.itemsize, out.dtype.type
+        wj, bj = address(w) + (k0 * outputs + c0) * size, address(b) + c0 * size
+        c = address(out) + (r0 * outputs + c0) * size
+        place = a, a_row, 1, picks, wj, outputs, c, outputs, r1 - r0, c1 - c0, k1 - k0
+        biased(*place, bj, real(floor), real(times), size)
+
+    return layer
+
+
+_layer_in_order, _layer_of_rows = _make_layer(IN_ORDER), _make_layer(PICKED_ROWS)
+
+
+def _layer(team, x, rows, w, b, times, floor, out, r0, r1, c0, c1, k0, k1):
+    """The same of the samples `rows` of x, None for all; some are converted at a time if x has another dtype."""
+    raise NotImplementedError
+
+
+@overload(_layer, jit_options=JIT_OPTIONS)
+def _layer_of(team, x, rows, w, b, times, floor, out, r0, r1, c0, c1, k0, k1):
+    def in_order(team, x, rows, w, b, times, floor, out, r0, r1, c0, c1, k0, k1):
+        a = address(x) + (r0 * x.shape[1] + k0) * x.itemsize
+        _layer_in_order(a, x.shape[1], 0, w, b, times, floor, out, r0, r1, c0, c1, k0, k1)
+
+    def in_place(team, x, rows, w, b, times, floor, out, r0, r1, c0, c1, k0, k1):
+        a, picks = address(x) + k0 * x.itemsize, address(rows) + r0 * INDEX_BYTES
+        _layer_of_rows(a, x.shape[1], picks, w, b, times, floor, out, r0, r1, c0, c1, k0, k1)
+
+    def converted(team, x, rows, w, b, times, floor, out, r0, r1, c0, c1, k0, k1):
+        for first in range(r0, r1, ROWS):
+            a, end = address(team.scratch), min(first + ROWS, r1)
+            _convert(x, rows, first, end, k0, k1, team.scratch)
+            _layer_in_order(a, k1 - k0, 0, w, b, times, floor, out, first, end, c0, c1, k0, k1)
+
+    return in_order if isinstance(rows, types.NoneType) else in_place if x.dtype == out.dtype else converted
+
+
+@inlined
+def _forward(team, x, rows, w, b, activation, slope, out):
+    """out = σ(x W + b), this thread's share; the barrier at its end is the caller's."""
+    inputs, in_halves = w.shape[0], is_in_halves(out.shape[0], w.shape[0], w.shape[1])
+    one_each, half = in_halves and team.size == 2, (inputs + 1) // 2 if in_halves else inputs
+    at_once = activation == codes.RELU and not in_halves
+    r0, r1, c0, c1 = (0, out.shape[0], 0, out.shape[1]) if one_each else share_layer(team, out, activation)
+    for h in range(2 if in_halves else 1):
+        if r1 > r0 and c1 > c0 and (h == team.rank or not one_each):
+            # `slope` is free until the activation
+            target, times = (out, 1.0) if h == 0 else (slope, 0.0)
+            floor, k0, k1 = 0.0 if at_once else -codes.INFINITY, h * half, min((h + 1) * half, inputs)
+            _layer(team, x, rows, w, b, times, floor, target, r0, r1, c0, c1, k0, k1)
+    if one_each:
+        barrier(team)  # of each row a thread has one sum, the other thread the other
+        r0, r1 = share(team, out.shape[0], 1)
+    if in_halves:
+        for i in range(r0, r1):
+            at = i * out.shape[1] + c0
+            sums, others = span(out, at, c1 - c0), span(slope, at, c1 - c0)
+            for j in range(sums.shape[0]):
+                sums[j] += others[j]
+    if r1 > r0 and c1 > c0 and not at_once:
+        activate(team, activation, out, slope, r0, r1, c0, c1)
+
+
+def linear(ops, x: Matrix, w: Matrix, b: Vector, activation: int, slope: Matrix, out: Matrix):
+    if is_narrow(w.shape[0], w.shape[1], out.itemsize):
+        r0, r1, _, _ = share_layer(ops, out, activation)
+        narrow_product(x, w, b, out, r0, r1, ops.scratch)
+        activate(ops, activation, out, slope, r0, r1, 0, out.shape[1])
+    else:
+        _forward(ops, x, None, w, b, activation, slope, out)
+    barrier(ops)
+
+
+def linear_rows(ops, x: Samples, rows: Indices, w: Matrix, b: Vector, activation: int, slope: Matrix, out: Matrix):
+    _forward(ops, x, rows, w, b, activation, slope, out)
+    barrier(ops)
+
+
+@inlined
+def _convert(x, rows, r0, r1, c0, c1, out):
+    """out = x[rows[r0:r1], c0:c1] in out's dtype, densely."""
+    width = c1 - c0
+    for i in range(r0, r1):
+        source, target = span(x, rows[i] * x.shape[1] + c0, width), span(out, (i - r0) * width, width)
+        for j in range(width):
+            target[j] = source[j]
+
+
+_product, _masked_product = tiled(PLAIN, IN_ORDER), tiled(RELU_MASK, IN_ORDER)
+
+
+def backward_data(ops, delta: Matrix, w: Matrix, activation: int, a: Matrix, slope: Matrix, out: Matrix):
+    r0, r1, c0, c1 = share_layer(ops, out, activation)
+    inputs, outputs, size, real = w.shape[0], w.shape[1], out.itemsize, out.dtype.type
+    if r1 > r0 and c1 > c0:
+        columns, wt = c1 - c0, address(ops.scratch)
+        transpose(address(w) + c0 * outputs * size, outputs, columns, outputs, wt, columns, real(0), size)
+        source, c = address(delta) + r0 * outputs * size, (r0 * inputs + c0) * size
+        place = source, outputs, 1, 0, wt, columns, address(out) + c, inputs, r1 - r0, columns, outputs
+        if activation == codes.RELU:
+            _masked_product(*place, address(a) + c, real(1), real(0), size)
+        else:
+            _product(*place, wt, real(1), real(0), size)
+            multiply_by_derivative(ops, activation, a, slope, out, r0, r1, c0, c1)
+    barrier(ops)
+
+
+def _gradient(way):
+    updated = tiled(UPDATE, way, flat=True)
+
+    @inlined
+    def gradient(a, a_k, picks, delta, alpha, beta, out, r0, r1, c0, c1):
+        """out[r0:r1, c0:c1] from the columns of inputs from address a on, a_k elements from sample to sample."""
+        size, real = out.itemsize, out.dtype.type
+        d, c = address(delta) + c0 * size, address(out) + (r0 * out.shape[1] + c0) * size
+        place = a, 1, a_k, picks, d, out.shape[1], c, out.shape[1], r1 - r0, c1 - c0, delta.shape[0]
+        updated(*place, d, real(alpha), real(beta), size)
+
+    return gradient
+
+
+_gradient_in_order, _gradient_of_rows = _gradient(IN_ORDER), _gradient(PICKED_DEPTH)
+
+
+_SUMS = 4  # vectors of columns whose sums are formed at once
+_sums, _narrow_sums = tile(UPDATE, IN_ORDER, 1, _SUMS, True), tile(UPDATE, IN_ORDER, 1, 1, True)
+
+
+@inlined
+def add_bias_gradient(team, delta, alpha, beta, bias):
+    """bias = beta bias + alpha Σ_i delta[i], this thread's part: the gradient of the weights of an input that is 1."""
+    size, real, row = bias.itemsize, bias.dtype.type, delta.shape[1]
+    c0, c1 = share(team, bias.shape[0], COLUMNS)
+    team.scratch[0] = 1
+    one, lanes = address(team.scratch), VECTOR_BYTES // size
+    for j in range(c0, c1, _SUMS * lanes):
+        d, c = address(delta) + j * size, address(bias) + j * size
+        place = one, 0, 0, 0, 0, d, row, c, 0, delta.shape[0], 1, c1 - j, d
+        if c1 - j > lanes:
+            _sums(*place, real(alpha), real(beta))
+        else:
+            _narrow_sums(*place, real(alpha), real(beta))
+
+
+@inlined
+def _share_gradient(team, delta, beta, out):
+    samples = delta.shape[0]
+    return share_gradient(team, samples, beta, out, is_in_halves(samples, out.shape[0], out.shape[1]))
+
+
+def accumulate(ops, a: Matrix, delta: Matrix, alpha: float, beta: float, out: Matrix, bias_beta: float, bias: Vector):
+    if is_worth_transposing(delta.shape[0], out.shape[0], out.shape[1], out.itemsize):
+        r0, r1, _, _ = share_output(ops, out.shape[0], out.shape[1], True)
+        narrow_gradient(a, delta, alpha, beta, out, r0, r1, ops.scratch)
+    else:
+        r0, r1, c0, c1 = _share_gradient(ops, delta, beta, out)
+        if r1 > r0 and c1 > c0:
+            source = address(a) + r0 * a.itemsize
+            _gradient_in_order(source, out.shape[0], 0, delta, alpha, beta, out, r0, r1, c0, c1)
+    add_bias_gradient(ops, delta, alpha, bias_beta, bias)
+    barrier(ops)
+
+
+def accumulate_rows(
+    ops, x: Samples, rows: Indices, delta: Matrix,
+    alpha: float, beta: float, out: Matrix, bias_beta: float, bias: Vector,
+):  # fmt: skip
+    r0, r1, c0, c1 = _share_gradient(ops, delta, beta, out)
+    if r1 > r0 and c1 > c0:
+        _gradient_rows(x, rows, delta, alpha, beta, out, r0, r1, c0, c1, ops.scratch)
+    add_bias_gradient(ops, delta, alpha, bias_beta, bias)
+    barrier(ops)
+
+
+def _gradient_rows(x, rows, delta, alpha, beta, out, r0, r1, c0, c1, scratch):
+    """The same for out[r0:r1, c0:c1] of a gradient."""
+    raise NotImplementedError
+
+
+@overload(_gradient_rows, jit_options=JIT_OPTIONS)
+def _gradient_rows_of(x, rows, delta, alpha, beta, out, r0, r1, c0, c1, scratch):
+    def in_place(x, rows, delta, alpha, beta, out, r0, r1, c0, c1, scratch):
+        source = address(x) + r0 * x.itemsize
+        _gradient_of_rows(source, x.shape[1], address(rows), delta, alpha, beta, out, r0, r1, c0, c1)
+
+    def converted(x, rows, delta, alpha, beta, out, r0, r1, c0, c1, scratch):
+        for first in range(r0, r1, ROWS):
+            end = min(first + ROWS, r1)
+            _convert(x, rows, 0, rows.shape[0], first, end, scratch)
+            _gradient_in_order(address(scratch), end - first, 0, delta, alpha, beta, out, first, end, c0, c1)
+
+    return in_place if x.dtype == out.dtype else converted

@@ -1,0 +1,194 @@
+"""A team of threads that run the same compiled step together, each on its own core (SPMD).
+
+Every thread runs the whole epoch; an operation does the thread's share of its work and then waits at a barrier until
+the others have done theirs, or puts the barrier off until somebody needs it. There is no fork and join and no threading
+layer: the threads are plain Python threads whose compiled code has released the interpreter lock.
+"""
+
+import sys
+from typing import NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+
+from fastmlp.kernels.cpu.machine.jitable import intrinsic, jitable
+from fastmlp.kernels.cpu.machine.vectors import X86
+from fastmlp.kernels.cpu.team.views import address
+
+__all__ = [
+    *("FREE", "PLACES", "PARTS", "Team"),
+    *(
+        "barrier",
+        "line",
+        "make_teams",
+        "part_length",
+        "defer_barrier",
+        "wait_if_deferred",
+        "share",
+        "sum_of_parts",
+        "team_of_one",
+    ),
+]
+
+PLACES = 8  # of int64 in a cache line: what threads write again and again must not share one
+PARTS = 64  # partial sums at most: the largest team that all have work in
+_DEFERRED, FREE = 2, 3  # places in a thread's line of `sync`, after its count and core; the rest is the operations'
+_SPINS = 32  # about 1 µs of pauses, the time between two looks at where the others are
+_PATIENCE = 128  # such times
+
+_I64 = ir.IntType(64)
+
+
+class Team(NamedTuple):
+    """One thread's place in its team, and the memory the team shares. As `ops` it carries the operations."""
+
+    rank: int
+    size: int
+    sync: np.ndarray  # (PLACES * (size + 1),) int64: arrivals at the barrier, then each thread's line
+    partial: np.ndarray  # (PARTS,) float64: partial sums
+    scratch: np.ndarray  # real, the thread's own: a transposed weight matrix, converted samples, packed parts of either
+    table: np.ndarray  # (operations,) int64: addresses of the compiled operations
+
+
+def make_teams(size: int, scratch: np.ndarray, operations: int) -> list[Team]:
+    """The `size` members of one team, who share out the scratch memory; an empty table for so many operations."""
+    sync, partial = np.zeros(PLACES * (size + 1), np.int64), np.zeros(PARTS)
+    table, own = np.zeros(operations, np.int64), len(scratch) // size
+    return [Team(rank, size, sync, partial, scratch[rank * own :][:own], table) for rank in range(size)]
+
+
+@intrinsic
+def _atomic_add(typingctx, address, value):
+    def codegen(context, builder, signature, args):
+        return builder.atomic_rmw("add", builder.inttoptr(args[0], _I64.as_pointer()), args[1], "seq_cst")
+
+    return types.int64(types.intp, types.int64), codegen
+
+
+@intrinsic
+def _atomic_load(typingctx, address):
+    def codegen(context, builder, signature, args):
+        return builder.load_atomic(builder.inttoptr(args[0], _I64.as_pointer()), "seq_cst", 8)
+
+    return types.int64(types.intp), codegen
+
+
+@intrinsic
+def _pause(typingctx):
+    # Tells the core that this is a wait loop: frees execution units for a sibling and saves power.
+    def codegen(context, builder, signature, args):
+        if X86:
+            kind = ir.FunctionType(ir.VoidType(), [])
+            builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.sse2.pause"), [])
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+_yield = types.ExternalFunction("SwitchToThread" if sys.platform == "win32" else "sched_yield", types.int32())
+
+
+if sys.platform == "linux":
+    _core = types.ExternalFunction("sched_getcpu", types.int32())
+else:
+
+    @jitable
+    def _core():
+        return 0  # unknown: as if all were on one core
+
+
+@jitable
+def line(team):
+    """Where this thread's line of `sync` begins."""
+    return PLACES * (team.rank + 1)
+
+
+@jitable
+def _waits_for_my_core(team):
+    mine = line(team)
+    for fellow in range(PLACES, PLACES * (team.size + 1), PLACES):
+        if team.sync[fellow] < team.sync[mine] and team.sync[fellow + 1] == team.sync[mine + 1]:
+            return True
+    return False
+
+
+@jitable
+def barrier(team):
+    """Return when every thread of the team has come here.
+
+    A thread that waits long gives its core away if a fellow needs it, who was last seen on the same one. Else it keeps
+    it, or almost: a strange process would keep it for a whole time slice, and the fellows would wait for this thread.
+    """
+    if team.size == 1:
+        return
+    mine = line(team)
+    team.sync[mine] += 1
+    team.sync[mine + 1] = _core()
+    team.sync[mine + _DEFERRED] = 0
+    target = team.sync[mine] * team.size
+    counter = address(team.sync)
+    _atomic_add(counter, 1)
+    spins = 0
+    while _atomic_load(counter) < target:
+        spins += 1
+        if spins % _SPINS:
+            _pause()
+        elif spins == _PATIENCE * _SPINS or _waits_for_my_core(team):
+            spins = -1  # and at the next look again
+            _yield()
+
+
+@jitable
+def team_of_one(team):
+    """The thread as a team of its own."""
+    return Team(team.rank, 1, team.sync, team.partial, team.scratch, team.table)
+
+
+@jitable
+def defer_barrier(team):
+    """In place of a barrier, where this thread needs nothing from the others yet: the next `wait_if_deferred` is the barrier.
+
+    That is due before a thread reads what another has written since the last barrier, or writes what another may still
+    read. All threads must put off and wait_if_deferred alike.
+    """
+    team.sync[line(team) + _DEFERRED] = 1
+
+
+@jitable
+def wait_if_deferred(team):
+    """The barrier that was put off, if one was and none has come since."""
+    if team.sync[line(team) + _DEFERRED] != 0:
+        barrier(team)
+
+
+@jitable
+def share(team, n, block):
+    """Begin and end of this thread's part of range(n), cut at multiples of `block`."""
+    if team.size == 1:
+        return 0, n  # without divisions, which are a good part of a small operation
+    blocks = (n + block - 1) // block
+    begin = team.rank * blocks // team.size * block
+    end = (team.rank + 1) * blocks // team.size * block
+    return min(begin, n), min(end, n)
+
+
+@jitable
+def part_length(n, block):
+    """Length of the parts, PARTS or fewer, whose sums a total over range(n) is made of: a multiple of `block`.
+
+    Threads share the parts out; where they begin depends on n alone. So every team adds the same numbers in the same
+    order: a result does not depend on the number of threads, not in its last bit.
+    """
+    return max(1, (n + PARTS * block - 1) // (PARTS * block)) * block
+
+
+@jitable
+def sum_of_parts(team, n, length):
+    """Σ team.partial over the parts of range(n) on the first thread, 0 on the others: shares that add up to it."""
+    total = 0.0
+    if team.rank == 0:
+        for part in range((n + length - 1) // length):
+            total += team.partial[part]
+    return total

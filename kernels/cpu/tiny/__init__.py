@@ -1,0 +1,1 @@
+"""Tiny networks, whose layers would leave most lanes of a vector idle."""
