@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 PLANTED = {
     "codes.py": "SGD.append(1)",
     "cpu/operations/rules.py": "def _planted(w: Vector) -> int:\n    return w.shapes",
-    "cpu/products.py": "@inlined\ndef _planted(x):\n    return address(x, 1)",
+    "cpu/operations/products.py": "@inlined\ndef _planted(x):\n    return address(x, 1)",
     "cpu/operations/elementwise.py": "@jitable\ndef _planted(code):\n    return code == codes.NO_SUCH_ACTIVATION",
 }
 

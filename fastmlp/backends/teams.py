@@ -6,8 +6,9 @@ deserves and the limits allow (see `fastmlp.backends.threads`),
 - less the cores that other threads of this process compute on, so that fits at once share the cores;
 - less the cores that other processes were seen to use.
 
-It may change from run to run because the results do not depend on it (see `fastmlp.kernels.cpu.team.threads.part_length`). For
-the same reason a run goes on with fewer threads where the system lets the process start no more.
+It may change from run to run because the results do not depend on it (see `part_length` in
+`fastmlp.kernels.cpu.team.threads`). For the same reason a run goes on with fewer threads where the system lets the
+process start no more.
 """
 
 from __future__ import annotations

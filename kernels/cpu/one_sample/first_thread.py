@@ -1,6 +1,7 @@
-"""Operations on batches of one sample that the first thread does alone, by the twins for whole batches.
+"""Operations on batches of one sample that the first thread does alone, through the general operations.
 
-No barrier follows: it would take as long as the work. The others wait where they have a share again, at `wait_if_deferred`.
+No barrier follows: it would take as long as the work. The other threads wait at the next `wait_if_deferred`, where they
+have a share of the work again.
 """
 
 from fastmlp.kernels.cpu.operations import dropout as dropouts

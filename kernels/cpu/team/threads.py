@@ -1,7 +1,7 @@
 """A team of threads that run the same compiled step together, each on its own core (SPMD).
 
 Every thread runs the whole epoch; an operation does the thread's share of its work and then waits at a barrier until
-the others have done theirs, or puts the barrier off until somebody needs it. There is no fork and join and no threading
+the others have done theirs, or defers the barrier until somebody needs it. There is no fork and join and no threading
 layer: the threads are plain Python threads whose compiled code has released the interpreter lock.
 """
 
@@ -18,18 +18,9 @@ from fastmlp.kernels.cpu.machine.vectors import X86
 from fastmlp.kernels.cpu.team.views import address
 
 __all__ = [
-    *("FREE", "PLACES", "PARTS", "Team"),
-    *(
-        "barrier",
-        "line",
-        "make_teams",
-        "part_length",
-        "defer_barrier",
-        "wait_if_deferred",
-        "share",
-        "sum_of_parts",
-        "team_of_one",
-    ),
+    *("FREE", "PLACES", "PARTS", "Team", "make_teams", "team_of_one"),
+    *("barrier", "defer_barrier", "wait_if_deferred"),
+    *("line", "part_length", "share", "sum_of_parts"),
 ]
 
 PLACES = 8  # of int64 in a cache line: what threads write again and again must not share one
@@ -148,17 +139,17 @@ def team_of_one(team):
 
 @jitable
 def defer_barrier(team):
-    """In place of a barrier, where this thread needs nothing from the others yet: the next `wait_if_deferred` is the barrier.
+    """Defer the barrier to the next call of `wait_if_deferred`.
 
-    That is due before a thread reads what another has written since the last barrier, or writes what another may still
-    read. All threads must put off and wait_if_deferred alike.
+    That call is due before a thread reads what another has written since the last barrier, or writes what another may
+    still read. All threads must defer and wait at the same points.
     """
     team.sync[line(team) + _DEFERRED] = 1
 
 
 @jitable
 def wait_if_deferred(team):
-    """The barrier that was put off, if one was and none has come since."""
+    """The deferred barrier, if there is one and no barrier has come since."""
     if team.sync[line(team) + _DEFERRED] != 0:
         barrier(team)
 
