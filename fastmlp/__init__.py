@@ -1,6 +1,39 @@
-"""fastmlp: multilayer perceptrons on interchangeable backends.
+"""Multilayer perceptrons from Python, at the speed small networks should have.
 
-One training step, written once (`fastmlp.step`): NumPy interprets it, Numba compiles it, CUDA captures it.
+>>> from fastmlp import MLP
+>>> from fastmlp.datasets import load
+>>> data = load("digits")
+>>> model = MLP([64, 128, 10], activation="relu", seed=0)
+>>> history = model.fit(data.x, data.y, epochs=10, batch_size=32, schedule="one_cycle", lr=5e-3)
+>>> model.evaluate(data.x_test, data.y_test)["accuracy"] > 0.95
+True
+>>> model.save("digits.safetensors")
+>>> labels = MLP.load("digits.safetensors").predict(data.x_test)
+
+Networks:
+
+- `fastmlp.MLP`: the library's own class, for arrays.
+- `fastmlp.MLPClassifier`, `fastmlp.MLPRegressor`: in place of scikit-learn's classes of these names.
+- `fastmlp.TabularClassifier`, `fastmlp.TabularRegressor`: for data frames; the command ``fastmlp`` is for files.
+
+What they are given, mostly by name:
+
+- `fastmlp.losses`: nine losses, and losses of one's own.
+- `fastmlp.activations`, `fastmlp.initializers`: functions of the layers, and their first weights.
+- `fastmlp.optimizers`: SGD, RMSprop, Adam and AdamW.
+- `fastmlp.schedules`: how the learning rate changes.
+- `fastmlp.trainer.Callback`: what may be called after each epoch.
+- `fastmlp.datasets`: MNIST, small sets that need no files, tables and arrays.
+- `fastmlp.recipes`: networks and their training for tables.
+
+What they give:
+
+- `fastmlp.History`: the losses and scores of the epochs.
+- `fastmlp.metrics`: accuracy, confusion, R².
+- `fastmlp.errors`: what can be raised. Each message says what to do.
+
+`fastmlp.available_backends` tells where a network can be trained. The training step is written once, in `fastmlp.step`:
+NumPy interprets it, Numba compiles it, CUDA captures it.
 """
 
 from pathlib import Path

@@ -254,7 +254,7 @@ def _digests_of(data: Data, prefix: str) -> dict[str, str]:
     for what, names in parts.items():
         arrays = {name: getattr(data, name) for name in names}
         first = next((array for array in arrays.values() if array.size), arrays[names[0]])
-        digests[prefix + what] = f"{first.dtype}{list(first.shape)} {digest_of(arrays, {})[:32]}"
+        digests[prefix + what] = f"{first.dtype}{list(first.shape)} {digest_of(arrays)[:32]}"
     return digests
 
 

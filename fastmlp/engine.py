@@ -27,11 +27,21 @@ _CACHED_BYTES = 1 << 20
 
 
 class Gradients(NamedTuple):
-    """Loss and its gradients. Per sample, every entry has the samples N as its first axis."""
+    """Loss and its gradients. Per sample, every entry has the samples N as its first axis.
+
+    Attributes
+    ----------
+    loss : float or array (N,)
+        The loss.
+    weights : list of arrays (I, O)
+        Its gradient by the weights, for each layer.
+    biases : list of arrays (O,)
+        Its gradient by the biases, for each layer.
+    """
 
     loss: float | np.ndarray
-    weights: list[np.ndarray]  # (I, O) each
-    biases: list[np.ndarray]  # (O,) each
+    weights: list[np.ndarray]
+    biases: list[np.ndarray]
 
 
 class Session(NamedTuple):
@@ -97,14 +107,7 @@ class Engine:
 
     def _state_bytes(self, rule: Optimizer, direct: bool) -> int:
         """Of gradients and the rule's moments."""
-        sizes = []
-
-        def count(n: int, dtype: np.dtype) -> np.ndarray:
-            sizes.append(n * dtype.itemsize)
-            return np.empty(0, dtype)
-
-        rule.init(self.params, count, direct=direct)
-        return sum(sizes)
+        return 0 if direct else (1 + len(rule.rule.moments)) * self.params.nbytes
 
     def _with_batch_size(self, error: OutOfDeviceMemoryError, what: str, room: int) -> OutOfDeviceMemoryError:
         """The error with advice, where so many bytes are for the rows of a batch."""

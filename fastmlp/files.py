@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from errno import EEXIST
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -18,7 +19,7 @@ try:
 except ImportError:  # Windows, where a file that somebody has open cannot be removed anyway
     flock = None  # type: ignore[assignment]
 
-__all__ = ["atomic_write", "check_writable", "together"]
+__all__ = ["atomic_write", "check_writable", "discard", "open_temporary", "together"]
 
 _TEMPORARY = ".fastmlp-{}.tmp"
 
@@ -80,7 +81,7 @@ def together() -> Iterator[None]:
     finally:
         _WAITING.reset(outside)
         for entry in written:
-            _discard(entry.file, entry.temporary)
+            discard(entry.file, entry.temporary)
 
 
 @contextmanager
@@ -117,7 +118,7 @@ def atomic_write(path: str | os.PathLike[str], *, durable: bool = True, new: boo
         kind = "a folder" if os.path.isdir(target) else "a device"
         raise InputError(f"Cannot write {path}: it is {kind}. Name a regular file.")
     with _explained(path):
-        file, temporary = _open_temporary(target.parent)
+        file, temporary = open_temporary(target.parent)
         try:
             yield file
             file.flush()
@@ -126,7 +127,7 @@ def atomic_write(path: str | os.PathLike[str], *, durable: bool = True, new: boo
             if os.path.exists(target):
                 shutil.copymode(target, temporary)
         except BaseException:
-            _discard(file, temporary)
+            discard(file, temporary)
             raise
     written.append(_Written(file, temporary, target, path, durable, new))
 
@@ -152,18 +153,27 @@ def _explained(path: str | os.PathLike[str]) -> Iterator[None]:
         ) from error
 
 
-def _open_temporary(folder: Path) -> tuple[BinaryIO, Path]:
-    """A new file, locked as long as it is open, so that others can tell it from those of programs that were killed."""
+def open_temporary(folder: Path, *, private: bool = False) -> tuple[BinaryIO, Path]:
+    """A new file, locked as long as it is open, so that others can tell it from those of programs that were killed.
+
+    These are removed from the folder. Who is done with the file calls `discard`.
+
+    Parameters
+    ----------
+    folder : where the file lies.
+    private : whether other users cannot read it, whatever the umask says.
+    """
     _sweep(folder)
     path = _temporary_in(folder)
-    # Opened by name, not with tempfile, whose files no other user could read whatever the umask says.
-    file = open(path, "xb")  # noqa: SIM115 - whoever discards it closes it
+    # Not by tempfile, whose files are private always.
+    opener = partial(os.open, mode=0o600) if private else None
+    file = open(path, "xb", opener=opener)  # noqa: SIM115 - whoever discards it closes it
     if flock is not None:
         with suppress(OSError):  # some network file systems have no locks
             flock(file, LOCK_EX)
         if not path.exists():  # somebody swept it away before it was locked
             file.close()
-            return _open_temporary(folder)
+            return open_temporary(folder, private=private)
     return file, path
 
 
@@ -196,12 +206,12 @@ def _sweep(folder: Path) -> None:
                 path.unlink()
 
 
-def _discard(file: BinaryIO, temporary: Path) -> None:
+def discard(file: BinaryIO, temporary: Path) -> None:
     """Close and remove a temporary file; after a replacement, or in a folder that cannot be used, there is none."""
-    with suppress(OSError):
-        temporary.unlink()
     with suppress(OSError):  # what a full disk did not take is tried again
         file.close()
+    with suppress(OSError):
+        temporary.unlink()
 
 
 def _sync_folder(folder: Path) -> None:

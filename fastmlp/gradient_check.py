@@ -22,7 +22,7 @@ def numerical_gradient(f: Callable[[np.ndarray], float], x: Any, step: float = 6
     x : array
         Where; any shape. It is not modified.
     step : float
-        h relative to max(1, |x|). The default, the cube root of float64's epsilon, balances truncation (h²) against
+        h relative to ``max(1, |x|)``. The default, the cube root of float64's epsilon, balances truncation (h²) against
         rounding (epsilon / h).
 
     Examples

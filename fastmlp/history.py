@@ -27,10 +27,13 @@ class History:
 
     Attributes
     ----------
-    stopped : why training ended ("epochs", "target_loss", "plateau", "validation", "interrupt", "callback");
-        empty while it goes on.
-    best_epoch : the 1-based epoch whose weights were kept, where the trainer chose one.
-    updates : parameter updates made so far.
+    stopped : str
+        Why training ended ("epochs", "target_loss", "plateau", "validation", "interrupt", "callback"); empty while
+        it goes on.
+    best_epoch : int or None
+        The 1-based epoch whose weights were kept, where the trainer chose one.
+    updates : int
+        Parameter updates made so far.
     """
 
     def __init__(self) -> None:
@@ -53,15 +56,20 @@ class History:
 
         Parameters
         ----------
-        loss : mean loss of the epoch.
-        learning_rate : rate of its last update.
-        seconds, samples_per_second : how long it took, and how fast it went; the mean of epochs that ran together.
-        optional : further columns, such as val_loss, accuracy, val_accuracy; one with an entry per layer,
-            such as gradient_norms, takes a sequence and keeps it as a tuple.
+        loss : float
+            Mean loss of the epoch.
+        learning_rate : float
+            Rate of its last update.
+        seconds, samples_per_second : float
+            How long it took, and how fast it went; the mean of epochs that ran together.
+        **optional : float or sequence of float
+            Further columns, such as val_loss, accuracy, val_accuracy; one with an entry per layer, such as
+            gradient_norms, takes a sequence and keeps it as a tuple.
 
         Raises
         ------
-        InputError : columns other than those of the first row, or a value that is not a number.
+        InputError
+            If the columns are not those of the first row, or a value is not a number.
         """
         row: dict[str, Any] = {
             "loss": loss,
@@ -149,7 +157,8 @@ class History:
 
         Raises
         ------
-        InputError : not such a dictionary.
+        InputError
+            If it is no such dictionary.
         """
         history = cls()
         try:
@@ -171,7 +180,8 @@ class History:
 
         Raises
         ------
-        InputError : another suffix, or a path that cannot be written.
+        InputError
+            If the suffix is another, or the path cannot be written.
         """
         writers = {".json": self._json, ".csv": self._csv}
         suffix = Path(path).suffix.lower()
@@ -205,13 +215,17 @@ class History:
 
         Parameters
         ----------
-        path : image to write whole or not at all, as PNG, PDF or SVG by the suffix; None writes none.
-        ax : axes to draw into; None makes a new figure, which is `history.plot().figure`.
+        path : path, optional
+            Image to write whole or not at all, as PNG, PDF or SVG by the suffix.
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; by default in a new figure, which is `history.plot().figure`.
 
         Raises
         ------
-        InputError : no epochs yet, or a path that cannot be written.
-        FastmlpError : Matplotlib is not installed.
+        InputError
+            If there are no epochs yet, or the path cannot be written.
+        FastmlpError
+            If Matplotlib is not installed.
         """
         try:
             with no_fork():

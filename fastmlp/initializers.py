@@ -29,7 +29,8 @@ def initialize(name: str, fan_in: int, fan_out: int, rng: np.random.RandomState)
 
     Parameters
     ----------
-    name : the law of the entries; U(a) is uniform within ±a, N(s) normal (not truncated) with deviation s.
+    name : str
+        The law of the entries; U(a) is uniform within ±a, N(s) normal (not truncated) with deviation s.
 
         - "glorot_uniform" U(√(6/(I+O))), "glorot_normal" N(√(2/(I+O))): Glorot & Bengio 2010, "Understanding
           the difficulty of training deep feedforward neural networks", equations 16 and 12.
@@ -38,16 +39,20 @@ def initialize(name: str, fan_in: int, fan_out: int, rng: np.random.RandomState)
         - "lecun_uniform" U(√(3/I)), "lecun_normal" N(√(1/I)): LeCun et al. 1998, "Efficient BackProp",
           section 4.6.
         - "zeros": 0, which leaves the units of a hidden layer identical for good; for single layers only.
-    fan_in, fan_out : I and O, both at least 1.
-    rng : advanced by I·O draws, as scikit-learn draws them; untouched by "zeros".
+    fan_in, fan_out : int
+        I and O, both at least 1.
+    rng : RandomState
+        Advanced by I·O draws, as scikit-learn draws them; untouched by "zeros".
 
     Returns
     -------
-    weights (I, O) float64
+    array (I, O) float64
+        The weights.
 
     Raises
     ------
-    InputError : an unknown name, or a size below 1.
+    InputError
+        If the name is unknown, or a size is below 1.
     """
     if not isinstance(name, str) or (name not in _SCALES and name != "zeros"):
         raise InputError(f"initializer={name!r} is unknown. Choose {', '.join(map(repr, [*_SCALES, 'zeros']))}.")

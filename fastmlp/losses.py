@@ -185,7 +185,7 @@ def get_loss(loss: str | Loss) -> Loss:
 
 
 def huber(delta: float = 1.0) -> Loss:
-    """Quadratic up to |ŷ-y| = delta, linear beyond. Source: Huber, Ann. Math. Statist. 35, 1964."""
+    """Quadratic up to ``|ŷ-y| = delta``, linear beyond. Source: Huber, Ann. Math. Statist. 35, 1964."""
     if isinstance(delta, bool) or not (isinstance(delta, (int, float, np.number)) and 0 < delta < np.inf):
         raise InputError(f"huber delta={delta!r} must be positive; loss='absolute_error' is its limit at 0.")
     return LOSSES["huber"]._replace(parameter=(float(delta),))

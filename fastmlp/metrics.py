@@ -25,12 +25,15 @@ def accuracy_score(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLik
 
     Parameters
     ----------
-    y_true, y_pred (N,), or (N, C) of zeros and ones: a row is then right when all of it is.
-    sample_weight (N,), not negative.
+    y_true, y_pred : array (N,) or (N, C)
+        Labels, or zeros and ones for each class: a row is then right when all of it is.
+    sample_weight : array (N,), optional
+        Not negative.
 
     Raises
     ------
-    InputError : no samples, shapes that differ, or labels that scikit-learn refuses.
+    InputError
+        If there are no samples, the shapes differ, or scikit-learn refuses the labels.
     """
     with no_fork():
         from sklearn.metrics import accuracy_score as score
@@ -46,12 +49,15 @@ def r2_score(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | No
 
     Parameters
     ----------
-    y_true, y_pred (N,) or (N, O), finite.
-    sample_weight (N,), not negative.
+    y_true, y_pred : array (N,) or (N, O)
+        Finite numbers.
+    sample_weight : array (N,), optional
+        Not negative.
 
     Raises
     ------
-    InputError : no samples, shapes that differ, or values that are not finite.
+    InputError
+        If there are no samples, the shapes differ, or values are not finite.
     """
     with no_fork():
         from sklearn.metrics import r2_score as score
@@ -66,16 +72,20 @@ def per_class_accuracy(y_true: ArrayLike, y_pred: ArrayLike, n_classes: int | No
 
     Parameters
     ----------
-    y_true, y_pred (N,)
-    n_classes : C, or None for the labels that occur in `y_true`.
+    y_true, y_pred : array (N,)
+        Labels.
+    n_classes : int, optional
+        The number of classes C; by default the labels are those that occur in `y_true`.
 
     Returns
     -------
-    accuracies : by label, in ascending order; NaN for a class without a sample.
+    dict {label: float}
+        In ascending order of the labels; NaN for a class without a sample.
 
     Raises
     ------
-    InputError : no samples, shapes that differ, or a label outside 0 .. C-1.
+    InputError
+        If there are no samples, the shapes differ, or a label is outside 0 .. C-1.
     """
     true, predicted = _labels(y_true, y_pred, n_classes)
     right = true == predicted
@@ -91,16 +101,20 @@ def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike, n_classes: int | None
 
     Parameters
     ----------
-    y_true, y_pred (N,)
-    n_classes : C, or None for the sorted labels that occur in either.
+    y_true, y_pred : array (N,)
+        Labels.
+    n_classes : int, optional
+        The number of classes C; by default the labels are those that occur in either array, sorted.
 
     Returns
     -------
-    counts (C, C) int64
+    array (C, C) int64
+        The counts.
 
     Raises
     ------
-    InputError : no samples, shapes that differ, or a label outside 0 .. C-1.
+    InputError
+        If there are no samples, the shapes differ, or a label is outside 0 .. C-1.
     """
     true, predicted = _labels(y_true, y_pred, n_classes)
     classes = np.unique(np.concatenate([true, predicted])) if n_classes is None else np.arange(n_classes)
@@ -115,9 +129,15 @@ _METRICS: dict[str, Metric] = {"accuracy": accuracy_score, "r2": r2_score}
 def get_metric(name: str) -> Metric:
     """Give the function (y_true, y_pred, sample_weight) -> float of that name.
 
+    Parameters
+    ----------
+    name : {"accuracy", "r2"}
+        What `MLP.fit` takes as metrics.
+
     Raises
     ------
-    InputError : an unknown name.
+    InputError
+        If the name is unknown.
     """
     if not isinstance(name, str) or name not in _METRICS:
         raise InputError(f"metric={name!r} is unknown. Choose {' or '.join(map(repr, _METRICS))}.")

@@ -242,7 +242,9 @@ class MLP:
             than memory: samples that lie together, 64 KiB of them, are read together, and shuffled with those of a
             thousand other such blocks.
         sample_weight : array (N,), optional
+            How much each sample counts in the loss.
         class_weight : dict {class: weight} or "balanced", optional
+            How much each class counts, multiplied with the sample weights; "balanced" is N / (C count).
         max_norm : float, optional
             Gradients longer than this are scaled down to it.
         validation_data : (x, y) or (x, y, sample_weight), optional
@@ -252,7 +254,7 @@ class MLP:
             on the validation data only.
         gradient_norms : bool
             Record the norm of each layer's weight gradient over all data after each epoch, at the price of a pass.
-        target_loss, tol, patience
+        target_loss, tol, patience : float, float and int, optional
             Stop when the monitored loss is at most target_loss, or has not improved by more than tol for `patience`
             epochs. Monitored is the validation loss if there are validation data, else the training loss.
         restore_best : bool, optional

@@ -27,16 +27,26 @@ class Recipe:
 
     Attributes
     ----------
-    hidden : widths of the hidden layers.
-    activation : of the hidden layers.
-    dropout : probability that a hidden output is dropped in training.
-    lr : learning rate of AdamW at the peak of a one-cycle schedule.
-    decay : weight decay of AdamW.
-    batch_size : samples of an update.
-    epochs : passes over the samples.
-    bins : bins beside a number, at most; 0 for none.
-    one_hot : categories of a column that get indicators; a column of more gets means of the target.
-    clip : whether predicted numbers are kept within the range of the training targets.
+    hidden : sequence of int
+        Widths of the hidden layers.
+    activation : str
+        Of the hidden layers.
+    dropout : float
+        Probability that a hidden output is dropped in training.
+    lr : float
+        Learning rate of AdamW at the peak of a one-cycle schedule.
+    decay : float
+        Weight decay of AdamW.
+    batch_size : int
+        Samples of an update.
+    epochs : int
+        Passes over the samples.
+    bins : int
+        Bins beside a number, at most; 0 for none.
+    one_hot : int
+        Categories of a column that get indicators; a column of more gets means of the target.
+    clip : bool
+        Whether predicted numbers are kept within the range of the training targets.
     """
 
     hidden: Sequence[int]
@@ -56,8 +66,10 @@ def tabular(task: str, n: int, columns: int) -> Recipe:
 
     Parameters
     ----------
-    task : "classification" or "regression".
-    n, columns : numbers of training samples and of their columns.
+    task : {"classification", "regression"}
+        What is predicted.
+    n, columns : int
+        Numbers of training samples and of their columns.
     """
     bins = min(_MOST_BINS, n // _ROWS_PER_BIN, _MOST_NUMBERS // (n * columns))
     share = min(1.0, _DECAYED / n)

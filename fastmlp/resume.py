@@ -162,7 +162,7 @@ def settings_of(training: Training) -> dict[str, Any]:
         **numbers,
         **schedule,
         **{name: _number(value) for name, value in training.stopping.settings().items()},
-        "samples": digest_of({"samples": training.samples}, {})[:32],
+        "samples": digest_of({"samples": training.samples})[:32],
     }
 
 

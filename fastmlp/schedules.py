@@ -43,15 +43,21 @@ class Schedule(Protocol):
 
         Parameters
         ----------
-        lr : the learning rate the user chose.
-        epoch : the 0-based epoch, below `epochs`.
-        epochs : epochs of the whole run.
-        steps : updates per epoch.
-        losses : the monitored loss of each finished epoch, oldest first.
+        lr : float
+            The learning rate the user chose.
+        epoch : int
+            The 0-based epoch, below `epochs`.
+        epochs : int
+            Epochs of the whole run.
+        steps : int
+            Updates per epoch.
+        losses : sequence of float
+            The monitored loss of each finished epoch, oldest first.
 
         Returns
         -------
-        rates (steps,) float64
+        array (steps,) float64
+            The rates.
         """
         ...
 
@@ -68,7 +74,15 @@ class Constant:
 
 @dataclass(frozen=True)
 class Step:
-    """lr · factor^floor(epoch / every)."""
+    """lr · factor^floor(epoch / every).
+
+    Parameters
+    ----------
+    every : int
+        Epochs from one change to the next.
+    factor : float
+        What the rate is multiplied by, in (0, 1].
+    """
 
     ignores_losses: ClassVar[bool] = True
     every: int = 10
@@ -84,7 +98,13 @@ class Step:
 
 @dataclass(frozen=True)
 class Exponential:
-    """lr · decay^epoch: each epoch multiplies the rate by `decay`."""
+    """lr · decay^epoch: each epoch multiplies the rate by `decay`.
+
+    Parameters
+    ----------
+    decay : float
+        In (0, 1].
+    """
 
     ignores_losses: ClassVar[bool] = True
     decay: float = 0.95
@@ -98,7 +118,13 @@ class Exponential:
 
 @dataclass(frozen=True)
 class InverseScaling:
-    """lr / (epoch + 1)^power: scikit-learn's "invscaling", with epochs where that counts samples."""
+    """lr / (epoch + 1)^power: scikit-learn's "invscaling", with epochs where that counts samples.
+
+    Parameters
+    ----------
+    power : float
+        Not negative.
+    """
 
     ignores_losses: ClassVar[bool] = True
     power: float = 0.5
@@ -114,8 +140,16 @@ class InverseScaling:
 class Cosine:
     """Half a cosine from lr down to final · lr, moving with every update.
 
-    Source: Loshchilov & Hutter 2017, "SGDR", equation 5, without restarts. The first update gets lr; the last
-    is one step short of final · lr, so that it still learns when `final` is 0.
+    The first update gets lr; the last is one step short of final · lr, so that it still learns when `final` is 0.
+
+    Parameters
+    ----------
+    final : float
+        The last rate as a share of lr, in [0, 1].
+
+    Notes
+    -----
+    Source: Loshchilov & Hutter 2017, "SGDR", equation 5, without restarts.
     """
 
     ignores_losses: ClassVar[bool] = True
@@ -133,8 +167,21 @@ class Cosine:
 class OneCycle:
     """Up from start · lr to lr in `peak_fraction` of all updates, then down to final · lr.
 
+    One update runs at exactly lr, and the last one at final · lr.
+
+    Parameters
+    ----------
+    peak_fraction : float
+        Share of the updates until the peak, in [0, 1].
+    start : float
+        The first rate as a share of lr, in (0, 1].
+    final : float
+        The last rate as a share of lr, in [0, 1].
+
+    Notes
+    -----
     Source: Smith & Topin 2018, "Super-Convergence"; both legs are half cosines instead of straight lines, as
-    in fastai (Howard & Gugger 2020). One update runs at exactly lr, and the last one at final · lr.
+    in fastai (Howard & Gugger 2020).
     """
 
     ignores_losses: ClassVar[bool] = True
@@ -161,6 +208,16 @@ class WarmUp:
     """A straight line, moving with every update, to the first rate of `then`; after `epochs`, `then` itself.
 
     `then` sees a run that begins after the warm-up: its epochs, and its losses, count from there.
+
+    Parameters
+    ----------
+    epochs : int
+        Epochs of the warm-up, at least 1.
+    then : Schedule
+        What follows.
+
+    Notes
+    -----
     Source: Goyal et al. 2017, "Accurate, large minibatch SGD", section 2.2.
     """
 
@@ -189,8 +246,19 @@ class WarmUp:
 class ReduceOnPlateau:
     """Multiply by `factor` each time `patience` epochs in a row have not improved the loss.
 
-    A loss improves when it lies below the best so far by more than threshold · |loss|; one that is not a
-    number never does. The rate stops at `minimum`, which is no share of lr.
+    A loss improves when it lies below the best so far by more than ``threshold · |loss|``; one that is not a
+    number never does.
+
+    Parameters
+    ----------
+    factor : float
+        What the rate is multiplied by, in (0, 1].
+    patience : int
+        Epochs without improvement, at least 1.
+    threshold : float
+        Improvement that counts, relative to the loss.
+    minimum : float
+        Where the rate stops; a rate, not a share of lr.
     """
 
     factor: float = 0.1
@@ -234,7 +302,8 @@ def get_schedule(schedule: str | Schedule) -> Schedule:
 
     Raises
     ------
-    InputError : neither a known name nor an object with a `rates` method.
+    InputError
+        If it is neither a known name nor an object with a `rates` method.
     """
     if isinstance(schedule, str) and schedule in SCHEDULES:
         return SCHEDULES[schedule]()

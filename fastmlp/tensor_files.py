@@ -85,14 +85,16 @@ def write_tensors(
             allowed = " or ".join(np.dtype(dtype).name for dtype in kind.dtypes.values())
             raise InputError(f"The array {name!r} is {array.dtype}. Convert it to {allowed}.")
     try:
-        header = _parse(json.dumps(dict(header)))
+        text = json.dumps(dict(header))
+        _parse(text)
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(
             f"The header cannot be written as JSON: {error}. Use dicts, lists, strings, numbers and None."
         ) from error
-    description = {"version": _VERSION, "digest": digest_of(arrays, header), "header": header}
+    # put together as text: of a table of 20,000 columns it is 5 MB, and each writing of it takes 0.05 s
+    description = f'{{"version": {_VERSION}, "digest": "{digest_of(arrays, text)}", "header": {text}}}'
     with atomic_write(path, new=new) as file:
-        _write(file, arrays, {kind.key: json.dumps(description)})
+        _write(file, arrays, {kind.key: description})
 
 
 def _write(file: BinaryIO, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
@@ -157,7 +159,7 @@ def read_tensors(path: str | os.PathLike[str], kind: Kind) -> tuple[dict[str, np
             kind.name,
             path,
         )
-    elif digest != digest_of(tensors, header):
+    elif digest != digest_of(tensors, json.dumps(header)):
         raise ModelFileError(
             f"The {kind.name} {path} is damaged: its contents do not have the digest that was saved with them. Copy "
             f"it again, or {kind.remedy}."
@@ -165,11 +167,11 @@ def read_tensors(path: str | os.PathLike[str], kind: Kind) -> tuple[dict[str, np
     return tensors, header
 
 
-def digest_of(arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> str:
-    """SHA-256 of the header and of the arrays, C-ordered, whatever their order."""
+def digest_of(arrays: Mapping[str, np.ndarray], header: str = "{}") -> str:
+    """SHA-256 of the header, as `json.dumps` writes it, and of the arrays, C-ordered, whatever their order."""
     names = sorted(arrays)
     table = [[name, arrays[name].dtype.name, arrays[name].shape] for name in names]
-    digest = hashlib.sha256(json.dumps([header, table]).encode())
+    digest = hashlib.sha256(f"[{header}, {json.dumps(table)}]".encode())
     for name in names:
         digest.update(_bytes(arrays[name]))
     return digest.hexdigest()

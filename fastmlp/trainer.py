@@ -28,10 +28,20 @@ __all__ = ["Callback", "Epoch", "Training", "divergence", "tell"]
 
 
 class Epoch(NamedTuple):
-    """What a callback is told after each epoch."""
+    """What a callback is told after each epoch.
 
-    number: int  # 1-based
-    model: Any  # the MLP, its parameters as they are now
+    Attributes
+    ----------
+    number : int
+        Counted from 1.
+    model : MLP, MLPClassifier or MLPRegressor
+        What is trained, with its parameters as they are now.
+    history : History
+        The epochs up to this one.
+    """
+
+    number: int
+    model: Any
     history: History
 
 

@@ -14,14 +14,16 @@ from emulation.device import EmulatedDevice
 from sampling import SAMPLES, picks, wide
 from scipy import sparse
 
-from fastmlp.activations import activate, multiply_by_derivative
+from fastmlp.activations import BY_CODE, activate, multiply_by_derivative
 from fastmlp.backends import get_backend
 from fastmlp.backends.cuda.device import Launch
 from fastmlp.backends.numpy_ops import NumpyOps
 from fastmlp.dropout import drop
 from fastmlp.kernels import codes
 from fastmlp.kernels.cuda import KINDS, MAX_BLOCKS, operations
+from fastmlp.losses import BY_CODE as LOSSES
 from fastmlp.losses import loss_and_gradient
+from fastmlp.optimizers import BY_CODE as RULES
 
 SCHEDULES = (0, 1, 2)
 BLOCKS = (1, 5)
@@ -245,7 +247,7 @@ def activated(code, z):
     a, slope = z.astype(np.float64), np.zeros(z.shape)
     if a.size:
         with np.errstate(all="ignore"):
-            activate(code, a, slope)
+            activate(BY_CODE[code], a, slope)
     return a, slope
 
 
@@ -290,7 +292,7 @@ def test_activation_backward(check, draw, nan, dtype, code):
         slope = slope if code in STORE_SLOPE else nan(rows, columns)
         delta = draw(rows, columns)
         a64, slope64, expected = wide(a, slope, delta)
-        multiply_by_derivative(code, a64, slope64, expected)
+        multiply_by_derivative(BY_CODE[code], a64, slope64, expected)
         given = {"activation": code, "a": Shifted(a, shift), "slope": Shifted(slope, shift)}
         check("activation_backward", [(delta, expected)], **given, delta=delta, rows=rows, columns=columns)
 
@@ -354,7 +356,7 @@ def test_backward_data(check, draw, nan, dtype, code):
         d64, w64, a64, slope64 = wide(delta, w, a, slope)
         expected, out = d64 @ w64.T, nan(rows, inputs)
         if rows:
-            multiply_by_derivative(code, a64, slope64, expected)
+            multiply_by_derivative(BY_CODE[code], a64, slope64, expected)
         given = {"delta": Shifted(delta, 1), "w": w, "activation": code, "a": a, "slope": slope, "out": out}
         check("backward_data", [(out, expected)], **given, rows=rows, inputs=inputs, outputs=outputs)
 
@@ -393,6 +395,11 @@ def losses(n, outputs, labelled, weighted, draw):
     return given, truth, weights[samples].astype(np.float64) if weighted else np.ones(n)
 
 
+def means(loss):
+    """Arguments of `loss_gradient` that say what is a mean over the outputs."""
+    return {"value_is_mean": LOSSES[loss].value_is_mean, "gradient_is_mean": LOSSES[loss].gradient_is_mean}
+
+
 @pytest.mark.parametrize("loss", LOSS.values())
 def test_loss_and_its_gradient(check, draw, nan, loss):
     """In pairs of sizes; labels and targets take turns, and every other loss has them the other way round."""
@@ -402,9 +409,9 @@ def test_loss_and_its_gradient(check, draw, nan, loss):
         weighted = bool(n % 2)
         given, truth, weights = losses(n, outputs, labelled, weighted, draw)
         expected, parameter, z = np.zeros(truth.shape), np.array([0.7]), given["z"].astype(np.float64)
-        value = loss_and_gradient(loss, parameter, z, truth, weights, expected) if n else 0
+        value = loss_and_gradient(LOSSES[loss], parameter, z, truth, weights, expected) if n else 0
         out, total = nan(n, outputs), reduction()
-        given |= {"loss": loss, "parameter": parameter, "parameters": 1, "out": out, "sum": total}
+        given |= {"loss": loss, "parameter": parameter, "parameters": 1, "out": out, "sum": total} | means(loss)
         check("loss_gradient", [(out, expected), (total[2], value)], **given)
 
 
@@ -412,9 +419,12 @@ def test_a_quantile_for_each_output(check, draw, nan):
     for n, outputs in product((1, 31), (2, 17)):
         given, truth, weights = losses(n, outputs, False, True, draw)
         expected, parameter = np.zeros(truth.shape), np.linspace(0.1, 0.9, outputs)
-        value = loss_and_gradient(LOSS["quantile"], parameter, given["z"].astype(np.float64), truth, weights, expected)
+        value = loss_and_gradient(
+            LOSSES[LOSS["quantile"]], parameter, given["z"].astype(np.float64), truth, weights, expected
+        )
         out, total = nan(n, outputs), reduction()
         given |= {"loss": LOSS["quantile"], "parameter": parameter, "parameters": outputs, "out": out, "sum": total}
+        given |= means(LOSS["quantile"])
         check("loss_gradient", [(out, expected), (total[2], value)], **given)
 
 
@@ -424,7 +434,7 @@ def of_targets(loss, z, target):
     n, outputs = z.shape
     truth = {"labels": None, "targets": target, "weights": None, "rows": (np.arange(n), None)}
     given = {"loss": loss, "parameter": np.array([0.7]), "parameters": 1, "z": z, **truth, "n": n, "outputs": outputs}
-    return given | {"out": out, "sum": total}, out, total[2]
+    return given | {"out": out, "sum": total} | means(loss), out, total[2]
 
 
 @pytest.mark.parametrize("loss", [codes.SOFTMAX_CROSS_ENTROPY, LOSS["binary_cross_entropy"]])
@@ -432,7 +442,7 @@ def test_cross_entropies_do_not_overflow(check, dtype, loss):
     z = np.array([[1e4, -1e4], [-1e4, 1e4], [100, 100], [-300, 300]], dtype)
     target = np.array([[0, 1], [0, 1], [1, 0], [0.5, 0.5]], dtype)
     expected = np.zeros(z.shape)
-    value = loss_and_gradient(loss, [0.7], *wide(z, target), np.ones(4), expected)
+    value = loss_and_gradient(LOSSES[loss], [0.7], *wide(z, target), np.ones(4), expected)
     given, out, total = of_targets(loss, z, target)
     check("loss_gradient", [(out, expected), (total, value)], **given)
 
@@ -464,7 +474,7 @@ def test_nan_is_seen_in_every_loss(check, dtype, loss, outputs):
     z[4, 1] = np.nan
     expected = np.zeros(z.shape)
     with np.errstate(invalid="ignore"):
-        loss_and_gradient(loss, [0.7], *wide(z, target), np.ones(9), expected)
+        loss_and_gradient(LOSSES[loss], [0.7], *wide(z, target), np.ones(9), expected)
     assert np.isnan(expected[4, 1])
     given, out, total = of_targets(loss, z, target)
     check("loss_gradient", [(out, expected), (total, np.nan)], **given)
@@ -551,23 +561,17 @@ def test_clipping_is_the_same_every_time(check, draw, shift):
 
 
 @pytest.mark.parametrize("shift", SHIFTS)
-def test_update_rules(check, draw, shift):
+@pytest.mark.parametrize("rule", RULES[1:], ids=lambda rule: f"{rule.name} {rule.formula.__name__}")
+def test_update_rules(check, draw, rule, shift):
+    constants = np.array([0.9, 0.99][: len(rule.constants)])
     for n in LENGTHS:
-        w, g, m, v = draw(n), draw(n), draw(n), abs(draw(n))
-        buffers = {"w": Shifted(w, shift), "g": Shifted(g, shift), "n": n}
-        for momentum, nesterov in ((0.0, False), (0.9, False), (0.9, True)):
-            velocity = m if momentum else m[:0]
-            (w_after, _, m_after), _ = of_numpy("sgd", w, g, velocity, 0.1, momentum, nesterov)
-            expected = [(w, w_after)] + ([(m, m_after)] if momentum else [])
-            rule = {"lr": device_number(0, 0.2, 0.5), "momentum": momentum, "nesterov": nesterov}
-            check("sgd", expected, **buffers, velocity=Shifted(m, shift) if momentum else None, **rule)
-        (w_after, _, m_after, v_after), _ = of_numpy("adam", w, g, m, v, 0.1, 1e-3, 0.9, 0.999)
-        rates = {"step_size": device_number(0, 0.2, 0.5), "epsilon": device_number(1e-3, 0)}
-        state, rule = {"m": Shifted(m, shift), "v": Shifted(v, shift)}, {"beta1": 0.9, "beta2": 0.999}
-        check("adam", [(w, w_after), (m, m_after), (v, v_after)], **buffers, **state, **rates, **rule)
-        (w_after, _, v_after), _ = of_numpy("rmsprop", w, g, v, 0.1, 1e-3, 0.9)
-        rates = {"lr": device_number(0, 0.2, 0.5), "epsilon": device_number(1e-3, 0), "rho": 0.9}
-        check("rmsprop", [(w, w_after), (v, v_after)], **buffers, v=Shifted(v, shift), **rates)
+        w, g, moments = draw(n), draw(n), abs(draw(len(rule.moments), n))
+        numbers = 0.1, 0.2, 1e-3
+        (w_after, _, after, _), _ = of_numpy("apply_rule", rule.code, w, g, moments, *numbers, constants)
+        rates = {f"rate{i + 1}": device_number(0, 2 * number, 0.5) for i, number in enumerate(numbers)}
+        arrays = {"w": Shifted(w, shift), "g": Shifted(g, shift), "moments": Shifted(moments, shift)}
+        arrays |= {"constants": constants}
+        check("apply_rule", [(w, w_after), (moments, after)], rule=rule.code, **arrays, **rates, n=n)
 
 
 # Compressed rows

@@ -24,6 +24,7 @@ from fastmlp.backends.cuda.device import Launch
 from fastmlp.backends.cuda_backend import CudaBackend
 from fastmlp.kernels import codes
 from fastmlp.kernels.cuda import operations, source
+from fastmlp.optimizers import BY_CODE as RULES
 
 DTYPES = {"thread": "float64", "address": "float32", "undefined": "float32"}
 REPORTS = {
@@ -187,12 +188,10 @@ def of_buffers(dtype):
         yield "regularize", {"w": w, "l1": 0.1, "l2": 0.2, "out": g}
         yield "clip", {"g": g, "max_norm": 0.5}
         yield "scale", {"w": w, "factor": 0.5}
-        for momentum, nesterov in (0.0, False), (0.9, True):
-            velocity = m if momentum else m[:0]
-            rule = {"velocity": velocity, "lr": 0.1, "momentum": momentum, "nesterov": nesterov}
-            yield "sgd", {"w": w, "g": g} | rule
-        yield "adam", {"w": w, "g": g, "m": m, "v": v, "step_size": 0.1, "epsilon": 1e-3, "beta1": 0.9, "beta2": 0.99}
-        yield "rmsprop", {"w": w, "g": g, "v": v, "lr": 0.1, "epsilon": 1e-3, "rho": 0.9}
+        for rule in RULES[1:]:
+            moments, constants = np.stack([m, v])[: len(rule.moments)], np.array([0.9, 0.99])[: len(rule.constants)]
+            rates = {"rate1": 0.1, "rate2": 0.1, "rate3": 1e-3}
+            yield "apply_rule", {"rule": rule.code, "w": w, "g": g, "moments": moments, "constants": constants} | rates
 
 
 def train(device, dtype, x, batch, optimizer, max_norm=None, chunk=16384, **options):

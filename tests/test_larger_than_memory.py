@@ -161,9 +161,9 @@ def test_after_ctrl_c_and_an_error_there_are_no_files(table, tmp_path):
     call, environment = command("train", many, "--memory", "1MB", "--epochs", 1000, folder=folder)
     process = subprocess.Popen(call, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
-    while not list(folder.rglob("*.parquet")) and time.monotonic() < deadline:
+    while not list(folder.iterdir()) and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert list(folder.rglob("*.parquet"))
+    assert list(folder.iterdir())
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, (out, err)
@@ -173,6 +173,25 @@ def test_after_ctrl_c_and_an_error_there_are_no_files(table, tmp_path):
     done = subprocess.run(call, env=environment, capture_output=True, text=True)
     assert done.returncode == 1 and "has 3 fields" in done.stderr
     assert not list(folder.iterdir())
+
+
+KILLED = """
+import os, signal, sys
+from fastmlp.datasets import read_table
+from fastmlp.tables.room import Room
+table = read_table(sys.argv[1], room=Room(1000))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends a signal")
+def test_files_of_a_killed_program_are_private_and_removed_by_the_next_one(table, tmp_path, folder):
+    environment = os.environ | {"TMPDIR": str(folder)}
+    assert subprocess.run([sys.executable, "-c", KILLED, str(table)], env=environment).returncode == -signal.SIGKILL
+    left = set(folder.iterdir())
+    assert left and all(path.stat().st_mode & 0o77 == 0 for path in left)
+    kept = read_table(table, room=Room(1000))
+    assert len(kept) == ROWS and left.isdisjoint(folder.iterdir())
 
 
 def test_predictions_beyond_the_memory_are_the_same(tmp_path, folder, monkeypatch):

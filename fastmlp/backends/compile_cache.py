@@ -40,7 +40,7 @@ from fastmlp.errors import InputError
 from fastmlp.files import atomic_write
 from fastmlp.forks import hold_at_forks, no_fork
 
-__all__ = ["cached", "compiling", "kernel_folders", "stored_sizes"]
+__all__ = ["cached", "compiling", "kernel_folders", "prepare_loading", "stored_sizes"]
 
 _SUFFIX = ".kernel"
 _SETTINGS = "OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "BOUNDSCHECK", "DEBUGINFO_DEFAULT"  # of Numba, for all functions
@@ -54,6 +54,12 @@ def compiling() -> Iterator[None]:
     """Within, no other thread compiles or loads, and none forks the process."""
     with no_fork(), _COMPILING:
         yield
+
+
+def prepare_loading() -> None:
+    """Import what Numba imports when it first compiles or loads a function, which takes 0.2 s."""
+    with compiling():
+        cpu_target.target_context.refresh()
 
 
 def cached(function: Any, options: dict[str, Any]) -> Any:

@@ -2,6 +2,6 @@
 
 import sys
 
-from fastmlp.cli import main
+from fastmlp.cli import run
 
-sys.exit(main())
+sys.exit(run())

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from fastmlp.cli.backend import begin_backend
 from fastmlp.cli.columns import tell
 from fastmlp.cli.compiling import announce_compilation
 from fastmlp.cli.report import score_lines
@@ -20,6 +21,7 @@ __all__ = ["evaluate"]
 
 def evaluate(arguments: Namespace) -> int:
     """Run the command."""
+    begin_backend(arguments.backend)
     model = MLP.load(arguments.model, backend=arguments.backend, n_threads=arguments.threads)
     preparation, found = Preparation.of(model), Findings()
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fastmlp.cli.backend import begin_backend
 from fastmlp.cli.columns import tell
 from fastmlp.cli.compiling import announce_compilation
 from fastmlp.cli.outputs import check_outputs
@@ -29,6 +30,7 @@ _SUFFIXES = (".csv", ".parquet")
 def predict(arguments: Namespace) -> int:
     """Run the command."""
     check_outputs({"--out": arguments.out}, [arguments.model, arguments.data], {"--out": _SUFFIXES})
+    begin_backend(arguments.backend)
     model = MLP.load(arguments.model, backend=arguments.backend, n_threads=arguments.threads)
     preparation = Preparation.of(model)
     if arguments.proba and not (preparation.class_names and model.loss is not None and model.loss.classifies):

@@ -14,6 +14,7 @@ import numpy as np
 
 from fastmlp.backends import get_backend
 from fastmlp.checkpoint import DEFAULT_INTERVAL, open_checkpoint, read_state
+from fastmlp.cli.backend import begin_backend
 from fastmlp.cli.columns import column_lines, tell
 from fastmlp.cli.compiling import announce_compilation
 from fastmlp.cli.network import build_network, targets_for
@@ -57,7 +58,7 @@ def train(arguments: Namespace) -> int:
     check_outputs(outputs, [arguments.data, arguments.test_file, arguments.target_file])
     done = _check_checkpoint(arguments)
     _check_optimizer(arguments)
-    get_backend(arguments.backend)  # if it is missing, that is to be known before any data are read
+    begin_backend(arguments.backend)
     room = Room(arguments.memory)
     dataset, preparation = load_training(arguments, room)
     recipes = chosen_recipes(arguments, dataset)

@@ -24,19 +24,22 @@ def load_arrays(path: str | os.PathLike[str], *, target_path: str | os.PathLike[
 
     Parameters
     ----------
-    path : .npz with the arrays x (N, I) and y, optionally with x_test and y_test; or .npy with x.
-    target_path : .npy with y, for a .npy file.
+    path : path
+        A .npz file with the arrays x (N, I) and y, optionally with x_test and y_test; or a .npy file with x.
+    target_path : path, optional
+        A .npy file with y, for a .npy file.
 
     Returns
     -------
-    dataset : x as it is in a .npy file; from a .npz file, numbers of other types than float32 become float64.
-        Whole numbers, bools and texts y (N,) are labels: they become indices of the sorted distinct labels.
-        Floats y (N,) or (N, O) are numbers to regress on.
+    Dataset
+        x is as in a .npy file; from a .npz file, numbers of other types than float32 become float64. Whole
+        numbers, bools and texts y (N,) are labels: they become indices of the sorted distinct labels. Floats y
+        (N,) or (N, O) are numbers to regress on.
 
     Raises
     ------
-    InputError : a file that is missing, truncated or of another format, arrays of Python objects, or arrays
-        that do not fit together.
+    InputError
+        If a file is missing, truncated or of another format, holds Python objects, or arrays do not fit together.
     """
     suffix = Path(path).suffix.lower()
     if suffix == ".npz" and target_path is None:

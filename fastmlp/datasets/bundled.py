@@ -20,7 +20,10 @@ def digits(*, test_fraction: float = 0.2, seed: int = 0) -> Dataset:
 
     Parameters
     ----------
-    test_fraction, seed : how the rows are split, see `split_rows`.
+    test_fraction : float
+        Share of the rows to test with.
+    seed : int
+        Which rows these are; the same seed takes the same rows.
     """
     with no_fork():
         from sklearn.datasets import load_digits
@@ -35,7 +38,10 @@ def breast_cancer(*, test_fraction: float = 0.2, seed: int = 0) -> Dataset:
 
     Parameters
     ----------
-    test_fraction, seed : how the rows are split, see `split_rows`.
+    test_fraction : float
+        Share of the rows to test with.
+    seed : int
+        Which rows these are; the same seed takes the same rows.
     """
     with no_fork():
         from sklearn.datasets import load_breast_cancer
@@ -49,7 +55,10 @@ def diabetes(*, test_fraction: float = 0.2, seed: int = 0) -> Dataset:
 
     Parameters
     ----------
-    test_fraction, seed : how the rows are split, see `split_rows`.
+    test_fraction : float
+        Share of the rows to test with.
+    seed : int
+        Which rows these are; the same seed takes the same rows.
     """
     with no_fork():
         from sklearn.datasets import load_diabetes
@@ -63,7 +72,10 @@ def iris(*, test_fraction: float = 0.2, seed: int = 0) -> Dataset:
 
     Parameters
     ----------
-    test_fraction, seed : how the rows are split, see `split_rows`.
+    test_fraction : float
+        Share of the rows to test with.
+    seed : int
+        Which rows these are; the same seed takes the same rows.
     """
     with no_fork():
         from sklearn.datasets import load_iris
@@ -77,19 +89,27 @@ def spirals(n: int = 300, classes: int = 3, noise: float = 0.2, seed: int = 0) -
 
     Parameters
     ----------
-    n : number of points N, at least one per class.
-    classes : number of arms C, at least 2.
-    noise : standard deviation of a point's angle, in radians.
-    seed : from 0 to 2**32 - 1.
+    n : int
+        Number of points N, at least one per class.
+    classes : int
+        Number of arms C, at least 2.
+    noise : float
+        Standard deviation of a point's angle, in radians.
+    seed : int
+        From 0 to 2**32 - 1.
 
     Returns
     -------
-    dataset : x (N, 2) float64, within the unit circle.
+    Dataset
+        With x (N, 2) float64, within the unit circle.
 
     Raises
     ------
-    InputError : an argument outside its range.
+    InputError
+        If an argument is outside its range.
 
+    Notes
+    -----
     Source: A. Karpathy, CS231n, "Neural networks case study", made for any number of arms.
     """
     if type(classes) is not int or classes < 2:
@@ -114,17 +134,22 @@ def xor(n: int = 200, noise: float = 0.1, seed: int = 0) -> Dataset:
 
     Parameters
     ----------
-    n : number of points N, at least 4.
-    noise : standard deviation of a point's coordinates.
-    seed : from 0 to 2**32 - 1.
+    n : int
+        Number of points N, at least 4.
+    noise : float
+        Standard deviation of a point's coordinates.
+    seed : int
+        From 0 to 2**32 - 1.
 
     Returns
     -------
-    dataset : x (N, 2) float64.
+    Dataset
+        With x (N, 2) float64.
 
     Raises
     ------
-    InputError : an argument outside its range.
+    InputError
+        If an argument is outside its range.
     """
     random = _random(n, 4, noise, seed)
     corner = np.arange(n, dtype=np.int64) % 4

@@ -26,16 +26,20 @@ def load(name_or_path: str | os.PathLike[str], **options: Any) -> Dataset:
 
     Parameters
     ----------
-    name_or_path : one of `NAMES`; a folder of IDX files; a .npz or .npy file; or a file with a table, which
-        ends in one of `TABLE_SUFFIXES`. A folder that has the name of a data set can be given as "./mnist".
-    options : those of the function that does the work: `load_idx_folder`, `load_arrays`, `load_table`, or the
-        function named as the data. For "mnist" and "fashion-mnist", `folder` is where the IDX files are (when
-        None, the folder of that name in the folder that the environment variable FASTMLP_DATA names), and
+    name_or_path : str or path
+        A name ("digits", "iris", "breast_cancer", "diabetes", "spirals", "xor", "mnist", "fashion-mnist"); a folder of
+        IDX files; a .npz or .npy file; or a file with a table, such as .csv or .parquet. A folder that has the name of
+        a data set can be given as "./mnist".
+    **options
+        Those of the function that does the work: `load_idx_folder`, `load_arrays`, `load_table`, or the
+        function named as the data. For "mnist" and "fashion-mnist", `folder` is where the IDX files are (by default
+        the folder of that name in the folder that the environment variable FASTMLP_DATA names), and
         `download=True` fetches them if they are not there.
 
     Raises
     ------
-    InputError : an unknown name or option, or data that cannot be loaded.
+    InputError
+        If a name or an option is unknown, or the data cannot be loaded.
     """
     loader = _find_loader(os.fspath(name_or_path))
     allowed = inspect.signature(loader).parameters

@@ -16,16 +16,26 @@ class Dataset:
 
     Attributes
     ----------
-    name : what the data are called.
-    x (N, I) float32 or float64; a memory map where the file is one.
-    y (N,) int64 class indices 0 .. C-1, or (N,) or (N, O) float32 or float64 to regress on.
-    x_test, y_test : as x and y, with another N; None where the data come without.
-    class_names : C names; empty for regression.
-    feature_names : I names.
-    encoder : what made the arrays from a table, to be kept with the model; None for other data.
-    kinds : what was found in the columns of a table, the targets left out.
-    width : number of columns of the table; 0 for other data.
-    notes : what was decided about the table and should be said.
+    name : str
+        What the data are called.
+    x : array (N, I) float32 or float64
+        A memory map where the file is one.
+    y : array (N,) or (N, O)
+        Class indices 0 .. C-1 (N,) int64, or float32 or float64 values to regress on.
+    x_test, y_test : array or None
+        As x and y, with another N; None where the data come without.
+    class_names : tuple of str
+        C names; empty for regression.
+    feature_names : tuple of str
+        I names.
+    encoder : TableEncoder or None
+        What made the arrays from a table, to be kept with the model; None for other data.
+    kinds : tuple
+        What was found in the columns of a table, the targets left out.
+    width : int
+        Number of columns of the table; 0 for other data.
+    notes : tuple of str
+        What was decided about the table and should be said.
     """
 
     name: str

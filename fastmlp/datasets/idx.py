@@ -31,15 +31,18 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
 
     Parameters
     ----------
-    path : file to read, gzip-compressed or not: its first bytes tell, not its name.
+    path : path
+        The file to read, gzip-compressed or not: its first bytes tell, not its name.
 
     Returns
     -------
-    array : of the shape and type that the file states, in native byte order.
+    array
+        Of the shape and type that the file states, in native byte order.
 
     Raises
     ------
-    InputError : no such file, not an IDX file, a damaged or truncated one, or bytes left over.
+    InputError
+        If there is no such file, or it is no IDX file, damaged, truncated, or has bytes left over.
     """
     try:
         with open(path, "rb") as raw:
@@ -60,16 +63,20 @@ def load_idx_folder(folder: str | os.PathLike[str], name: str | None = None) -> 
 
     Parameters
     ----------
-    folder : where the files are.
-    name : of the data; the folder's name when None. "fashion-mnist" brings its class names along.
+    folder : path
+        Where the files are.
+    name : str, optional
+        What the data are called; by default the folder's name. "fashion-mnist" brings its class names along.
 
     Returns
     -------
-    dataset : x (N, I) float32, the pixels divided by 255; y (N,) int64.
+    Dataset
+        With x (N, I) float32, the pixels divided by 255, and y (N,) int64.
 
     Raises
     ------
-    InputError : a file that is missing or cannot be read, or files that do not belong together.
+    InputError
+        If a file is missing or cannot be read, or files do not belong together.
     """
     root = Path(folder)
     paths = [_find(root, stem, dimensions) for stem, dimensions in _FILES]

@@ -24,15 +24,18 @@ def download(name: str) -> Dataset:
 
     Parameters
     ----------
-    name : "mnist" or "fashion-mnist".
+    name : {"mnist", "fashion-mnist"}
+        The set.
 
     Returns
     -------
-    dataset : x (60000, 784) float32, the pixels divided by 255; y (60000,) int64; 10000 test samples.
+    Dataset
+        With x (60000, 784) float32, the pixels divided by 255, y (60000,) int64, and 10000 test samples.
 
     Raises
     ------
-    InputError : another name, no connection, or an answer that is not the data.
+    InputError
+        If the name is another, there is no connection, or the answer is not the data.
     """
     if name not in _NAMES:
         raise InputError(f"name={name!r} cannot be downloaded. Choose {' or '.join(map(repr, _NAMES))}.")

@@ -60,22 +60,35 @@ def load_table(
 
     Parameters
     ----------
-    path, header, delimiter, skip_lines, encoding, decimal, thousands : as for `read_table`.
-    columns : names of the columns to use, besides the target; None for all.
-    target, task, categorical, missing, missing_values, also_missing, standardize, standardize_target, strip_label,
-        drop_columns, day_first, codes : as for `TableEncoder.fit`.
-    test_fraction, seed : how the rows are split, see `split_rows`; each class has its share of the test rows.
-    memory : bytes that the table, and the features made of it, may each take in memory; None for a third of what is
-        free. What is larger lies in the folder for temporary files, x as a memory map.
-    split : "random", or "ordered" to test with the last rows, as for rows in the order of time.
+    path, header, delimiter, skip_lines, encoding, decimal, thousands : optional
+        As for `read_table`.
+    columns : sequence of str, optional
+        Names of the columns to use, besides the target; by default all.
+    target, task, categorical, missing, missing_values, also_missing, standardize : optional
+        As for `TableEncoder.fit`.
+    standardize_target, strip_label, drop_columns : optional
+        As for `TableEncoder.fit`.
+    test_fraction : float
+        Share of the rows to test with; each class has its share of them.
+    split : {"random", "ordered"}
+        Which rows to test with: any, or the last ones, as for rows in the order of time.
+    seed : int
+        Which random rows these are; the same seed takes the same rows.
+    day_first, codes : optional
+        As for `TableEncoder.fit`.
+    memory : int, optional
+        Bytes that the table, and the features made of it, may each take in memory; by default a third of what is free.
+        What is larger lies in the folder for temporary files, x as a memory map.
 
     Returns
     -------
-    dataset : x (N, I) float32; y (N,) int64 or float64, (N, O) float64 of several targets; with the encoder.
+    Dataset
+        With x (N, I) float32, y (N,) int64 or float64, (N, O) float64 of several targets, and the encoder.
 
     Raises
     ------
-    InputError : a file, an option or a value that cannot be used.
+    InputError
+        If a file, an option or a value cannot be used.
     """
     if split not in _SPLITS:
         raise InputError(f"split={split!r} is unknown. Choose {' or '.join(map(repr, _SPLITS))}.")

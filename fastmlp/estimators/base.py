@@ -76,6 +76,7 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator):
         y : array (N,) or (N, O)
             Class labels, or an indicator matrix of labels; real numbers for a regressor.
         sample_weight : array (N,), optional
+            How much each sample counts in the loss.
         X_val, y_val, sample_weight_val : optional
             Validation data of one's own: `validation_loss_curve_` and `validation_scores_` are kept, and early
             stopping looks at them in place of a part of X.
@@ -90,6 +91,7 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator):
         Returns
         -------
         self
+            The fitted estimator.
 
         Raises
         ------
@@ -117,7 +119,7 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator):
 
         Parameters
         ----------
-        predict_only
+        predict_only : bool
             Leave out what matters in training alone and scikit-learn does not have (dropout, l1, class_weight,
             schedules, other solvers and losses): its own defaults stand there.
 

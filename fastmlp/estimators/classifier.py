@@ -152,14 +152,18 @@ class MLPClassifier(ClassTargets, ClassifierMixin, BaseMLP):
         Parameters
         ----------
         X : array or sparse matrix (N, I)
+            The samples, any number of them.
         y : array (N,) or (N, C)
+            Class labels, or an indicator matrix of labels.
         sample_weight : array (N,), optional
+            How much each sample counts in the loss.
         classes : array (C,)
             All classes there will ever be; wanted by the first call only.
 
         Returns
         -------
         self
+            The fitted estimator.
         """
         refuse_overridden(self)
         y, classes = readable(y, "y"), as_numpy(classes)

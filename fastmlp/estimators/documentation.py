@@ -75,7 +75,7 @@ _REGULARISATION = """
     dropout : float or list of float, default=0.0
         Probability that a hidden output is dropped in training; a list has one for each hidden layer.
     l1 : float, default=0.0
-        L1 penalty: l1 Σ |w| / Σ s is added to the loss.
+        L1 penalty: ``l1 Σ |w| / Σ s`` is added to the loss.
     max_norm : float, default=None
         Gradients longer than this are scaled down to it.
     early_stopping_metric : str or callable, default='score'

@@ -180,12 +180,16 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Parameters
         ----------
         X : array or sparse matrix (N, I)
+            The samples, any number of them.
         y : array (N,) or (N, O)
+            Real numbers.
         sample_weight : array (N,), optional
+            How much each sample counts in the loss.
 
         Returns
         -------
         self
+            The fitted estimator.
         """
         return self._fit(X, y, sample_weight=sample_weight, incremental=True)
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 from weakref import finalize
 
 import numpy as np
 
 from fastmlp.errors import InputError
+from fastmlp.files import discard, open_temporary
 from fastmlp.tables.frames import polars_module
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_b
 class Room:
     """Memory for tables and arrays, and the folder for temporary files beyond it.
 
-    The files of arrays have no names, those of tables vanish with the room, at the latest with the process.
+    The files of arrays have no names, those of tables vanish with the room, at the latest with the process; if that is
+    killed, with the next one that writes files to the folder.
 
     Parameters
     ----------
@@ -42,8 +43,8 @@ class Room:
 
     def __init__(self, limit: int | None = None) -> None:
         self._limit = limit
-        self._folder: Path | None = None
-        self._files: list[Path] = []
+        self._files: list[tuple[BinaryIO, Path]] = []  # of tables, open so that they stay locked
+        finalize(self, _remove, self._files, os.getpid())
 
     @cached_property
     def limit(self) -> int:
@@ -70,12 +71,12 @@ class Room:
             return pl.concat(held) if held else pl.DataFrame()
         if held:
             self._write(pl.concat(held))
-        return pl.scan_parquet(self._files[first:], glob=False)
+        return pl.scan_parquet([path for _, path in self._files[first:]], glob=False)
 
     def clear(self) -> None:
         """Remove the files of all tables."""
         while self._files:
-            self._files.pop().unlink()
+            discard(*self._files.pop())
 
     def array(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         """Give zeros; a memory map if they take more than the limit.
@@ -100,12 +101,9 @@ class Room:
 
     def _write(self, frame: polars.DataFrame) -> None:
         with self._explained(int(frame.estimated_size())):
-            if self._folder is None:
-                self._folder = Path(tempfile.mkdtemp(prefix="fastmlp-"))
-                finalize(self, _remove, self._folder, os.getpid())
-            path = self._folder / f"{len(self._files)}.parquet"
+            file, path = open_temporary(Path(tempfile.gettempdir()), private=True)
+            self._files.append((file, path))
             frame.write_parquet(path, compression="uncompressed", statistics=False)
-        self._files.append(path)
 
     @contextmanager
     def _explained(self, size: int) -> Iterator[None]:
@@ -120,10 +118,11 @@ class Room:
             ) from error
 
 
-def _remove(folder: Path, process: int) -> None:
-    """Remove a folder of this process; a child that was forked has a room whose files are its parent's."""
+def _remove(files: list[tuple[BinaryIO, Path]], process: int) -> None:
+    """Remove files of this process; a child that was forked has a room whose files are its parent's."""
     if os.getpid() == process:
-        shutil.rmtree(folder, ignore_errors=True)
+        for file, path in files:
+            discard(file, path)
 
 
 def _free_memory() -> int:

@@ -26,13 +26,18 @@ class Table:
 
     Attributes
     ----------
-    frame : N rows. Columns of a CSV file are text, or Float64 where each value is a plain number; an empty field is
-        null. Those of other files and of data frames are of any type but categories. Texts have no spaces around them.
-        A LazyFrame where the table is larger than the memory: whatever is asked for is read from the disk.
-    layout : of the CSV file; None for other tables.
-    first : number of the first row in the file, from 0.
-    notes : what was decided about the file and should be said.
-    room : what keeps the files of a LazyFrame.
+    frame : polars.DataFrame or polars.LazyFrame
+        N rows. Columns of a CSV file are text, or Float64 where each value is a plain number; an empty field is null.
+        Those of other files and of data frames are of any type but categories. Texts have no spaces around them. A
+        LazyFrame where the table is larger than the memory: whatever is asked for is read from the disk.
+    layout : Layout or None
+        Of the CSV file; None for other tables.
+    first : int
+        Number of the first row in the file, from 0.
+    notes : tuple of str
+        What was decided about the file and should be said.
+    room : Room or None
+        What keeps the files of a LazyFrame.
     """
 
     frame: polars.DataFrame | polars.LazyFrame
@@ -77,8 +82,15 @@ class Table:
 
         Parameters
         ----------
-        names : of columns that suffice; None for all.
-        rows : of a part, at most.
+        names : sequence of str, optional
+            Columns that suffice; by default all.
+        rows : int
+            Of a part, at most.
+
+        Yields
+        ------
+        int, Table
+            The number of a part's first row, and the part.
         """
         frame = self.frame
         if not isinstance(frame, polars_module().DataFrame):

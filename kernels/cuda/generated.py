@@ -79,6 +79,9 @@ def _rule_lines(rule: Rule) -> Iterator[str]:
     what = f"The formula of the optimizer {rule.name!r}"
     traced = trace(rule.updated, [names[parameter] for parameter in rule.parameters], what)
     results = [printer.element(expression) for expression in traced]
+    for rate in rule.rates:
+        if rate in rule.parameters:
+            yield f"const double {names[rate]} = value(a.{names[rate]});"
     for k in range(len(rule.constants)):
         yield f"const double constant{k} = a.constants[{k}];"
     yield from printer.head

@@ -89,7 +89,6 @@ struct ApplyRule {
 
 // w and the moments after an update along g. The rules are generated of fastmlp.optimizers.
 __device__ void run(const ApplyRule &a, const Part &part) {
-  const double rate1 = value(a.rate1), rate2 = value(a.rate2), rate3 = value(a.rate3);
   switch (a.rule) {
 // generated: rules
     default: each(part, a.n, [=](real &w) { w = NOT_A_NUMBER; }, a.w);

@@ -37,10 +37,14 @@ class TableEncoder:
 
     Attributes
     ----------
-    columns : the feature columns, in the order of the features.
-    targets : the target columns, which later tables may lack.
-    missing : "error", "drop" or "impute".
-    missing_values : texts that stand for no value.
+    columns : tuple
+        The feature columns, in the order of the features.
+    targets : tuple
+        The target columns, which later tables may lack.
+    missing : {"error", "drop", "impute"}
+        What is done about missing values.
+    missing_values : tuple of str
+        Texts that stand for no value.
     """
 
     columns: tuple[Column, ...]
@@ -71,31 +75,45 @@ class TableEncoder:
 
         Parameters
         ----------
-        table : N rows; what `read_table` gives, a data frame of Polars, pandas or pyarrow, or an array (N, K).
-        target : name or number of the target column, negative from the end; a text that names no column may be a
-            number; a list for several columns of numbers; None for the last one; an empty list for a table that holds
-            features alone.
-        task : "classification", "regression", or "auto": classification if a target is not a number, or if all are
-            at most 20 different whole numbers that are repeated.
-        categorical : names of the categorical columns, or "auto": those with values that are no numbers, dates or
-            times, of which there are not nearly as many as rows.
-        missing : "error" refuses missing values; "drop" leaves their rows out; "impute" fills them in, with the
-            median or, for categories, a category of their own, and leaves out rows without a target.
-        missing_values, also_missing : texts that stand for no value, besides an empty one: a list in place of the
-            usual one, and others beside it. One that is a number does so in any notation.
-        standardize : whether numbers, dates and times get mean 0 and deviation 1.
-        standardize_target : the same for the target of a regression; `decode_target` undoes it.
-        strip_label : characters to drop at the end of each target, as the full stop of "yes.".
-        drop_columns : names of columns to leave out.
-        decimal : "." or ",", which decides about numbers that could have either; None for what other columns show.
-        day_first : whether 1/2/2023 is a day of February, where it could be either; None for what `decimal` suggests.
-        codes : whether a column of categories becomes one feature, the number of the category (see `category_counts`),
-            for `fastmlp.tables.features.expansion` to encode.
+        table : Table, data frame or array (N, K)
+            N rows; what `read_table` gives, a data frame of Polars, pandas or pyarrow, or numbers.
+        target : str, int or sequence of them, optional
+            Name or number of the target column, negative from the end; a text that names no column may be a number; a
+            list for several columns of numbers; by default the last one; an empty list for a table that holds features
+            alone.
+        task : {"auto", "classification", "regression"}
+            "auto" is classification if a target is not a number, or if all are at most 20 different whole numbers that
+            are repeated.
+        categorical : "auto" or sequence of str
+            Names of the categorical columns; "auto" takes those with values that are no numbers, dates or times, of
+            which there are not nearly as many as rows.
+        missing : {"impute", "drop", "error"}
+            "impute" fills missing values in, with the median or, for categories, a category of their own, and leaves
+            out rows without a target; "drop" leaves out every row that has any; "error" refuses them.
+        missing_values, also_missing : sequence of str
+            Texts that stand for no value, besides an empty one: a list in place of the usual one, and others beside it.
+            One that is a number does so in any notation.
+        standardize : bool
+            Whether numbers, dates and times get mean 0 and deviation 1.
+        standardize_target : bool
+            The same for the target of a regression; `decode_target` undoes it.
+        strip_label : str
+            Characters to drop at the end of each target, as the full stop of "yes.".
+        drop_columns : sequence of str
+            Names of columns to leave out.
+        decimal : {".", ","}, optional
+            Decides about numbers that could have either; by default what other columns show.
+        day_first : bool, optional
+            Whether 1/2/2023 is a day of February, where it could be either; by default what `decimal` suggests.
+        codes : bool
+            Whether a column of categories becomes one feature, the number of the category (see `category_counts`), for
+            `fastmlp.tables.features.expansion` to encode.
 
         Raises
         ------
-        InputError : an option outside its range, a column that is not there, missing values that are not
-            allowed, or values that do not fit their column.
+        InputError
+            If an option is outside its range, a column is not there, missing values are not allowed, or values do not
+            fit their column.
         """
         plan = make_plan(
             as_table(table),
@@ -174,14 +192,19 @@ class TableEncoder:
 
         Parameters
         ----------
-        table : N rows.
-        targets : whether rows must have a target, where the table has the column.
-        allow_none : whether M may be 0.
-        findings : takes note of the rows that are left out.
+        table : Table, data frame or array
+            N rows.
+        targets : bool
+            Whether rows must have a target, where the table has the column.
+        allow_none : bool
+            Whether M may be 0.
+        findings : Findings, optional
+            Takes note of the rows that are left out.
 
         Raises
         ------
-        InputError : a feature column that is not there, missing values that are not allowed, or no row left.
+        InputError
+            If a feature column is not there, missing values are not allowed, or no row is left.
         """
         table = as_table(table)
         known = set(table.names)
@@ -211,21 +234,29 @@ class TableEncoder:
 
         Parameters
         ----------
-        table : N rows.
-        rows : numbers of the rows to encode (M,), ascending; None for those of `kept_rows`.
-        targets : whether to look at the targets.
-        findings : takes note of what the training rows had not; None to log it as a warning.
-        room : where x lies; None for the memory as far as a third of what is free suffices, else the disk.
+        table : Table, data frame or array
+            N rows.
+        rows : array (M,), optional
+            Numbers of the rows to encode, ascending; by default those of `kept_rows`.
+        targets : bool
+            Whether to look at the targets.
+        findings : Findings, optional
+            Takes note of what the training rows had not; by default a warning is logged.
+        room : Room, optional
+            Where x lies; by default in memory as far as a third of what is free suffices, else on the disk.
 
         Returns
         -------
-        x (M, I) float32
-        y : class indices (M,) int64, numbers (M,) float64, or (M, O) of several targets; None if they are not looked
+        x : array (M, I) float32
+            The features.
+        y : array or None
+            Class indices (M,) int64, numbers (M,) float64, or (M, O) of several targets; None if they are not looked
             at, or the table lacks one.
 
         Raises
         ------
-        InputError : as for `kept_rows`; a value that does not fit its column; an unknown label.
+        InputError
+            As for `kept_rows`; if a value does not fit its column, or a label is unknown.
         """
         table = as_table(table)
         found = Findings() if findings is None else findings
@@ -249,7 +280,8 @@ class TableEncoder:
 
         Raises
         ------
-        InputError : what is not a class index.
+        InputError
+            If there is anything but class indices.
         """
         if len(self.targets) == 1:
             return self.targets[0].decode(y)
@@ -271,7 +303,8 @@ class TableEncoder:
 
         Raises
         ------
-        InputError : not such a dictionary, or one of another version of fastmlp.
+        InputError
+            If it is no such dictionary, or one of another version of fastmlp.
         """
         if isinstance(data, dict) and data.get("version") != _VERSION:
             raise InputError(

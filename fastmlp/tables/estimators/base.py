@@ -165,7 +165,8 @@ class BaseTabular(BaseEstimator):
 
         Raises
         ------
-        InputError : labels that are neither texts nor numbers, or a file that cannot be written.
+        InputError
+            If labels are neither texts nor numbers, or the file cannot be written.
         """
         check_is_fitted(self)
         names = getattr(self, "feature_names_in_", None)
@@ -181,7 +182,8 @@ class BaseTabular(BaseEstimator):
 
         Raises
         ------
-        ModelFileError : anything else, or a model of the other task. Nothing in the file is executed.
+        ModelFileError
+            If it is anything else, or a model of the other task. Nothing in the file is executed.
         """
         network = MLP.load(path, backend=backend, n_threads=n_threads)
         preparation = Preparation.of(network)

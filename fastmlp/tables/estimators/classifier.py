@@ -34,14 +34,19 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         Weights of the labels in the loss; "balanced" is inverse to their numbers of samples.
     categorical : "auto" or sequence of str
         Columns that hold categories; by default those with a value that is no number, date or time.
-    backend, n_threads
-        See `fastmlp.MLP`.
+    backend : {"numpy", "numba", "cuda", "auto"}, optional
+        Where the network is trained, see `fastmlp.MLP`.
+    n_threads : int, optional
+        Threads of the Numba backend, see `fastmlp.MLP`.
     random_state : int, RandomState or None
+        For initial weights, batches and the trial.
 
     Attributes
     ----------
     classes_ : array (C,)
+        Class labels, in the order of the columns of `predict_proba`.
     network_ : MLP
+        The trained network.
     preparation_ : Preparation
         What is done to a table before the network sees it.
     recipe_ : Recipe

@@ -27,13 +27,17 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         See `fastmlp.recipes.Recipe`; None takes what the recipe has for the number of samples.
     categorical : "auto" or sequence of str
         Columns that hold categories; by default those with a value that is no number, date or time.
-    backend, n_threads
-        See `fastmlp.MLP`.
+    backend : {"numpy", "numba", "cuda", "auto"}, optional
+        Where the network is trained, see `fastmlp.MLP`.
+    n_threads : int, optional
+        Threads of the Numba backend, see `fastmlp.MLP`.
     random_state : int, RandomState or None
+        For initial weights and batches.
 
     Attributes
     ----------
     network_ : MLP
+        The trained network.
     preparation_ : Preparation
         What is done to a table before the network sees it, and to what the network gives.
     recipe_ : Recipe

@@ -51,22 +51,33 @@ def read_table(
 
     Parameters
     ----------
-    path : file to read.
-    header : whether the first row names the columns; if not, they are column0, column1, …
-    delimiter : the character between fields; None for a comma, semicolon, tabulator or vertical bar, whichever most
-        rows agree on.
-    skip_lines : lines to leave out at the start of the file.
-    encoding : of the text, such as "cp1252"; None for UTF-8, or what a byte order mark says.
-    decimal : "." or ","; None to find out from the numbers.
-    thousands : mark between thousands: ",", ".", " " or "'"; None to find out.
-    columns : names of the columns to read; None for all.
-    missing_values : texts that stand for no value, besides an empty field.
-    room : where the table lies; None for the memory as far as a third of what is free suffices, else the disk.
+    path : path
+        The file to read.
+    header : bool
+        Whether the first row names the columns; if not, they are column0, column1, …
+    delimiter : str, optional
+        The character between fields; by default a comma, semicolon, tabulator or vertical bar, whichever most rows
+        agree on.
+    skip_lines : int
+        Lines to leave out at the start of the file.
+    encoding : str, optional
+        Of the text, such as "cp1252"; by default UTF-8, or what a byte order mark says.
+    decimal : {".", ","}, optional
+        The decimal mark; by default found out from the numbers.
+    thousands : {",", ".", " ", "'"}, optional
+        The mark between thousands; by default found out.
+    columns : sequence of str, optional
+        Names of the columns to read; by default all.
+    missing_values : collection of str
+        Texts that stand for no value, besides an empty field.
+    room : Room, optional
+        Where the table lies; by default in memory as far as a third of what is free suffices, else on the disk.
 
     Raises
     ------
-    InputError : no such file, another encoding or format, no rows, rows of different lengths, bad quoting, column
-        names that are repeated, or an option outside its range.
+    InputError
+        If there is no such file, it has another encoding or format, no rows, rows of different lengths, bad quoting or
+        repeated names of columns, or an option is outside its range.
     """
     _check_options(delimiter, skip_lines, decimal, thousands)
     room, kind = room or Room(), _kind(path)
@@ -107,9 +118,17 @@ def table_batches(
 
     Parameters
     ----------
-    path, header, delimiter, skip_lines, encoding, decimal, missing_values : as for `read_table`.
-    as_text : names of columns of a CSV file that are always text.
-    rows : of a batch, at most.
+    path, header, delimiter, skip_lines, encoding, decimal, missing_values : optional
+        As for `read_table`.
+    as_text : collection of str
+        Names of columns of a CSV file that are always text.
+    rows : int
+        Of a batch, at most.
+
+    Yields
+    ------
+    Table
+        The next batch.
     """
     _check_options(delimiter, skip_lines, decimal, None)
     kind = _kind(path)
