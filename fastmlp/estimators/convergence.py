@@ -41,16 +41,12 @@ class Convergence:
     # the rate of the last epoch and that of its steps, mostly the next one's too
     _last: tuple[float, np.ndarray] = field(default=(np.nan, np.empty(0)), init=False, repr=False)
 
-    @property
-    def estimator(self) -> Estimator:
-        """The estimator in training."""
-        return self.recorder.estimator
-
     def rates(self, lr: float, epoch: int, epochs: int, steps: int, losses: Sequence[float]) -> np.ndarray:
         """See `fastmlp.schedules.Schedule`."""
-        estimator = self.estimator
+        estimator = self.recorder.estimator
         if self.schedule is None:
-            rate = self._rate(epoch - estimator.n_iter_)
+            ahead = epoch - estimator.n_iter_
+            rate = self._rate_after(estimator.t_ + ahead * self.n_samples) if ahead else self.learning_rate
             last, constant = self._last
             if last != rate or len(constant) != steps:
                 self._last = rate, (constant := np.full(steps, rate))
@@ -59,11 +55,8 @@ class Convergence:
             epoch, losses = epoch + self.epochs_before, estimator.loss_curve_[-self.epochs_before :]
         return self.schedule.rates(lr, epoch, max(estimator.max_iter, epoch + 1), steps, losses)
 
-    def _rate(self, ahead: int) -> float:
-        """Of the epoch after so many others from now on."""
-        return self.learning_rate if ahead == 0 else self._rate_after(self.estimator.t_ + ahead * self.n_samples)
-
     def _rate_after(self, samples: int) -> float:
+        """Of the epoch that begins after so many samples."""
         scaled = self.follows == "invscaling"
         return self.first_rate / (samples + 1) ** self.power_t if scaled else self.learning_rate
 
@@ -74,12 +67,12 @@ class Convergence:
 
     def epochs_ahead(self) -> float:
         """See `fastmlp.stopping.Criterion`."""
-        estimator = self.estimator
+        estimator = self.recorder.estimator
         return 1 if estimator.verbose else max(1, estimator.n_iter_no_change + 1 - estimator._no_improvement_count)
 
     def observe(self, epoch: int, row: Mapping[str, Any], params: np.ndarray) -> str | None:
         """See `fastmlp.stopping.Criterion`."""
-        estimator = self.estimator
+        estimator = self.recorder.estimator
         best_score = "val_score" in row and row["val_score"] > estimator.best_validation_score_
         self.recorder.epoch(epoch, row, self.n_samples, _improves(estimator, row), best_score)
         if best_score:
@@ -91,7 +84,7 @@ class Convergence:
 
     def _plateau(self) -> str | None:
         """The reason to stop after too many epochs without improvement; None: to go on at a lower rate."""
-        estimator, what, reason = self.estimator, "Training loss", "plateau"
+        estimator, what, reason = self.recorder.estimator, "Training loss", "plateau"
         if estimator.early_stopping:
             what, reason = "Validation score", "validation"
         tol, epochs = estimator.tol, estimator.n_iter_no_change
@@ -108,7 +101,7 @@ class Convergence:
 
     def settings(self) -> dict[str, Any]:
         """See `fastmlp.stopping.Criterion`; the learning rates too."""
-        estimator = self.estimator
+        estimator = self.recorder.estimator
         own = None if self.schedule is None else described(self.schedule)
         names = "tol", "n_iter_no_change", "early_stopping"
         best_loss = -1.0 if estimator.best_loss_ is None else estimator.best_loss_

@@ -69,6 +69,7 @@ def make_epoch(estimator: Estimator, X: Any, y: Any) -> bool:
     try:
         return _train(known, estimator, X, y)
     finally:
+        known.convergence.recorder.estimator = None
         known.engine.forget_samples()
         known.engine.sessions["train"] = session
 
@@ -108,6 +109,7 @@ def _train(known: Prepared, estimator: Estimator, X: Any, y: Any) -> bool:
     if given.targets.n_outputs != engine.layout.sizes[-1]:
         return False
     data = prepare_samples(estimator, given, engine.params.dtype).data
+    convergence.recorder.estimator = estimator
     convergence.recorder.begin_call(given.targets.n_outputs, known.random)
     convergence.recorder.begin_epochs()
     before, loss, batch = engine.params.copy(), np.nan, batch_size(estimator, len(X))
@@ -154,6 +156,7 @@ def remember(estimator: Estimator, run: Run, plan: Plan) -> None:
     session, unread = engine.sessions.get("train"), unread_of(estimator)
     if unread is None or session is None or cache.buffer is not run.buffer:
         return
+    plan.convergence.recorder.estimator = None  # which must not be kept alive
     engine.forget_samples()
     shuffle = engine.backend.shuffler(random, len(plan.order))
     read = attrgetter(*estimator._fastmlp_defaults)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
-from weakref import ref
 
 import numpy as np
 
@@ -21,13 +20,10 @@ class Recorder:
     It decides nothing: what an epoch was worth is told to it (see `fastmlp.estimators.convergence`).
     """
 
-    def __init__(self, estimator: Estimator) -> None:
-        self._estimator = ref(estimator)  # weak: the next partial fit uses this recorder again
+    estimator: Any  # unlike an `Estimator` it can be written to
 
-    @property
-    def estimator(self) -> Any:
-        """The estimator; unlike an `Estimator` it can be written to."""
-        return self._estimator()
+    def __init__(self, estimator: Estimator) -> None:
+        self.estimator = estimator
 
     def begin_call(self, n_outputs: int, random: np.random.RandomState) -> None:
         """Record the number of outputs, and the generator that this call draws from."""

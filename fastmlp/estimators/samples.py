@@ -67,10 +67,10 @@ def read_samples(estimator: Estimator, X: Any, y: Any, sample_weight: Any, incre
 @enough_memory()
 def prepare_samples(estimator: Estimator, given: Given, dtype: np.dtype) -> Samples:
     """The samples for training in `dtype`, their targets in the form that goes with the output activation."""
-    given = given._replace(targets=estimator._fastmlp_match_output(given.targets))
-    X, targets = given.X, given.targets
+    X, y, sample_weight, targets = given
+    targets = estimator._fastmlp_match_output(targets)
     values = None if targets.values is None else np.ascontiguousarray(cast(targets.values, dtype, "y"))
-    weights, name = given.sample_weight, "sample_weight"
+    weights, name = sample_weight, "sample_weight"
     if targets.class_weight is not None:
         name = "class_weight" if weights is None else "class_weight times sample_weight"
         with np.errstate(over="ignore"):
@@ -79,7 +79,7 @@ def prepare_samples(estimator: Estimator, given: Given, dtype: np.dtype) -> Samp
         weights = usable_weights(weights, dtype, name)
     dense = isinstance(X, np.ndarray)
     x = cast(X, dtype, "X") if dense else type(X)((cast(X.data, dtype, "X"), X.indices, X.indptr), shape=X.shape)
-    return Samples(given, Data.of(x, dtype, targets.labels, values, weights))
+    return Samples(Given(X, y, sample_weight, targets), Data.of(x, dtype, targets.labels, values, weights))
 
 
 @enough_memory()
