@@ -20,7 +20,7 @@ import numpy as np
 from fastmlp.activations import ACTIVATIONS, activate
 from fastmlp.errors import InputError
 from fastmlp.formulas.expressions import sigmoid
-from fastmlp.formulas.numpy_program import Buffers, Evaluation, evaluation, new_buffer
+from fastmlp.formulas.numpy_program import Evaluation, evaluation
 from fastmlp.interchange import as_numpy
 from fastmlp.kernels import codes
 
@@ -60,6 +60,12 @@ class Loss(NamedTuple):
     classifies: bool = False
     parameter: tuple[float, ...] = ()  # δ of the Huber loss; the quantiles: one for all outputs, or one for each
     code: int = -1  # its place in BY_CODE; after all others, if it is one of the user's own
+
+    def __reduce__(self) -> tuple:
+        # the library's formulas are not in pickles: they are known by their code
+        if self.is_own:
+            return Loss, tuple(self)
+        return _built_in, (self.code, self.name, self.parameter)
 
     @property
     def is_own(self) -> bool:
@@ -163,6 +169,10 @@ LOSSES: dict[str, Loss] = {loss.name: loss for loss in BY_CODE if loss.name not 
 """Those that a user can name."""
 
 
+def _built_in(code: int, name: str, parameter: tuple[float, ...]) -> Loss:
+    return BY_CODE[code]._replace(name=name, parameter=parameter)
+
+
 # The loss that an output activation stands for, if no loss is named.
 LOSS_OF_OUTPUT = {
     "softmax": "softmax_cross_entropy",
@@ -259,7 +269,7 @@ def loss_and_gradient(
     y: np.ndarray,
     weight: np.ndarray,
     out: np.ndarray,
-    buffers: Buffers = new_buffer,
+    scratch: np.ndarray | None = None,
 ) -> float:
     """Loss and its gradient with respect to z, in one pass.
 
@@ -274,6 +284,8 @@ def loss_and_gradient(
         Sample weights s.
     out : (B, O) array
         Written: s_i ∂ℓ_i/∂z, not yet divided by Σ s.
+    scratch : (B, O) array, optional
+        Overwritten; default: a new one.
 
     Returns
     -------
@@ -298,8 +310,8 @@ def loss_and_gradient(
     else:
         # as strong as the samples: a float of Python's, or an array of their dtype
         p = float(parameter[0]) if len(parameter) == 1 else np.asarray(parameter, z.dtype)
-        values = buffers("values of the loss", z.shape, z.dtype)
-        _evaluation(loss).run([z, y], [p] if loss.parameter else [], [values, out], buffers)
+        values = np.empty_like(out) if scratch is None else scratch
+        _evaluation(loss).run([z, y], [p] if loss.parameter else [], [values, out])
         per_sample = values.sum(axis=1, dtype=np.float64)
         if loss.value_is_mean:
             per_sample /= z.shape[1]
