@@ -125,8 +125,8 @@ def activation_of(name: str | Activation) -> Activation:
         ) from None
 
 
-def name_of(activation: str | Activation | None) -> str | None:
-    """The name of an activation; None is none."""
+def name_of(activation: str | Activation) -> str:
+    """The name of an activation."""
     return activation.name if isinstance(activation, Activation) else activation
 
 

@@ -231,10 +231,14 @@ def custom_loss(
         constants.
     link : {"identity", "softmax", "sigmoid", "exp"}
         From z to a prediction.
+    name : str
+        By which a saved model says which loss it needs: `fastmlp.MLP.load` asks for it.
     """
     for role, function in (("value", value), ("gradient", gradient)):
         if not callable(function):
             raise InputError(f"custom_loss {role}={function!r} must be a function of (z, y).")
+    if not isinstance(name, str) or name in LOSSES:
+        raise InputError(f"custom_loss name={name!r} must be a text, and none of {', '.join(LOSSES)}.")
     if link not in LINKS:
         raise InputError(f"custom_loss link={link!r} is unknown. Choose one of: {', '.join(LINKS)}.")
     return Loss(name, link, "Σ value(z, y)", value, gradient, code=len(BY_CODE))

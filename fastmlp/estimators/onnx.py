@@ -18,6 +18,7 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
 
+from fastmlp.activations import name_of
 from fastmlp.estimators.parameters import hidden_activations
 
 __all__ = ["ACTIVATION_GRAPHS", "LINK_GRAPHS", "register"]
@@ -94,7 +95,10 @@ LINK_GRAPHS: dict[str, _Unary] = {
 def _predicted(g: _Graph, estimator: Any, x: str) -> str:
     """What the network predicts, (N, O)."""
     value = g.cast(x, g.dtype)
-    functions = [ACTIVATION_GRAPHS[name] for name in hidden_activations(estimator, len(estimator.coefs_) - 1)]
+    names = [name_of(activation) for activation in hidden_activations(estimator, len(estimator.coefs_) - 1)]
+    for name in set(names) - ACTIVATION_GRAPHS.keys():
+        raise ValueError(f"The activation {name!r} has no graph in ONNX: only those of fastmlp.activations have one.")
+    functions = [ACTIVATION_GRAPHS[name] for name in names]
     for weights, bias, function in zip(
         estimator.coefs_, estimator.intercepts_, [*functions, LINK_GRAPHS[estimator.out_activation_]], strict=True
     ):
