@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastmlp.array_checks import check_features
+from fastmlp.array_checks import check_features, is_finite
 from fastmlp.bound import BoundPrediction
 from fastmlp.engine import Engine, predictions
 from fastmlp.errors import InputError
@@ -74,7 +74,7 @@ class Predictor:
     def _checked(self, x: Any) -> np.ndarray:
         """Samples (n, I); looked at closely only if they are not what kernels take."""
         as_it_is = type(x) is np.ndarray and x.dtype == self._dtype and x.ndim == 2 and x.shape[1] == self._inputs
-        if not as_it_is or not len(x) or not np.isfinite(x).all():
+        if not as_it_is or not len(x) or not is_finite(x):
             x = check_features(x, self._inputs, self._dtype)
             x = x.toarray() if hasattr(x, "toarray") else x
         if len(x) > self._rows:

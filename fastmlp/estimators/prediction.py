@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ from sklearn import get_config
 from sklearn.utils.validation import validate_data
 
 from fastmlp.activations import ACTIVATIONS, activate
+from fastmlp.array_checks import is_finite
 from fastmlp.engine import FEW
 from fastmlp.estimators.estimator import Estimator
 from fastmlp.estimators.fitted_weights import arithmetic, buffer_of, fitted_arrays
@@ -86,17 +86,16 @@ def by_rows(
     return vstack(sparse, sparse[0].format) if sparse else out
 
 
-@np.errstate(over="ignore")
 def _is_valid(estimator: Estimator, X: Any) -> bool:
     """Whether X is an array that scikit-learn's checks would leave as it is, seen in a fraction of their time."""
-    return bool(
+    return (
         type(X) is np.ndarray
         and X.ndim == 2
         and len(X) > 0
         and X.shape[1] == vars(estimator).get("n_features_in_")
         and X.dtype in _CHECKED
         and "feature_names_in_" not in vars(estimator)  # of which a warning would say that X lacks them
-        and math.isfinite(np.add.reduce(X, axis=None))  # a sum is finite only if all its terms are
+        and is_finite(X)
     )
 
 
