@@ -241,8 +241,9 @@ def _compiled_run(entry: str, call: dict[str, Any], formulas: Formulas, compiled
     kind = (
         *(special, entry, net.params.dtype),
         *_facts(call["data"]),
-        # and the numbers on which the step chooses its operations
+        # and the numbers on which the step and its operations choose what they call
         *(net.activation.tobytes(), net.loss, net.keep.tobytes(), len(call["order"]) > 0, call.get("depth")),
+        _looks_ahead(net),
         *(value for value in call.get("update", ()) if not isinstance(value, np.ndarray)),
     )
     if kind not in compiled.runs:
@@ -272,8 +273,13 @@ def _inner_operations(names: Collection[str], call: dict[str, Any]) -> Iterator[
     if "loss_gradient" in names and not cpu.is_labelled_softmax(net.loss, data.labels.size):
         yield "loss_of_rows", net.loss
     direct = "accumulate_rows" in names and call["update"].rule == codes.DIRECT
-    if direct and net.chunk == 1 and cpu.is_shared(net.fan_in[0], net.fan_out[0]):
+    if direct and _looks_ahead(net):
         yield "update_and_form_sums", 0
+
+
+def _looks_ahead(net: Network) -> bool:
+    """Whether the pass that updates the first layer by one sample may form the sums of the next one as well."""
+    return net.chunk == 1 and bool(cpu.is_shared(net.fan_in[0], net.fan_out[0]))
 
 
 def _call(entry: str, arguments: tuple) -> dict[str, Any]:
