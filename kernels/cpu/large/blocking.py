@@ -12,7 +12,7 @@ thread's share, so results do not depend on the number of threads.
 from collections.abc import Iterable
 
 from fastmlp.kernels.cpu.machine.jitable import jitable
-from fastmlp.kernels.cpu.machine.microkernel import IN_ORDER, ROWS, UPDATE
+from fastmlp.kernels.cpu.machine.microkernel import IN_ORDER, ROWS, UPDATE, Product
 from fastmlp.kernels.cpu.machine.tiling import PANEL_BYTES, tiled
 from fastmlp.kernels.cpu.machine.vectors import HALF_L2
 from fastmlp.kernels.cpu.team.views import address
@@ -35,7 +35,7 @@ def is_large(layers: Iterable[tuple[int, int]], itemsize: int) -> bool:
     return any(min(layer) >= NARROW and layer[0] * layer[1] * itemsize > LARGE_BYTES for layer in layers)
 
 
-_tiles = tiled(UPDATE, IN_ORDER)
+_multiply = tiled(UPDATE, IN_ORDER)
 
 
 def make_product(pack_a, pack_b, depth_of_part: int):
@@ -63,7 +63,22 @@ def make_product(pack_a, pack_b, depth_of_part: int):
                         pack_b(b, None, j, n, p, k, width, scratch, 0, 0)
                     else:
                         panel, row = address(b) + (p * b.shape[1] + j) * size, b.shape[1]
-                    strips, c = address(scratch) + block * size, address(out) + (i * columns + j) * size
-                    _tiles(strips, k, ROWS, 0, panel, row, c, columns, rows, n, k, c, real(alpha), kept, size)
+                    packed_part = Product(
+                        a=address(scratch) + block * size,
+                        a_row=k,
+                        a_k=ROWS,
+                        picks=0,
+                        b=panel,
+                        b_row=row,
+                        c=address(out) + (i * columns + j) * size,
+                        c_row=columns,
+                        rows=rows,
+                        columns=n,
+                        k=k,
+                        aux=0,
+                        alpha=real(alpha),
+                        beta=kept,
+                    )
+                    _multiply(packed_part, size)
 
     return product

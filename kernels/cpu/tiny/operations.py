@@ -15,7 +15,7 @@ from fastmlp.kernels import codes
 from fastmlp.kernels.cpu.machine.dots import DOTS, dots
 from fastmlp.kernels.cpu.machine.exponential import exp
 from fastmlp.kernels.cpu.machine.jitable import inlined, jitable
-from fastmlp.kernels.cpu.machine.microkernel import IN_ORDER, PLAIN, RELU_MASK, UPDATE
+from fastmlp.kernels.cpu.machine.microkernel import IN_ORDER, PLAIN, RELU_MASK, UPDATE, Product
 from fastmlp.kernels.cpu.machine.tiling import tiled
 from fastmlp.kernels.cpu.machine.transposition import transpose
 from fastmlp.kernels.cpu.operations.elementwise import activate, multiply_by_derivative
@@ -33,7 +33,8 @@ WIDTH = 16  # inputs or outputs of a layer at most
 FILLED = 0.45  # of the lanes of vectors over the outputs
 BLOCK = 64  # samples of which threads take whole blocks, and which the losses look at together
 
-_added, _product, _masked_product = (tiled(epilogue, IN_ORDER, flat=True) for epilogue in (UPDATE, PLAIN, RELU_MASK))
+_add_product = tiled(UPDATE, IN_ORDER, flat=True)
+_product, _masked_product = tiled(PLAIN, IN_ORDER, flat=True), tiled(RELU_MASK, IN_ORDER, flat=True)
 
 
 def is_tiny(widths: Sequence[int], rows: int) -> bool:
@@ -77,8 +78,23 @@ def _layer(team, x, x_row, w, b, activation, slope, out, r0, r1, scratch):
         row, bias = span(z, j * rows + r0, n), b[j]
         for i in range(row.shape[0]):
             row[i] = bias
-    target = address(z) + r0 * size
-    _added(address(w), 1, outputs, 0, x, x_row, target, rows, outputs, n, w.shape[0], x, one, one, size)
+    transposed = Product(
+        a=address(w),
+        a_row=1,
+        a_k=outputs,
+        picks=0,
+        b=x,
+        b_row=x_row,
+        c=address(z) + r0 * size,
+        c_row=rows,
+        rows=outputs,
+        columns=n,
+        k=w.shape[0],
+        aux=0,
+        alpha=one,
+        beta=one,
+    )
+    _add_product(transposed, size)
     if activation == codes.SOFTMAX:
         for begin in range(r0, r1, BLOCK):
             end = min(begin + BLOCK, r1)
@@ -227,11 +243,26 @@ def backward_data(ops, delta: Matrix, w: Matrix, activation: int, a: Matrix, slo
     (inputs, outputs), rows, size, real = w.shape, out.shape[0], out.itemsize, out.dtype.type
     if r1 > r0:
         at = r0 * size
-        place = address(w), outputs, 1, 0, address(delta) + at, rows, address(out) + at, rows, inputs, r1 - r0, outputs
+        transposed = Product(
+            a=address(w),
+            a_row=outputs,
+            a_k=1,
+            picks=0,
+            b=address(delta) + at,
+            b_row=rows,
+            c=address(out) + at,
+            c_row=rows,
+            rows=inputs,
+            columns=r1 - r0,
+            k=outputs,
+            aux=address(a) + at,
+            alpha=real(1),
+            beta=real(0),
+        )
         if activation == codes.RELU:
-            _masked_product(*place, address(a) + at, real(1), real(0), size)
+            _masked_product(transposed, size)
         else:
-            _product(*place, address(delta), real(1), real(0), size)
+            _product(transposed, size)
             _derivative(ops, activation, _turned(a), _turned(slope), _turned(out), r0, r1)
     barrier(ops)
 
