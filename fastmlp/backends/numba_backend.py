@@ -77,12 +77,12 @@ class _NetworkTeams:
         self._rows, self._products = min(rows, net.chunk), int(products.sum())
         self._real = net.params.dtype
         # of a thread: for a transposed weight matrix, or a few converted samples
-        self._room = int(max(products[1:].max(initial=0), cpu.ROWS * max(net.fan_in[0], net.chunk)))
+        self._scratch = int(max(products[1:].max(initial=0), cpu.ROWS * max(net.fan_in[0], net.chunk)))
         special = _special(net)
         if special == "large":
-            self._room = cpu.ROOM_BYTES // self._real.itemsize
+            self._scratch = cpu.LARGE_SCRATCH_BYTES // self._real.itemsize
         elif special == "tiny":
-            self._room = max(self._room, cpu.tiny_room(_widths(net), net.chunk))
+            self._scratch = max(self._scratch, cpu.tiny_scratch(_widths(net), net.chunk))
         self._shared_work = self._products + WORK_PER_ROW
         if special == "sample":
             self._shared_work = sum(i * o for i, o in pairwise(_widths(net)) if cpu.is_shared(i, o))
@@ -110,7 +110,7 @@ class _NetworkTeams:
         """A team of this size, at the start line."""
         key = size, id(table)
         if key not in self._teams:
-            members = cpu.make_teams(size, aligned_zeros(size * self._room, self._real), 0)
+            members = cpu.make_teams(size, aligned_zeros(size * self._scratch, self._real), 0)
             self._teams[key] = [member._replace(table=table) for member in members]
         team = self._teams[key]
         team[0].sync[:] = 0

@@ -14,8 +14,8 @@ from fastmlp.kernels.cpu.team.views import address, element, span
 __all__ = ["is_narrow", "is_worth_transposing", "narrow_gradient", "narrow_product"]
 
 # Measured in float32 with 32 to 256 inputs
-OUTPUTS = 4  # of 5 the dot products take as long as the tiles
-SAMPLES = 16  # with fewer, the transposition of a gradient of 10 outputs takes what it saves
+OUTPUTS = 4  # with 5, dot products take as long as tiles
+SAMPLES = 16  # with fewer, transposing a gradient of 10 outputs takes the time that it saves
 
 
 @inlined
@@ -25,7 +25,7 @@ def is_narrow(inputs, outputs, itemsize):
 
 @inlined
 def is_worth_transposing(samples, inputs, outputs, itemsize):
-    """Whether vectors over the inputs have so many fewer idle lanes, a fifth, that the transposition pays."""
+    """Whether vectors over the inputs are fewer by a fifth or more than those over the outputs: then it pays."""
     lanes = VECTOR_BYTES // itemsize
     wide, tall = (outputs + lanes - 1) // lanes * inputs, (inputs + lanes - 1) // lanes * outputs
     return samples >= SAMPLES and 5 * tall <= 4 * wide

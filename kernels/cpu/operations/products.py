@@ -1,7 +1,7 @@
 """The three matrix products of a layer: x W + b forward, δ Wᵀ backward, aᵀ δ for the gradient.
 
-Each is cut into tiles and shared out over the team (see `sharing`). The samples of a batch are read where they are.
-Those of another dtype are converted a few at a time, in scratch memory that stays in the L1 cache.
+Each is split among the threads (see `sharing`) and cut into tiles. The samples of a batch are read where they lie;
+those of another dtype are converted a few at a time, into scratch memory that stays in the L1 cache.
 """
 
 from numba import types
@@ -96,19 +96,19 @@ def _layer_of(team, x, rows, w, b, bias_factor, floor, out, r0, r1, c0, c1, k0, 
 
 @inlined
 def _forward(team, x, rows, w, b, activation, slope, out):
-    """out = σ(x W + b), this thread's share; the barrier at its end is the caller's."""
+    """out = σ(x W + b), this thread's share, without the barrier at the end."""
     inputs, in_halves = w.shape[0], is_in_halves(out.shape[0], w.shape[0], w.shape[1])
-    one_each, half = in_halves and team.size == 2, (inputs + 1) // 2 if in_halves else inputs
-    at_once = activation == codes.RELU and not in_halves
-    r0, r1, c0, c1 = (0, out.shape[0], 0, out.shape[1]) if one_each else share_layer(team, out, activation)
+    half_each, half = in_halves and team.size == 2, (inputs + 1) // 2 if in_halves else inputs
+    fused_relu = activation == codes.RELU and not in_halves
+    r0, r1, c0, c1 = (0, out.shape[0], 0, out.shape[1]) if half_each else share_layer(team, out, activation)
     for h in range(2 if in_halves else 1):
-        if r1 > r0 and c1 > c0 and (h == team.rank or not one_each):
-            # `slope` is free until the activation
+        if r1 > r0 and c1 > c0 and (h == team.rank or not half_each):
+            # `slope` is not needed before the activation: it holds the second half's sums
             target, bias_factor = (out, 1.0) if h == 0 else (slope, 0.0)
-            floor, k0, k1 = 0.0 if at_once else -codes.INFINITY, h * half, min((h + 1) * half, inputs)
+            floor, k0, k1 = 0.0 if fused_relu else -codes.INFINITY, h * half, min((h + 1) * half, inputs)
             _layer(team, x, rows, w, b, bias_factor, floor, target, r0, r1, c0, c1, k0, k1)
-    if one_each:
-        barrier(team)  # of each row a thread has one sum, the other thread the other
+    if half_each:
+        barrier(team)  # each thread has one of the two sums of every row
         r0, r1 = share(team, out.shape[0], 1)
     if in_halves:
         for i in range(r0, r1):
@@ -116,7 +116,7 @@ def _forward(team, x, rows, w, b, activation, slope, out):
             sums, others = span(out, at, c1 - c0), span(slope, at, c1 - c0)
             for j in range(sums.shape[0]):
                 sums[j] += others[j]
-    if r1 > r0 and c1 > c0 and not at_once:
+    if r1 > r0 and c1 > c0 and not fused_relu:
         activate(team, activation, out, slope, r0, r1, c0, c1)
 
 
@@ -218,7 +218,7 @@ _sums, _narrow_sums = tile(UPDATE, IN_ORDER, 1, _SUMS, True), tile(UPDATE, IN_OR
 
 @inlined
 def add_bias_gradient(team, delta, alpha, beta, bias):
-    """bias = beta bias + alpha Σ_i delta[i], this thread's part: the gradient of the weights of an input that is 1."""
+    """bias = beta bias + alpha Σ_i delta[i], this thread's part: a product with one row of A, all of it 1."""
     size, real, row = bias.itemsize, bias.dtype.type, delta.shape[1]
     c0, c1 = share(team, bias.shape[0], COLUMNS)
     team.scratch[0] = 1
@@ -277,7 +277,7 @@ def accumulate_rows(
 
 
 def _gradient_rows(x, rows, delta, alpha, beta, out, r0, r1, c0, c1, scratch):
-    """The same for out[r0:r1, c0:c1] of a gradient."""
+    """out[r0:r1, c0:c1] = beta out + alpha x[rows]ᵀ δ; inputs of another dtype are converted, ROWS at a time."""
     raise NotImplementedError
 
 
