@@ -42,9 +42,16 @@ RULES = {
 # Tests that run on the real device: files, and which of their tests. Those of single kernels and operations come first:
 # where they fail, the others do.
 TESTS = (
-    (("cuda_kernels", "operations", "loss_operations"), "cuda"),
-    (("cuda_precision", "cublaslt"), "bfloat16 or documented or real"),
-    (("backends", "cuda_detection", "training", "gradients", "losses", "sparse", "trajectories", "threads"), "cuda"),
+    (("cuda/test_cuda_kernels.py", "backends/test_operations.py", "backends/test_loss_operations.py"), "cuda"),
+    (("cuda/test_cuda_precision.py", "cuda/test_cublaslt.py"), "bfloat16 or documented or real"),
+    (
+        (
+            *("backends/test_backends.py", "cuda/test_cuda_detection.py", "training/test_training.py"),
+            *("training/test_gradients.py", "training/test_losses.py", "training/test_sparse.py"),
+            *("training/test_trajectories.py", "backends/test_threads.py"),
+        ),
+        "cuda",
+    ),
 )
 SANITIZER = "compute-sanitizer"
 FOUND = 86  # its exit code if it has found anything
@@ -148,7 +155,7 @@ def tests(sizes: Sizes, deadline: float, keep: Keep) -> dict[str, Any]:
         until = begin + (deadline - begin) / (len(TESTS) - number)
         command = [sys.executable, "-m", "pytest", "--require-gpu", "-k", chosen, "-v", "--tb=short", "--maxfail=30"]
         command += ["-p", "no:cacheprovider", "-o", "faulthandler_timeout=60"]
-        ran = _run([*command, *(f"tests/test_{name}.py" for name in names)], until)
+        ran = _run([*command, *(f"tests/{name}" for name in names)], until)
         counted = (line.strip("= ") for line in reversed(ran["end"]) if re.search(r"\d (passed|failed|error)", line))
         ran["summary"] = next(counted, ran["end"][-1])
         result["runs"].append(ran)

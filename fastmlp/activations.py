@@ -16,7 +16,7 @@ import numpy as np
 
 from fastmlp.errors import InputError
 from fastmlp.formulas.expressions import erf, sigmoid
-from fastmlp.formulas.numpy_program import Buffers, Evaluation, evaluation, new_buffer
+from fastmlp.formulas.numpy_program import Evaluation, evaluation
 
 __all__ = [
     "ACTIVATIONS",
@@ -125,8 +125,8 @@ def activation_of(name: str | Activation) -> Activation:
         ) from None
 
 
-def name_of(activation: str | Activation | None) -> str | None:
-    """The name of an activation; None is none."""
+def name_of(activation: str | Activation) -> str:
+    """The name of an activation."""
     return activation.name if isinstance(activation, Activation) else activation
 
 
@@ -187,14 +187,14 @@ def output_activations(
     return list(names)
 
 
-def activate(activation: Activation, z: np.ndarray, slope: np.ndarray, buffers: Buffers = new_buffer) -> None:
+def activate(activation: Activation, z: np.ndarray, slope: np.ndarray) -> None:
     """Replace z (B, O) by σ(z) in place.
 
     slope (B, O) receives σ'(z) if `activation.stores_slope`; else it is left alone.
     """
     if activation.value is not None:
         results = [slope, z] if activation.stores_slope else [z]
-        _forward(activation).run([z], [], results, buffers)
+        _forward(activation).run([z], [], results)
     elif activation.name == "relu":
         np.maximum(z, 0, out=z)
     elif activation.name == "softmax":
@@ -205,15 +205,13 @@ def activate(activation: Activation, z: np.ndarray, slope: np.ndarray, buffers: 
         np.greater_equal(z, 0, out=z)
 
 
-def multiply_by_derivative(
-    activation: Activation, a: np.ndarray, slope: np.ndarray, delta: np.ndarray, buffers: Buffers = new_buffer
-) -> None:
+def multiply_by_derivative(activation: Activation, a: np.ndarray, slope: np.ndarray, delta: np.ndarray) -> None:
     """Replace delta = ∂L/∂a (B, O) by ∂L/∂z in place.
 
     a = σ(z) (B, O), and slope (B, O) as `activate` left it, which is scratch for some.
     """
     if activation.pullback is not None:
-        _backward(activation).run([a, delta], [], [delta], buffers)
+        _backward(activation).run([a, delta], [], [delta])
     elif activation.stores_slope:
         delta *= slope
     elif activation.name == "relu":

@@ -20,7 +20,7 @@ import numpy as np
 from fastmlp.activations import ACTIVATIONS, activate
 from fastmlp.errors import InputError
 from fastmlp.formulas.expressions import sigmoid
-from fastmlp.formulas.numpy_program import Buffers, Evaluation, evaluation, new_buffer
+from fastmlp.formulas.numpy_program import Evaluation, evaluation
 from fastmlp.interchange import as_numpy
 from fastmlp.kernels import codes
 
@@ -60,6 +60,12 @@ class Loss(NamedTuple):
     classifies: bool = False
     parameter: tuple[float, ...] = ()  # δ of the Huber loss; the quantiles: one for all outputs, or one for each
     code: int = -1  # its place in BY_CODE; after all others, if it is one of the user's own
+
+    def __reduce__(self) -> tuple:
+        # the library's formulas are not in pickles: they are known by their code
+        if self.is_own:
+            return Loss, tuple(self)
+        return _built_in, (self.code, self.name, self.parameter)
 
     @property
     def is_own(self) -> bool:
@@ -163,6 +169,10 @@ LOSSES: dict[str, Loss] = {loss.name: loss for loss in BY_CODE if loss.name not 
 """Those that a user can name."""
 
 
+def _built_in(code: int, name: str, parameter: tuple[float, ...]) -> Loss:
+    return BY_CODE[code]._replace(name=name, parameter=parameter)
+
+
 # The loss that an output activation stands for, if no loss is named.
 LOSS_OF_OUTPUT = {
     "softmax": "softmax_cross_entropy",
@@ -221,10 +231,14 @@ def custom_loss(
         constants.
     link : {"identity", "softmax", "sigmoid", "exp"}
         From z to a prediction.
+    name : str
+        By which a saved model says which loss it needs: `fastmlp.MLP.load` asks for it.
     """
     for role, function in (("value", value), ("gradient", gradient)):
         if not callable(function):
             raise InputError(f"custom_loss {role}={function!r} must be a function of (z, y).")
+    if not isinstance(name, str) or name in LOSSES:
+        raise InputError(f"custom_loss name={name!r} must be a text, and none of {', '.join(LOSSES)}.")
     if link not in LINKS:
         raise InputError(f"custom_loss link={link!r} is unknown. Choose one of: {', '.join(LINKS)}.")
     return Loss(name, link, "Σ value(z, y)", value, gradient, code=len(BY_CODE))
@@ -259,7 +273,7 @@ def loss_and_gradient(
     y: np.ndarray,
     weight: np.ndarray,
     out: np.ndarray,
-    buffers: Buffers = new_buffer,
+    scratch: np.ndarray | None = None,
 ) -> float:
     """Loss and its gradient with respect to z, in one pass.
 
@@ -274,6 +288,8 @@ def loss_and_gradient(
         Sample weights s.
     out : (B, O) array
         Written: s_i ∂ℓ_i/∂z, not yet divided by Σ s.
+    scratch : (B, O) array, optional
+        Overwritten; default: a new one.
 
     Returns
     -------
@@ -298,8 +314,8 @@ def loss_and_gradient(
     else:
         # as strong as the samples: a float of Python's, or an array of their dtype
         p = float(parameter[0]) if len(parameter) == 1 else np.asarray(parameter, z.dtype)
-        values = buffers("values of the loss", z.shape, z.dtype)
-        _evaluation(loss).run([z, y], [p] if loss.parameter else [], [values, out], buffers)
+        values = np.empty_like(out) if scratch is None else scratch
+        _evaluation(loss).run([z, y], [p] if loss.parameter else [], [values, out])
         per_sample = values.sum(axis=1, dtype=np.float64)
         if loss.value_is_mean:
             per_sample /= z.shape[1]

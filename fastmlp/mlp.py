@@ -119,7 +119,7 @@ class MLP:
         self.loss: Loss | None = None
         if loss is not None:
             self.loss = get_loss(loss)
-        elif (named := name_of(self.activations[-1])) in LOSS_OF_OUTPUT:
+        elif (named := name_of(self.activations[-1] or "")) in LOSS_OF_OUTPUT:
             self.loss = LOSSES[LOSS_OF_OUTPUT[named]]
         check_outputs(self.loss, self.sizes[-1])
         self.dropout = check_dropout(dropout, layers)
@@ -140,11 +140,11 @@ class MLP:
         self._layout = Layout.of(self.sizes)
         self._params = aligned_zeros(self._layout.n_params, self.dtype)
         for name, w in zip(self.activations, self.weights, strict=True):
-            kind = initializer if initializer is not None else default_initializer(name_of(name) or "identity")
+            kind = initializer if initializer is not None else default_initializer(name_of(name or "identity"))
             w[...] = initialize(kind, w.shape[0], w.shape[1], self._random)
 
     def __repr__(self) -> str:
-        names = ", ".join(name_of(activation) or "-" for activation in self.activations)
+        names = ", ".join(name_of(activation or "-") for activation in self.activations)
         loss = self.loss.name if self.loss else None
         return f"MLP({list(self.sizes)}, [{names}], loss={loss!r}, dtype='{self.dtype}', backend={self.backend!r})"
 
@@ -186,7 +186,7 @@ class MLP:
         """A table of the layers and their parameter counts."""
         rows = [f"{'layer':>5}  {'inputs':>8}  {'outputs':>8}  {'activation':<12}{'parameters':>12}"]
         for l, (i, o) in enumerate(pairwise(self.sizes)):
-            name = name_of(self.activations[l]) or (self.loss.link if self.loss else "by the loss")
+            name = name_of(self.activations[l] or (self.loss.link if self.loss else "by the loss"))
             rows.append(f"{l + 1:>5}  {i:>8}  {o:>8}  {name:<12}{i * o + o:>12,}")
         total = sum(i * o + o for i, o in pairwise(self.sizes))
         loss = self.loss.name if self.loss else "chosen at the first fit"
@@ -408,10 +408,14 @@ class MLP:
         backend: BackendName | None = None,
         precision: Precision = "float32",
         n_threads: int | None = None,
+        custom: Sequence[Activation | Loss] = (),
     ) -> MLP:
-        """Read a model that `save` wrote. ModelFileError if the file is anything else; nothing in it is executed."""
+        """Read a model that `save` wrote. ModelFileError if the file is anything else; nothing in it is executed.
+
+        custom : activations and a loss of one's own that the model was made with, which a file has by name only.
+        """
         name = get_backend(backend, precision).name  # a missing backend is not the file's fault
-        return read_network(cls, path, backend=name, precision=precision, n_threads=n_threads)
+        return read_network(cls, path, custom, backend=name, precision=precision, n_threads=n_threads)
 
     # What the methods above share
 

@@ -18,6 +18,7 @@ import numpy as np
 from fastmlp import step
 from fastmlp.checks import check_flag, check_real
 from fastmlp.errors import InputError
+from fastmlp.forks import no_fork
 from fastmlp.formulas.numpy_program import Evaluation, evaluation
 from fastmlp.kernels import codes
 from fastmlp.network import Update, aligned_zeros, build_update
@@ -164,8 +165,9 @@ class Optimizer:
 
         n_weights is the length of the prefix that penalties and weight decay apply to; None: all of it.
         """
-        from fastmlp.backends.numpy_ops import NumpyOps  # which imports this module
-        from fastmlp.formulas.by_code import Formulas
+        with no_fork():  # they import this module
+            from fastmlp.backends.numpy_ops import NumpyOps
+            from fastmlp.formulas.by_code import Formulas
 
         state.update.into[...] = gradient
         rates = self.rates(state.step, np.array([self.lr]))

@@ -149,7 +149,7 @@ def settings_of(training: Training) -> dict[str, Any]:
     }
     return {
         "sizes": engine.layout.sizes,
-        "activations": list(engine.activations),
+        "activations": [one if one is None or isinstance(one, str) else described(one) for one in engine.activations],
         "loss": loss and [loss.name, *loss.parameter, *(described(part) for part in loss if callable(part))],
         "dtype": str(engine.params.dtype),
         "precision": engine.backend.precision,

@@ -69,7 +69,7 @@ def backend(request) -> str:
 def cpu_backend(backend) -> str:
     """Name of one for losses that are made of Python functions."""
     if backend == "cuda":
-        pytest.skip("test_cuda_training.py has losses made of Python functions")
+        pytest.skip("cuda/test_cuda_training.py has losses made of Python functions")
     return backend
 
 

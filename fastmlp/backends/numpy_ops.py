@@ -97,7 +97,7 @@ class NumpyOps:
         """
         np.matmul(x, w, out=out)
         out += b
-        activate(self._formulas.activation(activation), out, slope, self._buffer)
+        activate(self._formulas.activation(activation), out, slope)
 
     def linear_rows(self, x, rows, w, b, activation, slope, out):
         """`linear` of x[rows]; x (N, I) of any real dtype, rows (B,) int64."""
@@ -107,7 +107,7 @@ class NumpyOps:
         """`linear` of the compressed rows (see `fastmlp.network.Data`) numbered rows (B,); w (I, O)."""
         out[...] = _compressed(values, columns, starts, rows, w.shape[0]) @ w
         out += b
-        activate(self._formulas.activation(activation), out, slope, self._buffer)
+        activate(self._formulas.activation(activation), out, slope)
 
     def dropout(self, x, keep, seed, step, layer, first_row, out):
         """out (B, O) = x / keep where the mask of (seed, step, layer, first_row + row, column) keeps, else 0.
@@ -129,16 +129,18 @@ class NumpyOps:
         else:
             target = self._batch(targets, rows, out.dtype)
         weight = weights[rows] if weights.size else np.ones(len(rows), out.dtype)
-        return loss_and_gradient(self._formulas.loss(loss), parameter, z, target, weight, out, self._buffer)
+        return loss_and_gradient(
+            self._formulas.loss(loss), parameter, z, target, weight, out, self._scratch("values", out)
+        )
 
     def activation_backward(self, activation, a, slope, delta):
         """delta (B, O): ∂L/∂a becomes ∂L/∂z in place; a (B, O), slope (B, O) as `linear` left it."""
-        multiply_by_derivative(self._formulas.activation(activation), a, slope, delta, self._buffer)
+        multiply_by_derivative(self._formulas.activation(activation), a, slope, delta)
 
     def backward_data(self, delta, w, activation, a, slope, out):
         """out (B, I) = (delta wᵀ) ∘ σ'; delta (B, O), w (I, O), and a, slope (B, I) of the layer below."""
         np.matmul(delta, w.T, out=out)
-        multiply_by_derivative(self._formulas.activation(activation), a, slope, out, self._buffer)
+        multiply_by_derivative(self._formulas.activation(activation), a, slope, out)
 
     def accumulate(self, a, delta, alpha, beta, out, bias_beta, bias):
         """out (I, O) = beta out + alpha aᵀ delta and bias (O,) = bias_beta bias + alpha Σ_i delta[i].
@@ -197,7 +199,7 @@ class NumpyOps:
         record = self._formulas.rule(rule)
         # Python's floats: numpy.float64 would turn an update in float32 into float64
         scalars = map(float, (*(rate1, rate2, rate3)[: len(record.rates)], *constants))
-        record.evaluation.run([w, *moments, g], list(scalars), [w, *moments], self._buffer)
+        record.evaluation.run([w, *moments, g], list(scalars), [w, *moments])
 
 
 def _compressed(values, columns, starts, rows, n_columns):

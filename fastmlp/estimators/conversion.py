@@ -11,6 +11,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
 
+from fastmlp.activations import name_of
 from fastmlp.estimators.estimator import Estimator
 from fastmlp.estimators.fitted_weights import own_weights
 from fastmlp.estimators.parameters import hidden_activations, hidden_sizes
@@ -39,7 +40,7 @@ def to_sklearn(estimator: Estimator, predict_only: bool) -> Any:
     given, known = {name: getattr(estimator, name) for name in estimator._fastmlp_defaults}, kind._get_param_names()
     params = {name: given[name] for name in known}
     refused = {}
-    activations = set(hidden_activations(estimator, len(_hidden(estimator))))
+    activations = set(map(name_of, hidden_activations(estimator, len(_hidden(estimator)))))
     if len(activations) == 1 and activations <= _ACTIVATIONS.keys():
         params["activation"] = _ACTIVATIONS[activations.pop()]
     elif not activations:

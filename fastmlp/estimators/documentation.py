@@ -11,7 +11,7 @@ T = TypeVar("T", bound=type)
 _ARCHITECTURE = """
     hidden_layer_sizes : int or array-like of int, default=(100,)
         Width of each hidden layer.
-    activation : str or list of str, default='relu'
+    activation : str, Activation or list of these, default='relu'
         Of the hidden layers: 'identity', 'logistic', 'tanh', 'relu', or another of `fastmlp.activations`; a list has
         one for each hidden layer.
 """

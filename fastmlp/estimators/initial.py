@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fastmlp.activations import Activation
 from fastmlp.estimators.estimator import Estimator
 from fastmlp.estimators.fitted_weights import layout_of, own_weights, prepare_training, put_weights
 from fastmlp.estimators.hooks import overridden
@@ -70,7 +71,7 @@ def initialize(estimator: Estimator, sizes: Sequence[int], dtype: np.dtype) -> N
 
 
 def draw(
-    random: np.random.RandomState, fan_in: int, fan_out: int, activation: str, dtype: np.dtype
+    random: np.random.RandomState, fan_in: int, fan_out: int, activation: str | Activation, dtype: np.dtype
 ) -> tuple[np.ndarray, np.ndarray]:
     """Random weights (fan_in, fan_out) and biases (fan_out,).
 
@@ -84,9 +85,9 @@ def draw(
     return weights.astype(dtype, copy=False), biases.astype(dtype, copy=False)
 
 
-def _activations(estimator: Estimator, layers: int) -> list[str]:
+def _activations(estimator: Estimator, layers: int) -> list[str | Activation]:
     """Of each layer; the output layer starts as the last hidden one does."""
-    if isinstance(estimator.activation, str):
+    if isinstance(estimator.activation, (str, Activation)):
         return hidden_activations(estimator, layers)
     hidden = hidden_activations(estimator, layers - 1)
     return [*hidden, *hidden[-1:]] or ["identity"]

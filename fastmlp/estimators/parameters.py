@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 
-from fastmlp.activations import ACTIVATIONS
+from fastmlp.activations import ACTIVATIONS, Activation
 from fastmlp.backends import BACKENDS, PRECISIONS, get_backend
 from fastmlp.engine import Engine
 from fastmlp.estimators.buffer import Buffer
@@ -87,15 +87,15 @@ def hidden_sizes(estimator: Estimator) -> list[int]:
     return [index(size) for size in sizes]
 
 
-def hidden_activations(estimator: Estimator, layers: int) -> list[str]:
-    """An activation name, in the words of `fastmlp.activations`, for each of the hidden layers."""
+def hidden_activations(estimator: Estimator, layers: int) -> list[str | Activation]:
+    """An activation, by its name in `fastmlp.activations` or one of the user's own, for each of the hidden layers."""
     given = estimator.activation
-    names = [given] * layers if isinstance(given, str) else list(given)
-    known: list[Any] = [ALIASES.get(name, name) if isinstance(name, str) else None for name in names]
-    if len(known) != layers or not all(name in ACTIVATIONS for name in known):
+    names = [given] * layers if isinstance(given, (str, Activation)) else list(given)
+    known: list[Any] = [ALIASES.get(name, name) if isinstance(name, str) else name for name in names]
+    if len(known) != layers or not all(isinstance(one, Activation) or one in (*ACTIVATIONS,) for one in known):
         raise ValueError(
             f"activation={given!r} must be one name, or a list with one name for each of the {layers} hidden layers, "
-            f"among {', '.join(sorted({*ACTIVATIONS, *ALIASES}))}."
+            f"among {', '.join(sorted({*ACTIVATIONS, *ALIASES}))}; or made by fastmlp.activations.custom_activation."
         )
     return known
 

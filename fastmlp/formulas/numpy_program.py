@@ -7,7 +7,9 @@ the results go.
 
 from __future__ import annotations
 
+import math
 import re
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -17,29 +19,15 @@ from fastmlp.errors import InputError
 from fastmlp.formulas.expressions import Expression, special, trace
 from fastmlp.formulas.printing import Part, Printer
 
-__all__ = ["Buffers", "Evaluation", "evaluation", "new_buffer"]
+__all__ = ["Evaluation", "evaluation"]
 
-_BLOCK = 1 << 17  # bytes of an array
-
-Buffers = Callable[[str, tuple[int, ...], np.dtype], np.ndarray]
-"""Gives an array for a purpose, of a shape and dtype; what is in it does not matter."""
-
-
-def new_buffer(purpose: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """A new one each time."""
-    return np.empty(shape, dtype)
+_BLOCK = 1 << 16  # bytes of an array
 
 
 class Evaluation(Protocol):
     """A way to evaluate a formula."""
 
-    def run(
-        self,
-        arrays: Sequence[np.ndarray],
-        scalars: Sequence[Any],
-        results: Sequence[np.ndarray],
-        buffers: Buffers = new_buffer,
-    ) -> None:
+    def run(self, arrays: Sequence[np.ndarray], scalars: Sequence[Any], results: Sequence[np.ndarray]) -> None:
         """Evaluate the formula for all elements.
 
         Parameters
@@ -153,18 +141,19 @@ class _Program:
         ends = [f"out{k}" for k in range(len(results))]
         calls = _placed(printer.calls, results, ends, targets)
         names_of_buffers, lines = _with_buffers(calls, set(ends))
-        self._buffers = [(f"formula {name}", name[0] == "c") for name in names_of_buffers]
+        self._hold_conditions = [name[0] == "c" for name in names_of_buffers]
         parameters = ", ".join((*arrays, *scalars, *ends, *names_of_buffers))
         text = f"def block({parameters}):\n" + "".join(f"    {line}\n" for line in [*printer.head, *lines])
         names = {name: _function(name) for name in re.findall(r"(\w+)\(", text)}
         exec(compile(text, "<a formula for NumPy>", "exec"), names)
         self._block, self.text = names["block"], text
 
-    def run(self, arrays, scalars, results, buffers=new_buffer):
+    def run(self, arrays, scalars, results):
         shape, dtype = results[0].shape, results[0].dtype
         rows = max(1, _BLOCK * shape[0] // max(results[0].nbytes, 1))
         whole = (min(rows, shape[0]), *shape[1:])
-        rooms = [buffers(name, whole, _BOOL if is_condition else dtype) for name, is_condition in self._buffers]
+        kinds = [_BOOL if holds_conditions else dtype for holds_conditions in self._hold_conditions]
+        rooms = [_buffer(number, whole, kind) for number, kind in enumerate(kinds)]
         if rows >= shape[0]:
             self._block(*arrays, *scalars, *results, *rooms)
             return
@@ -180,6 +169,18 @@ def _symbols_among(expressions: Sequence[Expression]) -> list[str]:
 
 
 _BOOL = np.dtype(bool)
+_BUFFERS = threading.local()  # `numbered`, for one formula after the other: nothing in them outlives a call
+
+
+def _buffer(number: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """One of this thread's buffers; a new array where a row is longer than a block."""
+    nbytes = math.prod(shape) * dtype.itemsize
+    if nbytes > _BLOCK:
+        return np.empty(shape, dtype)
+    numbered: list[np.ndarray] = _BUFFERS.__dict__.setdefault("numbered", [])
+    while number >= len(numbered):
+        numbered.append(np.empty(_BLOCK, np.uint8))
+    return numbered[number][:nbytes].view(dtype).reshape(shape)
 
 
 def _placed(calls: list[_Call], results: list[str], ends: list[str], targets: Sequence[str]) -> list[_Call]:
@@ -261,7 +262,7 @@ class _Direct(NamedTuple):
     function: Callable
     what: Sequence[str]
 
-    def run(self, arrays, scalars, results, buffers=new_buffer):
+    def run(self, arrays, scalars, results):
         rows = max(1, _BLOCK * len(results[0]) // max(results[0].nbytes, 1))
         for first in range(0, len(results[0]), rows):
             block = slice(first, first + rows)

@@ -24,7 +24,7 @@ def _ctrl_c_is_heard():
 
 
 @contextmanager
-def signal_at_step(monkeypatch, number, n, method="adam"):
+def signal_at_step(monkeypatch, number, n, method="apply_rule"):
     """Raise the signal at the n-th call of an operation of NumPy's."""
     operation, count = getattr(NumpyOps, method), [0]
 

@@ -12,7 +12,7 @@ import pytest
 from fastmlp import MLP, InputError, initializers, optimizers, options, schedules
 from fastmlp.backends import BACKENDS, PRECISIONS
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PLANTED = {
     "codes.py": "SGD.append(1)",
     "cpu/operations/rules.py": "def _planted(w: Vector) -> int:\n    return w.shapes",

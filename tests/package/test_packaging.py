@@ -9,7 +9,7 @@ import pytest
 
 import fastmlp
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import pathlib, sys
 import numpy as np

@@ -552,7 +552,10 @@ def under_sanitizer(sanitizer):
     except build.CompilerMissingError as error:
         pytest.skip(str(error))
     command = [*words, sys.executable, __file__, sanitizer]
-    said = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, timeout=120).stderr
+    here = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    said = subprocess.run(
+        command, env=os.environ | variables | here, capture_output=True, text=True, timeout=120
+    ).stderr
     parts = re.split(r"kernel: (\w+)\n", said)
     assert len(parts) > 1, said
     return dict(zip(parts[1::2], parts[2::2], strict=True))

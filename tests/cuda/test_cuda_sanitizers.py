@@ -65,6 +65,7 @@ def run(sanitizer, *arguments):
         pytest.skip(str(error))
     variables[build.SANITIZERS[sanitizer].variable] += ":halt_on_error=1"
     command = [*words, sys.executable, __file__, sanitizer, DTYPES[sanitizer], *arguments]
+    variables["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     ran = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, timeout=600)
     return ran.returncode, ran.stderr
 

@@ -15,7 +15,7 @@ from estimator_cases import RELEASE
 import fastmlp
 from fastmlp.cli import main
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def blocks_of(name):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import sklearn
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS / "scikit_learn.md"
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from emulation import build
 
-SCRIPT = Path(__file__).parent.parent / "benchmarks" / "gpu.py"
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu.py"
 GPU_ONLY = {"tests", "memcheck", "racecheck"}
 LEFT_OUT = GPU_ONLY | {"accuracy"}
 PEERS = {"PyTorch", "torch.compile", "PyTorch graph", "compiled graph", "JAX scan"}

@@ -3,6 +3,7 @@
 import ctypes
 import shutil
 import subprocess
+import threading
 
 import numpy as np
 import pytest
@@ -105,6 +106,7 @@ def test_numba_gives_what_numpy_gives_in_the_same_type(name, dtype):
 @pytest.mark.parametrize("name", FORMULAS)
 def test_numpys_calls_on_blocks_give_what_the_formula_does(name, dtype, monkeypatch):
     monkeypatch.setattr(numpy_program, "_BLOCK", 64)
+    monkeypatch.setattr(numpy_program, "_BUFFERS", threading.local())
     z, y = (grid.ravel().astype(dtype) for grid in np.meshgrid(NUMBERS, NUMBERS))
     with np.errstate(all="ignore"):
         expected = np.broadcast_to(FORMULAS[name](z, y), z.shape).astype(dtype)

@@ -1,0 +1,16 @@
+"""Tables of a few rows, and how often a property of tables is tried."""
+
+import polars as pl
+from hypothesis import HealthCheck, settings
+
+from fastmlp.datasets import Table
+
+REPEATED = settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+
+
+def table(**columns: str) -> Table:
+    """A table whose columns are words: table(a="1 2", b="x y")."""
+    return Table(pl.DataFrame({name: text.split() for name, text in columns.items()}))
+
+
+SMALL = table(size="1 2 3 6", colour="red blue red green", kind="b a b a")
