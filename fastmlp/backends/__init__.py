@@ -17,7 +17,7 @@ from fastmlp.forks import no_fork
 __all__ = ["BACKENDS", "PRECISIONS", "Backend", "available_backends", "get_backend", "revived_backend"]
 
 BACKENDS = ("numpy", "numba", "cuda")
-# What "auto" chooses from, the best first. Not "cuda": it has been proven on an emulated device, on no GPU so far.
+# What "auto" chooses from, the best first. Not "cuda": so far it has run on an emulated device, on no GPU.
 AUTOMATIC = ("numba", "numpy")
 PRECISIONS = ("float32", "tf32", "bf16")
 _log = logging.getLogger("fastmlp")
