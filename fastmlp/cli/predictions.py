@@ -14,7 +14,7 @@ from fastmlp.files import atomic_write
 from fastmlp.forks import no_fork
 from fastmlp.tables.frames import polars_module
 from fastmlp.tables.meaning.labels import labels_of
-from fastmlp.tables.room import Room
+from fastmlp.tables.storage import Storage
 
 __all__ = ["Columns", "write_csv", "write_parquet"]
 
@@ -55,9 +55,9 @@ def _texts(values: Any) -> list[str]:
 def write_parquet(path: str, batches: Iterator[Columns]) -> None:
     """Write batches of columns to a Parquet file; through temporary files where they are larger than the memory."""
     pl = polars_module()
-    room = Room()
+    storage = Storage()
     frames = (pl.DataFrame([_series(name, values) for name, values in columns.items()]) for columns in batches)
-    frame = room.frame(frames)
+    frame = storage.frame(frames)
     with atomic_write(path) as file, no_fork():  # Polars imports some of its modules now
         frame.lazy().sink_parquet(file)
 

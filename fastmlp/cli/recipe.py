@@ -15,7 +15,7 @@ from fastmlp.tables.features.categories import class_targets
 from fastmlp.tables.features.expansion import Expansion
 from fastmlp.tables.features.scaling import Range
 from fastmlp.tables.preparation import Preparation
-from fastmlp.tables.room import Room
+from fastmlp.tables.storage import Storage
 
 __all__ = ["Parts", "chosen_recipes", "prepared_parts"]
 
@@ -40,7 +40,7 @@ def chosen_recipes(arguments: Namespace, dataset: Dataset) -> list[Recipe]:
 
 
 def prepared_parts(
-    arguments: Namespace, recipe: Recipe, dataset: Dataset, preparation: Preparation, room: Room
+    arguments: Namespace, recipe: Recipe, dataset: Dataset, preparation: Preparation, storage: Storage
 ) -> Parts:
     """Hold out validation samples, and learn from the others what becomes of columns and predictions."""
     x, y = dataset.x, dataset.y
@@ -50,7 +50,7 @@ def prepared_parts(
     held_out = None
     if fraction:
         rows, validation = _validation_rows(dataset, fraction, arguments.seed)
-        held_out, x, y = (_picked(x, validation, room), y[validation]), _picked(x, rows, room), y[rows]
+        held_out, x, y = (_picked(x, validation, storage), y[validation]), _picked(x, rows, storage), y[rows]
     if not preparation.class_names and recipe.clip:
         preparation = replace(preparation, bounds=Range.of(y))
     x_test = dataset.x_test
@@ -59,11 +59,11 @@ def prepared_parts(
         how = {"bins": recipe.bins, "one_hot": recipe.one_hot, "seed": arguments.seed}
         classes = len(dataset.class_names)
         targets = class_targets(y, classes) if classes else y.reshape(len(y), -1)
-        features, expanded = Expansion.fit(x, targets, counts, **how, room=room)
+        features, expanded = Expansion.fit(x, targets, counts, **how, storage=storage)
         if not features.changes_nothing:
             preparation, x = replace(preparation, expansion=features), expanded
-            x_test = None if x_test is None else features.transform(x_test, room)
-            held_out = held_out and (features.transform(held_out[0], room), held_out[1])
+            x_test = None if x_test is None else features.transform(x_test, storage)
+            held_out = held_out and (features.transform(held_out[0], storage), held_out[1])
     return Parts(replace(dataset, x=x, y=y, x_test=x_test), held_out, preparation)
 
 
@@ -78,11 +78,11 @@ def _validation_rows(dataset: Dataset, fraction: float, seed: int) -> tuple[Any,
     return np.sort(rows), np.sort(validation)
 
 
-def _picked(x: np.ndarray, rows: Any, room: Room) -> np.ndarray:
+def _picked(x: np.ndarray, rows: Any, storage: Storage) -> np.ndarray:
     """Some rows of x; of a memory map, a copy in a place of its own."""
     if not isinstance(x, np.memmap) or isinstance(rows, slice):
         return x[rows]
-    out = room.array((len(rows), x.shape[1]), x.dtype)
+    out = storage.array((len(rows), x.shape[1]), x.dtype)
     for start in range(0, len(rows), _ROWS):
         some = slice(start, start + _ROWS)
         out[some] = x[rows[some]]

@@ -17,7 +17,7 @@ from fastmlp.splits import split_rows
 from fastmlp.tables.encoding.findings import Findings
 from fastmlp.tables.features.scaling import Scaling
 from fastmlp.tables.preparation import Preparation, Reading
-from fastmlp.tables.room import Room
+from fastmlp.tables.storage import Storage
 
 __all__ = ["Samples", "kind_of", "load_training", "sample_batches"]
 
@@ -41,7 +41,7 @@ class Samples(NamedTuple):
     table: Table | None  # the N rows
 
 
-def load_training(arguments: Namespace, room: Room) -> tuple[Dataset, Preparation]:
+def load_training(arguments: Namespace, storage: Storage) -> tuple[Dataset, Preparation]:
     """Load the data to train on; columns are encoded or scaled, the targets are as the loader gives them."""
     name, kind = arguments.data, kind_of(arguments.data)
     options = _given(arguments, _OPTIONS)
@@ -60,7 +60,7 @@ def load_training(arguments: Namespace, room: Room) -> tuple[Dataset, Preparatio
             dataset = dataset if dataset.x_test is not None else _split(dataset, fraction, arguments.seed)
             features = Scaling.of(dataset.x) if standardize else None
     else:
-        dataset = load(name, **options, **({"codes": True, "memory": room.limit} if kind == "table" else {}))
+        dataset = load(name, **options, **({"codes": True, "memory": storage.limit} if kind == "table" else {}))
         features = Scaling.of_all(dataset.x) if kind == "images" or name == "digits" else None
     preparation = Preparation(
         name if kind in ("named", "images") else dataset.name,
@@ -72,7 +72,7 @@ def load_training(arguments: Namespace, room: Room) -> tuple[Dataset, Preparatio
         reading=_reading(dataset, options) if kind == "table" else None,
     )
     if arguments.test_file is not None:
-        dataset = _with_test_file(dataset, preparation, arguments, room)
+        dataset = _with_test_file(dataset, preparation, arguments, storage)
     if features is not None:
         x_test = dataset.x_test
         dataset = replace(
@@ -187,15 +187,17 @@ def _check_test_file(arguments: Namespace, kind: str) -> None:
         raise InputError("--test-file and --test-fraction are given. Give one of them.")
 
 
-def _with_test_file(dataset: Dataset, preparation: Preparation, arguments: Namespace, room: Room) -> Dataset:
+def _with_test_file(dataset: Dataset, preparation: Preparation, arguments: Namespace, storage: Storage) -> Dataset:
     encoder = preparation.encoder
     assert encoder is not None
     how = _how_to_read(arguments, preparation)
     if arguments.test_skip_lines is not None:
         how["skip_lines"] = arguments.test_skip_lines
     found, header = Findings(), how["header"]
-    table = _as_trained(read_table(arguments.test_file, **how, **_numbers(encoder), room=room), preparation, header)
-    x_test, y_test = encoder.transform(table, findings=found, room=room)
+    table = _as_trained(
+        read_table(arguments.test_file, **how, **_numbers(encoder), storage=storage), preparation, header
+    )
+    x_test, y_test = encoder.transform(table, findings=found, storage=storage)
     if y_test is None:
         raise InputError(f"The test file {arguments.test_file} lacks the target {_targets(preparation)}.")
     notes = (*dataset.notes, *(f"test file: {line}" for line in found.lines()))

@@ -34,7 +34,7 @@ from fastmlp.recipes import Recipe
 from fastmlp.signals import SafePoints
 from fastmlp.tables.features.scaling import Scaling
 from fastmlp.tables.preparation import Preparation
-from fastmlp.tables.room import Room
+from fastmlp.tables.storage import Storage
 from fastmlp.tables.trials import best_recipe
 from fastmlp.trainer import Epoch
 
@@ -59,10 +59,10 @@ def train(arguments: Namespace) -> int:
     done = _check_checkpoint(arguments)
     _check_optimizer(arguments)
     begin_backend(arguments.backend)
-    room = Room(arguments.memory)
-    dataset, preparation = load_training(arguments, room)
+    storage = Storage(arguments.memory)
+    dataset, preparation = load_training(arguments, storage)
     recipes = chosen_recipes(arguments, dataset)
-    dataset, validation, preparation = prepared_parts(arguments, recipes[0], dataset, preparation, room)
+    dataset, validation, preparation = prepared_parts(arguments, recipes[0], dataset, preparation, storage)
     model = build_network(arguments, recipes[0], dataset)
     if not preparation.class_names and model.loss is not None and model.loss.name != "poisson":
         preparation = replace(preparation, target=Scaling.of(dataset.y))
@@ -80,7 +80,7 @@ def train(arguments: Namespace) -> int:
     note = f", decay {recipe.decay:g} by trial" if len(recipes) > 1 else ""
     rule = _optimizer(arguments, recipe)
     options = _fit_options(arguments, recipe, model, preparation, dataset, validation)
-    if isinstance(dataset.x, np.memmap) and dataset.x.nbytes > room.limit:
+    if isinstance(dataset.x, np.memmap) and dataset.x.nbytes > storage.limit:
         options["shuffle"] = "blocks"
     say(
         f"{arguments.optimizer}, learning rate {rule.lr:g} ({arguments.schedule}){note}, batch size "

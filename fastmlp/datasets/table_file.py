@@ -12,13 +12,13 @@ import numpy as np
 from fastmlp.datasets.dataset import Dataset
 from fastmlp.errors import InputError
 from fastmlp.splits import split_ordered, split_rows
+from fastmlp.tables.dictionary_encoding import dictionary_encoded
 from fastmlp.tables.encoding.encoder import TableEncoder
 from fastmlp.tables.encoding.findings import Findings
 from fastmlp.tables.encoding.plan import make_plan
 from fastmlp.tables.meaning.missing import MISSING_VALUES
 from fastmlp.tables.reading.files import read_table
-from fastmlp.tables.repeats import with_codes
-from fastmlp.tables.room import Room
+from fastmlp.tables.storage import Storage
 from fastmlp.tables.text import listed
 
 __all__ = ["load_table"]
@@ -99,7 +99,7 @@ def load_table(
         columns = [*columns, *(str(name) for name in named if name not in columns)]
     if target is not None and not isinstance(target, (str, int)) and not target:
         raise InputError("target=[] names no column. Give one to learn, or None for the last one.")
-    room = Room(memory)
+    storage = Storage(memory)
     table = read_table(
         path,
         header=header,
@@ -110,9 +110,9 @@ def load_table(
         thousands=thousands,
         columns=columns,
         missing_values=(*missing_values, *also_missing),
-        room=room,
+        storage=storage,
     )
-    table = replace(table, frame=with_codes(table.frame))
+    table = replace(table, frame=dictionary_encoded(table.frame))
     plan = make_plan(
         table,
         target,
@@ -136,11 +136,11 @@ def load_table(
         plan, rows[train], standardize=standardize, standardize_target=standardize_target, codes=codes
     )
     found = Findings()
-    x, y = encoder.transform(table, rows=rows[train], findings=found, room=room)
+    x, y = encoder.transform(table, rows=rows[train], findings=found, storage=storage)
     assert y is not None  # the encoder was fitted on the target of this very table
     x_test = y_test = None
     if len(test):
-        x_test, y_test = encoder.transform(table, rows=rows[test], findings=found, room=room)
+        x_test, y_test = encoder.transform(table, rows=rows[test], findings=found, storage=storage)
     return Dataset(
         name=Path(path).name.split(".")[0] or Path(path).name,
         x=x,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastmlp.tables.frames import as_frame, polars_module, readable
 from fastmlp.tables.reading.records import Layout, line_of
-from fastmlp.tables.room import Room
+from fastmlp.tables.storage import Storage
 
 if TYPE_CHECKING:
     import polars
@@ -36,7 +36,7 @@ class Table:
         Number of the first row in the file, from 0.
     notes : tuple of str
         What was decided about the file and should be said.
-    room : Room or None
+    storage : Storage or None
         What keeps the files of a LazyFrame.
     """
 
@@ -44,7 +44,7 @@ class Table:
     layout: Layout | None = None
     first: int = 0
     notes: tuple[str, ...] = ()
-    room: Room | None = None
+    storage: Storage | None = None
 
     def __len__(self) -> int:
         return self._height

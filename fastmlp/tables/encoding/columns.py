@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastmlp.errors import InputError
+from fastmlp.tables.dictionary_encoding import numbers_of_texts
 from fastmlp.tables.fields import Fields
 from fastmlp.tables.frames import polars_module
 from fastmlp.tables.meaning.labels import label_counts, label_index, labels_of, sort_labels
 from fastmlp.tables.meaning.missing import array_of
 from fastmlp.tables.meaning.moments import moments_in, seconds_of
 from fastmlp.tables.meaning.notation import Notation
-from fastmlp.tables.repeats import numbers_by_text
 
 if TYPE_CHECKING:
     import polars
@@ -114,7 +114,7 @@ class MomentColumn:
         if values.dtype.is_temporal():
             return array_of(seconds_of(values))
         if isinstance(values.dtype, (polars_module().String, polars_module().Enum)) and self.form:
-            return numbers_by_text(values, lambda texts: moments_in(texts, self.form))
+            return numbers_of_texts(values, lambda texts: moments_in(texts, self.form))
         return np.full(len(values), np.nan)
 
     def waves(self, seconds: np.ndarray) -> np.ndarray:
@@ -214,7 +214,7 @@ def numbers_from(values: polars.Series, notation: Notation) -> np.ndarray:
     if (values.dtype.is_numeric() or values.dtype == pl.Boolean) and notation.allows_bare:
         return array_of(values)
     if isinstance(values.dtype, (pl.String, pl.Enum)):
-        return numbers_by_text(values, notation.read)
+        return numbers_of_texts(values, notation.read)
     return np.full(len(values), np.nan)
 
 

@@ -18,7 +18,7 @@ from fastmlp.tables.encoding.targets import ClassTarget, NumberTarget, Target, r
 from fastmlp.tables.encoding.writing import write_features
 from fastmlp.tables.fields import Fields
 from fastmlp.tables.meaning.missing import MISSING_VALUES, POLICIES
-from fastmlp.tables.room import Room
+from fastmlp.tables.storage import Storage
 from fastmlp.tables.table import Table, as_table
 from fastmlp.tables.text import listed
 
@@ -228,7 +228,7 @@ class TableEncoder:
         rows: np.ndarray | None = None,
         targets: bool = True,
         findings: Findings | None = None,
-        room: Room | None = None,
+        storage: Storage | None = None,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Encode a table.
 
@@ -242,7 +242,7 @@ class TableEncoder:
             Whether to look at the targets.
         findings : Findings, optional
             Takes note of what the training rows had not; by default a warning is logged.
-        room : Room, optional
+        storage : Storage, optional
             Where x lies; by default in memory as far as a third of what is free suffices, else on the disk.
 
         Returns
@@ -263,7 +263,7 @@ class TableEncoder:
         rows = self.kept_rows(table, targets=targets, findings=found) if rows is None else rows
         if (np.diff(rows) <= 0).any():
             raise InputError("rows must ascend, each of them once. Sort them, and reorder what is encoded.")
-        x = (room or Room()).array((len(rows), len(self.feature_names)), np.float32)
+        x = (storage or Storage()).array((len(rows), len(self.feature_names)), np.float32)
         found.add(write_features(self.columns, table, rows, self.missing_values, x))
         if findings is None:
             for line in found.lines():

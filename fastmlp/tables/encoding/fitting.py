@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 
 from fastmlp.errors import InputError
-from fastmlp.tables.ahead import in_chunks, mapped
 from fastmlp.tables.encoding.columns import CategoryColumn, Column, MomentColumn, NumberColumn, mean_and_std
 from fastmlp.tables.encoding.plan import Plan, target_values
 from fastmlp.tables.encoding.targets import NumberTarget, Target
@@ -16,6 +15,7 @@ from fastmlp.tables.meaning.kind import Kind, shown
 from fastmlp.tables.meaning.missing import array_of, matrix_of, present
 from fastmlp.tables.meaning.moments import is_time
 from fastmlp.tables.meaning.notation import is_either
+from fastmlp.tables.parallel import column_chunks, parallel_map
 from fastmlp.tables.table import Table
 
 if TYPE_CHECKING:
@@ -117,9 +117,9 @@ def fit_columns(plan: Plan, rows: np.ndarray, standardize: bool, codes: bool) ->
     def of_categories(name: str) -> CategoryColumn:
         return CategoryColumn.fit(present(part.column(name), plan.missing_values), codes)
 
-    for fitted in mapped(of_numbers, in_chunks(numeric, len(part))):
+    for fitted in parallel_map(of_numbers, column_chunks(numeric, len(part))):
         columns |= {column.name: column for column in fitted}
-    for column in mapped(of_categories, [kind.name for kind in plan.kinds if kind.kind == "category"]):
+    for column in parallel_map(of_categories, [kind.name for kind in plan.kinds if kind.kind == "category"]):
         columns[column.name] = column
     return tuple(columns[kind.name] for kind in plan.kinds if kind.is_used)
 

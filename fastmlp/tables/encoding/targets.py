@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastmlp.errors import InputError
+from fastmlp.tables.dictionary_encoding import as_texts
 from fastmlp.tables.encoding.columns import mean_and_std, numbers_from
 from fastmlp.tables.fields import Fields
 from fastmlp.tables.frames import polars_module
 from fastmlp.tables.meaning.labels import codes_of, label_index, labels_of
 from fastmlp.tables.meaning.notation import Notation
-from fastmlp.tables.repeats import as_texts
 from fastmlp.tables.text import listed
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from fastmlp.tables.meaning.kind import FEW, refuse
 from fastmlp.tables.meaning.labels import label_counts, labels_of, sort_labels
 from fastmlp.tables.meaning.missing import MISSING_VALUES, present
 from fastmlp.tables.meaning.notation import Notation
-from fastmlp.tables.meaning.suspicions import number_notes
+from fastmlp.tables.meaning.suspicious_values import number_notes
 from fastmlp.tables.meaning.texts import Reader, label_notes
 
 __all__ = ["TASKS", "find_target"]

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from fastmlp.errors import InputError
-from fastmlp.tables.ahead import in_chunks, mapped
 from fastmlp.tables.encoding.columns import CategoryColumn, Column, MomentColumn, NumberColumn
 from fastmlp.tables.encoding.findings import Findings
 from fastmlp.tables.encoding.fitting import Part
 from fastmlp.tables.meaning.labels import codes_of, labels_of
 from fastmlp.tables.meaning.missing import present
+from fastmlp.tables.parallel import column_chunks, parallel_map
 from fastmlp.tables.table import Table
 
 __all__ = ["write_features"]
@@ -38,7 +38,7 @@ def write_features(
     InputError : a value that does not fit its column.
     """
     found = Findings()
-    for findings in mapped(lambda task: task(), _tasks(columns, table, rows, marks, x)):
+    for findings in parallel_map(lambda task: task(), _tasks(columns, table, rows, marks, x)):
         found.add(findings)
     return found
 
@@ -58,7 +58,7 @@ def _tasks(
     for first, part in table.parts([column.name for column in columns]):
         start, stop = np.searchsorted(rows, [first, first + len(part)]).tolist()
         picked = Part(part, rows[start:stop] - first)
-        for chunk in in_chunks(numbers, len(picked)) if len(picked) else ():
+        for chunk in column_chunks(numbers, len(picked)) if len(picked) else ():
             yield partial(_write_numbers, chunk, picked, marks, x[start:stop])
         for column, place in categories if len(picked) else ():
             yield partial(_write_categories, column, picked, marks, x[start:stop, place:])

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from fastmlp.errors import InputError
-from fastmlp.tables.ahead import in_chunks, mapped
 from fastmlp.tables.features.bins import Binned
 from fastmlp.tables.features.categories import Indicators, TargetMeans
 from fastmlp.tables.fields import Fields
-from fastmlp.tables.room import Room
+from fastmlp.tables.parallel import column_chunks, parallel_map
+from fastmlp.tables.storage import Storage
 
 __all__ = ["Expansion"]
 
@@ -43,7 +43,7 @@ class Expansion:
         bins: int,
         one_hot: int,
         seed: int,
-        room: Room | None = None,
+        storage: Storage | None = None,
     ) -> tuple[Expansion, np.ndarray]:
         """Learn from training samples; the second result are their features (N, W) float32, or x if it has them.
 
@@ -57,7 +57,7 @@ class Expansion:
         bins : bins beside a number, at most; below 2 none.
         one_hot : categories from which on means of the target take the place of indicators, if they are fewer.
         seed : of the folds.
-        room : where the features lie; None for the memory as far as a third of what is free suffices, else the disk.
+        storage : where the features lie; None for the memory as far as a third of what is free suffices, else the disk.
         """
 
         def fitted(i: int) -> tuple[Column, np.ndarray | None]:
@@ -69,13 +69,13 @@ class Expansion:
             column, features = TargetMeans.fit(x[:, i], k, targets, seed)
             return column, features.astype(np.float32)
 
-        chunks = in_chunks(range(len(categories)), len(x))
-        columns = [one for some in mapped(lambda chunk: list(map(fitted, chunk)), chunks) for one in some]
+        chunks = column_chunks(range(len(categories)), len(x))
+        columns = [one for some in parallel_map(lambda chunk: list(map(fitted, chunk)), chunks) for one in some]
         features = cls(tuple(column for column, _ in columns))
         if features.changes_nothing:
             return features, x
         ready = {i: values for i, (_, values) in enumerate(columns) if values is not None}
-        return features, features._written(x, ready, room)
+        return features, features._written(x, ready, storage)
 
     @property
     def width(self) -> int:
@@ -92,15 +92,15 @@ class Expansion:
         """Whether the features are the columns as they are."""
         return all(isinstance(column, Binned) and not column.edges for column in self.columns)
 
-    def transform(self, x: np.ndarray, room: Room | None = None) -> np.ndarray:
-        """Features (N, W) float32 of samples (N, I) that are prepared as those of `fit`, where `room` has a place."""
-        return self._written(x, {}, room)
+    def transform(self, x: np.ndarray, storage: Storage | None = None) -> np.ndarray:
+        """Features (N, W) float32 of samples (N, I) that are prepared as those of `fit`, where `storage` has a place."""
+        return self._written(x, {}, storage)
 
-    def _written(self, x: np.ndarray, ready: dict[int, np.ndarray], room: Room | None) -> np.ndarray:
+    def _written(self, x: np.ndarray, ready: dict[int, np.ndarray], storage: Storage | None) -> np.ndarray:
         """Features of samples, those of some columns given (N, width)."""
         if x.shape[1] != len(self.columns):
             raise InputError(f"The samples have {x.shape[1]} columns; the features are made of {len(self.columns)}.")
-        out = (room or Room()).array((len(x), self.width), np.float32)
+        out = (storage or Storage()).array((len(x), self.width), np.float32)
         runs = self._runs()
 
         def write(start: int) -> None:
@@ -113,7 +113,7 @@ class Expansion:
                 else:
                     column.write(x[rows, columns.start], out[rows, features])
 
-        for _ in mapped(write, range(0, len(x), _ROWS)):
+        for _ in parallel_map(write, range(0, len(x), _ROWS)):
             pass
         return out
 

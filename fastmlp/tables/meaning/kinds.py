@@ -8,7 +8,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from fastmlp.errors import InputError
-from fastmlp.tables.ahead import in_chunks, mapped
+from fastmlp.tables.dictionary_encoding import as_texts
 from fastmlp.tables.frames import polars_module
 from fastmlp.tables.meaning.kind import Kind, category
 from fastmlp.tables.meaning.labels import labels_of
@@ -16,9 +16,9 @@ from fastmlp.tables.meaning.missing import array_of, present
 from fastmlp.tables.meaning.moments import seconds_of
 from fastmlp.tables.meaning.notation import notations_of
 from fastmlp.tables.meaning.numbers import number_kinds
-from fastmlp.tables.meaning.suspicions import far_end
+from fastmlp.tables.meaning.suspicious_values import far_end
 from fastmlp.tables.meaning.texts import Reader
-from fastmlp.tables.repeats import as_texts
+from fastmlp.tables.parallel import column_chunks, parallel_map
 from fastmlp.tables.table import Table
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ def find_kinds(reader: Reader, names: Sequence[str], categorical: Collection[str
     numeric = {name for name, kind in table.types.items() if kind.is_numeric()} - chosen
     found: dict[str, Kind] = {}
     for kinds, notes in chain(
-        mapped(of_numbers, in_chunks([name for name in names if name in numeric], len(table))),
-        mapped(of_others, [name for name in names if name not in numeric]),
+        parallel_map(of_numbers, column_chunks([name for name in names if name in numeric], len(table))),
+        parallel_map(of_others, [name for name in names if name not in numeric]),
     ):
         found |= kinds
         reader.notes.extend(notes)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastmlp.errors import InputError
+from fastmlp.tables.dictionary_encoding import as_texts, category_codes, is_dictionary_encoded
 from fastmlp.tables.frames import polars_module
-from fastmlp.tables.repeats import as_texts, is_coded, numbers_of_texts
 
 if TYPE_CHECKING:
     import polars
@@ -90,10 +90,10 @@ def codes_of(labels: polars.Series, index: Mapping[object, int]) -> tuple[np.nda
     A label that is not known as a text is the known one of the same value, if there is one such.
     """
     pl = polars_module()
-    if is_coded(labels):
+    if is_dictionary_encoded(labels):
         categories = labels.dtype.categories.to_list()  # type: ignore[attr-defined]
         by_number = np.array([*(_code(text, index) for text in categories), -1])
-        numbers = numbers_of_texts(labels)
+        numbers = category_codes(labels)
         codes_found = by_number[numbers]
         others = labels.filter((codes_found < 0) & (numbers < len(categories)))
         return codes_found, as_texts(others)

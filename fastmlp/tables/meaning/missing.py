@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastmlp.tables.dictionary_encoding import as_texts, is_dictionary_encoded
 from fastmlp.tables.frames import polars_module
 from fastmlp.tables.meaning.notation import Notation
-from fastmlp.tables.repeats import as_texts, is_coded
 
 if TYPE_CHECKING:
     import polars
@@ -33,7 +33,7 @@ def present(values: polars.Series, marks: Collection[str], notation: Notation | 
     pl = polars_module()
     if isinstance(values.dtype, (pl.String, pl.Enum)):
         coded = _numbers_in(tuple(marks))
-        if is_coded(values) and not coded and set(values.dtype.categories).isdisjoint(["", *marks]):  # type: ignore[attr-defined]
+        if is_dictionary_encoded(values) and not coded and set(values.dtype.categories).isdisjoint(["", *marks]):  # type: ignore[attr-defined]
             return values
         is_mark = pl.first().is_in(["", *marks])
         values = as_texts(values) if coded else values

@@ -11,7 +11,7 @@ import numpy as np
 from fastmlp.tables.frames import polars_module
 from fastmlp.tables.meaning.kind import Kind, category, refuse
 from fastmlp.tables.meaning.missing import matrix_of, present
-from fastmlp.tables.meaning.suspicions import number_notes
+from fastmlp.tables.meaning.suspicious_values import number_notes
 from fastmlp.tables.table import Table
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastmlp.errors import InputError
+from fastmlp.tables.dictionary_encoding import as_texts, numbers_of_texts
 from fastmlp.tables.frames import polars_module
 from fastmlp.tables.meaning.kind import FEW, Kind, category, refuse
 from fastmlp.tables.meaning.labels import alike
@@ -25,8 +26,7 @@ from fastmlp.tables.meaning.notation import (
     units_in,
     without_units,
 )
-from fastmlp.tables.meaning.suspicions import far_end, number_notes, row_notes
-from fastmlp.tables.repeats import as_texts, numbers_by_text
+from fastmlp.tables.meaning.suspicious_values import far_end, number_notes, row_notes
 from fastmlp.tables.table import Table
 from fastmlp.tables.text import listed
 
@@ -129,7 +129,7 @@ class Reader:
         if notation is None:
             return None
         values = present(column, self.marks, notation)
-        numbers = numbers_by_text(values, notation.read)
+        numbers = numbers_of_texts(values, notation.read)
         absent = np.isnan(numbers)
         missing = int(absent.sum())
         if missing == len(numbers):

@@ -10,14 +10,14 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from fastmlp.errors import InputError
-from fastmlp.tables.ahead import mapped
 from fastmlp.tables.frames import polars_module, readable, stripped_texts
 from fastmlp.tables.meaning.missing import MISSING_VALUES, present
 from fastmlp.tables.meaning.moments import formats_of
 from fastmlp.tables.meaning.notation import DECIMALS, are_numbers, notations_of
+from fastmlp.tables.parallel import parallel_map
 from fastmlp.tables.reading.columns import PLAIN_NUMBER, Columns
 from fastmlp.tables.reading.records import Layout, blocks, find_layout
-from fastmlp.tables.room import Room
+from fastmlp.tables.storage import Storage
 from fastmlp.tables.table import Table
 from fastmlp.tables.text import listed
 
@@ -41,7 +41,7 @@ def read_table(
     thousands: str | None = None,
     columns: Sequence[str] | None = None,
     missing_values: Collection[str] = MISSING_VALUES,
-    room: Room | None = None,
+    storage: Storage | None = None,
 ) -> Table:
     """Read a table: CSV, compressed by gzip or Zstandard or not, Parquet, or Arrow (Feather).
 
@@ -70,7 +70,7 @@ def read_table(
         Names of the columns to read; by default all.
     missing_values : collection of str
         Texts that stand for no value, besides an empty field.
-    room : Room, optional
+    storage : Storage, optional
         Where the table lies; by default in memory as far as a third of what is free suffices, else on the disk.
 
     Raises
@@ -80,23 +80,23 @@ def read_table(
         repeated names of columns, or an option is outside its range.
     """
     _check_options(delimiter, skip_lines, decimal, thousands)
-    room, kind = room or Room(), _kind(path)
+    storage, kind = storage or Storage(), _kind(path)
     if kind != "csv":
-        return _read_binary(path, kind, columns, room)
+        return _read_binary(path, kind, columns, storage)
     layout, records = find_layout(path, header=header, delimiter=delimiter, skip_lines=skip_lines, encoding=encoding)
     names, notes = _names(layout)
     mark = "," if thousands == "." else decimal
     how = Columns.of(layout, records, names, _kept(names, columns), missing_values, mark)
-    frame, doubtful = _read_records(how, room)
+    frame, doubtful = _read_records(how, storage)
     if doubtful:
-        room.clear()
+        storage.clear()
         how = how.as_texts(doubtful)
-        frame, _ = _read_records(how, room)
+        frame, _ = _read_records(how, storage)
         fractions = _misread(Table(frame, layout), doubtful, how.numbers, missing_values) if decimal is None else []
         if fractions:
-            room.clear()
-            frame, _ = _read_records(how.as_texts(fractions), room)
-    table, dropped = _without_unnamed(Table(frame, layout, room=room), layout, names)
+            storage.clear()
+            frame, _ = _read_records(how.as_texts(fractions), storage)
+    table, dropped = _without_unnamed(Table(frame, layout, storage=storage), layout, names)
     return replace(table, notes=(*notes, *dropped))
 
 
@@ -140,23 +140,23 @@ def table_batches(
     names, _ = _names(layout)
     how = Columns.of(layout, records, names, names, missing_values, decimal).as_texts(as_text)
     first = 0
-    for frame in mapped(how.read_certain, blocks(layout)):
+    for frame in parallel_map(how.read_certain, blocks(layout)):
         yield from (part for _, part in Table(frame, layout, first).parts(rows=rows))
         first += frame.height
 
 
-def _read_records(how: Columns, room: Room) -> tuple[polars.DataFrame | polars.LazyFrame, set[str]]:
+def _read_records(how: Columns, storage: Storage) -> tuple[polars.DataFrame | polars.LazyFrame, set[str]]:
     """All rows; and the columns that are not what they were read as, for which nothing else counts."""
     doubtful = set[str]()
 
     def frames() -> Generator[polars.DataFrame, None, None]:
-        for frame, odd in mapped(how.read, blocks(how.layout)):
+        for frame, odd in parallel_map(how.read, blocks(how.layout)):
             doubtful.update(odd)
             if not doubtful:
                 yield frame
 
     with closing(frames()) as parts:
-        return room.frame(parts), doubtful
+        return storage.frame(parts), doubtful
 
 
 def _misread(table: Table, texts: Collection[str], numbers: Collection[str], marks: Collection[str]) -> list[str]:
@@ -205,10 +205,10 @@ def _scanned(path: str | os.PathLike[str], kind: str, columns: Sequence[str] | N
         return stripped_texts(scan.select(_kept(scan.collect_schema().names(), columns)))
 
 
-def _read_binary(path: str | os.PathLike[str], kind: str, columns: Sequence[str] | None, room: Room) -> Table:
+def _read_binary(path: str | os.PathLike[str], kind: str, columns: Sequence[str] | None, storage: Storage) -> Table:
     """A file that knows the types of its columns; it stays where it is if it is larger than the memory."""
-    table = _with_rows(Table(_scanned(path, kind, columns), room=room), path)
-    return table if _size(table) > room.limit else table.loaded()
+    table = _with_rows(Table(_scanned(path, kind, columns), storage=storage), path)
+    return table if _size(table) > storage.limit else table.loaded()
 
 
 def _with_rows(table: Table, path: str | os.PathLike[str]) -> Table:

@@ -21,7 +21,7 @@ from fastmlp.tables.frames import polars_module
 if TYPE_CHECKING:
     import polars
 
-__all__ = ["Room"]
+__all__ = ["Storage"]
 
 _SHARE = 3  # a table, its arrays and the work on them take about as much each
 _PIECE = 1 << 28  # bytes of a file
@@ -30,10 +30,10 @@ _UNKNOWN = 1 << 32  # bytes, where the system does not tell
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
-class Room:
+class Storage:
     """Memory for tables and arrays, and the folder for temporary files beyond it.
 
-    The files of arrays have no names, those of tables vanish with the room, at the latest with the process; if that is
+    The files of arrays have no names, those of tables vanish with the storage, at the latest with the process; if that is
     killed, with the next one that writes files to the folder.
 
     Parameters
@@ -119,7 +119,7 @@ class Room:
 
 
 def _remove(files: list[tuple[BinaryIO, Path]], process: int) -> None:
-    """Remove files of this process; a child that was forked has a room whose files are its parent's."""
+    """Remove files of this process; a child that was forked has a storage whose files are its parent's."""
     if os.getpid() == process:
         for file, path in files:
             discard(file, path)

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from fastmlp.backends.threads import available_threads
 
-__all__ = ["in_chunks", "mapped"]
+__all__ = ["column_chunks", "parallel_map"]
 
 _CHUNK = 1 << 20  # numbers of several columns that are looked at together
 
@@ -18,14 +18,14 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def in_chunks(columns: Sequence[Item], rows: int) -> Iterator[Sequence[Item]]:
+def column_chunks(columns: Sequence[Item], rows: int) -> Iterator[Sequence[Item]]:
     """Yield a few columns at a time, so that a copy of them as a matrix is small."""
     step = max(1, _CHUNK // max(1, rows))
     for start in range(0, len(columns), step):
         yield columns[start : start + step]
 
 
-def mapped(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+def parallel_map(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """Yield `function(item)` for each of the items, in their order.
 
     As many are worked on at a time as there are threads, so the function must leave alone what others see. What it

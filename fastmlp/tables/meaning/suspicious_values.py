@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastmlp.tables.repeats import as_texts, is_coded
+from fastmlp.tables.dictionary_encoding import as_texts, is_dictionary_encoded
 
 if TYPE_CHECKING:
     import polars
@@ -60,7 +60,7 @@ def row_notes(name: str, labels: polars.Series) -> list[str]:
     last = labels[-1]
     if last is not None and last.strip().casefold().rstrip(":") in _TOTALS and (as_texts(labels) == last).sum() == 1:
         notes.append(f"the last row holds {last!r} in column {name!r}; if it is a row of totals, remove it")
-    if (labels.dtype.categories if is_coded(labels) else labels).is_in([name]).any():  # type: ignore[attr-defined]
+    if (labels.dtype.categories if is_dictionary_encoded(labels) else labels).is_in([name]).any():  # type: ignore[attr-defined]
         notes.append(f"column {name!r} holds its own name; if a row repeats the names of the columns, remove it")
     return notes
 
