@@ -1,4 +1,4 @@
-"""The recipe for the data, where no option says otherwise, and samples prepared by it."""
+"""The recipe for the data, with the options that override it, and the samples prepared by it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastmlp.datasets import Dataset
-from fastmlp.recipes import Recipe, rivals
+from fastmlp.recipes import Recipe, candidates
 from fastmlp.splits import split_rows
 from fastmlp.tables.features.categories import class_targets
 from fastmlp.tables.features.expansion import Expansion
@@ -23,18 +23,18 @@ _ROWS = 1 << 16  # copied at a time
 
 
 class Parts(NamedTuple):
-    """Samples in two or three parts; targets are class indices (N,), or numbers (N,) or (N, O) in their own unit."""
+    """Prepared samples; targets are class indices (N,), or numbers (N,) or (N, O) in their original unit."""
 
-    training: Dataset  # and the test samples, if there are any
+    training: Dataset  # with the test samples, if there are any
     validation: tuple[np.ndarray, np.ndarray] | None
     preparation: Preparation
 
 
 def chosen_recipes(arguments: Namespace, dataset: Dataset) -> list[Recipe]:
-    """The recipes for the data that a trial is to choose from, with what the options say in place of their own."""
+    """Return the candidate recipes of the trial for the data, with the values that options set."""
     given = {field.name: value for field in fields(Recipe) if (value := getattr(arguments, field.name)) is not None}
-    recipes = [replace(recipe, **given) for recipe in rivals(dataset.task, *dataset.x.shape)]
-    # they differ in the decay, which only one optimizer has; and rows of a memory map are not to be copied
+    recipes = [replace(recipe, **given) for recipe in candidates(dataset.task, *dataset.x.shape)]
+    # candidates differ in the decay, which only adamw has; and the trial would copy the rows of a memory map
     settled = arguments.decay is not None or arguments.optimizer != "adamw" or isinstance(dataset.x, np.memmap)
     return recipes[:1] if settled else recipes
 
@@ -42,7 +42,7 @@ def chosen_recipes(arguments: Namespace, dataset: Dataset) -> list[Recipe]:
 def prepared_parts(
     arguments: Namespace, recipe: Recipe, dataset: Dataset, preparation: Preparation, storage: Storage
 ) -> Parts:
-    """Hold out validation samples, and learn from the others what becomes of columns and predictions."""
+    """Hold out validation samples, and fit the feature expansion and the range of predictions to the others."""
     x, y = dataset.x, dataset.y
     fraction = arguments.validation_fraction
     if fraction is None:
@@ -68,7 +68,7 @@ def prepared_parts(
 
 
 def _validation_rows(dataset: Dataset, fraction: float, seed: int) -> tuple[Any, Any]:
-    """Rows to train on and to validate with; of a file that is mapped the last ones, so that nothing is copied."""
+    """Training and validation rows; of a memory-mapped file the last ones are for validation, to avoid a copy."""
     x, y = dataset.x, dataset.y
     rows, validation = split_rows(len(x), fraction, seed, y if dataset.class_names else None)
     if not isinstance(x, np.memmap):
@@ -79,7 +79,7 @@ def _validation_rows(dataset: Dataset, fraction: float, seed: int) -> tuple[Any,
 
 
 def _picked(x: np.ndarray, rows: Any, storage: Storage) -> np.ndarray:
-    """Some rows of x; of a memory map, a copy in a place of its own."""
+    """Some rows of x; those of a memory map are copied to new storage."""
     if not isinstance(x, np.memmap) or isinstance(rows, slice):
         return x[rows]
     out = storage.array((len(rows), x.shape[1]), x.dtype)

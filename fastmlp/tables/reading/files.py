@@ -1,4 +1,4 @@
-"""Tables from files."""
+"""Reading tables from CSV, Parquet and Arrow files, whole or in batches."""
 
 from __future__ import annotations
 
@@ -56,28 +56,27 @@ def read_table(
     header : bool
         Whether the first row names the columns; if not, they are column0, column1, …
     delimiter : str, optional
-        The character between fields; by default a comma, semicolon, tabulator or vertical bar, whichever most rows
-        agree on.
+        The character between fields; by default whichever of comma, semicolon, tab and vertical bar fits most rows.
     skip_lines : int
-        Lines to leave out at the start of the file.
+        Number of lines to skip at the start of the file.
     encoding : str, optional
-        Of the text, such as "cp1252"; by default UTF-8, or what a byte order mark says.
+        Of the text, such as "cp1252"; by default UTF-8, or the encoding of the byte order mark.
     decimal : {".", ","}, optional
-        The decimal mark; by default found out from the numbers.
+        The decimal mark; by default inferred from the numbers.
     thousands : {",", ".", " ", "'"}, optional
-        The mark between thousands; by default found out.
+        The thousands separator; by default inferred.
     columns : sequence of str, optional
         Names of the columns to read; by default all.
     missing_values : collection of str
-        Texts that stand for no value, besides an empty field.
+        Texts that mark a missing value, besides an empty field.
     storage : Storage, optional
-        Where the table lies; by default in memory as far as a third of what is free suffices, else on the disk.
+        Memory limit and temporary files of the table; by default a third of the free memory, then disk.
 
     Raises
     ------
     InputError
-        If there is no such file, it has another encoding or format, no rows, rows of different lengths, bad quoting or
-        repeated names of columns, or an option is outside its range.
+        If the file does not exist, has another encoding or format, no rows, rows of different lengths, bad quoting or
+        repeated column names, or if an option is out of range.
     """
     _check_options(delimiter, skip_lines, decimal, thousands)
     storage, kind = storage or Storage(), _kind(path)
@@ -112,18 +111,18 @@ def table_batches(
     as_text: Collection[str] = (),
     rows: int = 1 << 16,
 ) -> Iterator[Table]:
-    """Yield the table that `read_table` reads, a batch at a time, in memory that does not grow with the file.
+    """Yield the table that `read_table` reads in batches, with memory use independent of the size of the file.
 
-    A column of a CSV file may be numbers in one batch and text in another. Unnamed columns are kept.
+    A column of a CSV file may hold numbers in one batch and text in another. Unnamed columns are kept.
 
     Parameters
     ----------
     path, header, delimiter, skip_lines, encoding, decimal, missing_values : optional
-        As for `read_table`.
+        As in `read_table`.
     as_text : collection of str
-        Names of columns of a CSV file that are always text.
+        Names of columns of a CSV file that are always read as text.
     rows : int
-        Of a batch, at most.
+        Most rows of a batch.
 
     Yields
     ------
@@ -146,7 +145,7 @@ def table_batches(
 
 
 def _read_records(how: Columns, storage: Storage) -> tuple[polars.DataFrame | polars.LazyFrame, set[str]]:
-    """All rows; and the columns that are not what they were read as, for which nothing else counts."""
+    """All rows, and the columns that must be read again as texts; if there are any, the rows are incomplete."""
     doubtful = set[str]()
 
     def frames() -> Generator[polars.DataFrame, None, None]:
@@ -160,7 +159,7 @@ def _read_records(how: Columns, storage: Storage) -> tuple[polars.DataFrame | po
 
 
 def _misread(table: Table, texts: Collection[str], numbers: Collection[str], marks: Collection[str]) -> list[str]:
-    """Columns of numbers with a point, which may stand between thousands if some column of texts has decimal commas."""
+    """Columns read as numbers with a point that may separate thousands, since a column of texts has decimal commas."""
     for name in texts:
         distinct = present(table.column(name), marks).drop_nulls().unique()
         if [notation.decimal for notation in notations_of(distinct)] == [","]:
@@ -186,8 +185,8 @@ def _check_options(delimiter: object, skip_lines: object, decimal: object, thous
 
 
 def _kind(path: str | os.PathLike[str]) -> str:
-    """Tell by the first bytes; a damaged Parquet file is no CSV."""
-    if os.path.exists(path) and not os.path.isfile(path):  # a device may go on for ever
+    """Format of a file by its first bytes, so that a damaged Parquet file is not read as CSV."""
+    if os.path.exists(path) and not os.path.isfile(path):  # a device may never end
         raise InputError(f"Cannot read {path}: it is a folder or a device. Name a file with a table.")
     try:
         with open(path, "rb") as file:
@@ -206,7 +205,7 @@ def _scanned(path: str | os.PathLike[str], kind: str, columns: Sequence[str] | N
 
 
 def _read_binary(path: str | os.PathLike[str], kind: str, columns: Sequence[str] | None, storage: Storage) -> Table:
-    """A file that knows the types of its columns; it stays where it is if it is larger than the memory."""
+    """A Parquet or Arrow table: loaded, or read from the file as needed if it is larger than the memory limit."""
     table = _with_rows(Table(_scanned(path, kind, columns), storage=storage), path)
     return table if _size(table) > storage.limit else table.loaded()
 
@@ -218,13 +217,13 @@ def _with_rows(table: Table, path: str | os.PathLike[str]) -> Table:
 
 
 def _size(table: Table) -> int:
-    """Bytes that a table takes in memory, about: a value up to 8, a text three times as much."""
+    """Approximate size of a table in memory in bytes: 8 for a value, 24 for a text."""
     pl = polars_module()
     return len(table) * sum(24 if kind == pl.String else 8 for kind in table.types.values())
 
 
 def _names(layout: Layout) -> tuple[list[str], list[str]]:
-    """Names of all columns of a CSV file, and what is to be said of them."""
+    """Names of all columns of a CSV file, and messages about them."""
     given = _given_names(layout)
     names = [name or f"column{position}" for position, name in enumerate(given)]
     seen = set[str]()
@@ -239,7 +238,7 @@ def _names(layout: Layout) -> tuple[list[str], list[str]]:
         return names, []
     numbers = [float(name) for name in given if PLAIN_NUMBER.fullmatch(name)]
     steps = {after - before for before, after in pairwise(numbers)}
-    if steps == {1.0} and all(number.is_integer() for number in numbers):  # as of pixels or years
+    if steps == {1.0} and all(number.is_integer() for number in numbers):  # pixels or years, for example
         return names, []
     texts = polars_module().Series([name for name in given if name], dtype=polars_module().String)
     some = texts.filter(are_numbers(texts)).to_list()
@@ -267,7 +266,7 @@ def _kept(names: Sequence[str], columns: Sequence[str] | None) -> list[str]:
 
 
 def _without_unnamed(table: Table, layout: Layout, names: Sequence[str]) -> tuple[Table, list[str]]:
-    """The table without an unnamed last column that is empty, and an unnamed first one of row numbers."""
+    """Drop an unnamed last column that is empty and an unnamed first one of row numbers; messages about both."""
     notes: list[str] = []
     if layout.names is None:
         return table, notes
