@@ -18,10 +18,12 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
 
-from fastmlp.activations import name_of
+from fastmlp.activations import Activation, activation_of
 from fastmlp.estimators.parameters import hidden_activations
+from fastmlp.formulas.expressions import trace
+from fastmlp.formulas.onnx_graph import onnx_value
 
-__all__ = ["ACTIVATION_GRAPHS", "LINK_GRAPHS", "register"]
+__all__ = ["LINK_GRAPHS", "activation_graph", "register"]
 
 
 class _Graph:
@@ -57,37 +59,26 @@ class _Graph:
 _Unary = Callable[[_Graph, str], str]
 
 
-def _softplus(g: _Graph, z: str) -> str:
-    # log(1 + exp(z)) without overflow
-    return g("Add", g("Max", z, 0), g("Log", g("Add", g("Exp", g("Neg", g("Abs", z))), 1)))
+def activation_graph(activation: Activation) -> _Unary:
+    """What adds an activation to a graph: by hand where its kernels are, else by its formula."""
+    if activation.value is None:
+        return _BY_HAND[activation.name]
+    (expression,) = trace(activation.value, "z", f"The activation {activation.name!r}")
+    return lambda g, z: onnx_value(g, expression, {"z": z})
 
 
-def _gelu_tanh(g: _Graph, z: str) -> str:
-    cubic = g("Add", z, g("Mul", g("Mul", g("Mul", z, z), z), 0.044715))
-    return g("Mul", g("Mul", z, 0.5), g("Add", g("Tanh", g("Mul", cubic, (2 / np.pi) ** 0.5)), 1))
-
-
-# by the names of `fastmlp.activations`, whose formulas these are
-ACTIVATION_GRAPHS: dict[str, _Unary] = {
+_BY_HAND: dict[str, _Unary] = {
     "identity": lambda g, z: z,
     "relu": lambda g, z: g("Relu", z),
-    "leaky_relu": lambda g, z: g("Max", z, g("Mul", z, 0.01)),
-    "elu": lambda g, z: g("Max", z, g("Sub", g("Exp", g("Min", z, 0)), 1)),
-    "sigmoid": lambda g, z: g("Sigmoid", z),
-    "tanh": lambda g, z: g("Tanh", z),
-    "softplus": _softplus,
-    "gelu": lambda g, z: g("Mul", g("Mul", z, 0.5), g("Add", g("Erf", g("Mul", z, 0.5**0.5)), 1)),
-    "gelu_tanh": _gelu_tanh,
-    "silu": lambda g, z: g("Mul", z, g("Sigmoid", z)),
     "softmax": lambda g, z: g("Softmax", z, axis=1),
     "threshold": lambda g, z: g.cast(g("GreaterOrEqual", z, 0), g.dtype),
 }
 # by `out_activation_`
 LINK_GRAPHS: dict[str, _Unary] = {
-    "identity": ACTIVATION_GRAPHS["identity"],
-    "logistic": ACTIVATION_GRAPHS["sigmoid"],
-    "sigmoid": ACTIVATION_GRAPHS["sigmoid"],
-    "softmax": ACTIVATION_GRAPHS["softmax"],
+    "identity": _BY_HAND["identity"],
+    "logistic": lambda g, z: g("Sigmoid", z),
+    "sigmoid": lambda g, z: g("Sigmoid", z),
+    "softmax": _BY_HAND["softmax"],
     "exp": lambda g, z: g("Exp", z),
 }
 
@@ -95,10 +86,8 @@ LINK_GRAPHS: dict[str, _Unary] = {
 def _predicted(g: _Graph, estimator: Any, x: str) -> str:
     """What the network predicts, (N, O)."""
     value = g.cast(x, g.dtype)
-    names = [name_of(activation) for activation in hidden_activations(estimator, len(estimator.coefs_) - 1)]
-    for name in set(names) - ACTIVATION_GRAPHS.keys():
-        raise ValueError(f"The activation {name!r} has no graph in ONNX: only those of fastmlp.activations have one.")
-    functions = [ACTIVATION_GRAPHS[name] for name in names]
+    used = map(activation_of, hidden_activations(estimator, len(estimator.coefs_) - 1))
+    functions = [activation_graph(activation) for activation in used]
     for weights, bias, function in zip(
         estimator.coefs_, estimator.intercepts_, [*functions, LINK_GRAPHS[estimator.out_activation_]], strict=True
     ):

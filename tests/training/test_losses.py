@@ -152,12 +152,6 @@ def test_a_model_file_keeps_the_parameter(tmp_path, samples, loss):
     assert_close(loaded.gradients(*samples), net.gradients(*samples), 0)
 
 
-def test_a_custom_loss_has_no_place_in_a_file(tmp_path):
-    with pytest.raises(InputError, match="custom loss cannot be saved"):
-        model(SQUARED).save(tmp_path / "net")
-    assert not list(tmp_path.iterdir())
-
-
 def test_what_is_compiled_of_a_custom_loss_goes_with_it(samples):
     """A search over the constants of a loss makes hundreds of them, 4 MB each."""
     from fastmlp.backends.call_table import compiled_of

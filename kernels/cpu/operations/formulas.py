@@ -90,6 +90,7 @@ def loss_of_rows(
 ) -> float:
     outputs, real, sum_of_rows, several = out.shape[1], out.dtype.type, 0.0, parameter.shape[0] > 1
     one, count = real(1), real(outputs)
+    {first}
     {head}
     for i in range(begin, end):
         row, total = rows[i], 0.0
@@ -172,7 +173,8 @@ def _loss_text(loss: Loss) -> str:
         _LOSS,
         head=printer.head,
         body=printer.body,
-        parameter=["p = real(parameter[j if several else 0])"] if loss.parameter else [],
+        first=["first = real(parameter[0])"] if loss.parameter else [],
+        parameter=["p = real(parameter[j]) if several else first"] if loss.parameter else [],
         value=value,
         gradient=f"{gradient} / count" if loss.gradient_is_mean else gradient,
         total="total / outputs" if loss.value_is_mean else "total",
