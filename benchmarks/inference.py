@@ -1,7 +1,7 @@
 """Predictions by fastmlp beside scikit-learn, onnxruntime and PyTorch (eager): microseconds a call, few rows and many.
 
-Run: python benchmarks/inference.py [--threads N] [--rounds N] [--output FILE]; `onnx` and `onnxruntime`, and `torch`, are
-left out where they are not installed. All have the same weights and float32 samples, one process and the same number of
+Run: python benchmarks/inference.py [--threads N] [--rounds N] [--output FILE]. Peers that are not installed (`onnx` and
+`onnxruntime`; `torch`) are left out. All have the same weights and float32 samples, one process and the same number of
 threads; each round times them one after the other, in an order that rotates. What they predict is compared first.
 """
 
@@ -34,9 +34,8 @@ def onnx_session(sizes: list[int], weights: list, biases: list, threads: int) ->
     for l in range(len(weights)):
         nodes.append(helper.make_node("Gemm", [values, f"w{l}", f"b{l}"], [f"z{l}"]))
         last = l == len(weights) - 1
-        nodes.append(
-            helper.make_node("Softmax" if last else "Relu", [f"z{l}"], [f"a{l}"], **({"axis": 1} if last else {}))
-        )
+        activation, attributes = ("Softmax", {"axis": 1}) if last else ("Relu", {})
+        nodes.append(helper.make_node(activation, [f"z{l}"], [f"a{l}"], **attributes))
         values = f"a{l}"
     graph = helper.make_graph(
         nodes,
@@ -154,7 +153,7 @@ def main() -> None:
     begin, missing = time.perf_counter(), dict[str, str]()
     body = table(arguments.threads, arguments.rounds, missing)
     head = ["# Predictions", "", "Microseconds a call: median (99th percentile). Samples and networks in float32."]
-    missing = {**missing, "JAX": "it is compared in PEERS.md"}
+    missing = {**missing, "JAX": "not compared here"}
     lines = [*head, "", *surroundings.heading(arguments.threads, missing, time.perf_counter() - begin), *body]
     with atomic_write(arguments.output) as file:
         file.write(("\n".join(lines) + "\n").encode())
