@@ -139,7 +139,7 @@ class History:
         return f"History(epochs={len(self)}{last}, stopped={self.stopped!r})"
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain lists, floats and strings, ready for JSON; a value that is not finite stays a float."""
+        """Return plain lists, floats and strings, ready for JSON; a value that is not finite stays a float."""
         columns = {
             name: [list(value) if isinstance(value, tuple) else value for value in values]
             for name, values in self._columns.items()

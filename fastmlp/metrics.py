@@ -127,7 +127,7 @@ _METRICS: dict[str, Metric] = {"accuracy": accuracy_score, "r2": r2_score}
 
 
 def get_metric(name: str) -> Metric:
-    """Give the function (y_true, y_pred, sample_weight) -> float of that name.
+    """Return the function (y_true, y_pred, sample_weight) -> float of that name.
 
     Parameters
     ----------

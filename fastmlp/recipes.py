@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-__all__ = ["Recipe", "rivals", "tabular"]
+__all__ = ["Recipe", "candidates", "tabular"]
 
 _DECAYED = 5_000  # samples above which the decay falls as 1/n, as the weight of a prior against that of the data
 _SMALL = 2_000  # samples below which smaller batches, so more and noisier updates, do better
@@ -86,7 +86,7 @@ def tabular(task: str, n: int, columns: int) -> Recipe:
     return Recipe(**shared, activation="silu", lr=0.005, decay=0.5 * share, bins=bins, clip=True)
 
 
-def rivals(task: str, n: int, columns: int) -> list[Recipe]:
+def candidates(task: str, n: int, columns: int) -> list[Recipe]:
     """The recipe of `tabular`, and for classes two more, of which a trial (`fastmlp.tables.trials`) takes the best.
 
     Where classes can hardly be told apart, more decay is better. Where they can, less is, and up to 2,000 samples a

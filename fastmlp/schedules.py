@@ -39,7 +39,7 @@ class Schedule(Protocol):
     """
 
     def rates(self, lr: float, epoch: int, epochs: int, steps: int, losses: Sequence[float]) -> np.ndarray:
-        """Give the learning rate of each update of one epoch.
+        """Return the learning rate of each update of one epoch.
 
         Parameters
         ----------
@@ -298,7 +298,7 @@ SCHEDULES: dict[str, type[Schedule]] = {
 
 
 def get_schedule(schedule: str | Schedule) -> Schedule:
-    """Give the schedule of that name with its defaults, or the instance itself.
+    """Return the schedule of that name with its defaults, or the instance itself.
 
     Raises
     ------

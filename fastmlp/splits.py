@@ -67,7 +67,7 @@ def _test_rows(n: int, test_fraction: float) -> int:
 
 
 def check_seed(seed: int) -> int:
-    """Give the seed.
+    """Return the seed.
 
     Raises
     ------

@@ -75,6 +75,7 @@ def _problem(name: str) -> str | None:
         return f"{error}. Reinstall it: pip install --force-reinstall {name}."
 
 
+@cache
 def _backend_class(name: str) -> type[Backend]:
     with no_fork():
         module = import_module(f"fastmlp.backends.{name}_backend")

@@ -186,11 +186,15 @@ class NumbaBackend(Backend):
         # compiled before any starts.
         call = _call(entry, arguments)
         table, function = operations.run(entry, call)
+        rows = len(call["order"])
+        if operations.worth(rows) == 1 and operations.n_threads in (None, 1):
+            # no more than some rows: shorter than the account of who computes in this process
+            return partial(function, *operations.team(1, table), *arguments)
 
         def tasks(size: int) -> list[Task]:
             return [partial(function, member, *arguments) for member in operations.team(size, table)]
 
-        return partial(POOL.run, operations.n_threads, operations.worth(len(call["order"])), tasks)
+        return partial(POOL.run, operations.n_threads, operations.worth(rows), tasks)
 
     def train(self, operations, *arguments):
         update, orders = arguments[2:4]

@@ -213,8 +213,8 @@ def test_holes_and_unseen_values_are_filled_and_said(trained):
     write("new.csv", "a b c", ["50"] * 4, ["0", "", "0", "0"], ["red", "red", "violet", "pink"])
     result = run("predict", trained, "new.csv")
     assert result.code == 0 and len(result.out.splitlines()) == 5
-    assert "missing in 'b' (1); training had none there: filled in" in result.err
-    assert "column 'c' holds 2 values that training had not, such as 'pink', 'violet'" in result.err
+    assert "missing in 'b' (1); training had none there: imputed" in result.err
+    assert "column 'c' holds 2 values not seen in training, such as 'pink', 'violet'" in result.err
 
 
 def test_codes_are_the_same_however_they_are_written():
