@@ -28,8 +28,8 @@ __all__ = [
 ]
 
 PLAIN, BIAS, RELU_MASK, UPDATE = range(4)
-"""Epilogues, in this order. C = AB; C = max(alpha, AB + beta bias), for alpha = 0 ReLU; C = AB where a mask is positive,
-else 0; C = beta C + alpha AB. With beta = 0 neither C nor the bias has to hold finite numbers."""
+"""Epilogues, in this order. C = AB; C = max(alpha, AB + beta bias), for alpha = 0 ReLU; C = AB where a mask is
+positive, else 0; C = beta C + alpha AB. With beta = 0 neither C nor the bias has to hold finite numbers."""
 
 IN_ORDER, PICKED_ROWS, PICKED_DEPTH = range(3)
 """How A is read: all of it, the rows of a list, or the columns of a list."""
@@ -74,8 +74,8 @@ def tile(epilogue: int, access: int, rows: int, vectors: int, masked: bool):
     """Intrinsic for one kind of tile: ``kernel(product, next_picks)``.
 
     For PICKED_ROWS `next_picks` is the address of the numbers of the rows that the next tile reads, to prefetch them.
-    Without `masked` every tile must be full: `rows` rows, vectors * lanes columns. With it, missing rows are computed as
-    repetitions of the last one, and not stored.
+    Without `masked` every tile must be full: `rows` rows, vectors * lanes columns. With it, missing rows are computed
+    as repetitions of the last one, and not stored.
     """
     kind = _Kind(epilogue, access, rows, vectors, masked)
 
