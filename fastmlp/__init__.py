@@ -20,7 +20,7 @@ What they are given, mostly by name:
 
 - `fastmlp.losses`: nine losses, and losses of one's own.
 - `fastmlp.activations`, `fastmlp.initializers`: functions of the layers, and their first weights.
-- `fastmlp.optimizers`: SGD, RMSprop, Adam and AdamW.
+- `fastmlp.optimizers`: SGD, RMSprop, Adam and AdamW, and rules of one's own.
 - `fastmlp.schedules`: how the learning rate changes.
 - `fastmlp.trainer.Callback`: what may be called after each epoch.
 - `fastmlp.datasets`: MNIST, small sets that need no files, tables and arrays.
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from fastmlp.estimators import MLPClassifier, MLPRegressor
     from fastmlp.tables.estimators import TabularClassifier, TabularRegressor
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "MLP",
