@@ -13,7 +13,7 @@ import pytest
 from fastmlp import MLP
 from fastmlp.backends import get_backend, numba_backend, threads
 from fastmlp.backends.teams import TeamPool
-from fastmlp.orders import AHEAD_FROM, Orders
+from fastmlp.orders import PREFETCH_FROM, Orders
 
 SIZES, BATCH, WANTED = [128, 64, 70, 3], 64, 4
 RANDOM = np.random.RandomState(0)
@@ -112,7 +112,7 @@ def test_orders_are_the_same_if_their_thread_cannot_be_started(monkeypatch):
 
     monkeypatch.setattr(threading.Thread, "start", unwilling)
     random, expected = np.random.RandomState(4), np.random.RandomState(4)
-    order = np.arange(AHEAD_FROM)
+    order = np.arange(PREFETCH_FROM)
     orders = Orders(order.copy(), random, get_backend("numpy").shuffler, 1, True)
     for epoch in range(6):
         expected.shuffle(order)

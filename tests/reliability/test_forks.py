@@ -19,7 +19,7 @@ from fastmlp.backends import numba_backend
 from fastmlp.backends.call_table import compiled_of
 from fastmlp.forks import no_fork
 from fastmlp.formulas.by_code import BUILT_IN
-from fastmlp.orders import AHEAD_FROM, Orders
+from fastmlp.orders import PREFETCH_FROM, Orders
 
 LONG = 6  # seconds, for what would otherwise hang
 
@@ -123,7 +123,7 @@ def test_while_an_order_is_drawn(hold, ahead):
         with random._bit_generator.lock:
             hold()
 
-    orders = Orders(np.arange(AHEAD_FROM), random, lambda *_: shuffle, 1, ahead)
+    orders = Orders(np.arange(PREFETCH_FROM), random, lambda *_: shuffle, 1, ahead)
     if ahead:
         orders.take(1, 1)
     assert hold.amid(orders.close if ahead else lambda: orders.take(1, 0), lambda: fit(random)) == 0
