@@ -1,4 +1,4 @@
-"""Seconds of training to an accuracy on MNIST's test images, with the same settings for all libraries, and with our own.
+"""Seconds of training to an accuracy on MNIST's test images, with the same settings for all libraries and with our own.
 
 Run: FASTMLP_DATA=FOLDER python benchmarks/time_to_accuracy.py [--seeds N] [--threads N] [--quick]. FOLDER contains
 mnist/. Writes TIME_TO_ACCURACY.md in this folder.
