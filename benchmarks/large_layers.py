@@ -1,8 +1,8 @@
-"""Products of large layers, ours beside NumPy's BLAS, in turns.
+"""Matrix products of large layers compared with NumPy's BLAS, in alternation.
 
 Run: python benchmarks/large_layers.py [--rounds N] [--output FILE]. Writes LARGE_LAYERS.md: GFLOP/s of the forward
-product with its bias, of δ Wᵀ and of the gradient with its bias, each the best of the rounds, since on a shared machine
-that is the least disturbed one. The networks are those whose operations are packed (kernels/cpu/large/blocking.py).
+product with its bias, of δ Wᵀ and of the gradient with its bias, each the best of the rounds, which is the least
+disturbed one on a shared machine. The networks are those whose operands are packed (kernels/cpu/large/blocking.py).
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Choosing a backend and its threads: by name, by environment, by what is there."""
+"""The choice of a backend and its threads: by name, by environment variables, by availability."""
 
 import logging
 import pickle

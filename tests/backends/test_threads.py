@@ -1,4 +1,4 @@
-"""Threads: no number of them changes a result, limits are honoured at every run, and crowds neither hang nor differ."""
+"""Threads: their number does not change results, limits are respected, and concurrent runs neither hang nor differ."""
 
 import multiprocessing
 import os
@@ -24,7 +24,7 @@ BLAS_THREADS = threads._BLAS.threads
 
 @pytest.fixture(autouse=True)
 def four_cores(monkeypatch):
-    """A machine that is alone and idle, in whatever state the tests before have left the account."""
+    """An idle machine with four cores, whatever state earlier tests have left."""
     for name in ("FASTMLP_NUM_THREADS", "OMP_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(threads, "_cpu_count", lambda _: CORES)
@@ -46,7 +46,7 @@ def sizes(monkeypatch):
 
 
 def train(n_threads=None, backend="numba", epochs=3, network=(), **fit):
-    """Weights and biases after some epochs, and the losses on the way, in one array."""
+    """Weights and biases after some epochs, and the losses, in one array."""
     random = np.random.RandomState(0)
     x, y = random.standard_normal((5 * BATCH // 2, SIZES[0])), random.randint(0, SIZES[-1], 5 * BATCH // 2)
     model = MLP(SIZES, "tanh", backend=backend, seed=0, n_threads=n_threads, **dict(network))

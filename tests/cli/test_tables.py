@@ -1,4 +1,4 @@
-"""Tables: trained on, predicted and evaluated by the names, places and categories of their columns."""
+"""Training, prediction and evaluation with tables: names, positions and categories of columns."""
 
 import csv
 import io

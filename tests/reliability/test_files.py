@@ -1,4 +1,4 @@
-"""Atomic writes: the whole file or the old one, and nothing left behind."""
+"""Atomic writes: the complete new file or the old one, and no temporary files."""
 
 import os
 import stat
@@ -157,7 +157,7 @@ def test_the_folder_is_synced_after_the_file_has_its_name(tmp_path, monkeypatch)
 
 @pytest.mark.parametrize("replaced", [0, 1, 2])
 def test_files_that_belong_together_are_never_a_new_one_beside_an_old_one(tmp_path, monkeypatch, replaced):
-    """Whenever the program is killed, here between two calls of the operating system."""
+    """Whenever the process is killed, here between two system calls."""
     pair = [tmp_path / name for name in ("model", "history")]
     for path in pair:
         path.write_bytes(b"old")

@@ -1,4 +1,4 @@
-"""Repeated texts by their numbers: a table gives the same with them as with the texts themselves."""
+"""Dictionary-encoded texts: a table gives the same results with them as with plain texts."""
 
 import numpy as np
 import polars as pl

@@ -1,4 +1,4 @@
-"""Tables and arrays beyond a limit: the same numbers, from temporary files that vanish."""
+"""Tables and arrays beyond the memory limit: the same numbers, from temporary files that are removed."""
 
 import gc
 import json
@@ -30,7 +30,7 @@ ROWS = 6000
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """The folder for temporary files, which is empty before and after."""
+    """The folder for temporary files, which must be empty before and after."""
     path = tmp_path / "temporary"
     path.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(path))
@@ -41,7 +41,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def table(tmp_path, monkeypatch):
-    """A file of many blocks; a column has a text late, another many marks of missing values."""
+    """A file of many blocks; one column has a text only near its end, another many missing-value markers."""
     monkeypatch.setattr(records, "_BLOCK", 1 << 14)
     random = np.random.RandomState(0)
     x = random.randn(ROWS)
