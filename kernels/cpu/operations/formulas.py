@@ -239,7 +239,7 @@ def _one(printer: NumbaPrinter, function: Callable | None, symbols: tuple[str, .
 
 
 def _filled(template: str, **parts: str | list[str]) -> str:
-    """Fill the template. Lines in a list get the indentation of their place, which an empty list removes."""
+    """Fill the template. A list of lines is indented as its place; an empty list removes the place."""
     lines = []
     for line in template.splitlines():
         name = line.strip().strip("{}")
