@@ -70,7 +70,7 @@ def programs(sizes: Sizes, deadline: float, keep: Keep) -> dict[str, Any]:
         cluster = {"CLUSTER": runs.CLUSTER}
         ways |= {
             f"program, cluster of {runs.CLUSTER}": cluster,
-            "the same, no operation alone": cluster | {"ALONE": -1},
+            "the same, no operation on a single block": cluster | {"SINGLE_BLOCK_WORK": -1},
         }
     ways |= {"graph of our kernels": {"MAX_INSTRUCTIONS": 0}, "graph of the chosen ways": {"FEW": 0}}
     for name, layers in networks.items():

@@ -37,7 +37,7 @@ def ours(name: str, large: bool, *arguments) -> Callable[[], object]:
     operations = cpu.SPECIAL_OPERATIONS["large"] if large else cpu.OPERATIONS
     compiled = numba.njit(**OPTIONS)(next(operation for operation in operations if operation.__name__ == name))
     arrays = [array for array in arguments if isinstance(array, np.ndarray)]
-    room = max(cpu.ROOM_BYTES // arrays[-1].itemsize, max(array.size for array in arrays))
+    room = max(cpu.LARGE_SCRATCH_BYTES // arrays[-1].itemsize, max(array.size for array in arrays))
     (team,) = cpu.make_teams(1, aligned_zeros(room, arrays[-1].dtype), 0)
     compiled.compile(tuple(map(numba.typeof, (team, *arguments))))
     return partial(compiled, team, *arguments)

@@ -19,8 +19,8 @@ Networks:
 Their options, mostly given by name:
 
 - `fastmlp.losses`: nine losses, and custom losses.
-- `fastmlp.activations`, `fastmlp.initializers`: activations of the layers, and distributions of initial weights.
-- `fastmlp.optimizers`: SGD, RMSprop, Adam and AdamW.
+- `fastmlp.activations`, `fastmlp.initializers`: activations of the layers, also custom ones, and distributions of initial weights.
+- `fastmlp.optimizers`: SGD, RMSprop, Adam and AdamW, and custom rules.
 - `fastmlp.schedules`: schedules of the learning rate.
 - `fastmlp.trainer.Callback`: functions called after each epoch.
 - `fastmlp.datasets`: MNIST, small sets that need no file, tables and arrays.
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from fastmlp.estimators import MLPClassifier, MLPRegressor
     from fastmlp.tables.estimators import TabularClassifier, TabularRegressor
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "MLP",

@@ -12,6 +12,7 @@ import numpy as np
 
 from fastmlp.activations import Activation
 from fastmlp.backends.base import Backend
+from fastmlp.bound import BoundPrediction
 from fastmlp.errors import OutOfDeviceMemoryError
 from fastmlp.formulas.by_code import Formulas
 from fastmlp.losses import LOSSES, Loss, apply_link, loss_and_gradient
@@ -19,11 +20,13 @@ from fastmlp.metrics import get_metric
 from fastmlp.network import Data, Layout, Network, build_network
 from fastmlp.optimizers import SGD, Optimizer, State
 
-__all__ = ["Engine", "Gradients", "Session"]
+__all__ = ["FEW", "Engine", "Gradients", "Session"]
 
 # Sessions whose workspaces (five, each) are larger than this are released after use: a hundred fitted estimators would
 # hold gigabytes, and work on such workspaces takes far longer than their allocation.
 _CACHED_BYTES = 1 << 20
+
+FEW = 64  # samples of a prediction, up to which its buffers are kept for the next
 
 
 class Gradients(NamedTuple):
@@ -90,10 +93,10 @@ class Engine:
         plain = isinstance(rule, SGD) and not rule.momentum and not self.l1 and max_norm == np.inf
         try:
             params = backend.asarray(self.params)
-            net = self._network(params, rows, keep)
+            net = self.network(params, rows, keep)
             direct = plain and rows <= net.chunk
             state = rule.init(params, backend.zeros, direct=direct, max_norm=max_norm, **self._objective())
-            return Session(net, backend.operations(net, rows, self.n_threads, self._formulas(rule)), state)
+            return Session(net, backend.operations(net, rows, self.n_threads, self.formulas(rule)), state)
         except OutOfDeviceMemoryError as error:
             taken = self.params.nbytes + self._state_bytes(rule, plain)
             what = f"Parameters, gradients and the optimizer's state take {taken:,} bytes. "
@@ -134,8 +137,8 @@ class Engine:
         rows = min(len(order), self.backend.chunk)
 
         def build() -> tuple[Network, Any]:
-            net = self._network(backend.asarray(self.params), rows)
-            return net, backend.operations(net, rows, self.n_threads, self._formulas())
+            net = self.network(backend.asarray(self.params), rows)
+            return net, backend.operations(net, rows, self.n_threads, self.formulas())
 
         out = backend.zeros(len(order) * self.layout.sizes[depth], self.params.dtype)
         given = self.on_device(data)
@@ -143,6 +146,23 @@ class Engine:
             backend.write(net.params, self.params)
             backend.run("predict", operations, net, given, order, depth, out)
         return backend.to_host(out).reshape(len(order), -1)
+
+    @property
+    def on_host(self) -> bool:
+        """Whether the backend computes in the host's memory."""
+        return self.backend.asarray(self.params) is self.params
+
+    def raw_of_few(self, x: np.ndarray) -> np.ndarray:
+        """`raw` of dense samples x (n, I) of any real dtype, up to `FEW`: buffers are kept for the next call."""
+        if not self.on_host:
+            return self.raw(Data.of(np.ascontiguousarray(x, self.params.dtype), self.params.dtype))
+
+        def build() -> tuple[Network, BoundPrediction]:
+            bound = BoundPrediction(self, len(x), len(x))
+            return bound.net, bound
+
+        with self.cached_session("few", (len(x),), build) as (_, bound):
+            return bound.predict(x)
 
     def measure(self, data: Data, names: Sequence[str]) -> dict[str, float]:
         """Return the loss, without penalties, and the named metrics; NaN where a prediction is not finite."""
@@ -192,9 +212,9 @@ class Engine:
 
         def build() -> Session:
             params = backend.asarray(self.params)
-            net = self._network(params, len(order))
+            net = self.network(params, len(order))
             state = SGD().init(params, backend.zeros, **self._objective())
-            return Session(net, backend.operations(net, len(order), self.n_threads, self._formulas()), state)
+            return Session(net, backend.operations(net, len(order), self.n_threads, self.formulas()), state)
 
         given = self.on_device(data)
         with self.cached_session("gradient", (len(order),), build) as (net, operations, state):
@@ -210,8 +230,8 @@ class Engine:
 
             yield evaluate
 
-    def _network(self, params: np.ndarray, rows: int, keep: Sequence[float] | None = None) -> Network:
-        formulas, used = self._formulas(), self._used
+    def network(self, params: np.ndarray, rows: int, keep: Sequence[float] | None = None) -> Network:
+        formulas, used = self.formulas(), self._used
         return build_network(
             self.layout,
             [formulas.code_of(activation) for activation in used],
@@ -231,7 +251,8 @@ class Engine:
             used[-1] = "identity"
         return used
 
-    def _formulas(self, rule: Optimizer | None = None) -> Formulas:
+    def formulas(self, rule: Optimizer | None = None) -> Formulas:
+        """What the codes in its networks stand for, and the code of an update rule."""
         return Formulas.of(self._used, self.loss, rule.rule if rule else None)
 
     def on_device(self, data: Data) -> Data:

@@ -66,10 +66,10 @@ def room_of_a_thread(kind, name, itemsize, first, second, *rest):
     from fastmlp.kernels import cpu
 
     if kind == "large":
-        return cpu.ROOM_BYTES // itemsize
+        return cpu.LARGE_SCRATCH_BYTES // itemsize
     if kind == "tiny":
         matrices = [value for value in (first, second, *rest) if isinstance(value, np.ndarray) and value.ndim == 2]
-        return cpu.tiny_room([value.shape[1] for value in matrices], max(map(len, matrices)))
+        return cpu.tiny_scratch([value.shape[1] for value in matrices], max(map(len, matrices)))
 
     needs = {
         "linear": lambda: second.size,  # the weights transposed

@@ -26,7 +26,7 @@ _FUNCTIONS = {
 
 
 class CPrinter(Printer):
-    """Lines of C. The text around them has `sigmoid` and `log_add_exp` besides the functions of <math.h>."""
+    """Lines of C. The text around them defines `sigmoid` and `log_add_exp`, and has <math.h>."""
 
     functions = scalar_functions = _FUNCTIONS
 
@@ -49,14 +49,17 @@ _OPERATORS = {"logical_and": " && ", "logical_or": " || "}
 
 
 def c_function(name: str, symbols: Sequence[str], expression: Expression, prefix: str = "") -> str:
-    """Give a function of numbers of the type `real`.
+    """The text of a C function of numbers of the type `real`.
 
     Parameters
     ----------
-    name : of the function.
-    symbols : of the expression, in the order of the parameters.
-    expression : what it returns. A NaN gives NaN, as in NumPy.
-    prefix : what stands before the type, such as "static inline".
+    name : str
+    symbols : sequence of str
+        Symbols of the expression, in the order of the function's parameters.
+    expression : Expression
+        What the function returns. A NaN gives NaN, as in NumPy.
+    prefix : str
+        What stands before the type, such as "static inline".
     """
     printer = CPrinter()
     result = printer.element(expression)

@@ -1,8 +1,8 @@
 """Formulas as NumPy calls on blocks of arrays, for the backend that interprets them.
 
-Called with whole arrays, a formula would allocate an array for each of its operations, and pass over memory as often.
-Here it is printed as calls that write to a few buffers of a block's size, which stay in the cache, and last to where
-the results go.
+Called with whole arrays, a formula would allocate an array and pass over memory for each of its operations. Here it is
+printed as calls that write to a few buffers of a block's size, which stay in the cache, and the last calls to the
+results.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from fastmlp.formulas.printing import Part, Printer
 
 __all__ = ["Evaluation", "evaluation"]
 
-_BLOCK = 1 << 16  # bytes of an array
+_BLOCK = 1 << 16  # bytes of each array in a block
 
 
 class Evaluation(Protocol):
@@ -32,9 +32,12 @@ class Evaluation(Protocol):
 
         Parameters
         ----------
-        arrays : of one shape, for the first of the parameters.
-        scalars : Python's floats, or an array for the last axis, for the other parameters.
-        results : arrays of that shape, which receive what the formula gives; they may be among the arrays.
+        arrays : sequence of arrays
+            Of one shape, for the first of the formula's parameters.
+        scalars : sequence of float, or of array
+            For the other parameters; an array is for the last axis.
+        results : sequence of arrays
+            Of that shape, which receive what the formula computes; they may be among the arrays.
         """
 
 
@@ -49,14 +52,18 @@ def evaluation(
 
     Parameters
     ----------
-    function : of arrays and scalars, in this order; gives one result or a tuple.
-    arrays, scalars : names for its parameters.
-    targets : for each result the array that receives it, "" if that is none of the parameters.
-    what : for each result its name in error messages.
+    function : callable
+        The formula: a function of arrays and scalars, in this order, that returns one result or a tuple.
+    arrays, scalars : sequences of str
+        Names for its parameters.
+    targets : sequence of str
+        For each result the array that receives it, "" if that is none of the parameters.
+    what : sequence of str
+        For each result, what to call it in error messages.
     """
     try:
         expressions = trace(function, (*arrays, *scalars), what[0])
-    except InputError:  # NumPy may still be able to call it
+    except InputError:  # it may still be called with arrays
         return _Direct(function, what)
     return _Program(expressions, arrays, scalars, targets)
 
@@ -90,7 +97,7 @@ class _NumpyPrinter(Printer):
         return f"plain({operation}({', '.join(operands)}))"
 
     def rounded(self, scalar: str) -> str:
-        return scalar  # a float of Python's is of the type of the array that it meets
+        return scalar  # a Python float takes the type of the array it is combined with
 
     def assignment(self, name: str, text: str, kind: str) -> str:
         return f"{name} = {text}"
@@ -115,7 +122,7 @@ class _NumpyPrinter(Printer):
         return self._call("copied", name)
 
     def _call(self, operation: str, *operands: str) -> str:
-        """The name of what the call gives, which is noted."""
+        """Add a call; the name of its result. The same call is added once."""
         for call in self.calls:
             if (call.function, call.operands) == (operation, operands):
                 return call.result

@@ -34,7 +34,7 @@ def account(monkeypatch):
     monkeypatch.setattr(threads._BLAS, "threads", lambda: WANTED)
     monkeypatch.setattr(threads, "WORK_PER_RUN", 1)
     monkeypatch.setattr(numba_backend, "POOL", TeamPool())
-    monkeypatch.setattr(TeamPool, "_judge", lambda *_: None)
+    monkeypatch.setattr(TeamPool, "_yield_to_others", lambda *_: None)
     return numba_backend.POOL
 
 
@@ -76,7 +76,7 @@ def test_a_run_has_the_threads_that_can_be_started(account, sizes, caplog, n_thr
     np.testing.assert_array_equal(train(2), expected)
     np.testing.assert_array_equal(train(n_threads), expected)
     assert set(sizes) == {2, WANTED}
-    assert account._asked == 0
+    assert account._reserved == 0
 
 
 def test_runs_at_once_share_the_threads_that_there_are(account, monkeypatch):
@@ -86,7 +86,7 @@ def test_runs_at_once_share_the_threads_that_there_are(account, monkeypatch):
     with ThreadPoolExecutor(4) as pool:
         for learned in pool.map(train, [3] * 12):
             np.testing.assert_array_equal(learned, expected)
-    assert account._asked == 0
+    assert account._reserved == 0
     assert account._threads == 3
 
 
@@ -97,7 +97,7 @@ def test_a_run_that_cannot_be_prepared_gives_its_threads_back(account):
     for _ in range(2):
         with pytest.raises(MemoryError):
             account.run(WANTED, 1, fail)
-    assert (account._asked, account._threads) == (0, WANTED - 1)
+    assert (account._reserved, account._threads) == (0, WANTED - 1)
 
 
 def test_orders_are_the_same_if_their_thread_cannot_be_started(monkeypatch):
@@ -126,7 +126,7 @@ def under_a_limit():
     """Train as a user who may not start threads; print the sizes of the teams."""
     import resource
 
-    numba_backend.POOL._judge = lambda *_: None
+    numba_backend.POOL._yield_to_others = lambda *_: None
     threads._cpu_count = lambda _: WANTED
     seen, team = [], numba_backend._NetworkTeams.team
     numba_backend._NetworkTeams.team = lambda *given: seen.append(given[1]) or team(*given)

@@ -30,9 +30,9 @@ def four_cores(monkeypatch):
     monkeypatch.setattr(threads, "_cpu_count", lambda _: CORES)
     monkeypatch.setattr(threads, "WORK_PER_RUN", 1)
     monkeypatch.setattr(threads._BLAS, "threads", lambda: CORES)
-    monkeypatch.setattr(POOL, "_held", {})
-    monkeypatch.setattr(POOL, "_until", 0.0)
-    monkeypatch.setattr(POOL, "_judge", lambda *_: None)
+    monkeypatch.setattr(POOL, "_computing", {})
+    monkeypatch.setattr(POOL, "_yields_until", 0.0)
+    monkeypatch.setattr(POOL, "_yield_to_others", lambda *_: None)
 
 
 @pytest.fixture
@@ -193,15 +193,15 @@ def test_cores_in_use_are_left_to_other_threads(sizes, monkeypatch):
 
 def test_cores_that_other_processes_use_are_left_to_them_for_a_while():
     teams = TeamPool()
-    teams._judge(4, 1.0, [1e-4, 0.0, 0.19, 0.0])
+    teams._yield_to_others(4, 1.0, [1e-4, 0.0, 0.19, 0.0])
     assert teams._enter(None, 8) == 4
-    teams._judge(4, 1.0, [0.0, 0.0, 0.5, 0.0])
+    teams._yield_to_others(4, 1.0, [0.0, 0.0, 0.5, 0.0])
     assert teams._enter(None, 8) == 4  # it may be the end of something
-    teams._judge(4, 1.0, [0.0, 0.0, 0.5, 0.0])
+    teams._yield_to_others(4, 1.0, [0.0, 0.0, 0.5, 0.0])
     assert (teams._enter(None, 8), teams._enter(4, 8)) == (3, 4)
-    teams._judge(3, 1.0, [0.0, 0.9, 0.8])
+    teams._yield_to_others(3, 1.0, [0.0, 0.9, 0.8])
     assert teams._enter(None, 8) == 1
-    teams._until = perf_counter()
+    teams._yields_until = perf_counter()
     assert teams._enter(None, 8) == 4
 
 

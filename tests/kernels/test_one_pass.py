@@ -1,4 +1,7 @@
-"""Batches of one sample: the update by one and the first layer's sums of the next sample in one pass over the weights."""
+"""Batches of one sample: an update and the first layer's sums of the next sample in one pass over the weights."""
+
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -95,6 +98,21 @@ def test_next_sums_are_formed_by_the_update(draw, dtype, n_threads):
     out[:], slope[:] = 1, 2  # had `linear_rows` formed them itself, these would be lost
     run("linear_rows", x, coming, w, b, codes.IDENTITY, slope, out)
     np.testing.assert_array_equal(out, np.full_like(out, 3))
+
+
+SMALL_THEN_LARGE = """
+import numpy as np
+from fastmlp import MLP
+
+for inputs in (4, 784):
+    x, y = np.zeros((9, inputs), np.float32), np.arange(9) % 3
+    MLP([inputs, 128, 3], backend="numba").fit(x, y, epochs=1, batch_size=1, optimizer="sgd")
+"""
+
+
+def test_a_large_first_layer_after_a_small_one():
+    """What was compiled for the small one has no pass that looks ahead. In a process that has compiled nothing."""
+    subprocess.run([sys.executable, "-c", SMALL_THEN_LARGE], check=True)
 
 
 @pytest.mark.parametrize("zeros", ["none", "some", "alike"])
