@@ -188,7 +188,7 @@ class NumbaBackend(Backend):
         table, function = operations.run(entry, call)
         rows = len(call["order"])
         if operations.worth(rows) == 1 and operations.n_threads in (None, 1):
-            # no more than some rows: shorter than the account of who computes in this process
+            # a short run, which the pool's bookkeeping would make longer
             return partial(function, *operations.team(1, table), *arguments)
 
         def tasks(size: int) -> list[Task]:

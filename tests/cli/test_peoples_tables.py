@@ -260,7 +260,8 @@ def test_predicting_goes_batch_by_batch(trained, monkeypatch):
     from fastmlp.tables.reading import records
 
     monkeypatch.setattr(records, "_BLOCK", 1024)
-    assert predictions(trained, "plain.csv") == expected
+    found = predictions(trained, "plain.csv")  # which rows go together may change a last digit
+    np.testing.assert_allclose(np.array(found, float), np.array(expected, float), rtol=1e-5)
     with open("plain.csv", "a") as file:
         file.write("1,x,red,0\n")
     error = fail("predict", trained, "plain.csv", "--out", "p.csv", about="Column 'b' holds 'x' in line 502")

@@ -4,7 +4,7 @@
 
 The operands are read where they lie. A has two strides, so one kernel serves x W (strides I, 1) and aᵀ δ (strides
 1, I). A list of sample numbers may select the rows of A, or its columns, so that a batch needs no copy. B and C have
-unit column stride. Since the sums stay in registers, an epilogue (bias, ReLU, ReLU's derivative, beta C + alpha AB)
+unit column stride. As the sums stay in registers, an epilogue (bias, ReLU, ReLU's derivative, beta C + alpha AB)
 costs no further pass over memory.
 
 The size of a tile follows from the vector width of the CPU that Numba compiles for (AVX-512, AVX, else 128 bits).
@@ -28,8 +28,8 @@ __all__ = [
 ]
 
 PLAIN, BIAS, RELU_MASK, UPDATE = range(4)
-"""Epilogues: what becomes of the sums AB. AB; max(alpha, AB + beta bias); AB where a mask is positive, else 0; and
-beta C + alpha AB. With beta = 0 neither C nor the bias is read, so they need not hold finite numbers."""
+"""Epilogues, in this order. C = AB; C = max(alpha, AB + beta bias), for alpha = 0 ReLU; C = AB where a mask is
+positive, else 0; C = beta C + alpha AB. With beta = 0 neither C nor the bias has to hold finite numbers."""
 
 IN_ORDER, PICKED_ROWS, PICKED_DEPTH = range(3)
 """How A is read: all of it, the rows of a list, or the columns of a list."""
@@ -73,9 +73,9 @@ class _Kind(NamedTuple):
 def tile(epilogue: int, access: int, rows: int, vectors: int, masked: bool):
     """Intrinsic for one kind of tile: ``kernel(product, next_picks)``.
 
-    `next_picks` is, for PICKED_ROWS, the address of the numbers of as many rows that the next tile reads: they are
-    prefetched. Without `masked` every tile must be full, its rows `rows`, its columns vectors * lanes. With it, rows
-    that are missing are computed as repetitions of the last one, and not stored.
+    For PICKED_ROWS `next_picks` is the address of the numbers of the rows that the next tile reads, to prefetch them.
+    Without `masked` every tile must be full: `rows` rows, vectors * lanes columns. With it, missing rows are computed
+    as repetitions of the last one, and not stored.
     """
     kind = _Kind(epilogue, access, rows, vectors, masked)
 

@@ -100,8 +100,8 @@ def line(team):
 def _waits_for_my_core(team):
     """Whether a thread that has not arrived yet was last seen on this thread's core."""
     mine = line(team)
-    for fellow in range(PLACES, PLACES * (team.size + 1), PLACES):
-        if team.sync[fellow] < team.sync[mine] and team.sync[fellow + 1] == team.sync[mine + 1]:
+    for other in range(PLACES, PLACES * (team.size + 1), PLACES):
+        if team.sync[other] < team.sync[mine] and team.sync[other + 1] == team.sync[mine + 1]:
             return True
     return False
 
