@@ -19,11 +19,7 @@ Networks:
 Their options, mostly given by name:
 
 - `fastmlp.losses`: nine losses, and custom losses.
-<<<<<<< HEAD
-- `fastmlp.activations`, `fastmlp.initializers`: activations, also custom ones, and initial weights.
-=======
 - `fastmlp.activations`, `fastmlp.initializers`: activations of the layers, and distributions of initial weights.
->>>>>>> main
 - `fastmlp.optimizers`: SGD, RMSprop, Adam and AdamW, and custom rules.
 - `fastmlp.schedules`: schedules of the learning rate.
 - `fastmlp.trainer.Callback`: functions called after each epoch.
