@@ -30,6 +30,8 @@ from fastmlp.checks import (
 )
 from fastmlp.engine import Engine, Gradients, predictions
 from fastmlp.errors import InputError
+from fastmlp.exporting.layers import Layers
+from fastmlp.exporting.onnx_network import write_layers
 from fastmlp.gradient_check import numerical_gradient
 from fastmlp.history import History
 from fastmlp.initializers import default_initializer, initialize
@@ -399,6 +401,21 @@ class MLP:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to a safetensors file, whole or not at all."""
         write_network(self, path)
+
+    def to_onnx(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to an ONNX file, whole or not at all; the package onnx is needed (``fastmlp[onnx]``).
+
+        The input ``x`` (N, I) has the network's dtype. The outputs are ``label``, what `predict` gives, int64 (N,) or
+        (N, O), and ``probabilities`` (N, O) where the loss is one of classes, else ``prediction`` (N, O).
+
+        Raises
+        ------
+        InputError
+            Weights that are not finite, or a custom activation that cannot be translated.
+        FastmlpError
+            The package onnx cannot be imported.
+        """
+        write_layers(Layers.of(self), path)
 
     @classmethod
     def load(
