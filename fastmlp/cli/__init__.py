@@ -1,4 +1,4 @@
-"""The command ``fastmlp``: train, predict, evaluate, info.
+"""The command ``fastmlp``: train, predict, evaluate, export, info.
 
 Exit codes: 0 done; 1 something given cannot be used, or a result could not be written where it was to be, with one
 line on standard error; 2 wrong usage; 130, 143, 129 interrupted by Ctrl-C, SIGTERM, SIGHUP.

@@ -16,9 +16,9 @@ from fastmlp.estimators.hooks import overridden
 from fastmlp.estimators.parameters import ALIASES, hidden_activations
 from fastmlp.exporting.layers import Layers
 from fastmlp.exporting.onnx_model import OnnxModel
-from fastmlp.exporting.onnx_nodes import LINK_GRAPHS, Graph, add_layers
+from fastmlp.exporting.onnx_nodes import LINK_GRAPHS, Graph, add_layers, labels_in_onnx
 
-__all__ = ["add_classifier", "add_regressor", "is_multilabel", "labels_in_onnx", "write_estimator"]
+__all__ = ["add_classifier", "add_regressor", "is_multilabel", "write_estimator"]
 
 
 def write_estimator(estimator: Any, path: str | os.PathLike[str]) -> None:
@@ -78,22 +78,6 @@ def add_classifier(g: Graph, estimator: Any, x: str, names: np.ndarray) -> tuple
 def is_multilabel(estimator: Any) -> bool:
     """Whether a sample has several labels."""
     return estimator._label_binarizer.y_type_.startswith("multilabel")
-
-
-def labels_in_onnx(classes: np.ndarray) -> np.ndarray:
-    """Labels (C,) as ONNX has them: int64, or strings (dtype object).
-
-    Raises
-    ------
-    InputError : others.
-    """
-    if len(classes) == 1:
-        raise InputError(f"There is no ONNX of a classifier of one class, but classes_ is {classes}.")
-    if all(isinstance(label, str) for label in classes):
-        return classes.astype(object)
-    if classes.dtype.kind in "biuf" and (classes == classes.astype(np.int64)).all():
-        return classes.astype(np.int64)
-    raise InputError(f"Labels in ONNX are integers or strings, but classes_ is {classes}. Encode y as integers.")
 
 
 def _layers_of(estimator: Any) -> Layers:

@@ -17,8 +17,8 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
 
-from fastmlp.estimators.onnx import add_classifier, add_regressor, is_multilabel, labels_in_onnx
-from fastmlp.exporting.onnx_nodes import Graph
+from fastmlp.estimators.onnx import add_classifier, add_regressor, is_multilabel
+from fastmlp.exporting.onnx_nodes import Graph, labels_in_onnx
 
 __all__ = ["register"]
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
 from fastmlp.activations import Activation
 from fastmlp.exporting.c99 import DoublePrinter, FloatPrinter, constant
+from fastmlp.exporting.c_main import Columns, main_of, quoted
 from fastmlp.exporting.layers import Layers, formula_of
 from fastmlp.formulas.c_text import c_function
 
-__all__ = ["c_source"]
+__all__ = ["Around", "c_source"]
 
 _HEAD = """\
 /* A multilayer perceptron, @SIZES@, of @BYTES@ bytes of weights.
@@ -59,9 +61,8 @@ static void softmax(real *z, int n) {
 }
 _BY_HAND = {"relu": "z < 0 ? 0 : z", "threshold": "z >= 0"}
 _LINKS = {"sigmoid": "sigmoid", "exp": "@EXP@"}
-_CLASS = {
-    "softmax": """\
-/* the number of the most probable class */
+_LARGEST = """\
+/* the number of the largest output */
 int predict_class(const real *x) {
   real out[OUTPUTS];
   int best = 0;
@@ -69,70 +70,44 @@ int predict_class(const real *x) {
   for (int o = 1; o < OUTPUTS; ++o) if (out[o] > out[best]) best = o;
   return best;
 }
-""",
-    "sigmoid": """\
-/* 1 if that is as probable as 0, or more probable, else 0 */
+"""
+_ONE_OUTPUT = """\
+/* 1 or 0 */
 int predict_class(const real *x) {
   real out[OUTPUTS];
   predict(x, out);
   return out[0] >= (real)0.5;
 }
-""",
-}
-_MAIN = """\
-
-#ifdef FASTMLP_MAIN
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-/* Whether a field of a line is a number, which is written to *value. */
-static int is_number(const char *field, real *value) {
-  char *end;
-  *value = (real)strtod(field, &end);
-  return end != field && end[strspn(end, " \\t\\r\\n")] == '\\0';
-}
-
-/* Whether a line is INPUTS numbers separated by commas, which are written to x. */
-static int is_sample(char *line, real *x) {
-  int i = 0;
-  for (char *field = line; field; ++i) {
-    char *comma = strchr(field, ',');
-    if (comma) *comma++ = '\\0';
-    if (i == INPUTS || !is_number(field, &x[i])) return 0;
-    field = comma;
-  }
-  return i == INPUTS;
-}
-
-/* Reads one sample a line, of which the first may be a header, and prints a line for each. */
-int main(void) {
-  static char line[64 * INPUTS + 64];
-  real x[INPUTS], out[OUTPUTS];
-  for (long number = 1; fgets(line, sizeof line, stdin); ++number) {
-    const int is_whole = strchr(line, '\\n') || feof(stdin);
-    if (!is_whole || !is_sample(line, x)) {
-      if (number == 1 && is_whole) continue;
-      fprintf(stderr, "line %ld is not %d numbers separated by commas\\n", number, INPUTS);
-      return 1;
-    }
-    predict(x, out);
-@PRINT_CLASS@    for (int o = 0; o < OUTPUTS; ++o)
-      printf("%.@DIGITS@g%c", (double)out[o], o < OUTPUTS - 1 ? ',' : '\\n');
-  }
-  return 0;
-}
-#endif
 """
 
 
-def c_source(layers: Layers, class_names: Sequence[str] = ()) -> str:
+class Around(NamedTuple):
+    """What is done to samples before the network, and to its outputs after it.
+
+    Attributes
+    ----------
+    inputs : number of those that are given; 0 for the network's own.
+    functions : that the lines call.
+    before : lines that declare and write the features f of the network, made of the inputs x; none if they are these.
+    after : lines that change the outputs out.
+    columns : of the table that the program reads; None for samples that are numbers only.
+    """
+
+    inputs: int = 0
+    functions: Sequence[str] = ()
+    before: Sequence[str] = ()
+    after: Sequence[str] = ()
+    columns: Columns | None = None
+
+
+def c_source(layers: Layers, class_names: Sequence[str] = (), around: Around = Around()) -> str:  # noqa: B008
     """Give the text of the file.
 
     Parameters
     ----------
     layers : of the network.
     class_names : C names to print for the classes, if it has classes; their numbers without.
+    around : what is done before and after.
 
     Raises
     ------
@@ -141,38 +116,48 @@ def c_source(layers: Layers, class_names: Sequence[str] = ()) -> str:
     number = "float" if layers.dtype == np.float32 else "double"
     names = _function_names(layers.activations)
     functions = [_activation(one, name, number) for one, name in names.items()]
-    body = list(_body(layers, names))
-    text = "\n".join([*functions, *body])
+    network = list(_body(layers, names, "f" if around.before else "x"))
+    text = "\n".join([*functions, *network])
     helpers = [helper for name, helper in _HELPERS.items() if re.search(rf"\b{name}\(", text)]
-    one_class = _CLASS.get(layers.link, "") if layers.classifies and _is_one_label(layers) else ""
-    parts = [_HEAD, *_arrays(layers, number), _DENSE, *helpers, *functions]
-    parts += ["void predict(const real *x, real *out) {\n", *(f"  {line}\n" for line in body), "}\n", one_class]
-    if one_class and class_names:
-        quoted = ", ".join(map(_quoted, class_names))
-        parts.append(f"const char *const class_names[] = {{{quoted}}};\n")
-    sizes, itemsize = layers.sizes, layers.dtype.itemsize
+    body = [f"  {line}\n" for line in (*around.before, *network, *around.after)]
+    parts = [_HEAD, *_columns(around.columns), *_arrays(layers, number), _DENSE, *helpers, *functions]
+    parts += [*around.functions, "void predict(const real *x, real *out) {\n", *body, "}\n"]
+    has_classes = bool(class_names) or (layers.classifies and (layers.link == "softmax" or layers.sizes[-1] == 1))
+    if has_classes:
+        parts.append(_ONE_OUTPUT if layers.sizes[-1] == 1 else _LARGEST)
+    if class_names:
+        parts.append(f"const char *const class_names[] = {{{', '.join(map(quoted, class_names))}}};\n")
     shown = '"%s,", class_names[predict_class(x)]' if class_names else '"%d,", predict_class(x)'
+    sizes, itemsize, inputs = layers.sizes, layers.dtype.itemsize, around.inputs or layers.sizes[0]
+    before = 0 if not around.before else inputs + sizes[0]
     values = {
         "SIZES": "-".join(map(str, sizes)),
         "BYTES": f"{sum(array.nbytes for array in (*layers.weights, *layers.biases)):,}",
-        "INPUTS": str(sizes[0]),
+        "INPUTS": str(inputs),
         "OUTPUTS": str(sizes[-1]),
         "MEANING": "probabilities" if layers.classifies else "numbers",
-        "CLASS_HEAD": "   int predict_class(const real *x)          the number of the class\n" if one_class else "",
-        "STACK": f"{sum(sizes[1:-1]) * itemsize:,}",
+        "CLASS_HEAD": "   int predict_class(const real *x)          the number of the class\n" if has_classes else "",
+        "STACK": f"{(sum(sizes[1:-1]) + before) * itemsize:,}",
         "REAL": number,
-        "PRINT_CLASS": f"    printf({shown});\n" if one_class else "",
+        "PRINT_CLASS": f"  printf({shown});\n" if has_classes else "",
         "DIGITS": "9" if number == "float" else "17",
         "EXP": "expf" if number == "float" else "exp",
         "FABS": "fabsf" if number == "float" else "fabs",
         "LOG1P": "log1pf" if number == "float" else "log1p",
     }
-    return re.sub("@([A-Z0-9_]+)@", lambda match: values[match[1]], "".join([*parts, _MAIN]))
+    parts.append(main_of(around.columns))
+    return re.sub("@([A-Z0-9_]+)@", lambda match: values[match[1]], "".join(parts))
 
 
-def _is_one_label(layers: Layers) -> bool:
-    """Whether a sample has one class, not several labels."""
-    return layers.link == "softmax" or layers.sizes[-1] == 1
+def _columns(columns: Columns | None) -> Iterator[str]:
+    """A list of the inputs; of categories, what their numbers stand for."""
+    if columns is None:
+        return
+    yield "/* The inputs; NAN is a missing value, and -1 a category that is not listed.\n"
+    for i, name in enumerate(columns.names):
+        listed = ", ".join(f"{code} {quoted(text)}" for text, code in columns.codes.get(i, {}).items() if text)
+        yield f"   x[{i}] {quoted(name)}{f': {listed}' if listed else ''}\n".replace("*/", "*\\057")
+    yield "*/\n"
 
 
 def _arrays(layers: Layers, number: str) -> Iterator[str]:
@@ -204,13 +189,14 @@ def _activation(activation: Activation, name: str, number: str) -> str:
     return c_function(name, "z", formula_of(activation), "static", printer)
 
 
-def _body(layers: Layers, names: dict[Activation, str]) -> Iterator[str]:
+def _body(layers: Layers, names: dict[Activation, str], first: str) -> Iterator[str]:
+    """The lines of the network, whose inputs are in the array `first`."""
     sizes, last = layers.sizes, len(layers.weights)
     hidden = ", ".join(f"a{l}[{size}]" for l, size in enumerate(sizes[1:-1], 1))
     if hidden:
         yield f"real {hidden};"
     for l, (i, o) in enumerate(pairwise(sizes), 1):
-        before, into = "x" if l == 1 else f"a{l - 1}", "out" if l == last else f"a{l}"
+        before, into = first if l == 1 else f"a{l - 1}", "out" if l == last else f"a{l}"
         yield f"dense({before}, {i}, weights_{l}, biases_{l}, {o}, {into});"
         activation = layers.activations[l - 1]
         yield from _applied("softmax" if activation.name == "softmax" else names.get(activation, ""), into, o)
@@ -223,9 +209,3 @@ def _applied(function: str, array: str, n: int) -> Iterator[str]:
         yield f"softmax({array}, {n});"
     elif function:
         yield f"for (int o = 0; o < {n}; ++o) {array}[o] = {function}({array}[o]);"
-
-
-def _quoted(text: str) -> str:
-    r"""A string literal; what is not plain ASCII in octal, after which, unlike after \x, three digits are the end."""
-    plain = (chr(b) if 32 <= b < 127 and chr(b) not in '"\\?' else f"\\{b:03o}" for b in text.encode())
-    return f'"{"".join(plain)}"'

@@ -88,7 +88,8 @@ class OnnxModel(Graph):
 
     def add_node(self, operator: str, inputs: list[str], out: str, attributes: Mapping[str, Any]) -> None:
         domain = "ai.onnx.ml" if operator in _ML_OPERATORS else ""
-        self._nodes.append(self._onnx.helper.make_node(operator, inputs, [out], domain=domain, **attributes))
+        outs = [out, self.new_name("indexes")] if operator == "TopK" else [out]
+        self._nodes.append(self._onnx.helper.make_node(operator, inputs, outs, domain=domain, **attributes))
 
     def code_of(self, dtype: Any) -> int:
         return self._onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))

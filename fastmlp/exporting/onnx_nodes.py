@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from fastmlp.activations import Activation
+from fastmlp.errors import InputError
 from fastmlp.exporting.layers import Layers, formula_of
 from fastmlp.formulas.onnx_graph import onnx_value
 
-__all__ = ["LINK_GRAPHS", "Graph", "activation_graph", "add_layers"]
+__all__ = ["LINK_GRAPHS", "Graph", "activation_graph", "add_layers", "labels_in_onnx"]
 
 
 class Graph(ABC):
@@ -103,3 +104,19 @@ def add_layers(g: Graph, layers: Layers, x: str) -> str:
         product = g("MatMul", value, g.constant(weights))
         value = activation_graph(activation)(g, g("Add", product, g.constant(np.reshape(bias, (1, -1)))))
     return LINK_GRAPHS[layers.link](g, value)
+
+
+def labels_in_onnx(classes: np.ndarray) -> np.ndarray:
+    """Labels (C,) as ONNX has them: int64, or strings (dtype object).
+
+    Raises
+    ------
+    InputError : others.
+    """
+    if len(classes) == 1:
+        raise InputError(f"There is no ONNX of a classifier of one class, but the classes are {classes}.")
+    if all(isinstance(label, str) for label in classes):
+        return classes.astype(object)
+    if classes.dtype.kind in "biuf" and (classes == classes.astype(np.int64)).all():
+        return classes.astype(np.int64)
+    raise InputError(f"Labels in ONNX are integers or strings, but the classes are {classes}. Encode them as integers.")

@@ -16,7 +16,7 @@ def needs_compiler():
 
 def library(path):
     """The file as a library."""
-    binary = path.with_suffix(".so")
+    binary = path.resolve().with_suffix(".so")
     subprocess.run([*COMPILER, "-shared", "-fPIC", str(path), "-o", str(binary), "-lm"], check=True)
     return ctypes.CDLL(str(binary))
 
@@ -31,7 +31,7 @@ def predicted(library, x, outputs):
 
 def program(path):
     """run(text): what the file prints as a program that reads this text: exit code, output, errors."""
-    binary = path.with_suffix(".exe")
+    binary = path.resolve().with_suffix(".exe")
     subprocess.run([*COMPILER, "-DFASTMLP_MAIN", str(path), "-o", str(binary), "-lm"], check=True)
 
     def run(text):

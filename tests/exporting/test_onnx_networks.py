@@ -8,25 +8,14 @@ from estimator_cases import LABELS, X, Y, fitted, ours
 from scipy import special
 
 from exporting.networks import LOSSES, SHAPES, SQUARE, assert_same, network, samples
+from exporting.onnx_sessions import needs_onnx, outputs
 from fastmlp import MLP, MLPRegressor
 from fastmlp.activations import ACTIVATIONS, custom_activation
 from fastmlp.errors import FastmlpError, InputError
 from fastmlp.exporting import onnx_model
 from fastmlp.formulas.expressions import erf
 
-runtime = pytest.importorskip("onnxruntime", reason="needs onnx and onnxruntime")
-pytest.importorskip("onnx", reason="needs onnx and onnxruntime")
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-
-
-def outputs(path, **inputs):
-    """What onnxruntime gives for the inputs, by the names of the outputs."""
-    session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    names = [one.name for one in session.get_outputs()]
-    results = dict(zip(names, session.run(None, inputs), strict=True))
-    for declared in session.get_outputs():
-        assert declared.shape == ["N", *results[declared.name].shape[1:]]
-    return results
+pytestmark = [needs_onnx(), pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")]
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -101,7 +101,7 @@ class Expansion:
         if x.shape[1] != len(self.columns):
             raise InputError(f"The samples have {x.shape[1]} columns; the features are made of {len(self.columns)}.")
         out = (room or Room()).array((len(x), self.width), np.float32)
-        runs = self._runs()
+        runs = self.runs()
 
         def write(start: int) -> None:
             rows = slice(start, start + _ROWS)
@@ -117,7 +117,7 @@ class Expansion:
             pass
         return out
 
-    def _runs(self) -> list[tuple[slice, slice, Column | None]]:
+    def runs(self) -> list[tuple[slice, slice, Column | None]]:
         """Columns and their features: one that has features of its own, or adjacent ones that are as they are."""
         runs: list[tuple[slice, slice, Column | None]] = []
         start = 0
