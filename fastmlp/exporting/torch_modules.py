@@ -66,8 +66,8 @@ def read_module(module: Any) -> Foreign:
             name = _ACTIVATIONS[kind](one) if kind in _ACTIVATIONS else None
             if name is None or not names or (names[-1] != "identity" and name != "identity"):
                 raise InputError(
-                    f"A Sequential with {one} in this place is no MLP of fastmlp. It may have Linear, after each one of "
-                    f"{', '.join(_ACTIVATIONS)}, and Dropout; without a LogSoftmax, which is a part of "
+                    f"A Sequential with {one} in this place is no MLP of fastmlp. It may have Linear, after each one "
+                    f"of {', '.join(_ACTIVATIONS)}, and Dropout; without a LogSoftmax, which is a part of "
                     "loss='softmax_cross_entropy'."
                 )
             names[-1] = name if name != "identity" else names[-1]
