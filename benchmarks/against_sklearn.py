@@ -1,4 +1,4 @@
-"""Training throughput against scikit-learn's MLPClassifier: same data, network, batch size, rule; interleaved rounds.
+"""Training throughput compared with scikit-learn's MLPClassifier: same data, network, batch size and update rule.
 
 Run: python benchmarks/against_sklearn.py [ROUNDS]. Prints a Markdown table. Plain SGD, float32, 784-128-10, both with
 their default threads; each round times both, one after the other, and the ratio is taken round by round.

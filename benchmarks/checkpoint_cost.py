@@ -1,7 +1,7 @@
-"""What checkpoints cost: a training with one every 30 s beside one without, and the stall of a 100 MB network.
+"""The cost of checkpoints: a training with one every 30 s and one without, and the stall for a 100 MB network.
 
-Run: python benchmarks/checkpoint_cost.py [--rounds 5] [--output benchmarks/CHECKPOINT_COST.md]. The two trainings take
-turns, so that a disturbance meets both. Both write to the folder for temporary files.
+Run: python benchmarks/checkpoint_cost.py [--rounds 5] [--output benchmarks/CHECKPOINT_COST.md]. The two trainings
+alternate, so that other load affects both. Files are written to the folder for temporary files.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def train(case, epochs, checkpoint=None, every="30s"):
 
 
 def every_30_seconds(rounds, folder):
-    """Lines on trainings of some 40 s; both include the last checkpoint, which is waited for."""
+    """Markdown lines about trainings of some 40 s, including the wait for the last checkpoint."""
     once, _ = train(MNIST, 5)
     epochs = max(5, round(40 / (once / 5)))
     plain, saved = [], []
@@ -61,7 +61,7 @@ def every_30_seconds(rounds, folder):
 
 
 def stall(rounds, folder):
-    """Lines on how long the training thread is held up by the checkpoints of a large network, and by copying alone."""
+    """Markdown lines about the stall of the training thread by checkpoints of a large network, and by copying alone."""
     stalls, copies, lasts = [], [], []
     write = Checkpoint.write
 
@@ -114,7 +114,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         parts = [part(arguments.rounds, Path(folder)) for part in (every_30_seconds, stall)]
     command = f"- command: `python {' '.join(sys.argv)}`"
-    lines = ["# What checkpoints cost", "", *machine()[:-1], command, "", *parts[0], "", *parts[1], ""]
+    lines = ["# The cost of checkpoints", "", *machine()[:-1], command, "", *parts[0], "", *parts[1], ""]
     print("\n".join(lines))
     if arguments.output:
         with atomic_write(arguments.output) as file:

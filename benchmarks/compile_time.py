@@ -1,8 +1,8 @@
-"""Seconds until a first fit is done: cold, with nothing in the cache of compiled code, and warm, in a later process.
+"""Seconds until the first fit is done: cold, with an empty cache of compiled code, and warm, in a later process.
 
-Run: python benchmarks/compile_time.py [--rounds 3] [--output FILE]. Each figure is that of a process of its own, from
-after the import of Numba to the end of one epoch over 64 samples. "again" is what that takes a second time in the same
-process: the part that is the network's own, its weights drawn and trained, and not the start.
+Run: python benchmarks/compile_time.py [--rounds 3] [--output FILE]. Each figure is from a new process, from after the
+import of Numba to the end of one epoch over 64 samples. "again" is a second fit in the same process: drawing and
+training the weights, without the start-up.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ print(*figures)
 
 
 def seconds(case: tuple, cache: str) -> list[float]:
-    """Of importing Numba, of the first fit after it, and of that fit again."""
+    """Seconds of importing Numba, of the first fit after it, and of the same fit again."""
     run = [sys.executable, "-c", _PROGRAM.format(case=case)]
     output = subprocess.run(run, env=os.environ | {"FASTMLP_CACHE_DIR": cache}, capture_output=True, check=True).stdout
     return list(map(float, output.split()))
@@ -77,8 +77,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path(__file__).with_name("COMPILE_TIME.md"))
     arguments = parser.parse_args()
     lines = [
-        *("# Seconds until the first fit is done", "", *machine()[:-1]),
-        *(f"- command: `python {' '.join(sys.argv)}`", "- medians and ranges of processes of their own", ""),
+        *("# Seconds of the first fit", "", *machine()[:-1]),
+        *(f"- command: `python {' '.join(sys.argv)}`", "- medians and ranges over new processes", ""),
         *table(arguments.rounds),
     ]
     with atomic_write(arguments.output) as file:

@@ -1,4 +1,4 @@
-"""Every benchmark that takes a backend runs on all that are there; the others are skipped with their reason."""
+"""The fixture `backend`, which runs a benchmark on all available backends and skips the others with the reason."""
 
 import pytest
 

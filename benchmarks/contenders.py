@@ -1,4 +1,4 @@
-"""What every library in the comparison is given, what it must do with it, and fastmlp doing it."""
+"""The task of every library in the comparison, the interface that it implements, and fastmlp's implementation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OURS = "fastmlp"
 
 
 class Task(NamedTuple):
-    """Train by softmax cross entropy, ReLU in the hidden layers. A full batch has no order to shuffle."""
+    """Training with softmax cross entropy and ReLU hidden layers. A full batch is not shuffled."""
 
     x: np.ndarray  # (N, I) float32
     y: np.ndarray  # (N,) int64
@@ -47,32 +47,32 @@ class Task(NamedTuple):
 
 
 class Contender(Protocol):
-    """A library with the task's data in its own arrays and the task's program compiled, as far as it compiles.
+    """A library with the task's data in its own arrays, and its program compiled if the library compiles.
 
-    Made by ``Contender(task)``, which raises RuntimeError with the reason where that does not work.
+    ``Contender(task)`` raises RuntimeError with the reason if the library cannot run the task.
     """
 
     loss: float  # mean of the last epoch's batch losses, each met before its update
 
     def take(self, samples: int) -> None:
-        """Train on the task's first so many samples from now on."""
+        """Train on the first `n` samples of the task from now on."""
         ...
 
     def reset(self) -> None:
-        """Initial parameters, and none of an optimizer's memory."""
+        """Reset to the initial parameters and an empty optimizer state."""
         ...
 
     def train(self, epochs: int) -> float:
-        """Seconds that so many further epochs take."""
+        """Train for further epochs; return the seconds."""
         ...
 
     def parameters(self) -> list[np.ndarray]:
-        """Weights (I, O), then biases (O,), as they are now."""
+        """The current weights (I, O), then biases (O,)."""
         ...
 
 
 class _Clock(Constant):
-    """Notes when it is asked for an epoch's rates. With a rule of its own it is asked for one epoch at a time."""
+    """A schedule that records when an epoch begins; a custom schedule is called for one epoch at a time."""
 
     def __init__(self) -> None:
         object.__setattr__(self, "asked", [])
@@ -83,7 +83,7 @@ class _Clock(Constant):
 
 
 class Fastmlp:
-    """The public class on the Numba backend, with its own choice of threads up to the task's number."""
+    """`MLP` on the Numba backend, with its own choice of threads up to the task's number."""
 
     def __init__(self, task: Task) -> None:
         self.task = self.whole = task
@@ -97,7 +97,7 @@ class Fastmlp:
         self.model.set_parameters(self.task.weights, self.task.biases)
 
     def train(self, epochs: int) -> float:
-        """The clock starts after one epoch more: only `fit`'s checks of its input stay out, permutations count."""
+        """Time all epochs after an additional first one: without the input checks of `fit`, with permutations."""
         task, clock = self.task, _Clock()
         optimizer = {"optimizer": "sgd", "lr": task.lr} if task.optimizer == "sgd" else {"optimizer": Adam(task.lr)}
         history = self.model.fit(
@@ -111,13 +111,13 @@ class Fastmlp:
         return [*self.model.weights, *self.model.biases]
 
     def threads(self) -> int:
-        """That an epoch takes on an idle machine."""
+        """The number of threads of an epoch on an idle machine."""
         rule = get_optimizer(self.task.optimizer)
         _, operations, state = self.model._engine().session(self.task.batch, rule)
         return min(self.task.threads, operations.worth(len(self.task.x), state.update))
 
 
-# Under its name in tables: the package it needs, the module and class that drive it
+# By name in tables: the package it needs, and the module and class of its contender
 _PEERS = {
     "scikit-learn": ("sklearn", "peer_sklearn", "ScikitLearn"),
     "PyTorch": ("torch", "peer_torch", "Eager"),
@@ -127,7 +127,7 @@ _PEERS = {
 
 
 def contenders() -> tuple[dict[str, Callable[[Task], Contender]], dict[str, str]]:
-    """Those that are installed, fastmlp first; and why each of the others is left out."""
+    """The installed contenders, fastmlp first; and for each of the others the reason why it is left out."""
     there: dict[str, Callable[[Task], Contender]] = {OURS: Fastmlp}
     missing = {}
     for name, (package, module, kind) in _PEERS.items():
@@ -139,6 +139,6 @@ def contenders() -> tuple[dict[str, Callable[[Task], Contender]], dict[str, str]
 
 
 def initial(sizes: list[int], seed: int = 0) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """The weights and biases that everybody begins with: those of fastmlp."""
+    """The initial weights and biases of all contenders: those of fastmlp."""
     model = MLP(sizes, backend="numpy", seed=seed)
     return [w.copy() for w in model.weights], [b.copy() for b in model.biases]

@@ -1,8 +1,8 @@
-"""Training where the cores are shared: beside a busy process, two fits in threads, workers of joblib's backends.
+"""Training on shared cores: with another busy process, two fits in threads, workers of joblib's backends.
 
 Run: python benchmarks/crowds.py [ROUNDS]. Prints a Markdown table: median seconds of one fit, or of two at once, with
-one thread and with the default number. The rounds pass through all cases in turn, so that a disturbance meets them all.
-The busy process and, in its case, nothing else is pinned: to one of the cores.
+one thread and with the default number. Each round runs all cases in turn, so that other load affects them all. Only the
+busy process is pinned, to one of the cores.
 """
 
 import os

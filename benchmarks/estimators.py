@@ -1,12 +1,12 @@
-"""Fit times of MLPClassifier and MLPRegressor beside scikit-learn's: settings of its own examples, and the defaults.
+"""Fit times of MLPClassifier and MLPRegressor compared with scikit-learn's, for its examples and default settings.
 
-Run: FASTMLP_DATA=FOLDER python benchmarks/estimators.py [--rounds N] [--quick] [--out FILE]; --help tells of the rest.
+Run: FASTMLP_DATA=FOLDER python benchmarks/estimators.py [--rounds N] [--quick] [--out FILE]; see --help.
 
 Prints Markdown. Data, preparation and parameters are those of scikit-learn's gallery, docstrings and user guide; MNIST,
-adult and California housing are read from FOLDER and left out without it. Where a fit takes long, epochs are fewer, as
-the table says. Rounds are interleaved in one process, after a fit of each that compiles and is not counted; in a round
-each is fitted again and again for 0.1 s, so that the first few milliseconds after a pause count no more for the faster
-of them than for the other. In float64 both must score the same: the last line names the cases that do not.
+adult and California housing are read from FOLDER and left out without it. Long fits have fewer epochs, as the table
+says. Rounds are interleaved in one process, after an uncounted fit of each that compiles. In a round each estimator is
+fitted repeatedly for 0.1 s, so that the slower first milliseconds after a pause do not count more for the faster one.
+In float64 both must have the same score: the last line names the cases that do not.
 """
 
 import argparse
@@ -63,7 +63,7 @@ def split(x, y, **options):
 
 
 def training_curves() -> Iterator[Case]:
-    """plot_mlp_training_curves.py, scored on what it trains on."""
+    """plot_mlp_training_curves.py, scored on the training data."""
     sgd = {"solver": "sgd", "learning_rate_init": 0.2}
     momenta = {
         "": {"momentum": 0},
@@ -149,7 +149,7 @@ def defaults() -> Iterator[Case]:
 
 
 def larger() -> Iterator[Case]:
-    """Data that are files: MNIST, adult and California housing."""
+    """Data sets in files: MNIST, adult and California housing."""
     if not os.environ.get("FASTMLP_DATA"):
         print("FASTMLP_DATA names no folder: MNIST, adult and California housing are left out.", file=sys.stderr)
         return
@@ -204,14 +204,16 @@ class Result(NamedTuple):
 
 
 def measure(case: Case, dtype: str, rounds: int, epochs: int | None) -> Result:
-    """Interleaved rounds of both, the one that begins changing from round to round."""
+    """Interleaved rounds of both; the first one alternates from round to round."""
     x, y = case.train[0].astype(dtype), case.train[1]
     x_test, y_test = case.test[0].astype(dtype), case.test[1]
     limit = {} if epochs is None else {"max_iter": min(epochs, case.parameters.get("max_iter", 200))}
     models = [getattr(module, case.estimator)(**case.parameters | limit) for module in (neural_network, fastmlp)]
 
     def seconds(model):
-        time.sleep(0.3)  # threads of the BLAS spin for a while after a product, and would disturb whoever comes next
+        time.sleep(
+            0.3
+        )  # threads of the BLAS spin for a while after a product, which would slow down the next measurement
         begin, fits, taken = time.perf_counter(), 0, 0.0
         while fits == 0 or (taken < SHORT and epochs is None):
             model.fit(x, y)
@@ -244,7 +246,7 @@ def geometric_means(results: list[Result]) -> list[str]:
 
 
 def start_up() -> str:
-    """What a new process pays once, with an empty and with a filled cache of compiled code."""
+    """The start-up cost of a new process with an empty and with a filled cache of compiled code."""
     with tempfile.TemporaryDirectory() as folder:
         environment = os.environ | {"FASTMLP_CACHE_DIR": folder}
         command = [sys.executable, "-W", "ignore", "-c", START_UP]
@@ -271,7 +273,9 @@ def main() -> None:
         lines.extend(texts)
         print(*texts, sep="\n", flush=True)
 
-    say("# Fit times beside scikit-learn's", "", *machine()[:-1], f"- command: `python {' '.join(sys.argv)}`", "")
+    say(
+        "# Fit times compared with scikit-learn's", "", *machine()[:-1], f"- command: `python {' '.join(sys.argv)}`", ""
+    )
     if not options.quick:
         say(start_up(), "")
     say(

@@ -1,9 +1,9 @@
-"""What this machine's cores can do at most: fused multiply-adds on registers, nothing read and nothing written.
+"""The peak arithmetic rate of this machine's cores: fused multiply-adds on registers, without memory access.
 
 Run: python benchmarks/fma_peak.py [THREADS]. Prints GFLOP/s in float32.
 
-The loop is emitted as LLVM IR, as the microkernel's is, so that it has the same vector width and no compiler can take
-the arithmetic away. Its sums are independent of one another and more than two units times four cycles of latency need.
+The loop is written in LLVM IR like the microkernel, so that it has the same vector width and the compiler cannot remove
+the arithmetic. It has more independent sums than two units with four cycles of latency need.
 """
 
 import sys
@@ -75,7 +75,7 @@ def _turn(turns):
 
 
 def fma_peak(n_threads: int, repeats: int = 8) -> float:
-    """GFLOP/s of so many threads together, the best of a few attempts: a peak is what nothing has disturbed."""
+    """GFLOP/s of several threads together; the best of a few attempts, which is the least disturbed one."""
     _turn(1)  # compiles
     flops = 2 * LANES * SUMS * TURNS * n_threads
     with ThreadPoolExecutor(n_threads) as threads:

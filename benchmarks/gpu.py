@@ -1,13 +1,14 @@
-"""The CUDA backend on a GPU: is it right, how fast is it beside its peers, and where does the time go.
+"""The CUDA backend on a GPU: correctness, speed compared with other libraries, and a breakdown of the time.
 
-Run: FASTMLP_DATA=FOLDER python benchmarks/gpu.py --out FOLDER [--minutes M] [--only PART …] [--emulate]. Under ten
-minutes on one GPU. FOLDER of the data holds mnist/; without it samples are random, and no accuracy is asked for.
-Writes GPU.md, gpu.json (every number of every round) and gpu.log (all that the parts have printed).
+Run: FASTMLP_DATA=FOLDER python benchmarks/gpu.py --out FOLDER [--minutes M] [--only PART …] [--emulate]. It takes less
+than ten minutes on one GPU. The data FOLDER contains mnist/; without it samples are random, and accuracy is not tested.
+Writes GPU.md, gpu.json (every number of every round) and gpu.log (the output of all parts).
 
-Each part runs in a process of its own and has a limit: one that fails, hangs or takes the GPU down is recorded as such,
-and the rest goes on. Time that a part leaves goes to those after it. The exit code is 1 if anything failed.
+Each part runs in its own process with a time limit: if one fails, hangs or crashes the GPU, this is recorded, and the
+other parts run. Unused time is given to later parts. The exit code is 1 if anything failed.
 
---emulate runs the same code, tiny, on the emulated device of the tests: no peers, no tests, and nothing is measured.
+--emulate runs the same code with small sizes on the emulated device of the tests: no other libraries, no tests, and no
+meaningful times.
 """
 
 import argparse

@@ -1,6 +1,6 @@
-"""Whether the CUDA backend is right on this GPU: the CPU's losses, the same bits every time, tests, sanitizers, MNIST.
+"""Correctness of the CUDA backend on this GPU: the CPU's losses, reproducible bits, tests, sanitizers, MNIST.
 
-Run as a script, it trains small networks by every kind of step: what the sanitizers look at.
+Run as a script, it trains small networks by every kind of step, for the sanitizers.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ RULES = {
     "momentum": (SGD(0.01, momentum=0.9), {"dropout": 0.1}),
     "adam": (Adam(0.001), {"dropout": 0.1}),
 }
-# Tests that run on the real device: files, and which of their tests. Those of single kernels and operations come first:
-# where they fail, the others do.
+# Tests that run on the real device: files, and the expression that selects their tests. Those of single kernels and
+# operations come first, since the others fail if they do.
 TESTS = (
     (("cuda/test_cuda_kernels.py", "backends/test_operations.py", "backends/test_loss_operations.py"), "cuda"),
     (("cuda/test_cuda_precision.py", "cuda/test_cublaslt.py"), "bfloat16 or documented or real"),
@@ -118,7 +118,7 @@ def digests(sizes: Sizes, deadline: float, keep: Keep) -> dict[str, Any]:
 
 
 def accuracy(sizes: Sizes, deadline: float, keep: Keep) -> dict[str, Any]:
-    """Seconds of training until MNIST's test images are recognised, by fastmlp's recipes for the CPU."""
+    """Seconds of training to a given accuracy on MNIST's test images, by fastmlp's recipes for the CPU."""
     from time_to_accuracy import OWN
 
     if sizes.emulated or "FASTMLP_DATA" not in os.environ:
@@ -145,9 +145,9 @@ def accuracy(sizes: Sizes, deadline: float, keep: Keep) -> dict[str, Any]:
 
 
 def tests(sizes: Sizes, deadline: float, keep: Keep) -> dict[str, Any]:
-    """The tests' cases for CUDA, a missing GPU being a failure.
+    """The tests for CUDA, where a missing GPU is a failure.
 
-    An error may end the GPU of a process, so each group has its own; the time that is left is shared out evenly.
+    An error may make the GPU unusable for a process, so each group has its own; the remaining time is shared evenly.
     """
     result: dict[str, Any] = {"runs": [], "failures": []}
     for number, (names, chosen) in enumerate(TESTS):
@@ -166,12 +166,12 @@ def tests(sizes: Sizes, deadline: float, keep: Keep) -> dict[str, Any]:
 
 
 def memcheck(sizes: Sizes, deadline: float, keep: Keep) -> dict[str, Any]:
-    """Accesses outside of memory, as compute-sanitizer sees them."""
+    """Memory access errors found by compute-sanitizer."""
     return _sanitized("memcheck", deadline)
 
 
 def racecheck(sizes: Sizes, deadline: float, keep: Keep) -> dict[str, Any]:
-    """Hazards in shared memory, as compute-sanitizer sees them."""
+    """Races in shared memory found by compute-sanitizer."""
     return _sanitized("racecheck", deadline)
 
 
@@ -182,12 +182,12 @@ def _sanitized(tool: str, deadline: float) -> dict[str, Any]:
     ran = _run([path, "--tool", tool, "--error-exitcode", str(FOUND), sys.executable, __file__], deadline)
     lines = [line for line in ran["end"] if "SUMMARY" in line]
     ran["summary"] = lines[-1].strip("= ") if lines else "no summary"
-    failed = ran["code"] != 0 or not lines  # without a summary it has looked at nothing
+    failed = ran["code"] != 0 or not lines  # without a summary it has checked nothing
     return ran | {"failures": [f"exit code {ran['code']}: {ran['summary']}"] if failed else []}
 
 
 def _run(command: list[str], deadline: float) -> dict[str, Any]:
-    """Exit code (None: ended by the deadline) and the last lines of a command, all of which goes to the log."""
+    """Exit code (None: killed at the deadline) and the last lines of a command; its whole output goes to the log."""
     seconds = max(deadline - time.perf_counter(), 1.0)
     with tempfile.TemporaryFile() as output:
         code = run_for(command, seconds, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)

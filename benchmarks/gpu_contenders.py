@@ -1,4 +1,4 @@
-"""fastmlp on the GPU as a contender, and which peers there are to compare it with."""
+"""fastmlp on the GPU as a contender, and the other libraries available for the comparison."""
 
 from __future__ import annotations
 

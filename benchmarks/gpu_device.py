@@ -1,4 +1,4 @@
-"""Where gpu.py runs: a GPU or its emulation, what is installed there, and how much of everything is run."""
+"""The device of gpu.py, a GPU or its emulation; its environment, and the sizes of the measurements."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SMI = "name,driver_version,memory.total,memory.used,clocks.sm,clocks.max.sm,pow
 
 
 class Sizes(NamedTuple):
-    """How much is run: enough to be measured, or just enough to be executed."""
+    """Sizes of the work: large enough to be measured, or just large enough to run all code."""
 
     emulated: bool
     networks: dict[str, list[int]]
@@ -77,7 +77,7 @@ TINY = Sizes(
 
 
 def sizes(emulated: bool) -> Sizes:
-    """Of a measurement; or of a trial, with backend="cuda" being the emulated device from now on."""
+    """Sizes for a measurement; or for a trial, after which backend="cuda" is the emulated device."""
     if not emulated:
         return MEASURED
     sys.path.insert(0, str(ROOT / "tests"))
@@ -103,7 +103,7 @@ def device_of(precision: str = "float32") -> Device:
 
 
 class Stopwatch:
-    """In place of a `Choice`: takes the time of every way, once per shape, and chooses the fastest."""
+    """Takes the place of a `Choice`: times every implementation once per shape, and chooses the fastest."""
 
     def __init__(self, device: Device, real: np.dtype) -> None:
         self._device, self._real = device, real
@@ -122,7 +122,7 @@ class Stopwatch:
 
 @contextmanager
 def measured_by(model: MLP, precision: str = "float32") -> Iterator[Stopwatch]:
-    """Within, the model asks a stopwatch for the way to each product."""
+    """Let a stopwatch choose the implementation of each of the model's products during the block."""
     device, usual = device_of(precision), model._backend
     watch, backend = Stopwatch(device, model.dtype), CudaBackend(precision, device)
     backend._choice = lambda real: watch  # type: ignore[assignment]
@@ -132,7 +132,7 @@ def measured_by(model: MLP, precision: str = "float32") -> Iterator[Stopwatch]:
 
 
 def samples(inputs: int, classes: int, n: int, emulated: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Samples (N, I) float32 and labels (N,): MNIST's where they have its shape and are there, else random ones."""
+    """Samples (N, I) float32 and labels (N,): MNIST's if it has this shape and is available, else random ones."""
     if inputs == 784 and n <= 60_000 and not emulated and "FASTMLP_DATA" in os.environ:
         mnist = load("mnist")
         return np.ascontiguousarray(mnist.x[:n], np.float32), mnist.y[:n].astype(np.int64)
@@ -174,7 +174,7 @@ def _version(package: str) -> str | None:
 
 
 def _output(*command: str) -> str:
-    """What a command prints; nothing if it is not there or fails."""
+    """The output of a command; empty if it does not exist or fails."""
     if shutil.which(command[0]) is None:
         return ""
     ran = subprocess.run(command, capture_output=True, text=True, timeout=30)

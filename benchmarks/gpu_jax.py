@@ -1,4 +1,4 @@
-"""JAX on a GPU: the CPU's contender, an epoch as one scan, with its products in the precision that is asked for."""
+"""JAX on a GPU: the contender for CPUs, an epoch as one scan, with products in the requested precision."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Scan(peer_jax.Jax):
 
 
 def epoch(update, mean_loss, task: Task, unroll: int, carry, x, targets, order):
-    """Parameters and state after all batches, the last one smaller if the samples ask for it; mean loss."""
+    """Parameters, state and mean loss after all batches; the last batch may be smaller."""
     batch, whole = task.batch, len(task.x) // task.batch * task.batch
 
     def step(carry, samples):

@@ -1,4 +1,4 @@
-"""Commands with a time limit, and pieces of work of which each may fail: what is measured survives what breaks."""
+"""Commands with a time limit, and work whose failures are recorded while other measurements continue."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["attempted", "run_for"]
 
 
 def run_for(command: list[str], seconds: float, **options: Any) -> int | None:
-    """Exit code of a command; None if it took longer, and was ended with all that it had started."""
+    """Exit code of a command; None if it took longer, and was killed with all processes that it had started."""
     process = subprocess.Popen(command, start_new_session=True, **options)
     try:
         return process.wait(seconds)
@@ -29,7 +29,7 @@ def run_for(command: list[str], seconds: float, **options: Any) -> int | None:
 
 @contextmanager
 def attempted(what: str, failures: list[str]) -> Iterator[None]:
-    """An error within is noted, and the rest goes on."""
+    """Record an error of the block, and continue after it."""
     try:
         yield
     except Exception as error:

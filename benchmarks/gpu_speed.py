@@ -1,4 +1,4 @@
-"""Throughput of fastmlp on the GPU beside its peers, and beside the bare matrix products of a large network.
+"""Throughput of fastmlp on the GPU compared with other libraries, and with only the products of a large network.
 
 All contenders of a cell have the same data, network, initial weights and rule, draw a fresh permutation for every
 epoch, know its mean loss in the end and have had a run that is not counted. Each round runs them one after the other,
@@ -39,7 +39,7 @@ Keep = Callable[[Any], None]
 
 
 def throughput(sizes: Sizes, deadline: float, keep: Keep) -> dict[str, Any]:
-    """Small networks: samples per second of everybody."""
+    """Small networks: samples per second of all contenders."""
     there, missing = gpu_contenders("float32", sizes.emulated)
     result: dict[str, Any] = {"missing": missing, "checks": {}, "cells": [], "failures": []}
     for name, layers, optimizer in _networks(sizes):
@@ -65,7 +65,7 @@ def throughput(sizes: Sizes, deadline: float, keep: Keep) -> dict[str, Any]:
 
 
 def large(sizes: Sizes, deadline: float, keep: Keep) -> dict[str, Any]:
-    """The large network in every precision, and its products on their own."""
+    """The large network in every precision, and its products alone."""
     result: dict[str, Any] = {"missing": {}, "cells": [], "failures": []}
     layers, batch = sizes.large, sizes.large_batch
     x, y = samples(layers[0], layers[-1], batch * sizes.large_batches, sizes.emulated)
@@ -92,7 +92,7 @@ def _networks(sizes: Sizes) -> Iterator[tuple[str, list[int], str]]:
 
 
 def _made(there: dict[str, Maker], task: Task, failures: list[str]) -> dict[str, Contender]:
-    """The contenders that can be had for a task."""
+    """The contenders that can run a task."""
     made = {}
     for name, kind in there.items():
         try:
@@ -105,7 +105,7 @@ def _made(there: dict[str, Maker], task: Task, failures: list[str]) -> dict[str,
 
 
 def _check(there: dict[str, Maker], task: Task, tolerance: float, result: dict[str, Any]) -> dict[str, Any]:
-    """Losses of an epoch without shuffling, and who is too far from fastmlp's to be compared with it."""
+    """Losses of an epoch without shuffling, and the contenders whose loss differs too much from fastmlp's."""
     losses = {}
     for name, contender in _made(there, task, result["failures"]).items():
         contender.reset()

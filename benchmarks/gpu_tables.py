@@ -1,4 +1,4 @@
-"""What gpu.py has found, as Markdown."""
+"""The results of gpu.py as Markdown."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NOT_MEASURED = "**Run on the emulated device: nothing here is a measurement.** A
 
 
 def report(record: dict[str, Any]) -> list[str]:
-    """Markdown lines of the whole."""
+    """Markdown lines of all results."""
     parts = record["parts"]
     lines = ["# The CUDA backend on a GPU", ""]
     if not record["measured"]:
@@ -114,7 +114,7 @@ def _left_out(result: dict[str, Any]) -> list[str]:
 
 
 def _rates(cells: list[dict[str, Any]], measured: bool) -> list[str]:
-    """Samples per second of all, and fastmlp's over the best peer's."""
+    """Samples per second of all contenders, and of fastmlp relative to the best other one."""
     names = list(dict.fromkeys(name for cell in cells for name in cell["samples per second"]))
     head = f"| network | rule | batch | precision | {' | '.join(names)} |"
     lines = ["Samples per second: median of the rounds (lowest … highest).", "", head, "|---" * (4 + len(names)) + "|"]
@@ -124,8 +124,8 @@ def _rates(cells: list[dict[str, Any]], measured: bool) -> list[str]:
         lines.append(f"| {_where(cell)} | {' | '.join(shown)} |")
     lines += [
         "",
-        "fastmlp's speed over that of the round's best peer: median of the rounds (lowest … highest). The microseconds",
-        "are of a step by fastmlp, without what an epoch costs besides.",
+        "fastmlp's speed relative to the best other library of the round: median of the rounds (lowest … highest). The",
+        "microseconds are those of a step of fastmlp, without the other costs of an epoch.",
         "",
         "| network | rule | batch | precision | step, µs | best peer | over the best peer | asked |",
         "|---" * 8 + "|",

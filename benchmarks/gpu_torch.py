@@ -31,7 +31,7 @@ def wait() -> None:
 
 
 class _OnDevice:
-    """What differs from the CPU's contenders, whichever of them. Precision: of matrix products."""
+    """The differences from the contenders for CPUs; `precision` is that of matrix products."""
 
     def __init__(self, task: Task, precision: str = "float32") -> None:
         self.precision = precision
@@ -41,11 +41,11 @@ class _OnDevice:
         self.generator = torch.Generator(DEVICE).manual_seed(task.seed)
 
     def set_precision(self) -> None:
-        """It is the process's, not a model's."""
+        """Set the precision, which is a setting of the process rather than of a model."""
         torch.set_float32_matmul_precision(_MATMUL[self.precision])
 
     def cast(self) -> Any:
-        """Within, products take bfloat16; parameters, loss and updates stay float32."""
+        """Compute products in bfloat16 during the block; parameters, loss and updates stay float32."""
         return torch.autocast(DEVICE.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
 
     def take(self, samples: int) -> None:
@@ -85,11 +85,11 @@ class _OnDevice:
 
 
 class Eager(_OnDevice, peer_torch.Eager):
-    """Step by step from Python."""
+    """One step at a time from Python."""
 
 
 class _Updating(_OnDevice, peer_torch.Compiled):
-    """Parameters and state move in place, by one function."""
+    """Parameters and state are updated in place by one function."""
 
     compiled: dict[str, Any] | None = None  # options of torch.compile
 
@@ -118,7 +118,7 @@ class _Updating(_OnDevice, peer_torch.Compiled):
             self.reset()
 
     def reset(self) -> None:
-        """In the same memory if there is any, where graphs look for it."""
+        """Reset in the same memory, to whose addresses graphs refer."""
         if not hasattr(self, "all"):
             super().reset()
             for tensor in (*self.all, *self.m, *self.v, self.t):
@@ -139,7 +139,7 @@ class Compiled(_Updating):
 
 
 class Graphed(_Updating):
-    """Steps captured as they are."""
+    """Eager steps captured in graphs."""
 
     def take(self, samples: int) -> None:
         super().take(samples)
@@ -149,7 +149,7 @@ class Graphed(_Updating):
         self.graphs: dict[tuple[int, int], Callable[[], None]] = {}
 
     def next_step(self, rows: int) -> None:
-        """A step on the samples that come next in the order; all of it on the device."""
+        """A step on the next samples in the order, entirely on the device."""
         if rows == len(self.x):
             x, y = self.x, self.y
         else:
@@ -159,7 +159,7 @@ class Graphed(_Updating):
         self.at.add_(rows)
 
     def recorded(self, rows: int, steps: int) -> Callable[[], None]:
-        """So many steps as one graph. Recording moves the parameters."""
+        """Record several steps as one graph, which changes the parameters."""
 
         def work() -> None:
             for _ in range(steps):
@@ -210,7 +210,7 @@ class Graphed(_Updating):
         return seconds
 
     def update(self, parameters, m, v, t, x, y):
-        """As the CPU's, but SGD by one foreach operation, which is fewer nodes of a graph."""
+        """As on the CPU, but SGD by one foreach operation, which makes fewer nodes of a graph."""
         if self.task.optimizer != "sgd" or self.compiled is not None:
             return super().update(parameters, m, v, t, x, y)
         layers = len(parameters) // 2
@@ -224,6 +224,6 @@ class Graphed(_Updating):
 
 
 class CompiledGraph(Graphed):
-    """Steps captured as the compiler has made them."""
+    """Compiled steps captured in graphs."""
 
     compiled = {}  # noqa: RUF012

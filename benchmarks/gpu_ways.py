@@ -1,4 +1,4 @@
-"""Where the time of a step goes: the ways to each product, programs and graphs, and what a launch costs."""
+"""The time of a step in detail: implementations of each product, programs and graphs, and the cost of a launch."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Keep = Callable[[Any], None]
 
 
 def products(sizes: Sizes, deadline: float, keep: Keep) -> dict[str, Any]:
-    """Seconds of every way to each product of the networks' steps, and the ways that the fits here have taken."""
+    """Seconds of every implementation of each product of the networks' steps, and those that the fits have chosen."""
     result: dict[str, Any] = {"times": {}, "chosen": {}, "failures": []}
     cells = [
         (layers, n if batch == "full" else int(batch), "float32")
@@ -60,7 +60,7 @@ def products(sizes: Sizes, deadline: float, keep: Keep) -> dict[str, Any]:
 
 
 def programs(sizes: Sizes, deadline: float, keep: Keep) -> dict[str, Any]:
-    """Seconds of a step of a few rows: as a program on so many blocks, and as a graph."""
+    """Seconds of a step of a few rows: as a program, by number of blocks, and as a graph."""
     result: dict[str, Any] = {"steps": [], "failures": []}
     device = device_of()
     networks = sizes.networks | ({} if sizes.emulated else OTHER)
@@ -70,7 +70,7 @@ def programs(sizes: Sizes, deadline: float, keep: Keep) -> dict[str, Any]:
         cluster = {"CLUSTER": runs.CLUSTER}
         ways |= {
             f"program, cluster of {runs.CLUSTER}": cluster,
-            "the same, no operation alone": cluster | {"ALONE": -1},
+            "the same, no operation on a single block": cluster | {"SINGLE_BLOCK_WORK": -1},
         }
     ways |= {"graph of our kernels": {"MAX_INSTRUCTIONS": 0}, "graph of the chosen ways": {"FEW": 0}}
     for name, layers in networks.items():
@@ -104,7 +104,7 @@ def _of_a_step(task: Task, changes: dict[str, int], rounds: int) -> list[float]:
 
 
 def launches(sizes: Sizes, deadline: float, keep: Keep) -> dict[str, Any]:
-    """What it costs to start work, in seconds: of the host for each launch, of the GPU for each kernel; and a copy."""
+    """The cost of launches in seconds: on the host for each launch, on the GPU for each kernel; and that of a copy."""
     device, real = device_of(), np.dtype(np.float32)
     small = _copy(device, 1)
     result: dict[str, Any] = {"direct": {}, "graphs": {}, "failures": []}
@@ -132,7 +132,7 @@ _kept: list[Any] = []
 
 
 def _by_host(device: Device, start: Callable[[], None], times: int) -> dict[str, float]:
-    """Seconds until so many launches are queued, and until they are done, each per launch."""
+    """Seconds per launch until several launches are queued, and until they are done."""
     wait = device.upload(np.zeros(1))
     start()
     device.download(wait)

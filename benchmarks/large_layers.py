@@ -1,8 +1,8 @@
-"""Products of large layers, ours beside NumPy's BLAS, in turns.
+"""Matrix products of large layers compared with NumPy's BLAS, in alternation.
 
 Run: python benchmarks/large_layers.py [--rounds N] [--output FILE]. Writes LARGE_LAYERS.md: GFLOP/s of the forward
-product with its bias, of δ Wᵀ and of the gradient with its bias, each the best of the rounds, since on a shared machine
-that is the least disturbed one. The networks are those whose operations are packed (kernels/cpu/large/blocking.py).
+product with its bias, of δ Wᵀ and of the gradient with its bias, each the best of the rounds, which is the least
+disturbed one on a shared machine. The networks are those whose operands are packed (kernels/cpu/large/blocking.py).
 """
 
 import argparse
@@ -37,7 +37,7 @@ def ours(name: str, large: bool, *arguments) -> Callable[[], object]:
     operations = cpu.SPECIAL_OPERATIONS["large"] if large else cpu.OPERATIONS
     compiled = numba.njit(**OPTIONS)(next(operation for operation in operations if operation.__name__ == name))
     arrays = [array for array in arguments if isinstance(array, np.ndarray)]
-    room = max(cpu.ROOM_BYTES // arrays[-1].itemsize, max(array.size for array in arrays))
+    room = max(cpu.LARGE_SCRATCH_BYTES // arrays[-1].itemsize, max(array.size for array in arrays))
     (team,) = cpu.make_teams(1, aligned_zeros(room, arrays[-1].dtype), 0)
     compiled.compile(tuple(map(numba.typeof, (team, *arguments))))
     return partial(compiled, team, *arguments)

@@ -1,10 +1,10 @@
-"""Times of `partial_fit` on few samples, as in a loop over a stream, beside scikit-learn's.
+"""Times of `partial_fit` on few samples, as in a loop over a stream, compared with scikit-learn's.
 
 Run: python benchmarks/online.py [--rounds N] [--before CHECKOUT] [--out FILE]
 
-Prints Markdown. Each round is a process of its own for this build, and one for the build in CHECKOUT; in it blocks of
-calls of fastmlp and scikit-learn take turns, after calls that compile and are not counted. A figure is the median over
-the rounds of a round's median call.
+Prints Markdown. Each round is a new process for this build, and one for the build in CHECKOUT. In it, blocks of calls
+of fastmlp and scikit-learn alternate, after uncounted calls that compile. A figure is the median over the rounds of the
+median call of a round.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def main() -> None:
     before = " --before CHECKOUT" if options.before else ""
     text = "\n".join(
         [
-            "# Partial fits of few samples, beside scikit-learn's",
+            "# Partial fits on few samples, compared with scikit-learn's",
             "",
             *machine()[:-1],
             f"- command: `python benchmarks/online.py --rounds {options.rounds}{before}`",

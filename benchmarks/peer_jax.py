@@ -19,7 +19,7 @@ UNROLL = 4  # steps of batch size 1 in a turn of the loop: up to a fifth faster 
 
 
 def mean_loss(params, x, targets):
-    """Targets are one-hot: a product with them was faster than take_along_axis."""
+    """The mean loss with one-hot targets: a product with them was faster than take_along_axis."""
     h = x
     for w, b in params[:-1]:
         h = jax.nn.relu(h @ w + b)
@@ -45,7 +45,7 @@ def adam(lr, params, state, gradients):
 
 
 class Jax:
-    """Permutations come from NumPy, for JAX sorts to make one; the rules are written out, as Optax would do no more."""
+    """JAX; permutations are NumPy's, since JAX makes them by sorting, and the update rules do the same as Optax's."""
 
     def __init__(self, task: Task) -> None:
         self.task = self.whole = task
@@ -89,7 +89,7 @@ class Jax:
 
 
 def epoch(update, task: Task, carry, x, targets, order):
-    """Parameters and state after all batches, the last one smaller if the samples ask for it; mean loss."""
+    """Parameters, state and mean loss after all batches; the last batch may be smaller."""
     batch, whole = task.batch, len(task.x) // task.batch * task.batch
 
     def step(carry, samples):

@@ -10,7 +10,7 @@ from sklearn.neural_network import MLPClassifier
 
 
 class ScikitLearn:
-    """One `fit` for all epochs, as it is called; the checks of its input, a few per cent at most, are part of it."""
+    """One `fit` for all epochs; the checks of its input, at most a few per cent, are included."""
 
     def __init__(self, task: Task) -> None:
         self.task = self.whole = task
@@ -45,7 +45,7 @@ class ScikitLearn:
         return seconds
 
     def train_on(self) -> float:
-        """Seconds of one epoch more with the optimizer's memory, which `fit` begins anew."""
+        """Seconds of one more epoch with the optimizer's state, which `fit` would reset."""
         begin = perf_counter()
         self.model.partial_fit(self.task.x, self.task.y)
         return perf_counter() - begin

@@ -1,4 +1,4 @@
-"""Tables and plot of what peers.py has measured."""
+"""Tables and plot of the results of peers.py."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ REFERENCE = "scikit-learn"
 
 
 class Cell(NamedTuple):
-    """What was measured of one network at one batch size."""
+    """The measurements of one network at one batch size."""
 
     network: str
     batch: str
@@ -27,7 +27,7 @@ def median_and_spread(values: np.ndarray) -> str:
 
 
 def best_peer(cell: Cell) -> tuple[str, np.ndarray]:
-    """The peer of the highest median; and in each round, the rate of whoever was best in it."""
+    """The peer with the highest median, and the rate of the best peer in each round."""
     peers = {name: rates for name, rates in cell.rates.items() if name != OURS}
     return max(peers, key=lambda name: float(np.median(peers[name]))), np.max(list(peers.values()), axis=0)
 
@@ -52,9 +52,9 @@ def tables(cells: Sequence[Cell]) -> list[str]:
         "",
         "## Ratios",
         "",
-        "fastmlp's speed over that of the round's best peer, and over scikit-learn's: median of the rounds",
-        "(lowest … highest). Arithmetic: forward products, gradients of weights, δ below the last layer; as a share",
-        "of the FMA peak that as many threads reached in registers between these runs.",
+        "fastmlp's speed relative to the best other library of the round, and to scikit-learn: median of the rounds",
+        "(lowest … highest). Arithmetic: forward products, gradients of weights, δ below the last layer; relative to",
+        "the FMA peak that as many threads reached in registers between these runs.",
         "",
         "| network | batch | best peer | over the best peer | over scikit-learn | threads | GFLOP/s | of FMA peak |",
         "|---|---|---|---|---|---|---|---|",

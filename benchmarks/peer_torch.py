@@ -1,4 +1,4 @@
-"""PyTorch in the comparison, as fast as its own means make it: without modules and loaders, gradients by autograd.
+"""PyTorch in the comparison, as fast as it can be with autograd: without modules and data loaders.
 
 Tried and slower: nn.Sequential with torch.optim (two thirds of the speed at batch size 32), a gather per batch, loops
 over parameters instead of foreach; and when compiling, only the loss instead of the whole step. Gradients written out
@@ -25,7 +25,7 @@ def mean_loss(weights, biases, x, y):
 
 
 class Eager:
-    """Step by step from Python; SGD by one foreach operation, Adam by its fused kernel."""
+    """One step at a time from Python; SGD by one foreach operation, Adam by its fused kernel."""
 
     def __init__(self, task: Task) -> None:
         torch.set_num_threads(task.threads)
@@ -84,7 +84,7 @@ class Eager:
 
 
 class Compiled(Eager):
-    """The whole step, gradients and update with it, is one compiled function; a smaller last batch is run eagerly."""
+    """The whole step with gradients and update is one compiled function; a smaller last batch is run eagerly."""
 
     def __init__(self, task: Task) -> None:
         self.function: Callable[..., torch.Tensor] = self.update

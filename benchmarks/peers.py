@@ -1,12 +1,12 @@
-"""Training throughput of fastmlp beside scikit-learn, PyTorch (eager and compiled) and JAX, all at their best.
+"""Training throughput of fastmlp compared with scikit-learn, PyTorch (eager and compiled) and JAX, all at their best.
 
-Run: FASTMLP_DATA=FOLDER python benchmarks/peers.py [--rounds N] [--threads N] [--quick]; --help tells of the rest.
-FOLDER holds mnist/. Writes PEERS.md and peers.png beside this file: a quarter of an hour on two cores.
+Run: FASTMLP_DATA=FOLDER python benchmarks/peers.py [--rounds N] [--threads N] [--quick]; see --help. FOLDER contains
+mnist/. Writes PEERS.md and peers.png in this folder; takes a quarter of an hour on two cores.
 
-All have the same data, network, initial weights, optimizer and number of threads, all compute in float32, draw a fresh
-permutation for every epoch, know each epoch's mean loss in the end and have had a run that is not counted. That they
-compute the same is checked first. Each round runs them one after the other, in an order that rotates; ratios are taken
-round by round. An epoch that would take long, as at batch size 1, is run on the first samples only.
+All have the same data, network, initial weights, optimizer and number of threads, compute in float32, draw a new
+permutation for every epoch, compute each epoch's mean loss, and have an uncounted first run. First it is checked that
+they compute the same. Each round runs them one after the other, in rotating order; ratios are taken round by round. A
+long epoch, as at batch size 1, is run on the first samples only.
 """
 
 import argparse
@@ -61,7 +61,7 @@ def data(inputs: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def check(there: dict, task: Task) -> dict[str, str]:
-    """Every contender's loss after one epoch against ours; why those that do not run are to be left out."""
+    """Compare every contender's loss after one epoch with ours; return why some are left out."""
     losses, failed = {}, {}
     for name, kind in there.items():
         try:
@@ -79,7 +79,7 @@ def check(there: dict, task: Task) -> dict[str, str]:
 
 
 def size_up(contender: Contender, task: Task, seconds: float) -> int:
-    """Epochs that a run takes. Leaves the contender warm and with the samples that it shall train on."""
+    """The number of epochs of a run. The contender is warmed up, and set to the samples to train on."""
     few = min(len(task.x), max(200 if task.batch == 1 else 2000, 2 * task.batch))
     contender.take(few)
     contender.reset()
@@ -116,7 +116,7 @@ def measure(network: str, batch: str, there: dict, task: Task, rounds: int, seco
 
 
 def cells(there: dict, missing: dict, options: argparse.Namespace) -> Iterator[Cell]:
-    """All that was asked for. Contenders that fail move from `there` to `missing`."""
+    """Measure all requested cells. Contenders that fail are moved from `there` to `missing`."""
     for network in options.networks:
         sizes, optimizer, batches = NETWORKS[network]
         x, y = data(sizes[0])
@@ -157,7 +157,7 @@ def main() -> None:
             )
             print(f"{cell.network}, batch {cell.batch}: {OURS} {ours:,.0f}/s; of that: {rest}", file=sys.stderr)
     head = heading(options.threads, missing, time.perf_counter() - begin)
-    lines = ["# fastmlp and its peers", "", *head, f"- {options.rounds} rounds", "", *tables(done)]
+    lines = ["# fastmlp compared with other libraries", "", *head, f"- {options.rounds} rounds", "", *tables(done)]
     with atomic_write(options.output) as file:
         file.write(("\n".join(lines) + "\n").encode())
     with atomic_write(options.output.with_name("peers.png")) as file:

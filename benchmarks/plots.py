@@ -1,4 +1,4 @@
-"""Plots of results that are already here: nothing is measured. They go beside this file.
+"""Plots of the results in this folder, which are written to it; nothing is measured.
 
     python benchmarks/plots.py
 
@@ -25,7 +25,7 @@ SPREAD = re.compile(r"([\d.]+) \(([\d.]+) … ([\d.]+)\)")  # of a cell: mean, l
 
 
 def accuracy() -> Figure:
-    """Each data set a row; a method's mean over the splits, divided by fastmlp's over the same splits."""
+    """One row for each data set: a method's mean over the splits divided by that of fastmlp over the same splits."""
     values: dict[tuple[str, str, str], dict[int, float]] = {}
     for line in (HERE / "accuracy.jsonl").read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
@@ -52,7 +52,7 @@ def accuracy() -> Figure:
 
 
 def estimators() -> Figure:
-    """Each case a point: how many times faster than scikit-learn's estimators, at the seconds that theirs take."""
+    """One point for each case: the speed-up over scikit-learn's estimator against the seconds of its fit."""
     figure = Figure(figsize=(9, 4), layout="constrained")
     axes = figure.add_subplot()
     for (dtype, lbfgs), cases in _fit_times().items():
@@ -71,7 +71,7 @@ def estimators() -> Figure:
 
 
 def time_to_accuracy() -> Figure:
-    """Bars of the seconds until 97 % and 98 % of MNIST's test images are right, with the range of the seeds."""
+    """Bars of the seconds to 97 % and 98 % accuracy on MNIST's test images, with the range of the seeds."""
     rows = {cells[0]: cells for cells in _rows("TIME_TO_ACCURACY.md", 6)}
     figure = Figure(figsize=(9, 2.8), layout="constrained")
     for axes, column, goal in zip(figure.subplots(1, 2), (1, 2), ("97 %", "98 %"), strict=True):

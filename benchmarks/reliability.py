@@ -1,9 +1,9 @@
-"""Long runs of what docs/reliability.md promises: kills, damaged caches, forks.
+"""Long tests of the guarantees in docs/reliability.md: killed processes, damaged caches, forks.
 
 Run: python benchmarks/reliability.py [kills] [caches] [forks] [--output benchmarks/RELIABILITY.md]
 
-kills   `fastmlp train mnist --checkpoint … --resume` under kill -9 at random moments, said again until it is done: the
-        model's bytes are those of a run that nobody disturbed. Needs FASTMLP_DATA.
+kills   `fastmlp train mnist --checkpoint … --resume`, killed by kill -9 at random moments and repeated until it is
+        done: the model has the same bytes as that of an uninterrupted run. Needs FASTMLP_DATA.
 caches  caches of compiled code damaged in many ways: a training in a new process gives the right weights, and the next
         one compiles nothing.
 forks   forks at random moments of a first fit in a new process: each child builds a model, trains it and ends.
@@ -211,7 +211,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
-    lines = ["# Kills, damaged caches, forks", "", *machine()[:-1], f"- command: `python {' '.join(sys.argv)}`", ""]
+    lines = [
+        "# Killed processes, damaged caches, forks",
+        "",
+        *machine()[:-1],
+        f"- command: `python {' '.join(sys.argv)}`",
+        "",
+    ]
     for name in arguments.parts or parts:
         part, count = parts[name]
         with tempfile.TemporaryDirectory() as folder:

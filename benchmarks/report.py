@@ -34,7 +34,7 @@ print(time.perf_counter() - begin)
 
 
 def machine() -> list[str]:
-    """Where the numbers come from."""
+    """Markdown lines: date, machine, versions and backends."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         cpu = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
@@ -150,9 +150,9 @@ def main() -> None:
         "",
         *machine(),
         "",
-        "Medians of rounds in one process. Throughput is of whole `fit` calls of one epoch, float32, random data.",
+        "Medians of rounds in one process. Throughput is that of whole `fit` calls of one epoch, float32, random data.",
         "",
-        "## Against scikit-learn",
+        "## Compared with scikit-learn",
         "",
         "784-128-10, plain SGD, float32 input, default threads of both, interleaved rounds in one process.",
         "",

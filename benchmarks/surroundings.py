@@ -1,4 +1,4 @@
-"""Where and how a comparison runs: its threads, and the lines that say so at the head of its results."""
+"""The environment of a comparison: limits of threads, and the heading of its results."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ _DISTRIBUTIONS = {"PyTorch": "torch", "JAX": "jax"}  # beside those that `machin
 
 
 def limit_threads(threads: int) -> None:
-    """Bind the process to as many cores, and tell the libraries that ask for a number; before any of them starts."""
+    """Bind the process to `n` cores, and set the number of threads of the libraries, before any of them is imported."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     os.environ["FASTMLP_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(threads)
@@ -19,11 +19,11 @@ def limit_threads(threads: int) -> None:
 
 
 def heading(threads: int, missing: dict[str, str], seconds: float) -> list[str]:
-    """Markdown lines: date, machine, versions, command, and the libraries that are not there with the reason."""
+    """Markdown lines: date, machine, versions, command, and the missing libraries with the reason."""
     versions = [f"{name} {version(package)}, " for name, package in _DISTRIBUTIONS.items() if name not in missing]
     return [
         *machine()[:-1],
-        f"- {''.join(versions)}at most {threads} threads for everybody",
+        f"- {''.join(versions)}at most {threads} threads for every library",
         f"- command: `python {' '.join(sys.argv)}`, {seconds / 60:.1f} minutes",
         *(f"- {name} is left out: {reason}" for name, reason in missing.items()),
     ]

@@ -1,8 +1,8 @@
-"""From a table to a trained network: `fastmlp train`, and pandas, a ColumnTransformer and scikit-learn's MLP.
+"""Time and memory from a table to a trained network: `fastmlp train`, compared with pandas and scikit-learn.
 
 Run: python benchmarks/tables.py [--rows 1000000] [--columns 20000] [--rounds 3] [--output benchmarks/TABLES.md]; needs
-pandas and pyarrow. The files are written to a folder for temporary files. The contenders take turns, each in a process
-of its own, imports included; peak memory is that of the process, mapped files included.
+pandas and pyarrow. The files are written to the folder for temporary files. The contenders alternate, each in a new
+process, whose imports are included; peak memory is that of the process, including mapped files.
 """
 
 import argparse

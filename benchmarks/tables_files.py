@@ -1,4 +1,4 @@
-"""The files that tables.py measures with. Run: python benchmarks/tables_files.py mixed|wide PATH.csv ROWS|COLUMNS."""
+"""The table files for tables.py. Run: python benchmarks/tables_files.py mixed|wide PATH.csv ROWS|COLUMNS."""
 
 import sys
 from pathlib import Path
@@ -10,7 +10,7 @@ WIDE_ROWS = 120
 
 
 def write_mixed(path: Path, rows: int) -> None:
-    """14 columns of numbers, 5 of 2 to 40 categories, and a number to predict, as CSV and as Parquet beside it."""
+    """Write 14 columns of numbers, 5 of 2 to 40 categories, and a numeric target, as CSV and as Parquet."""
     random = np.random.default_rng(0)
     numbers = random.standard_normal((14, rows)) * 10.0 ** np.arange(-1, 6).repeat(2)[:, None]
     columns = {f"x{i}": pl.Series(column.round(3)) for i, column in enumerate(numbers)}
@@ -23,7 +23,7 @@ def write_mixed(path: Path, rows: int) -> None:
 
 
 def write_wide(path: Path, columns: int) -> None:
-    """Few rows of many numbers, the last one to predict."""
+    """Write few rows of many numbers, of which the last is the target."""
     values = np.random.default_rng(0).standard_normal((columns, WIDE_ROWS)).round(4)
     pl.DataFrame({f"x{i}": column for i, column in enumerate(values)}).write_csv(path)
 

@@ -1,4 +1,4 @@
-"""What `fastmlp train` does with a table of numbers to predict, by pandas and scikit-learn.
+"""The work of `fastmlp train` on a table with a numeric target, by pandas, a ColumnTransformer and scikit-learn's MLP.
 
 Run: python benchmarks/tables_sklearn.py PATH EPOCHS. The last column is predicted, a fifth of the rows is scored.
 """

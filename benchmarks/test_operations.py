@@ -1,7 +1,7 @@
-"""Each fused operation against the same mathematics in separate NumPy calls, on one core for Numba.
+"""Each fused operation compared with the same mathematics in separate NumPy calls, on one core for Numba.
 
-The unfused form allocates its intermediate results and passes over them again, as code written down from the formulas
-does. Shapes are those of 784-128-10 at batch size 128, float32.
+The unfused form allocates intermediate results and reads them again, like code written directly from the formulas.
+Shapes are those of 784-128-10 at batch size 128, float32.
 """
 
 import numpy as np

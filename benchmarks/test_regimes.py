@@ -1,7 +1,7 @@
 """Batch, mini-batch and stochastic gradient descent, and prediction, on every backend: samples per second.
 
 One call trains for one epoch with everything that `fit` does: checks, workspaces, batches, the loss. Compilation and
-the first touch of the data are outside.
+the first access to the data are excluded.
 """
 
 import pytest

@@ -1,7 +1,7 @@
-"""Is the default number of threads the best one? fastmlp with its default, with one thread and with two, in turns.
+"""Speed with the default number of threads compared with one and two threads, in alternation.
 
-Run: FASTMLP_DATA=FOLDER python benchmarks/thread_choice.py [--rounds N] [--output FILE]. The networks, data and batch
-sizes are those of peers.py. Writes THREAD_CHOICE.md: the default's speed over that of the best number, round by round.
+Run: FASTMLP_DATA=FOLDER python benchmarks/thread_choice.py [--rounds N] [--output FILE]. Networks, data and batch sizes
+are those of peers.py. Writes THREAD_CHOICE.md: the speed of the default relative to the best number, round by round.
 """
 
 import argparse

@@ -1,11 +1,11 @@
-"""Seconds of training until MNIST's test images are recognised: one recipe for all libraries, and fastmlp's own.
+"""Seconds of training to an accuracy on MNIST's test images, with the same settings for all libraries and with our own.
 
-Run: FASTMLP_DATA=FOLDER python benchmarks/time_to_accuracy.py [--seeds N] [--threads N] [--quick]. FOLDER holds mnist/.
-Writes TIME_TO_ACCURACY.md beside this file.
+Run: FASTMLP_DATA=FOLDER python benchmarks/time_to_accuracy.py [--seeds N] [--threads N] [--quick]. FOLDER contains
+mnist/. Writes TIME_TO_ACCURACY.md in this folder.
 
-Only epochs are timed: not compilation, not the placing of data, not the evaluation after every epoch. All compute in
-float32 and begin with the same weights for the same seed. fastmlp's own recipes were sought by hand, one per target, on
-the same test images; each is timed to its end, since an annealed rate arrives with the last epoch.
+Only epochs are timed, not compilation, the copying of data, or the evaluation after every epoch. All compute in float32
+and begin with the same weights for the same seed. fastmlp's own recipes were tuned by hand, one for each target, on the
+same test images; each is timed to its end, since the accuracy of an annealed rate is reached in the last epoch.
 """
 
 import argparse
@@ -36,13 +36,13 @@ Curve = list[tuple[float, float]]  # after each epoch: seconds so far, test accu
 
 
 def changed(instance: Any) -> str:
-    """A dataclass as it would be written, without what is left at its default."""
+    """Describe a dataclass by its constructor call, without arguments at their defaults."""
     given = (field for field in fields(instance) if getattr(instance, field.name) != field.default)
     return f"{type(instance).__name__}({', '.join(f'{field.name}={getattr(instance, field.name)}' for field in given)})"
 
 
 class Recipe(NamedTuple):
-    """What fastmlp trains for one target."""
+    """Settings of fastmlp for one target accuracy."""
 
     hidden: list[int]
     optimizer: Optimizer
@@ -72,7 +72,7 @@ OWN = {
 
 
 def accuracy(parameters: list[np.ndarray], data: Dataset) -> float:
-    """Of the network on the test images, by NumPy for everybody; and a pause."""
+    """Accuracy on the test images, computed by NumPy for every library; followed by a pause."""
     layers = len(parameters) // 2
     h = np.asarray(data.x_test)
     for l, (w, b) in enumerate(zip(parameters[:layers], parameters[layers:], strict=True)):
@@ -84,7 +84,7 @@ def accuracy(parameters: list[np.ndarray], data: Dataset) -> float:
 
 
 def fit(model: MLP, data: Dataset, targets: np.ndarray, epochs: int, enough: float = 1.0, **options: Any) -> Curve:
-    """Train until the epochs are done or the accuracy is enough; the clock stands still in the callback."""
+    """Train until the epochs are done or the accuracy is reached; time in the callback is not counted."""
     curve: Curve = []
     resumed = 0.0
 
@@ -107,7 +107,7 @@ def shared_ours(task: Task, data: Dataset) -> Curve:
 
 
 def shared_peer(contender: Contender, data: Dataset) -> Curve:
-    """scikit-learn goes on by partial_fit: another `fit` would begin with a new optimizer."""
+    """Train another library; scikit-learn continues by partial_fit, since `fit` would start with a new optimizer."""
     train = getattr(contender, "train_on", lambda: contender.train(1))
     contender.reset()
     curve: Curve = []
@@ -118,12 +118,12 @@ def shared_peer(contender: Contender, data: Dataset) -> Curve:
 
 
 def seconds_to(target: float, curve: Curve) -> float:
-    """When it was first reached; infinity if never."""
+    """Seconds until the accuracy was first reached; infinity if never."""
     return next((seconds for seconds, reached in curve if reached >= target), float("inf"))
 
 
 def summary(target: float, curves: list[Curve]) -> str:
-    """Mean and spread of the seconds of the seeds that got there, and how many did."""
+    """Mean and spread of the seconds over the seeds that reached the accuracy, and their number."""
     seconds = np.array([seconds_to(target, curve) for curve in curves])
     there = seconds[np.isfinite(seconds)]
     if not there.size:
@@ -156,7 +156,7 @@ def run_shared(data: Dataset, seeds: int, threads: int, missing: dict[str, str])
 
 
 def warm_up(contender: Contender, samples: int) -> None:
-    """What a library does only once in a process is done on a few batches."""
+    """Train on a few batches, so that a library's one-time work is done."""
     contender.take(20 * SHARED_BATCH)
     contender.reset()
     contender.train(1)

@@ -1,4 +1,4 @@
-"""The networks and data that are measured, and the arithmetic of throughput."""
+"""The networks and data of the benchmarks, and the computation of throughput."""
 
 from itertools import pairwise
 
@@ -14,12 +14,12 @@ NETWORKS = {
 }
 REGIMES = {"full": "full", "512": 512, "128": 128, "32": 32, "1": 1}
 
-# Samples in one measured call: long enough to time, short enough for NumPy at batch size 1 to get done.
+# Samples in one measured call: enough to be timed, few enough for NumPy at batch size 1.
 SAMPLES = {"full": 8192, "512": 8192, "128": 8192, "32": 4096, "1": 512}
 
 
 def flops(sizes, training=True):
-    """Floating-point operations of one sample: 2 a weight forward; training doubles that, and again below the top."""
+    """Floating-point operations of one sample: 2 per weight forward, 2 for its gradient, 2 for δ except in layer 1."""
     layers = [2 * i * o for i, o in pairwise(sizes)]
     return 3 * sum(layers) - layers[0] if training else sum(layers)
 
@@ -34,7 +34,7 @@ def make(sizes, backend, samples, dtype="float32", n_threads=None):
 
 
 def record(benchmark, samples, flops_per_sample):
-    """Throughput of the median round, beside the times."""
+    """Record the throughput of the median round along with the times."""
     if benchmark.stats is None:  # --benchmark-disable
         return
     rate = samples / benchmark.stats.stats.median

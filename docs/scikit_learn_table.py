@@ -1,8 +1,8 @@
 """Writes the tables of scikit_learn.md: every parameter, method and fitted attribute of scikit-learn's MLP classes.
 
-Run: python docs/scikit_learn_table.py, with scikit-learn 1.9. "same" is found by looking: the same default, place and
-legal values of a parameter, the same signature, the same numbers in an attribute after fits of every kind. "extended"
-allows or gives more, and needs a line in EXTENDED. Anything else "differs".
+Run: python docs/scikit_learn_table.py, with scikit-learn 1.9. The status is computed. "same": a parameter has the same
+default, position and legal values, a method the same signature, an attribute the same numbers after fits of every kind.
+"extended": more is allowed or provided, which needs an entry in EXTENDED. Anything else "differs".
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ EXTENDED = {
     "learning_rate": "schedules of `fastmlp.schedules` by name or instance, for all solvers but 'lbfgs'",
     "loss": "'absolute_error', 'huber', 'quantile' and others, or a `Loss`",
     "fit": "`X_val`, `y_val`, `sample_weight_val`; `checkpoint`, `checkpoint_every`, `resume`",
-    "set_fit_request": "for these, too",
+    "set_fit_request": "also for these",
     "validation_scores_": "with `X_val` also without early stopping",
     "best_validation_score_": "with `X_val` also without early stopping",
 }
@@ -179,7 +179,7 @@ def additional() -> list[str]:
         found = set().union(*(public_attributes(a) - public_attributes(b) for a, b in fitted(name)))
         for attribute in sorted(found):
             rows.setdefault(("attribute", attribute), [told[attribute]]).append(name)
-    lines = ["| what | name | of | in a line |", "|---|---|---|---|"]
+    lines = ["| kind | name | of | summary |", "|---|---|---|---|"]
     for kind in ("parameter", "method", "attribute"):
         for (what, name), (text, *of) in rows.items():
             if what == kind:
@@ -200,7 +200,7 @@ def tables() -> str:
     """All of what is between the markers."""
     lines, used = [], set()
     for title, columns in compared().items():
-        lines += [f"| {title} | {' | '.join(f'`{name}`' for name in CLASSES)} | what more |", "|---|---|---|---|"]
+        lines += [f"| {title} | {' | '.join(f'`{name}`' for name in CLASSES)} | extension |", "|---|---|---|---|"]
         for name in dict.fromkeys(name for column in columns for name in column):
             cells = [column.get(name, "–") for column in columns]
             more = EXTENDED[name] if "extended" in cells else ""
@@ -209,7 +209,7 @@ def tables() -> str:
         lines.append("")
     if unused := EXTENDED.keys() - used:
         raise ValueError(f"EXTENDED tells of what is not extended: {', '.join(sorted(unused))}.")
-    return "\n".join([*lines, "What there is besides:", "", *additional()])
+    return "\n".join([*lines, "Additional members:", "", *additional()])
 
 
 def filled(page: str) -> str:

@@ -1,4 +1,4 @@
-"""Multilayer perceptrons from Python, at the speed small networks should have.
+"""Multilayer perceptrons for Python, fast for small networks as well.
 
 >>> from fastmlp import MLP
 >>> from fastmlp.datasets import load
@@ -13,34 +13,34 @@ True
 Networks:
 
 - `fastmlp.MLP`: the library's own class, for arrays.
-- `fastmlp.MLPClassifier`, `fastmlp.MLPRegressor`: in place of scikit-learn's classes of these names.
+- `fastmlp.MLPClassifier`, `fastmlp.MLPRegressor`: drop-in replacements of scikit-learn's classes of these names.
 - `fastmlp.TabularClassifier`, `fastmlp.TabularRegressor`: for data frames; the command ``fastmlp`` is for files.
 
-What they are given, mostly by name:
+Their options, mostly given by name:
 
-- `fastmlp.losses`: nine losses, and losses of one's own.
-- `fastmlp.activations`, `fastmlp.initializers`: functions of the layers, and their first weights.
-- `fastmlp.optimizers`: SGD, RMSprop, Adam and AdamW.
-- `fastmlp.schedules`: how the learning rate changes.
-- `fastmlp.trainer.Callback`: what may be called after each epoch.
-- `fastmlp.datasets`: MNIST, small sets that need no files, tables and arrays.
-- `fastmlp.recipes`: networks and their training for tables.
+- `fastmlp.losses`: nine losses, and custom losses.
+- `fastmlp.activations`, `fastmlp.initializers`: activations of the layers, and distributions of initial weights.
+- `fastmlp.optimizers`: SGD, RMSprop, Adam and AdamW, and custom rules.
+- `fastmlp.schedules`: schedules of the learning rate.
+- `fastmlp.trainer.Callback`: functions called after each epoch.
+- `fastmlp.datasets`: MNIST, small sets that need no file, tables and arrays.
+- `fastmlp.recipes`: default networks and training options for tables.
 
-What they give:
+Their results:
 
-- `fastmlp.History`: the losses and scores of the epochs.
-- `fastmlp.metrics`: accuracy, confusion, R².
-- `fastmlp.errors`: what can be raised. Each message says what to do.
+- `fastmlp.History`: losses and scores of the epochs.
+- `fastmlp.metrics`: accuracy, confusion matrix, R².
+- `fastmlp.errors`: the exceptions. Each message says what to do.
 
-`fastmlp.available_backends` tells where a network can be trained. The training step is written once, in `fastmlp.step`:
+`fastmlp.available_backends` lists the available backends. The training step is written once, in `fastmlp.step`:
 NumPy interprets it, Numba compiles it, CUDA captures it.
 """
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-# `fastmlp.kernels` lies within this folder in an installed package, beside it in a checkout. There a link leads to it,
-# which type checkers and editors follow, too; but Git on Windows may make none.
+# `fastmlp.kernels` is in this folder in an installed package, next to it in a checkout. There a link points to it, also
+# for type checkers and editors; but Git on Windows may not create links.
 if not Path(__path__[0], "kernels").is_dir():
     __path__.append(str(Path(__path__[0]).parent))
 
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from fastmlp.estimators import MLPClassifier, MLPRegressor
     from fastmlp.tables.estimators import TabularClassifier, TabularRegressor
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "MLP",
@@ -93,7 +93,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in ("MLPClassifier", "MLPRegressor"):
         with no_fork():
-            from fastmlp import estimators  # imports scikit-learn, so only when it is wanted
+            from fastmlp import estimators  # imports scikit-learn, so only on demand
 
         return getattr(estimators, name)
     if name in ("TabularClassifier", "TabularRegressor"):

@@ -1,7 +1,8 @@
-"""Arrays from users, checked and brought into form before any work is done."""
+"""Checks and conversions of the arrays that users give."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,9 +15,9 @@ from fastmlp.losses import Loss
 from fastmlp.network import Data
 from fastmlp.weights import usable_weights
 
-__all__ = ["cast", "check_data", "check_features", "check_parameter"]
+__all__ = ["cast", "check_data", "check_features", "check_parameter", "is_finite"]
 
-_BLOCK = 1 << 24  # elements looked at in one go, so that data larger than memory is checked in bounded memory
+_BLOCK = 1 << 24  # elements checked at a time, which bounds the memory for data of any size
 
 
 def check_data(
@@ -29,9 +30,13 @@ def check_data(
     dtype: np.dtype,
     name: str = "",
 ) -> Data:
-    """What `MLP.fit` is given, for a network of that shape (I, O) which computes in dtype.
+    """Check and convert the data of `MLP.fit` for a network of shape (I, O) that computes in `dtype`.
 
-    The loss says what targets mean; name stands before "x" and "y" in messages.
+    The loss determines the meaning of targets; `name` is the prefix of "x" and "y" in messages.
+
+    Raises
+    ------
+    InputError : arrays of wrong shape or type, values that are not finite, or targets that do not fit the loss.
     """
     n_inputs, n_outputs = shape
     x = check_features(x, n_inputs, dtype, f"{name}x")
@@ -46,11 +51,23 @@ def check_data(
 
 
 @enough_memory()
-def check_features(x: Any, n_features: int, dtype: np.dtype, name: str = "x") -> Any:
-    """x as a C-ordered array (N, I) of finite reals in `dtype`; a SciPy sparse matrix as one of compressed rows.
+def is_finite(array: np.ndarray) -> bool:
+    """Whether all numbers of an array are finite; of small ones in a tenth of the time that `all` takes."""
+    if array.size <= 4096:
+        return 0 not in np.isfinite(array).tobytes()
+    with np.errstate(over="ignore", invalid="ignore"):  # a sum is finite only if all its terms are, and is one pass
+        return math.isfinite(np.add.reduce(array, axis=None)) or bool(np.isfinite(array).all())
 
-    A memory-mapped array in C order is not copied: it keeps its own dtype, and each batch is converted when it is
-    gathered. (Compiled code has no float16 and no foreign byte order: such an array is converted as a whole.)
+
+def check_features(x: Any, n_features: int, dtype: np.dtype, name: str = "x") -> Any:
+    """Return x as a C-ordered array (N, I) of finite reals in `dtype`, or a SciPy sparse matrix as CSR.
+
+    A memory-mapped array in C order is not copied: it keeps its dtype, and each batch is converted when it is gathered.
+    Compiled code supports neither float16 nor a foreign byte order, so such an array is converted as a whole.
+
+    Raises
+    ------
+    InputError : another shape, a dtype that is not real, or values that are not finite.
     """
     if hasattr(x, "tocsr"):
         return _check_sparse(x, n_features, dtype, name)
@@ -89,7 +106,7 @@ def _check_shape(shape: tuple[int, ...], n_features: int, name: str) -> None:
 def _check_targets(
     y: Any, loss: Loss, n_samples: int, n_outputs: int, dtype: np.dtype, name: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """y as (labels, targets), one of them empty: class indices (N,) int64, or values (N, O) in `dtype`."""
+    """Return (labels, targets), one of them empty: class indices (N,) int64, or values (N, O) in `dtype`."""
     array = _as_array(y, name)
     if array.dtype.kind in "US":
         raise InputError(
@@ -126,7 +143,7 @@ def _check_targets(
 
 @enough_memory()
 def check_parameter(name: str, value: Any, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """Finite weights or biases of the given shape, in `dtype`."""
+    """Return weights or biases in `dtype`; InputError unless they are finite and have the given shape."""
     array = _as_real(value, name)
     if array.shape != shape:
         raise InputError(f"{name} has shape {array.shape}, but the layer takes {shape}.")
@@ -136,7 +153,7 @@ def check_parameter(name: str, value: Any, shape: tuple[int, ...], dtype: np.dty
 
 @enough_memory()
 def _check_weights(weights: Any, n_samples: int, dtype: np.dtype, name: str) -> np.ndarray:
-    """Sample weights (N,) in `dtype`; an empty array for None."""
+    """Return sample weights (N,) in `dtype`; an empty array for None."""
     if weights is None:
         return np.zeros(0, dtype)
     array = _as_real(weights, name)
@@ -151,7 +168,7 @@ def _check_weights(weights: Any, n_samples: int, dtype: np.dtype, name: str) -> 
 def _check_class_weight(
     class_weight: str | Mapping[int, float] | None, labels: np.ndarray, targets: np.ndarray, loss: Loss
 ) -> np.ndarray | None:
-    """Weight (N,) of every sample from the weight of its class: None, a dict, or "balanced" = N / (C count)."""
+    """Return the weight (N,) of each sample's class, from a dict or "balanced", N / (C count); None for None."""
     if class_weight is None:
         return None
     if not loss.classifies:
@@ -163,7 +180,7 @@ def _check_class_weight(
     n_classes = max(targets.shape[1], 2)
     if isinstance(class_weight, str) and class_weight == "balanced":
         counts = np.bincount(labels, minlength=n_classes)
-        # a class that does not occur gets weight 0, which nobody sees
+        # a class that does not occur gets weight 0, which is never used
         table = np.divide(len(labels), (counts > 0).sum() * counts, out=np.zeros(n_classes), where=counts > 0)
     elif isinstance(class_weight, Mapping):
         table = np.ones(n_classes)
@@ -197,7 +214,7 @@ def _check_finite(array: np.ndarray, name: str) -> None:
     rows = max(1, _BLOCK // max(1, array[:1].size))
     for start in range(0, len(array), rows):
         block = array[start : start + rows]
-        if not np.isfinite(block).all():
+        if not is_finite(block):
             where = tuple(np.argwhere(~np.isfinite(block))[0] + [start, *[0] * (array.ndim - 1)])
             kind = "NaN" if np.isnan(array[where]) else "infinity"
             raise InputError(
@@ -206,7 +223,7 @@ def _check_finite(array: np.ndarray, name: str) -> None:
 
 
 def cast(array: np.ndarray, dtype: np.dtype, name: str) -> np.ndarray:
-    """array in `dtype`; InputError if it has values beyond its range."""
+    """Convert an array to `dtype`; InputError if values are beyond its range."""
     if array.dtype == dtype:
         return array
     with np.errstate(over="ignore"):

@@ -1,7 +1,7 @@
-"""Checkpoints: one file with all that a run of training needs to go on as if it had never stopped.
+"""Checkpoints: a file with the state of a training run, from which it continues as if it had never stopped.
 
-The training thread copies the arrays of a state; digests, the file and its way to the disk are another thread's. That
-one writes a single checkpoint at a time: those that fall due meanwhile are left out.
+The training thread only copies the arrays of a state; a second thread computes digests and writes the file. It writes
+one checkpoint at a time; those that fall due meanwhile are skipped.
 """
 
 from __future__ import annotations
@@ -35,26 +35,26 @@ _log = logging.getLogger("fastmlp")
 
 
 class State(NamedTuple):
-    """Where a run is."""
+    """The state of a run."""
 
     arrays: Mapping[str, np.ndarray]
-    facts: Mapping[str, Any]  # what JSON can hold
+    facts: Mapping[str, Any]  # JSON values
 
 
 @dataclass
 class Checkpoint:
-    """A file that is written every so many epochs or seconds, and at the end.
+    """A checkpoint file, written at an interval of epochs or seconds, and at the end.
 
-    settings and data are what must be the same in a run that goes on, by names for messages. The data are read, for
-    their digests, when the first file is read or written.
+    `settings` and `data` must be equal in a resumed run; their names appear in messages. Digests of the data are
+    computed when the first checkpoint is read or written.
     """
 
     path: str
-    epochs: int | None  # between two files; None: they follow the clock
+    epochs: int | None  # interval; None: `seconds` is the interval
     seconds: float
     resume: bool
-    settings: dict[str, Any] = field(default_factory=dict)  # what JSON can hold
-    data: dict[str, Data] = field(default_factory=dict)  # by what goes before the names of its parts
+    settings: dict[str, Any] = field(default_factory=dict)  # JSON values
+    data: dict[str, Data] = field(default_factory=dict)  # by the prefix of its parts' names
     _digests: dict[str, str] | None = field(default=None, init=False)
     _buffers: dict[str, np.ndarray] = field(default_factory=dict, init=False)
     _writer: _Writer | None = field(default=None, init=False)
@@ -62,14 +62,14 @@ class Checkpoint:
     _is_new: bool = field(default=True, init=False)  # whether there is no file of this run yet
 
     def read(self) -> State | None:
-        """The state to go on from; None if there is no file, or none is wanted.
+        """Read the state to resume from; None if there is no file or `resume` is False.
 
         Raises
         ------
         InputError
-            It is the state of another run; the message says what differs.
+            The checkpoint is of another run; the message says what differs.
         ModelFileError
-            The file is damaged, or no checkpoint.
+            The file is damaged, or is not a checkpoint.
         """
         if not self.resume or not os.path.exists(self.path):
             return None
@@ -89,15 +89,15 @@ class Checkpoint:
         return state
 
     def is_due(self, epoch: int | None) -> bool:
-        """Whether to write now; epoch is the number of those done, None in the middle of one."""
+        """Whether a checkpoint is due; epoch is the number of finished epochs, None within an epoch."""
         if self.epochs is not None:
             return epoch is not None and epoch % self.epochs == 0
         return perf_counter() - self._last >= self.seconds
 
     def begin(self, state: State) -> None:
-        """Start the thread. It takes the digests, and memory for copies of such a state.
+        """Start the thread, which computes the digests and allocates memory for copies of this state.
 
-        Taking new memory costs three times as much as the copying.
+        It is allocated now because the first use of new memory takes three times as long as the copying.
         """
         buffers = [self._buffer(name, array) for name, array in state.arrays.items() if array.nbytes >= _LARGE]
 
@@ -110,9 +110,9 @@ class Checkpoint:
         self._writer.do(prepare)
 
     def write(self, state: State, *, last: bool = False) -> None:
-        """Begin to write a state, whose arrays may change once this returns; the last one is on the disk by then.
+        """Start writing a state, whose arrays may change after this returns; wait for the last one to be on disk.
 
-        What cannot be written is said on the logger "fastmlp", and training goes on.
+        A failure is a warning on the logger "fastmlp", and training continues.
         """
         assert self._writer is not None
         if not last and self._writer.is_busy:
@@ -127,7 +127,7 @@ class Checkpoint:
             self._writer.wait()
 
     def close(self) -> None:
-        """Wait until nothing is being written, and end the thread."""
+        """Wait for the writing to end, and end the thread."""
         if self._writer is not None:
             self._writer.end()
 
@@ -139,7 +139,7 @@ class Checkpoint:
         return self.settings | self._digests
 
     def _buffer(self, name: str, array: np.ndarray) -> np.ndarray:
-        """Memory for a copy, the same from file to file."""
+        """Memory for a copy of an array, reused for every checkpoint."""
         buffer = self._buffers.get(name)
         if buffer is None or (buffer.shape, buffer.dtype) != (array.shape, array.dtype):
             buffer = self._buffers[name] = np.empty_like(array, order="C", subok=False)
@@ -155,14 +155,14 @@ class Checkpoint:
 
 
 class _Writer:
-    """A thread that does one thing after another; where none can be had, or after a fork, the caller does it."""
+    """A thread that runs tasks in order; if it cannot be started, or after a fork, the caller runs them."""
 
     def __init__(self) -> None:
         self._work: SimpleQueue[tuple[Callable[[], object], Event] | None] = SimpleQueue()
         self._ended, self._done, self._process = Event(), Event(), os.getpid()
         self._done.set()
         try:
-            # waited for by `end`, not at the end of the interpreter
+            # a daemon, since `end` waits for it, not the end of the interpreter
             Thread(target=self._run, name="fastmlp-checkpoint", daemon=True).start()
         except RuntimeError:
             self._process = -1
@@ -184,7 +184,7 @@ class _Writer:
             self._done.wait()
 
     def end(self) -> None:
-        """Let it finish what it was given. May be called again, after Ctrl-C for example."""
+        """Wait for the thread to finish its tasks. May be called again, for example after Ctrl-C."""
         if self._process == os.getpid():
             self._work.put(None)
             self._ended.wait()
@@ -201,12 +201,13 @@ class _Writer:
 
 
 def open_checkpoint(path: Any, every: Any, resume: Any) -> Checkpoint | None:
-    """A checkpoint from the arguments of a `fit`, checked before any work; None if no path is given.
+    """Check the checkpoint arguments of a `fit` before any work; return the checkpoint, None if no path is given.
 
     Raises
     ------
     InputError
-        `every` is no number of epochs and no time, the file cannot be written, or it is there and not to be resumed.
+        `every` is neither a number of epochs nor a time, the file cannot be written, or it exists and `resume` is
+        False.
     """
     epochs, seconds = check_interval(every)
     resume = check_flag("resume", resume)
@@ -216,7 +217,7 @@ def open_checkpoint(path: Any, every: Any, resume: Any) -> Checkpoint | None:
         return None
     if not isinstance(path, (str, os.PathLike)) or "\0" in os.fspath(path):
         raise InputError(f"checkpoint={path!r} must be the path of a file.")
-    path = os.path.abspath(path)  # a callback may change the folder
+    path = os.path.abspath(path)  # a callback may change the current folder
     if not resume and os.path.lexists(path):
         raise InputError(
             f"The checkpoint {path} is there already. Go on from it with resume=True, remove it, or give another path."
@@ -226,12 +227,12 @@ def open_checkpoint(path: Any, every: Any, resume: Any) -> Checkpoint | None:
 
 
 def read_state(path: str | os.PathLike[str]) -> State:
-    """The state in a checkpoint; ModelFileError if the file is damaged, or no checkpoint."""
+    """Read the state in a checkpoint; ModelFileError if the file is damaged, or is not a checkpoint."""
     return State(*read_tensors(path, _KIND))
 
 
 def check_interval(every: Any) -> tuple[int | None, float]:
-    """Epochs and 0, or None and seconds, of a `checkpoint_every`."""
+    """Convert a `checkpoint_every` to (epochs, 0), or (None, seconds)."""
     if not isinstance(every, str):
         return check_integer("checkpoint_every", every), 0.0
     parts = re.fullmatch(r"(\d+(?:\.\d+)?) ?(s|min|h)", every.strip())
@@ -244,7 +245,7 @@ def check_interval(every: Any) -> tuple[int | None, float]:
 
 
 def _digests_of(data: Data, prefix: str) -> dict[str, str]:
-    """Type, shape and digest of features, targets and weights. Reads all of them."""
+    """Dtype, shape and digest of features, targets and weights, all of which are read."""
     parts = {
         "features": ("x", "values", "columns", "starts"),
         "targets": ("labels", "targets"),

@@ -1,4 +1,4 @@
-"""Numbers and choices from users, checked and brought into form before any work is done."""
+"""Checks and conversions of the numbers and choices that users give; each raises InputError."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _REAL = (np.float32, np.float64)
 
 
 def check_integer(name: str, value: Any, low: int = 1, high: int = _MAX_SIZE) -> int:
-    """`value` as an int in [low, high]."""
+    """Return `value` as an int; it must be in [low, high]."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not low <= int(value) <= high:
         raise InputError(f"{name}={value!r} must be an integer from {low} to {high}.")
     return int(value)
 
 
 def check_real(name: str, value: Any, low: float = 0.0, high: float = np.inf, *, open_end: bool = False) -> float:
-    """`value` as a finite float in [low, high], or [low, high) with open_end."""
+    """Return `value` as a finite float; it must be in [low, high], or [low, high) with open_end."""
     end = ")" if open_end or high == np.inf else "]"
     try:
         number = float("nan") if isinstance(value, (bool, str)) else float(value)
@@ -50,28 +50,28 @@ def check_real(name: str, value: Any, low: float = 0.0, high: float = np.inf, *,
 
 
 def check_flag(name: str, value: Any) -> bool:
-    """`value` as a bool."""
+    """Return `value` as a bool."""
     if not isinstance(value, (bool, np.bool_)):
         raise InputError(f"{name}={value!r} must be True or False.")
     return bool(value)
 
 
 def check_sequence(name: str, value: Any, what: str) -> list:
-    """`value` as a list, from a list or tuple of `what`."""
+    """Return a list or tuple of `what` as a list."""
     if not isinstance(value, (list, tuple)):
         raise InputError(f"{name}={value!r} must be a list of {what}.")
     return list(value)
 
 
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
-    """`value` if it is one of the choices."""
+    """Return `value`, which must be one of the choices."""
     if not isinstance(value, str) or value not in choices:
         raise InputError(f"{name}={value!r} is unknown. Choose one of: {', '.join(choices)}.")
     return value
 
 
 def check_dtype(dtype: Any) -> np.dtype:
-    """float32 or float64 as a dtype."""
+    """Return the dtype, which must be float32 or float64."""
     if isinstance(dtype, str):
         kind = np.dtype(dtype) if dtype in ("float32", "float64") else None
     else:
@@ -82,7 +82,7 @@ def check_dtype(dtype: Any) -> np.dtype:
 
 
 def check_dropout(dropout: Any, layers: int) -> list[float]:
-    """One probability in [0, 1) per hidden layer, from one for all or one for each."""
+    """Return one probability in [0, 1) per hidden layer, given one for all or one for each."""
     one_for_all = np.isscalar(dropout) or not isinstance(dropout, (Sequence, np.ndarray))
     given = [dropout] * max(layers - 1, 1) if one_for_all else list(dropout)
     checked = [check_real("dropout", p, 0, 1, open_end=True) for p in given]
@@ -92,14 +92,14 @@ def check_dropout(dropout: Any, layers: int) -> list[float]:
 
 
 def check_seed(seed: Any) -> np.random.RandomState:
-    """The generator of a seed: None (from the operating system), an integer of 32 bits, or a generator itself."""
+    """Return the generator for a seed: None (from the operating system), an integer of 32 bits, or a generator."""
     if isinstance(seed, np.random.RandomState):
         return seed
     return np.random.RandomState(None if seed is None else check_integer("seed", seed, 0, 2**32 - 1))
 
 
 def check_batch_size(batch_size: Any, n_samples: int) -> int:
-    """Rows of a batch, from a positive integer or "full"."""
+    """Return the number of rows of a batch, given a positive integer or "full"."""
     if isinstance(batch_size, str):
         if batch_size != "full":
             raise InputError(f"batch_size={batch_size!r} must be a positive integer or 'full'.")
@@ -108,14 +108,14 @@ def check_batch_size(batch_size: Any, n_samples: int) -> int:
 
 
 def check_functions(name: str, value: Any) -> None:
-    """InputError unless `value` is a list or tuple of functions."""
+    """Raise InputError unless `value` is a list or tuple of functions."""
     for function in check_sequence(name, value, "functions"):
         if not callable(function):
             raise InputError(f"{name} contains {function!r}, which cannot be called.")
 
 
 def check_outputs(loss: Loss | None, n_outputs: int) -> None:
-    """InputError unless a network of so many outputs can be trained with the loss."""
+    """Raise InputError unless a network with `n_outputs` outputs can be trained with the loss."""
     if loss and loss.name == "quantile" and len(loss.parameter) not in (1, n_outputs):
         raise InputError(
             f"The loss has {len(loss.parameter)} quantiles and the network {n_outputs} outputs. Give one quantile for "
@@ -129,7 +129,7 @@ def check_outputs(loss: Loss | None, n_outputs: int) -> None:
 
 
 def check_trainable(activations: Sequence[Any]) -> None:
-    """InputError if no gradient passes the activations of the layers."""
+    """Raise InputError if an activation blocks the gradient of other layers."""
     if len(activations) > 1 and "threshold" in activations:
         layer = activations.index("threshold") + 1
         raise InputError(

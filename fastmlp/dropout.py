@@ -1,9 +1,9 @@
-"""Dropout masks from a counter instead of a stream: the same on every backend, thread count and chunk size.
+"""Dropout masks by a counter-based generator: the same for every backend, thread count and chunk size.
 
 Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011) maps a 128-bit counter and a
 64-bit key to four 32-bit words. Counter (column // 4, row, step, layer) under the seed as the key gives the words of
-four neighbouring columns; an output survives where its word is below keep * 2**32. Nothing is stored: the backward
-pass asks for the same counters again.
+four neighbouring columns; an output is kept where its word is below keep * 2**32. No mask is stored: the backward pass
+computes it again from the same counters.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ _BLOCK = 4096  # elements
 
 
 def philox(counter: tuple[np.ndarray, ...], seed: int) -> tuple[np.ndarray, ...]:
-    """Four arrays of 32-bit words (as uint64) from four broadcastable counter arrays (uint64) and a 64-bit seed."""
+    """Return four arrays of 32-bit words (as uint64) for four broadcastable counter arrays (uint64), a 64-bit seed."""
     c0, c1, c2, c3 = counter
     k0, k1 = seed & 0xFFFFFFFF, seed >> 32 & 0xFFFFFFFF
     for _ in range(ROUNDS):
@@ -29,14 +29,14 @@ def philox(counter: tuple[np.ndarray, ...], seed: int) -> tuple[np.ndarray, ...]
 
 
 def drop(x: np.ndarray, keep: float, seed: int, step: int, layer: int, first_row: int, out: np.ndarray) -> None:
-    """Write x / keep where the mask keeps an element and 0 elsewhere to out (B, O); out may be x (B, O).
+    """Write x / keep where the mask keeps an element, else 0, to out (B, O); out may be x (B, O).
 
-    Row i of x is row first_row + i of its batch. Dropping is linear, so the backward pass is the same call on δ.
+    Row i of x is row first_row + i of its batch. Dropout is linear, so the backward pass is the same call on δ.
     """
     rows, columns = x.shape
     few = max(1, _BLOCK // columns)
     if rows > few:
-        # so that the words of a mask take little memory
+        # a few rows at a time, so that the words of the mask take little memory
         for i in range(0, rows, few):
             drop(x[i : i + few], keep, seed, step, layer, first_row + i, out[i : i + few])
         return

@@ -1,4 +1,4 @@
-"""A network bound to a backend: sessions for training, and the passes over data that are not training."""
+"""A network on a backend: sessions for training, predictions, evaluation and gradients."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from fastmlp.activations import Activation
 from fastmlp.backends.base import Backend
+from fastmlp.bound import BoundPrediction
 from fastmlp.errors import OutOfDeviceMemoryError
 from fastmlp.formulas.by_code import Formulas
 from fastmlp.losses import LOSSES, Loss, apply_link, loss_and_gradient
@@ -19,24 +20,26 @@ from fastmlp.metrics import get_metric
 from fastmlp.network import Data, Layout, Network, build_network
 from fastmlp.optimizers import SGD, Optimizer, State
 
-__all__ = ["Engine", "Gradients", "Session"]
+__all__ = ["FEW", "Engine", "Gradients", "Session"]
 
-# Workspaces larger than this (each of five) are given back after use: a hundred fitted estimators would hold gigabytes,
-# and work on that much takes far longer than the allocation.
+# Sessions whose workspaces (five, each) are larger than this are released after use: a hundred fitted estimators would
+# hold gigabytes, and work on such workspaces takes far longer than their allocation.
 _CACHED_BYTES = 1 << 20
+
+FEW = 64  # samples of a prediction, up to which its buffers are kept for the next
 
 
 class Gradients(NamedTuple):
-    """Loss and its gradients. Per sample, every entry has the samples N as its first axis.
+    """The loss and its gradients; per-sample gradients have the samples N as the first axis of every entry.
 
     Attributes
     ----------
     loss : float or array (N,)
         The loss.
     weights : list of arrays (I, O)
-        Its gradient by the weights, for each layer.
+        The gradient with respect to each layer's weights.
     biases : list of arrays (O,)
-        Its gradient by the biases, for each layer.
+        The gradient with respect to each layer's biases.
     """
 
     loss: float | np.ndarray
@@ -45,7 +48,7 @@ class Gradients(NamedTuple):
 
 
 class Session(NamedTuple):
-    """All that steps on batches of one size need: buffers, operations, and the optimizer's state for training."""
+    """Buffers, operations and optimizer state for steps on batches of one size."""
 
     net: Network
     operations: Any
@@ -54,10 +57,10 @@ class Session(NamedTuple):
 
 @dataclass
 class Engine:
-    """Architecture, objective, parameters and the backend they run on."""
+    """The architecture, objective and parameters of a network, and the backend it runs on."""
 
     layout: Layout
-    activations: Sequence[str | Activation | None]  # per layer; None: left to the loss
+    activations: Sequence[str | Activation | None]  # per layer; None: the loss includes it
     loss: Loss | None
     params: np.ndarray  # (P,) on the host
     backend: Backend
@@ -67,7 +70,7 @@ class Engine:
     l2: float = 0.0
     penalty_shared: bool = False
     sessions: dict[str, tuple[Any, Any]] = field(default_factory=dict, repr=False)  # kept for the next call
-    # of the last call: as they were given, and in the backend's memory
+    # the samples of the last call: as given, and in the backend's memory
     _last_samples: tuple[Data | None, Data | None] = field(default=(None, None), init=False, repr=False)
 
     def session(
@@ -77,19 +80,23 @@ class Engine:
         keep: Sequence[float] | None = None,
         max_norm: float = np.inf,
     ) -> Session:
-        """A session of the update rule for batches of up to `rows` rows, with fresh state.
+        """Make a session of the update rule for batches of up to `rows` rows, with fresh state.
 
-        keep is the probability of each layer's outputs to survive dropout; None: no dropout.
+        `keep` is the probability, for each layer, that dropout keeps an output; None for no dropout.
+
+        Raises
+        ------
+        OutOfDeviceMemoryError : the message has a batch size that would fit.
         """
         backend, free = self.backend, self.backend.free_memory()
-        # Gradients may go straight into the weights where nothing else is to be done with them.
+        # Gradients can be applied to the weights directly if nothing else needs them.
         plain = isinstance(rule, SGD) and not rule.momentum and not self.l1 and max_norm == np.inf
         try:
             params = backend.asarray(self.params)
-            net = self._network(params, rows, keep)
+            net = self.network(params, rows, keep)
             direct = plain and rows <= net.chunk
             state = rule.init(params, backend.zeros, direct=direct, max_norm=max_norm, **self._objective())
-            return Session(net, backend.operations(net, rows, self.n_threads, self._formulas(rule)), state)
+            return Session(net, backend.operations(net, rows, self.n_threads, self.formulas(rule)), state)
         except OutOfDeviceMemoryError as error:
             taken = self.params.nbytes + self._state_bytes(rule, plain)
             what = f"Parameters, gradients and the optimizer's state take {taken:,} bytes. "
@@ -97,7 +104,7 @@ class Engine:
 
     @contextmanager
     def explaining(self, net: Network) -> Iterator[None]:
-        """Within, a lack of memory beside a session on this network is reported with the batch size that would fit."""
+        """Add the batch size that would fit to an OutOfDeviceMemoryError raised in the block."""
         try:
             yield
         except OutOfDeviceMemoryError as error:
@@ -106,12 +113,12 @@ class Engine:
             raise self._with_batch_size(error, "", error.free - error.asked + net.chunk * self._row_bytes) from error
 
     def _state_bytes(self, rule: Optimizer, direct: bool) -> int:
-        """Of gradients and the rule's moments."""
+        """Bytes of gradients and moments."""
         return 0 if direct else (1 + len(rule.rule.moments)) * self.params.nbytes
 
     def _with_batch_size(self, error: OutOfDeviceMemoryError, what: str, room: int) -> OutOfDeviceMemoryError:
-        """The error with advice, where so many bytes are for the rows of a batch."""
-        rows = max(room // 2 // self._row_bytes, 0)  # half of it is for what goes along with them
+        """The error with the batch size that would fit if `room` bytes are left for the rows of a batch."""
+        rows = max(room // 2 // self._row_bytes, 0)  # half of it, since the rows need other memory as well
         advice = f"batch_size={rows} would fit, if the samples do" if rows else "no batch size would fit"
         message = f"{error} {what}Each row of a batch takes {self._row_bytes:,} bytes: {advice}."
         return OutOfDeviceMemoryError(message, error.asked, error.free)
@@ -121,17 +128,17 @@ class Engine:
         return 4 * sum(self.layout.sizes) * self.params.dtype.itemsize
 
     def raw(self, data: Data, depth: int | None = None, samples: np.ndarray | None = None) -> np.ndarray:
-        """Outputs (N, O) of layer `depth`, counted from 1; by default of the last, before the loss's link.
+        """Return outputs (N, O) of layer `depth`, counted from 1; by default the last, before the loss's link.
 
-        samples are those wanted, by default all.
+        `samples` (N,) selects rows of the data; by default all.
         """
         backend, depth = self.backend, depth or len(self.layout.sizes) - 1
         order = np.arange(data.n_samples) if samples is None else samples
         rows = min(len(order), self.backend.chunk)
 
         def build() -> tuple[Network, Any]:
-            net = self._network(backend.asarray(self.params), rows)
-            return net, backend.operations(net, rows, self.n_threads, self._formulas())
+            net = self.network(backend.asarray(self.params), rows)
+            return net, backend.operations(net, rows, self.n_threads, self.formulas())
 
         out = backend.zeros(len(order) * self.layout.sizes[depth], self.params.dtype)
         given = self.on_device(data)
@@ -140,21 +147,38 @@ class Engine:
             backend.run("predict", operations, net, given, order, depth, out)
         return backend.to_host(out).reshape(len(order), -1)
 
+    @property
+    def on_host(self) -> bool:
+        """Whether the backend computes in the host's memory."""
+        return self.backend.asarray(self.params) is self.params
+
+    def raw_of_few(self, x: np.ndarray) -> np.ndarray:
+        """`raw` of dense samples x (n, I) of any real dtype, up to `FEW`: buffers are kept for the next call."""
+        if not self.on_host:
+            return self.raw(Data.of(np.ascontiguousarray(x, self.params.dtype), self.params.dtype))
+
+        def build() -> tuple[Network, BoundPrediction]:
+            bound = BoundPrediction(self, len(x), len(x))
+            return bound.net, bound
+
+        with self.cached_session("few", (len(x),), build) as (_, bound):
+            return bound.predict(x)
+
     def measure(self, data: Data, names: Sequence[str]) -> dict[str, float]:
-        """The loss, without penalties, and the named metrics."""
+        """Return the loss, without penalties, and the named metrics; NaN where a prediction is not finite."""
         loss, z = self.loss, self.raw(data)
         assert loss is not None
         result = {"loss": self.data_loss(z, data)}
         predicted = predictions(loss, apply_link(loss.link, z))
         truth = data.labels if data.labels.size else predictions(loss, data.targets)
-        finite = np.isfinite(predicted).all()  # finite weights may still overflow on other data
+        finite = np.isfinite(predicted).all()  # finite weights may overflow on other data
         for name in names:
             given = data.weights if data.weights.size else None
             result[name] = get_metric(name)(truth, predicted, given) if finite else float("nan")
         return result
 
     def data_loss(self, z: np.ndarray, data: Data, samples: np.ndarray | slice = slice(None)) -> float:
-        """The loss, without penalties, of values z (B, O) of the last layer for some of the samples."""
+        """Return the loss, without penalties, of values z (B, O) of the last layer for some samples (B,)."""
         loss = self.loss
         assert loss is not None
         targets = data.values_of_targets(z.shape[1], samples)
@@ -164,13 +188,13 @@ class Engine:
         return total / (float(weights.sum(dtype=np.float64)) if self.mean else 1.0)
 
     def gradients(self, data: Data, samples: np.ndarray | None = None) -> Gradients:
-        """Loss and gradients, penalties included, without dropout, of the given samples as one batch; None: of all."""
+        """Return loss and gradients of the samples as one batch, with penalties, without dropout; None for all."""
         order = np.arange(data.n_samples) if samples is None else samples
         loss, flat = self.flat_gradient(data, order)
         return Gradients(loss, self.layout.weights(flat), self.layout.biases(flat))
 
     def flat_gradient(self, data: Data, order: np.ndarray) -> tuple[float, np.ndarray]:
-        """The same with the gradient as one array (P,), laid out as the parameters."""
+        """Return the same with the gradient as one array (P,), in the layout of the parameters."""
         with self.differentiating(data, order) as evaluate:
             loss, flat = evaluate()
             return loss, flat.copy()
@@ -179,18 +203,18 @@ class Engine:
     def differentiating(
         self, data: Data, order: np.ndarray, values: np.ndarray | None = None
     ) -> Iterator[Callable[[], tuple[float, np.ndarray]]]:
-        """Within, `flat_gradient` of the parameters as they are when the function is called.
+        """Yield a function that computes `flat_gradient` for the parameters at the time of each call.
 
-        Its gradient is good until the next call. values (B, O) receives the values of the last layer, if the batch is
-        no larger than a chunk.
+        Its gradient is overwritten by the next call. The values of the last layer are written to `values` (B, O), if
+        given; the batch must not exceed a chunk then.
         """
         backend = self.backend
 
         def build() -> Session:
             params = backend.asarray(self.params)
-            net = self._network(params, len(order))
+            net = self.network(params, len(order))
             state = SGD().init(params, backend.zeros, **self._objective())
-            return Session(net, backend.operations(net, len(order), self.n_threads, self._formulas()), state)
+            return Session(net, backend.operations(net, len(order), self.n_threads, self.formulas()), state)
 
         given = self.on_device(data)
         with self.cached_session("gradient", (len(order),), build) as (net, operations, state):
@@ -206,8 +230,8 @@ class Engine:
 
             yield evaluate
 
-    def _network(self, params: np.ndarray, rows: int, keep: Sequence[float] | None = None) -> Network:
-        formulas, used = self._formulas(), self._used
+    def network(self, params: np.ndarray, rows: int, keep: Sequence[float] | None = None) -> Network:
+        formulas, used = self.formulas(), self._used
         return build_network(
             self.layout,
             [formulas.code_of(activation) for activation in used],
@@ -221,20 +245,21 @@ class Engine:
 
     @property
     def _used(self) -> list[str | Activation]:
-        """The activation of each layer, without the link that is part of the loss."""
+        """The activation of each layer; "identity" where the loss includes it as its link."""
         used = [activation or "identity" for activation in self.activations]
         if self.loss and used[-1] == self.loss.link:
             used[-1] = "identity"
         return used
 
-    def _formulas(self, rule: Optimizer | None = None) -> Formulas:
+    def formulas(self, rule: Optimizer | None = None) -> Formulas:
+        """What the codes in its networks stand for, and the code of an update rule."""
         return Formulas.of(self._used, self.loss, rule.rule if rule else None)
 
     def on_device(self, data: Data) -> Data:
-        """The samples in the backend's memory: the object given, if they are there already.
+        """Return the samples in the backend's memory: `data` itself if they are there already.
 
-        Asked for the samples of the last call it returns the same object as then: nothing is copied again, and a
-        backend recognises a run that it has recorded. Validation asks for the same samples after every epoch.
+        For the samples of the last call it returns the same object again: nothing is copied, and a backend recognises a
+        run that it has recorded. Validation needs this, with the same samples after every epoch.
         """
         last, placed = self._last_samples
         if data is last and placed is not None:
@@ -246,7 +271,7 @@ class Engine:
         return placed
 
     def forget_samples(self) -> None:
-        """Release the samples of the last call, so that an engine that is kept does not hold their memory."""
+        """Release the samples of the last call, whose memory an engine would hold otherwise."""
         self._last_samples = None, None
 
     def _objective(self) -> dict[str, Any]:
@@ -254,10 +279,10 @@ class Engine:
 
     @contextmanager
     def cached_session(self, kind: str, key: tuple, build: Callable[[], Any]) -> Iterator[Any]:
-        """The session that `build` makes, or the one it made last time, if nothing has changed since.
+        """Yield the session of the last call if nothing has changed, else a new one from `build`.
 
-        Making one can take longer than its use. It is taken out of `sessions` while in use, so that two threads never
-        share workspaces; small ones are put back.
+        Making a session can take longer than using it. It is taken out of `sessions` while in use, so that threads
+        never share workspaces; small ones are put back.
 
         Parameters
         ----------
@@ -265,6 +290,8 @@ class Engine:
             One session of each kind is kept.
         key
             What the session depends on, besides the engine itself.
+        build
+            Makes a session: a tuple whose first entry is the Network.
         """
         backend = self.backend.name, self.backend.precision, self.n_threads
         key = (*key, *self.activations, self.loss, *backend, *self._objective().values())
@@ -278,7 +305,7 @@ class Engine:
 
 
 def predictions(loss: Loss | None, out: np.ndarray) -> np.ndarray:
-    """Class indices (N,), labels 0 and 1 (N, O), or the values themselves, from predicted or target values (N, O)."""
+    """Convert predictions or targets (N, O) to class indices (N,) or labels 0 and 1 (N, O); numbers are unchanged."""
     if loss is None or not loss.classifies:
         return out
     return out.argmax(axis=1) if loss.link == "softmax" else (out >= 0.5).astype(np.int64)

@@ -1,7 +1,7 @@
-"""The errors a user can cause or meet.
+"""The exceptions of fastmlp.
 
-Each message says what was wrong, what was given, what is allowed and what to do. The command line prints
-exactly these on one line; anything else that escapes is a bug and keeps its traceback.
+Each message says what was wrong, what was given, what is allowed and what to do. The command line prints exactly these
+exceptions as one line; any other is a bug and keeps its traceback.
 """
 
 __all__ = [
@@ -11,29 +11,29 @@ __all__ = [
 
 
 class FastmlpError(Exception):
-    """Base of every error that fastmlp raises on purpose."""
+    """Base of all exceptions of fastmlp."""
 
 
 class InputError(FastmlpError, ValueError):
-    """An argument, an array or a data file that cannot be used as given."""
+    """An argument, an array or a data file cannot be used."""
 
 
 class ModelFileError(FastmlpError, ValueError):
-    """A model file that is truncated, corrupt, hostile or of an unknown version."""
+    """A model file is truncated, damaged, malicious or of an unknown version."""
 
 
 class BackendUnavailableError(FastmlpError, RuntimeError):
-    """A backend that was asked for and cannot run here; the message has the reason and the remedy."""
+    """The requested backend cannot run here; the message has the reason and the remedy."""
 
 
 class DivergenceError(FastmlpError, ArithmeticError):
-    """Training met a loss that is not finite; the model keeps the last finite weights."""
+    """The training loss is not finite; the model keeps the last finite weights."""
 
 
 class OutOfDeviceMemoryError(FastmlpError, MemoryError):
-    """The GPU's memory does not suffice; the model keeps its weights.
+    """The memory of the GPU does not suffice; the model keeps its weights.
 
-    asked and free are bytes, 0 where they are not known.
+    `asked` and `free` are bytes, 0 if unknown.
     """
 
     def __init__(self, message: str, asked: int = 0, free: int = 0) -> None:

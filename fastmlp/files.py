@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and files that belong together."""
+"""Atomic writing of files: one at a time, or several that belong together."""
 
 import os
 import secrets
@@ -19,13 +19,13 @@ try:
 except ImportError:  # Windows, where a file that somebody has open cannot be removed anyway
     flock = None  # type: ignore[assignment]
 
-__all__ = ["atomic_write", "check_writable", "discard", "open_temporary", "together"]
+__all__ = ["atomic_write", "check_writable", "discard", "open_temporary", "write_together"]
 
 _TEMPORARY = ".fastmlp-{}.tmp"
 
 
 class _Written(NamedTuple):
-    """A file whose content waits under a temporary name, open and locked."""
+    """A file that is complete under a temporary name, open and locked."""
 
     file: BinaryIO
     temporary: Path
@@ -39,14 +39,14 @@ _WAITING: ContextVar[list[_Written] | None] = ContextVar("fastmlp_files_waiting"
 
 
 @contextmanager
-def together() -> Iterator[None]:
-    """Within, files written by `atomic_write` appear at the end of the block, all of them, or none if it fails.
+def write_together() -> Iterator[None]:
+    """Let the files that `atomic_write` writes in the block appear at its end: all of them, or none if it fails.
 
-    No file system replaces two files in one step. So the older versions of all files but the first are put aside
-    beforehand: a program killed in between leaves files missing, never a new file beside an older version of another.
+    No file system replaces two files in one step. So older versions of all files but the first are renamed beforehand:
+    a process killed in between leaves files missing, never a new file next to an older version of another.
     """
     written: list[_Written] = []
-    aside: list[tuple[Path, Path]] = []
+    renamed: list[tuple[Path, Path]] = []
     replaced = False
     outside = _WAITING.set(written)
     try:
@@ -56,7 +56,7 @@ def together() -> Iterator[None]:
                 if entry.target.is_file():
                     older = _temporary_in(entry.target.parent)
                     os.replace(entry.target, older)
-                    aside.append((older, entry.target))
+                    renamed.append((older, entry.target))
         for entry in written:
             with _explained(entry.path):
                 if os.name == "nt":
@@ -68,12 +68,12 @@ def together() -> Iterator[None]:
                 replaced = True
                 if entry.durable:
                     _sync_folder(entry.target.parent)
-        for older, _ in aside:
+        for older, _ in renamed:
             older.unlink(missing_ok=True)
     except InputError:
-        for older, target in aside:
+        for older, target in renamed:
             with suppress(OSError):
-                if replaced:  # an older file would not belong to those that are new
+                if replaced:  # an older file would not match the new ones
                     older.unlink()
                 elif not target.exists():
                     os.replace(older, target)
@@ -86,31 +86,29 @@ def together() -> Iterator[None]:
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str], *, durable: bool = True, new: bool = False) -> Iterator[BinaryIO]:
-    """Open a file whose content appears under `path` only once the block has ended well, or that of `together`.
+    """Open a file that appears at `path` when the block ends without an error, or when that of `write_together` does.
 
-    The bytes go to a temporary file in the same folder, which then replaces `path` in one step. When the block fails,
-    or the program is stopped, a file already at `path` is untouched. A link is followed, and the permissions of a file
-    that is replaced are kept. Temporary files of programs that were killed are removed from the folder.
+    The bytes go to a temporary file in the same folder, which then replaces `path` in one step. If the block fails or
+    the process is killed, an existing file at `path` is unchanged. Links are followed, and a replaced file keeps its
+    permissions. Temporary files of killed processes are removed from the folder.
 
     Parameters
     ----------
     path : file to write; its folder must exist.
-    durable : whether content and name are on the disk at the end, whatever happens to the machine; what can be made
-        again needs no such wait.
-    new : whether a file that is at `path` by then is an error, and stays.
+    durable : whether to wait until content and name are on disk, so that they survive a power failure.
+    new : whether an existing file at `path` is an error, and is kept.
 
     Yields
     ------
-    file : binary file, to be written from its beginning.
+    file : binary file, to be written from the beginning.
 
     Raises
     ------
-    InputError : `path` is a folder or a device, its folder is missing or cannot be written to, or the disk is
-        full.
+    InputError : `path` is a folder or a device, its folder is missing or cannot be written to, or the disk is full.
     """
     written = _WAITING.get()
     if written is None:
-        with together(), atomic_write(path, durable=durable, new=new) as file:
+        with write_together(), atomic_write(path, durable=durable, new=new) as file:
             yield file
         return
     target = Path(os.path.realpath(path))
@@ -132,14 +130,14 @@ def atomic_write(path: str | os.PathLike[str], *, durable: bool = True, new: boo
     written.append(_Written(file, temporary, target, path, durable, new))
 
 
-class _Enough(Exception):
-    """Ends a trial before anything is replaced."""
+class _TrialEnds(Exception):
+    """Leaves the block of `atomic_write` before anything is replaced."""
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:
-    """InputError if `path` could not be written by `atomic_write` now. Nothing is left of the trial."""
-    with suppress(_Enough), atomic_write(path):
-        raise _Enough
+    """Raise InputError if `atomic_write` could not write `path` now; the check leaves no file behind."""
+    with suppress(_TrialEnds), atomic_write(path):
+        raise _TrialEnds
 
 
 @contextmanager
@@ -149,36 +147,37 @@ def _explained(path: str | os.PathLike[str]) -> Iterator[None]:
     except OSError as error:
         raise InputError(
             f"Cannot write {path}: {error.strerror or error}. Name a file in an existing folder that you may "
-            "write to, on a disk with room."
+            "write to, on a disk with free space."
         ) from error
 
 
 def open_temporary(folder: Path, *, private: bool = False) -> tuple[BinaryIO, Path]:
-    """A new file, locked as long as it is open, so that others can tell it from those of programs that were killed.
+    """Open a new temporary file, and remove those of killed processes from the folder.
 
-    These are removed from the folder. Who is done with the file calls `discard`.
+    The file is locked while it is open, which distinguishes it from those of killed processes. The caller must call
+    `discard` at the end.
 
     Parameters
     ----------
-    folder : where the file lies.
-    private : whether other users cannot read it, whatever the umask says.
+    folder : of the file.
+    private : whether only this user may read it, whatever the umask.
     """
-    _sweep(folder)
+    _remove_unlocked(folder)
     path = _temporary_in(folder)
-    # Not by tempfile, whose files are private always.
+    # Not by tempfile, whose files are always private.
     opener = partial(os.open, mode=0o600) if private else None
-    file = open(path, "xb", opener=opener)  # noqa: SIM115 - whoever discards it closes it
+    file = open(path, "xb", opener=opener)  # noqa: SIM115 - closed by `discard`
     if flock is not None:
         with suppress(OSError):  # some network file systems have no locks
             flock(file, LOCK_EX)
-        if not path.exists():  # somebody swept it away before it was locked
+        if not path.exists():  # another process removed it before it was locked
             file.close()
             return open_temporary(folder, private=private)
     return file, path
 
 
 def _link(temporary: Path, target: Path) -> None:
-    """Give a file its name; FileExistsError if that is taken."""
+    """Give the temporary file its final name; FileExistsError if the name is taken."""
     try:
         os.link(temporary, target)
     except FileExistsError:
@@ -193,8 +192,8 @@ def _temporary_in(folder: Path) -> Path:
     return folder / _TEMPORARY.format(secrets.token_hex(8))
 
 
-def _sweep(folder: Path) -> None:
-    """Remove temporary files that nobody holds a lock on any more."""
+def _remove_unlocked(folder: Path) -> None:
+    """Remove temporary files that no process holds a lock on."""
     if flock is None:
         return
     for path in folder.glob(_TEMPORARY.format("*")):
@@ -207,16 +206,16 @@ def _sweep(folder: Path) -> None:
 
 
 def discard(file: BinaryIO, temporary: Path) -> None:
-    """Close and remove a temporary file; after a replacement, or in a folder that cannot be used, there is none."""
-    with suppress(OSError):  # what a full disk did not take is tried again
+    """Close and remove a temporary file; it need not exist any more."""
+    with suppress(OSError):  # closing writes the buffer again, for which the disk may be full
         file.close()
     with suppress(OSError):
         temporary.unlink()
 
 
 def _sync_folder(folder: Path) -> None:
-    """Bring the folder's entries to the disk: without, a replaced file may be the old one again after a power cut."""
-    with suppress(OSError):  # Windows cannot, nor can some network file systems
+    """Write the folder's entries to disk; otherwise a power failure may bring back the replaced file."""
+    with suppress(OSError):  # not supported by Windows and some network file systems
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)

@@ -1,19 +1,19 @@
-"""Sections in which no other thread forks this process.
+"""Sections of code during which other threads cannot fork this process.
 
-A child has one thread, the one that forked. What another thread held at that moment stays held in the child for ever:
-the lock of a module that it was importing, Numba's compiler, a NumPy generator. The child hangs where it needs the
-same. So imports at run time, compilation and draws are sections, ``with no_fork():``, and a fork waits until all other
-threads have left theirs. Many threads may be in sections at once, and a thread may enter one within another.
+A forked child has one thread, the one that forked. A lock that another thread held at the fork stays locked in the
+child forever: the import lock of a module, Numba's compiler lock, the lock of a NumPy generator. The child hangs as
+soon as it needs it. So imports at run time, compilation and random draws are sections, ``with no_fork():``, and a fork
+waits until all other threads have left theirs. Several threads may be in sections at once, and sections may be nested.
 
-A fork waits for sections, and a section may wait for locks. Nobody waits in a circle as long as no holder of such a
-lock waits for a fork, which is what entering a section may do:
+A fork waits for sections, and a section may wait for locks. To exclude deadlocks, no thread may wait for a fork, as it
+does when it enters a section, while it holds a lock that a section needs:
 
-- A lock that a section needs is taken within the section, never before it.
-- The body of a module enters no section: a thread that imports it by itself holds its import lock.
-- A section runs no code of the user's, starts no fork, and waits for no other thread.
-- Hooks that other modules run before a fork may take locks, so they must run after ours. Hooks run in the reverse order
+- A lock that a section needs is acquired within the section, never before it.
+- The body of a module enters no section: the thread that imports it holds its import lock.
+- A section runs no user code, starts no fork, and waits for no other thread.
+- Fork hooks of other modules may acquire locks, so they must run after ours. Hooks before a fork run in reverse order
   of registration. Modules of the standard library that have such hooks are therefore imported here first, and locks of
-  other packages are left to `hold_at_forks`.
+  other packages are acquired by `hold_at_forks`.
 
 Ctrl-C while a fork waits ends the waiting: Python reports the exception and forks.
 """
@@ -33,23 +33,23 @@ import numpy as np
 
 __all__ = ["drawing", "hold_at_forks", "no_fork"]
 
-_PAUSE = 1e-3  # seconds between two looks at who is inside
+_PAUSE = 1e-3  # seconds between checks whether threads are still in sections
 
-_gate = RLock()  # held by a thread that forks, passed by those that enter a section
-_inside: dict[int, int] = {}  # by thread: how many sections it is in
+_gate = RLock()  # held during a fork; a thread that enters a section acquires it for a moment
+_inside: dict[int, int] = {}  # by thread: nesting depth of its sections
 _locks: list[Any] = []  # see `hold_at_forks`
 
 
 @contextmanager
 def no_fork() -> Iterator[None]:
-    """Within, no other thread forks this process. A fork that already waits comes first."""
+    """Prevent other threads from forking this process during the block; a fork that already waits comes first."""
     me = get_ident()
     outer = _inside.get(me, 0)
     try:
         with nullcontext() if outer else _gate:
             _inside[me] = outer + 1
         yield
-    finally:  # the account is right wherever Ctrl-C has come
+    finally:  # correct wherever Ctrl-C has interrupted the lines above
         if outer:
             _inside[me] = outer
         else:
@@ -57,15 +57,15 @@ def no_fork() -> Iterator[None]:
 
 
 def drawing(random: np.random.RandomState) -> AbstractContextManager[None]:
-    """A section in which to draw many numbers, for which NumPy locks the generator and lets other threads run.
+    """Return a section for drawing many numbers, during which NumPy locks the generator and other threads run.
 
-    A class of the user's draws outside of sections: its code may do anything.
+    For a user's subclass there is no section, since a section may not run user code.
     """
     return no_fork() if type(random) is np.random.RandomState else nullcontext()
 
 
 def hold_at_forks(lock: Any) -> None:
-    """Let forks from now on be made with this re-entrant lock held, one whose holders enter no section."""
+    """Acquire this re-entrant lock before every later fork; threads that hold it must not enter sections."""
     if lock not in _locks:
         _locks.append(lock)
 
@@ -79,7 +79,7 @@ def _wait() -> None:
 
 def _release() -> None:
     for lock in _locks:
-        with suppress(RuntimeError):  # not held, since Ctrl-C has ended the waiting
+        with suppress(RuntimeError):  # not acquired, since Ctrl-C has ended the waiting
             lock.release()
 
 
@@ -91,6 +91,6 @@ def _release_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_wait, after_in_parent=_release, after_in_child=_release_in_child)
-    # The last to be registered is the first to be taken. Ctrl-C cannot come between its acquisition and its release as
-    # it could in functions written in Python: other threads would wait at the gate for ever.
+    # Registered last, so it runs first. These are methods of the lock rather than Python functions, which Ctrl-C could
+    # interrupt between acquisition and release: other threads would wait at the gate forever.
     os.register_at_fork(before=_gate.acquire, after_in_parent=_gate.release, after_in_child=_gate.release)

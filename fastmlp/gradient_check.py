@@ -1,4 +1,4 @@
-"""Gradients by central differences: slow, independent of backpropagation, and right to some nine digits."""
+"""Gradients by central differences: slow, independent of backpropagation, accurate to some nine digits."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def numerical_gradient(f: Callable[[np.ndarray], float], x: Any, step: float = 6
     Parameters
     ----------
     f : callable
-        Takes an array of the shape of x in float64, returns a number.
+        Takes a float64 array of the shape of x, returns a number.
     x : array
-        Where; any shape. It is not modified.
+        The point, of any shape. It is not modified.
     step : float
         h relative to ``max(1, |x|)``. The default, the cube root of float64's epsilon, balances truncation (h²) against
         rounding (epsilon / h).

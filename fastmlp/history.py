@@ -1,4 +1,4 @@
-"""What happened during training: one row per epoch, and why it ended."""
+"""The training history: one row of losses and scores per epoch, and the reason why training ended."""
 
 import csv
 import io
@@ -61,7 +61,7 @@ class History:
         learning_rate : float
             Rate of its last update.
         seconds, samples_per_second : float
-            How long it took, and how fast it went; the mean of epochs that ran together.
+            Duration and speed; the mean over epochs that ran in one call.
         **optional : float or sequence of float
             Further columns, such as val_loss, accuracy, val_accuracy; one with an entry per layer, such as
             gradient_norms, takes a sequence and keeps it as a tuple.
@@ -90,10 +90,10 @@ class History:
             self._columns[name].append(value)
 
     def extend(self, columns: Mapping[str, Sequence[Any]]) -> None:
-        """Add some epochs, given by columns: `append` row by row, or faster."""
+        """Add several epochs, given by columns; the same as `append` for each row, but faster."""
         rows = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
         done = 0 if self._columns else 1
-        for row in islice(rows, done):  # the first says how the others look
+        for row in islice(rows, done):  # the first row fixes the columns
             self.append(**row)
         numbers = all(set(map(type, values)) == {float} for values in columns.values())
         if numbers and columns.keys() == self._columns.keys() and all(shape is None for shape in self._shapes.values()):
@@ -139,7 +139,7 @@ class History:
         return f"History(epochs={len(self)}{last}, stopped={self.stopped!r})"
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain lists, floats and strings, ready for JSON; a value that is not finite stays a float."""
+        """Return lists, floats and strings, ready for JSON; values that are not finite stay floats."""
         columns = {
             name: [list(value) if isinstance(value, tuple) else value for value in values]
             for name, values in self._columns.items()
@@ -153,12 +153,12 @@ class History:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "History":
-        """Build the history that `to_dict` wrote; null, as in a saved JSON file, becomes NaN.
+        """Build a history from the dictionary of `to_dict`; null, as in a saved JSON file, becomes NaN.
 
         Raises
         ------
         InputError
-            If it is no such dictionary.
+            If it is not such a dictionary.
         """
         history = cls()
         try:
@@ -173,15 +173,15 @@ class History:
         return history
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the history whole or not at all, as JSON or CSV by the suffix.
+        """Write the history atomically, as JSON or CSV by the suffix.
 
-        JSON has no way to write a number that is not finite: it becomes null. CSV has one line per epoch, and
+        JSON cannot represent numbers that are not finite: they become null. CSV has one line per epoch, and
         a column per layer (gradient_norms_1, …) where a column holds tuples.
 
         Raises
         ------
         InputError
-            If the suffix is another, or the path cannot be written.
+            If the suffix is neither .json nor .csv, or the path cannot be written.
         """
         writers = {".json": self._json, ".csv": self._csv}
         suffix = Path(path).suffix.lower()
@@ -209,14 +209,14 @@ class History:
         return text.getvalue()
 
     def plot(self, path: str | os.PathLike[str] | None = None, ax: "Axes | None" = None) -> "Axes":
-        """Draw loss, and val_loss where there is one, against the epoch.
+        """Plot loss, and val_loss if there is one, against the epoch.
 
-        Matplotlib's own state, its backend and its open figures, is left alone: nothing is shown.
+        Matplotlib's backend and open figures are not touched, and nothing is shown.
 
         Parameters
         ----------
         path : path, optional
-            Image to write whole or not at all, as PNG, PDF or SVG by the suffix.
+            Image to write atomically, as PNG, PDF or SVG by the suffix.
         ax : matplotlib.axes.Axes, optional
             Where to draw; by default in a new figure, which is `history.plot().figure`.
 
@@ -244,20 +244,20 @@ class History:
             ax = Figure(layout="constrained").add_subplot()
         for column in ("loss", "val_loss"):
             if column in self._columns:
-                # A curve of one epoch, or between two gaps, would show nothing without a marker.
+                # A single epoch, or one between two gaps, would be invisible without a marker.
                 ax.plot(self.epochs, self[column], marker=".", label=column)
         ax.set_xlabel("epoch")
         ax.set_ylabel("loss")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.legend()
         if path is not None and suffix is not None:
-            with atomic_write(path) as file, no_fork():  # Matplotlib imports what writes such a file
+            with atomic_write(path) as file, no_fork():  # Matplotlib imports the writer of the format
                 ax.figure.canvas.figure.savefig(file, format=suffix[1:])
         return ax
 
 
 def _value(name: str, value: Any) -> float | tuple[float, ...]:
-    """A plain float, or a tuple of them for a column with one entry per layer."""
+    """Convert a value to a float, or to a tuple of floats for a column with one entry per layer."""
     try:
         array = np.asarray(value, np.float64)
     except (TypeError, ValueError):
@@ -268,7 +268,7 @@ def _value(name: str, value: Any) -> float | tuple[float, ...]:
 
 
 def _finite_or_null(value: Any) -> Any:
-    """The same structure with None in place of each float that JSON cannot write."""
+    """Replace each float that JSON cannot represent by None, in any nested structure."""
     if isinstance(value, dict):
         return {key: _finite_or_null(item) for key, item in value.items()}
     if isinstance(value, list):

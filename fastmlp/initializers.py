@@ -1,4 +1,4 @@
-"""Initial weights: random matrices whose variance keeps signals alive through the layers."""
+"""Initial weights: random matrices whose variance preserves the size of signals from layer to layer."""
 
 from collections.abc import Callable
 from math import sqrt
@@ -25,7 +25,7 @@ _RELU_LIKE = frozenset({"relu", "leaky_relu", "elu", "softplus", "gelu", "gelu_t
 
 
 def initialize(name: str, fan_in: int, fan_out: int, rng: np.random.RandomState) -> np.ndarray:
-    """Draw the weights of one layer, on the host and in float64 so that every backend and dtype starts alike.
+    """Draw the weights of one layer on the host in float64, so that every backend and dtype starts with the same.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def initialize(name: str, fan_in: int, fan_out: int, rng: np.random.RandomState)
     fan_in, fan_out : int
         I and O, both at least 1.
     rng : RandomState
-        Advanced by I·O draws, as scikit-learn draws them; untouched by "zeros".
+        Advanced by I·O draws, as in scikit-learn; unchanged by "zeros".
 
     Returns
     -------
@@ -70,10 +70,10 @@ def initialize(name: str, fan_in: int, fan_out: int, rng: np.random.RandomState)
 
 
 def default_initializer(activation: str) -> str:
-    """Name the initializer that suits an activation.
+    """Return the name of the default initializer for an activation.
 
-    Half of a rectifier's output is zero, which halves the variance from layer to layer; He's law makes up for
-    it, and serves its smooth relatives too. Glorot's assumes a derivative of 1 at 0, as tanh and identity
-    have.
+    Half of the outputs of ReLU are zero, which halves the variance from layer to layer. He's initializer compensates
+    for that, also for smooth activations similar to ReLU. Glorot's assumes a derivative of 1 at 0, as of tanh and
+    identity.
     """
     return "he_uniform" if activation in _RELU_LIKE else "glorot_uniform"

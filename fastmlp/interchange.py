@@ -1,4 +1,4 @@
-"""What others give as samples: arrays of any library (PyTorch, CuPy, …), masked arrays and sparse matrices.
+"""Conversion of samples from other libraries: arrays of PyTorch, CuPy and others, masked arrays, sparse matrices.
 
 Source: https://dmlc.github.io/dlpack/latest.
 """
@@ -16,21 +16,21 @@ from fastmlp.errors import FastmlpError, InputError
 
 __all__ = ["as_numpy", "compressed_rows", "enough_memory"]
 
-# DLPack's device types whose memory the host can read: CPU, CUDA pinned, ROCm pinned, CUDA managed
+# device types of DLPack whose memory the host can read: CPU, CUDA pinned, ROCm pinned, CUDA managed
 _HOST = (1, 3, 11, 13)
 
 
 def as_numpy(array: Any) -> Any:
-    """An array of another library as a NumPy array, without a copy if the host can read its memory.
+    """Convert an array of another library to NumPy, without a copy if the host can read its memory.
 
-    Lists, data frames and sparse matrices are left to scikit-learn, which knows them.
+    Lists, data frames and sparse matrices are returned unchanged: scikit-learn handles them.
 
     Raises
     ------
     TypeError
-        The other library does not give its array away.
+        The other library does not export its array.
     InputError
-        A masked array that hides entries, or a list of such: NumPy would give the numbers beneath the mask.
+        A masked array with masked entries, or a list of such: NumPy would use the numbers under the mask.
     """
     if isinstance(array, np.ndarray):
         return _without_mask(array)
@@ -45,7 +45,7 @@ def as_numpy(array: Any) -> Any:
         return _exported(array)
     except MemoryError:
         raise
-    except Exception as error:  # whatever the other library raises: BufferError, RuntimeError, its own
+    except Exception as error:  # libraries raise BufferError, RuntimeError or exceptions of their own
         raise TypeError(
             f"This {type(array).__name__} cannot become a NumPy array: {error}. Convert it yourself, for example a "
             "tensor of PyTorch by tensor.detach().float().cpu().numpy()."
@@ -53,7 +53,7 @@ def as_numpy(array: Any) -> Any:
 
 
 def _without_mask(array: np.ndarray) -> np.ndarray:
-    # NumPy imports numpy.ma when it is asked for; before that there are no masked arrays
+    # NumPy imports numpy.ma on demand; before that there are no masked arrays
     if "numpy.ma" not in sys.modules or not isinstance(array, np.ma.MaskedArray):
         return array
     if hidden := int(np.ma.count_masked(array)):
@@ -67,24 +67,24 @@ def _without_mask(array: np.ndarray) -> np.ndarray:
 def _exported(array: Any) -> Any:
     if array.__dlpack_device__()[0] in _HOST:
         return np.from_dlpack(array)
-    for to_host in ("get", "cpu"):  # CuPy's and PyTorch's; older versions of both cannot export to another device
+    for to_host in ("get", "cpu"):  # of CuPy and PyTorch, older versions of which cannot export to another device
         if hasattr(array, to_host):
             return as_numpy(getattr(array, to_host)())
     return np.from_dlpack(array, device="cpu")
 
 
 def compressed_rows(x: Any, name: str) -> Any:
-    """A sparse matrix (N, I) of any format as one of compressed rows, whose row and column numbers are within it.
+    """Convert a sparse matrix (N, I) of any format to CSR, after a check that all its indices are in range.
 
-    SciPy itself believes the numbers that it is given: a conversion would read and write beyond its arrays.
+    SciPy does not check indices: its conversion would read and write outside of its arrays.
     """
     try:
         if x.format in ("csr", "csc", "bsr"):
-            x = type(x)((x.data, x.indices, x.indptr), shape=x.shape)  # the caller's own is not to be touched
+            x = type(x)((x.data, x.indices, x.indptr), shape=x.shape)  # so that the caller's matrix is not modified
             x.check_format()
         else:
             x = x.tocoo()
-            x = type(x)((x.data, (x.row, x.col)), shape=x.shape)  # looks at all numbers
+            x = type(x)((x.data, (x.row, x.col)), shape=x.shape)  # checks all indices
         return x.tocsr()
     except (ValueError, TypeError, IndexError) as error:
         raise InputError(f"{name} is no valid sparse matrix: {error}. Build it anew from its entries.") from None
@@ -92,7 +92,7 @@ def compressed_rows(x: Any, name: str) -> Any:
 
 @contextmanager
 def enough_memory() -> Iterator[None]:
-    """Within, a lack of memory on the host is an InputError that says what to do. A decorator as well."""
+    """Turn a MemoryError on the host into an InputError that says what to do; also usable as a decorator."""
     try:
         yield
     except MemoryError as error:

@@ -1,4 +1,4 @@
-"""What is measured after each epoch of `MLP.fit`, beside the loss of its batches."""
+"""Measurements after each epoch of `MLP.fit`: validation loss, metrics, gradient norms."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["epoch_measure"]
 def epoch_measure(
     engine: Engine, data: Data, held_out: Data | None, names: list[str], on_both: bool, gradient_norms: bool
 ) -> Callable[[], dict[str, Any]] | None:
-    """A function that gives columns of the history for the present parameters; None if there is nothing to measure.
+    """Return a function that measures the current parameters, giving columns of the history; None if none are needed.
 
-    names are of metrics on the validation data; on_both: on the data trained on, too; gradient_norms: also the norm of
-    each layer's weight gradient.
+    `names` are metrics on the validation data, and with `on_both` on the training data; `gradient_norms` adds the norm
+    of each layer's weight gradient.
     """
     if not (held_out or (names and on_both) or gradient_norms):
         return None

@@ -21,12 +21,12 @@ Metric = Callable[[ArrayLike, ArrayLike, ArrayLike | None], float]
 
 
 def accuracy_score(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-    """Share of the samples predicted right, by `sklearn.metrics.accuracy_score`.
+    """Share of correctly predicted samples, by `sklearn.metrics.accuracy_score`.
 
     Parameters
     ----------
     y_true, y_pred : array (N,) or (N, C)
-        Labels, or zeros and ones for each class: a row is then right when all of it is.
+        Labels, or zeros and ones for each class: a row is then correct if all of it is.
     sample_weight : array (N,), optional
         Not negative.
 
@@ -63,12 +63,12 @@ def r2_score(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | No
         from sklearn.metrics import r2_score as score
 
     if len(_pair(y_true, y_pred)[0]) == 1:
-        return float("nan")  # where scikit-learn warns as well
+        return float("nan")  # as scikit-learn does, with a warning
     return _delegate(score, y_true, y_pred, sample_weight)
 
 
 def per_class_accuracy(y_true: ArrayLike, y_pred: ArrayLike, n_classes: int | None = None) -> dict[Any, float]:
-    """Share of the samples of each true class that are predicted right (the recall of each class).
+    """Share of the samples of each true class that are predicted correctly (the recall of each class).
 
     Parameters
     ----------
@@ -127,12 +127,12 @@ _METRICS: dict[str, Metric] = {"accuracy": accuracy_score, "r2": r2_score}
 
 
 def get_metric(name: str) -> Metric:
-    """Give the function (y_true, y_pred, sample_weight) -> float of that name.
+    """Return a metric by name, a function (y_true, y_pred, sample_weight) -> float.
 
     Parameters
     ----------
     name : {"accuracy", "r2"}
-        What `MLP.fit` takes as metrics.
+        A metric of `MLP.fit`.
 
     Raises
     ------
@@ -145,7 +145,7 @@ def get_metric(name: str) -> Metric:
 
 
 def check_metrics(metrics: Sequence[str] | None, loss: Loss) -> list[str]:
-    """Names of metrics as a list; None chooses the one that goes with the loss."""
+    """Return the names of metrics as a list; None stands for the default metric of the loss."""
     if metrics is None:
         return ["accuracy" if loss.classifies else "r2"]
     names = check_sequence("metrics", metrics, "metric names")
@@ -157,7 +157,7 @@ def check_metrics(metrics: Sequence[str] | None, loss: Loss) -> list[str]:
 def _delegate(
     score: Callable[..., float], y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None
 ) -> float:
-    """Call a scikit-learn metric, with its refusals turned into InputErrors."""
+    """Call a scikit-learn metric, turning its exceptions into InputErrors."""
     true, predicted = _pair(y_true, y_pred)
     if sample_weight is not None:
         sample_weight = weight = np.asarray(as_numpy(sample_weight))
@@ -167,18 +167,18 @@ def _delegate(
                 "per sample, none of them negative."
             )
     try:
-        with np.errstate(over="ignore", invalid="ignore"):  # a diverging network predicts anything
+        with np.errstate(over="ignore", invalid="ignore"):  # predictions of a diverging network may be huge
             return float(score(true, predicted, sample_weight=sample_weight))
     except ValueError as error:
         raise InputError(f"These targets and predictions cannot be scored: {error}") from error
 
 
 def _labels(y_true: ArrayLike, y_pred: ArrayLike, n_classes: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """Check label vectors (N,), and against `n_classes` where it is given."""
+    """Check label vectors (N,), and that labels are below `n_classes` if it is given."""
     true, predicted = _pair(y_true, y_pred)
     if true.ndim != 1:
         raise InputError(f"Labels of shape {true.shape} are not one per sample. Give vectors; see argmax(axis=1).")
-    # An array of dtype object, as pandas gives, holds either kind of label.
+    # An array of dtype object, as from pandas, may hold numbers or strings.
     kinds = {true.dtype.kind, predicted.dtype.kind}
     if "U" in kinds and not kinds <= {"U", "O"}:
         raise InputError(
@@ -198,7 +198,7 @@ def _labels(y_true: ArrayLike, y_pred: ArrayLike, n_classes: int | None) -> tupl
 
 
 def _pair(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Both as arrays of one shape, with at least one sample."""
+    """Convert both to arrays, which must have the same shape and at least one sample."""
     true, predicted = np.asarray(as_numpy(y_true)), np.asarray(as_numpy(y_pred))
     if true.shape != predicted.shape:
         raise InputError(

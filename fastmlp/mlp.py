@@ -28,7 +28,7 @@ from fastmlp.checks import (
     check_sequence,
     check_trainable,
 )
-from fastmlp.engine import Engine, Gradients, predictions
+from fastmlp.engine import FEW, Engine, Gradients, predictions
 from fastmlp.errors import InputError
 from fastmlp.exporting.layers import Layers
 from fastmlp.exporting.onnx_network import write_layers
@@ -45,6 +45,7 @@ from fastmlp.network import Data, Layout, aligned_zeros
 from fastmlp.optimizers import Optimizer, get_optimizer
 from fastmlp.options import BackendName, DtypeName, InitializerName, OptimizerName, Precision, Reduction, ScheduleName
 from fastmlp.orders import block_of
+from fastmlp.predictor import Predictor
 from fastmlp.progress import progress_bar
 from fastmlp.schedules import Schedule, get_schedule
 from fastmlp.serialization import read_network, write_network
@@ -349,13 +350,37 @@ class MLP:
         """Values of the last layer (N, O), before the loss's link."""
         return self._engine().raw(Data.of(check_features(x, self.sizes[0], self.dtype), self.dtype))
 
+    def predictor(self, rows: int = 1, *, batch_invariant: bool = False) -> Predictor:
+        """A function of up to `rows` samples (n, I) that predicts with less ado, for services: see `Predictor`.
+
+        With batch_invariant a row's digits are the same whatever rows go with it.
+        """
+        return Predictor(self._engine(), self.loss, check_integer("rows", rows), batch_invariant)
+
+    def _predictor_of_few(self, x: Any) -> Predictor | None:
+        """A predictor for so many rows as x (n, I) has, kept for the next call; None if they are not few."""
+        if type(x) is not np.ndarray or x.ndim != 2 or not 0 < len(x) <= FEW:
+            return None
+        key = len(x), self.loss, self.n_threads, *self.activations
+        known, predictor = self._sessions.get("predictor", (None, None))
+        if known != key:
+            predictor = Predictor(self._engine(), self.loss, len(x))
+            self._sessions["predictor"] = key, predictor
+        return predictor
+
     def predict_proba(self, x: Any) -> np.ndarray:
         """What the network predicts, (N, O): probabilities of the classes, rates, or values."""
+        predictor = self._predictor_of_few(x)
+        if predictor is not None:
+            return predictor.proba(x)
         z = self.predict_raw(x)
         return apply_link(self.loss.link, z) if self.loss else z
 
     def predict(self, x: Any) -> np.ndarray:
         """Class indices (N,), labels 0 or 1 ((N,) or (N, O)) of a sigmoid, or values ((N,) if there is one output)."""
+        predictor = self._predictor_of_few(x)
+        if predictor is not None:
+            return predictor(x)
         out = predictions(self.loss, self.predict_proba(x))
         return out[:, 0] if out.ndim == 2 and out.shape[1] == 1 else out
 

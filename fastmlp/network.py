@@ -33,7 +33,7 @@ class Network(NamedTuple):
     keep: np.ndarray  # (L,) float64: probability that an output of the layer survives dropout
     weight_at: np.ndarray  # (L,) int64: where the weights (I, O) of the layer begin in the flat buffers
     bias_at: np.ndarray  # (L,) int64
-    output_at: np.ndarray  # (L+1,) int64: where the outputs of the layer begin in the workspaces; entry 0: no use
+    output_at: np.ndarray  # (L+1,) int64: where the outputs of the layer begin in the workspaces; entry 0 is unused
     n_weights: int  # length of the prefix that holds all weights: L1 and L2 end there
     chunk: int  # rows the workspaces have room for
     loss: int  # code
@@ -41,7 +41,7 @@ class Network(NamedTuple):
     params: np.ndarray  # (P,) real
     a: np.ndarray  # (S,) real: outputs of the layers
     h: np.ndarray  # (S,) real: the same after dropout, where the layer has any
-    slope: np.ndarray  # (S,) real: σ'(z) where a does not give it; else scratch
+    slope: np.ndarray  # (S,) real: σ'(z) where it cannot be computed from a; else scratch
     delta: np.ndarray  # (S,) real: ∂L/∂z
 
 
@@ -61,7 +61,7 @@ class Update(NamedTuple):
 
 
 class Data(NamedTuple):
-    """Samples, N of them, with what is known of them.
+    """N samples, with their targets and weights.
 
     Features are dense in x, or sparse as compressed rows (CSR): row i has values[k] in column columns[k] for k from
     starts[i] to starts[i + 1], and x is empty. Targets are labels or targets; the other, or both, are empty.
@@ -87,17 +87,17 @@ class Data(NamedTuple):
         """Data from checked arrays; x an array or a SciPy CSR matrix. dtype is that of all real numbers but dense x's.
 
         The fields are views that cannot be written, all but x contiguous and aligned: compiled code has one type for
-        them, whoever made them.
+        them, wherever they come from.
         """
         dense = isinstance(x, np.ndarray)
         return cls(
-            x=_read_only(x) if dense else _nothing(dtype, 0, x.shape[1]),
-            values=_nothing(dtype, 0) if dense else _contiguous(x.data.astype(dtype, copy=False)),
-            columns=_nothing(np.int32, 0) if dense else _contiguous(x.indices.astype(np.int32, copy=False)),
-            starts=_nothing(np.int64, 0) if dense else _contiguous(x.indptr.astype(np.int64, copy=False)),
-            labels=_nothing(np.int64, 0) if labels is None else _contiguous(labels),
-            targets=_nothing(dtype, 0, 0) if targets is None else _contiguous(targets),
-            weights=_nothing(dtype, 0) if weights is None else _contiguous(weights),
+            x=_read_only(x) if dense else _empty(dtype, 0, x.shape[1]),
+            values=_empty(dtype, 0) if dense else _contiguous(x.data.astype(dtype, copy=False)),
+            columns=_empty(np.int32, 0) if dense else _contiguous(x.indices.astype(np.int32, copy=False)),
+            starts=_empty(np.int64, 0) if dense else _contiguous(x.indptr.astype(np.int64, copy=False)),
+            labels=_empty(np.int64, 0) if labels is None else _contiguous(labels),
+            targets=_empty(dtype, 0, 0) if targets is None else _contiguous(targets),
+            weights=_empty(dtype, 0) if weights is None else _contiguous(weights),
         )
 
     @property
@@ -134,7 +134,7 @@ def _read_only(array: np.ndarray) -> np.ndarray:
 
 
 @cache
-def _nothing(dtype: np.dtype | type, *shape: int) -> np.ndarray:
+def _empty(dtype: np.dtype | type, *shape: int) -> np.ndarray:
     return _read_only(np.zeros(shape, dtype))
 
 
@@ -156,7 +156,7 @@ class Layout(NamedTuple):
         return cls(tuple(sizes), weight_at, tuple(n_weights + b for b in bias_at), n_weights, n_weights + n_biases)
 
     def hidden_depth(self, layer: Any) -> int:
-        """Number, from 1, of the hidden layer that is `layer` counted from 0, or from the end if negative."""
+        """The depth, from 1, of a hidden layer given by its index: from 0, or from the end if negative."""
         hidden = len(self.sizes) - 2
         if not isinstance(layer, (int, np.integer)) or not -hidden <= layer < hidden:
             allowed = f", 0 to {hidden - 1} or -1 for the last" if hidden else ""

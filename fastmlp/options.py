@@ -1,6 +1,6 @@
-"""The names that options take, as types: editors offer them, and type checkers find what is misspelt.
+"""The names that options accept, as Literal types for editors and type checkers.
 
-What is given at run time is checked against the tables of the modules that implement the options.
+At run time, names are checked against the tables of the modules that implement the options.
 """
 
 from typing import Literal

@@ -1,4 +1,4 @@
-"""A bar of epochs on a terminal."""
+"""The progress bar of epochs."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ __all__ = ["progress_bar"]
 
 
 def progress_bar(progress: bool | None, epochs: int) -> Any:
-    """A bar of epochs on standard error; None asks for one only if that is a terminal."""
+    """Return a tqdm bar on standard error if `progress` is True, or None and standard error is a terminal."""
     if progress is False:
         return None
     with no_fork():
         from tqdm.std import TqdmDefaultWriteLock, tqdm
 
-        hold_at_forks(TqdmDefaultWriteLock.th_lock)  # of all bars, in whatever thread they are drawn
-        tqdm.get_lock()  # which imports what it needs
+        hold_at_forks(TqdmDefaultWriteLock.th_lock)  # shared by the bars of all threads
+        tqdm.get_lock()  # imports modules on first use
     return tqdm(total=epochs, unit="epoch", disable=False if progress else None, leave=False)

@@ -1,5 +1,7 @@
-"""Networks and their training for tables, chosen by task and number of samples; what they were chosen on, and by how
-much they beat other choices, is in benchmarks/ACCURACY.md."""
+"""Recipes: networks and training options for tables, by task and number of samples.
+
+How they were chosen, and how they compare with other choices, is in docs/architecture.md and benchmarks/ACCURACY.md.
+"""
 
 from __future__ import annotations
 
@@ -7,23 +9,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-__all__ = ["Recipe", "rivals", "tabular"]
+__all__ = ["Recipe", "candidates", "tabular"]
 
-_DECAYED = 5_000  # samples above which the decay falls as 1/n, as the weight of a prior against that of the data
-_SMALL = 2_000  # samples below which smaller batches, so more and noisier updates, do better
+_DECAYED = 5_000  # samples above which the decay falls as 1/n, as the weight of a prior relative to the data
+_SMALL = 2_000  # samples below which smaller batches, with more and noisier updates, do better
 _EPOCHS = 40
-_SEEN = 400_000  # samples, repetitions counted, that most data are learned with
+_SEEN = 400_000  # samples over all epochs, within the limits of the number of epochs
 _LEAST_EPOCHS = 10
 _MOST_BINS = 16
 _ROWS_PER_BIN = 100
 _LEAST_BINS = 4
-_LEAST_TO_HOLD_OUT, _MOST_TO_HOLD_OUT = 50, 10_000  # fewer samples tell too little, more take too long
+_LEAST_TO_HOLD_OUT, _MOST_TO_HOLD_OUT = 50, 10_000  # a trial with fewer samples is unreliable, with more too slow
 _MOST_NUMBERS = 1 << 25  # in all bins of all samples: as float32 they take 128 MiB
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A network and how it is trained.
+    """The hyperparameters of a network and its training.
 
     Attributes
     ----------
@@ -42,11 +44,11 @@ class Recipe:
     epochs : int
         Passes over the samples.
     bins : int
-        Bins beside a number, at most; 0 for none.
+        Most quantile bins of a number; 0 for none.
     one_hot : int
-        Categories of a column that get indicators; a column of more gets means of the target.
+        Most categories of a column that become indicators; a column with more becomes means of the target.
     clip : bool
-        Whether predicted numbers are kept within the range of the training targets.
+        Whether predicted numbers are clipped to the range of the training targets.
     """
 
     hidden: Sequence[int]
@@ -62,12 +64,12 @@ class Recipe:
 
 
 def tabular(task: str, n: int, columns: int) -> Recipe:
-    """The recipe for the samples of a table.
+    """Return the recipe for a table.
 
     Parameters
     ----------
     task : {"classification", "regression"}
-        What is predicted.
+        The task.
     n, columns : int
         Numbers of training samples and of their columns.
     """
@@ -86,11 +88,11 @@ def tabular(task: str, n: int, columns: int) -> Recipe:
     return Recipe(**shared, activation="silu", lr=0.005, decay=0.5 * share, bins=bins, clip=True)
 
 
-def rivals(task: str, n: int, columns: int) -> list[Recipe]:
-    """The recipe of `tabular`, and for classes two more, of which a trial (`fastmlp.tables.trials`) takes the best.
+def candidates(task: str, n: int, columns: int) -> list[Recipe]:
+    """Return the recipes among which a trial (`fastmlp.tables.trials`) chooses: `tabular`, and for classes two more.
 
-    Where classes can hardly be told apart, more decay is better. Where they can, less is, and up to 2,000 samples a
-    larger network that learns for longer. The features are the same in all. Parameters as for `tabular`.
+    If classes overlap, more decay is better. If they are well separated, less is, and below 2,000 samples also a larger
+    network and more epochs. All recipes use the same features. Parameters as in `tabular`.
     """
     recipe = tabular(task, n, columns)
     if task != "classification" or not _LEAST_TO_HOLD_OUT <= n <= _MOST_TO_HOLD_OUT:

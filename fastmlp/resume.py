@@ -1,4 +1,4 @@
-"""What a checkpoint holds of a run of training: taken from the run, given back to it, and what must be the same."""
+"""The state of a training run in a checkpoint: saving it, restoring it, and the settings that must be equal."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Part", "described", "restore", "saved_state", "settings_of", "state_of"]
 
-_COLUMN = "history."  # before the name of a column of the history
+_COLUMN = "history."  # prefix of the columns of the history
 _log = logging.getLogger("fastmlp")
 
 
 class Part(NamedTuple):
-    """What is done of an epoch under way."""
+    """The finished part of the current epoch."""
 
     steps: int = 0
     loss: float = 0.0  # the sum so far
@@ -32,7 +32,7 @@ class Part(NamedTuple):
 
 
 def state_of(training: Training, stopped: str) -> State:
-    """All that changes in a run; stopped is why it is over, "" as long as it is not."""
+    """Return the state of a run; `stopped` is the reason why it has ended, "" if it has not."""
     backend, (net, _, state) = training.engine.backend, training.session
     history, orders = training.history, training.orders
     arrays = {
@@ -43,7 +43,7 @@ def state_of(training: Training, stopped: str) -> State:
     }
     if training.stopping.best is not None:
         arrays["best"] = training.stopping.best
-    if training.part.steps or training.callbacks:  # else those are params
+    if training.part.steps or training.callbacks:  # otherwise they equal params
         arrays["last_finite"] = training.last_finite
     generator = orders.generator()
     if generator is None and training.dropout is not None:
@@ -63,12 +63,12 @@ def state_of(training: Training, stopped: str) -> State:
 
 
 def saved_state(training: Training) -> State | None:
-    """The state to go on from, checked; None if there is none.
+    """Read and check the state to resume from; None if there is none.
 
     Raises
     ------
     InputError, ModelFileError
-        It is the state of another run, or damaged, or has more epochs than the run is to have.
+        The state is of another run, or damaged, or has more epochs than this run.
     """
     assert training.checkpoint is not None
     saved, path = training.checkpoint.read(), training.checkpoint.path
@@ -95,7 +95,7 @@ def saved_state(training: Training) -> State | None:
 
 
 def _check(training: Training, saved: State) -> None:
-    """Raise one of several errors unless `restore` can take the state."""
+    """Raise one of several exceptions unless `restore` can use the state."""
     (net, _, state), (arrays, facts) = training.session, saved
     for name, like in (("params", net.params), ("moments", state.update.moments)):
         assert (arrays[name].shape, arrays[name].dtype) == (like.shape, np.dtype(like.dtype)), name
@@ -112,7 +112,7 @@ def _check(training: Training, saved: State) -> None:
 
 
 def restore(training: Training, saved: State) -> bool:
-    """Bring a run that has not begun to a saved state; whether that run is over, with nothing left to do."""
+    """Restore a saved state in a run that has not begun; return whether the saved run had ended."""
     backend, (net, _, state), (arrays, facts) = training.engine.backend, training.session, saved
     training.engine.params[...] = arrays["params"]
     for array, values in ((net.params, "params"), (state.update.moments, "moments")):
@@ -120,13 +120,13 @@ def restore(training: Training, saved: State) -> bool:
     training.last_finite[...] = arrays.get("last_finite", arrays["params"])
     training.samples, training.dropout_seed = arrays["order"], facts["dropout_seed"]
     random = _generator(training)
-    if random is np.random.mtrand._rand:  # NumPy's own, which others draw from: this run goes on with another
+    if random is np.random.mtrand._rand:  # NumPy's global generator, which other code uses: this run takes a new one
         random = training.shuffle = np.random.RandomState() if training.shuffle else None
     if random is not None:
         random.set_state(_arrays(facts["generator"]))
     state.step, training.history.updates = facts["step"], facts["updates"]
     training.part = Part(*facts["part"])
-    # What a criterion knows follows from the rows, except the best weights.
+    # The state of a criterion follows from the rows of the history, except for the best weights.
     columns = {name: arrays[_COLUMN + name].tolist() for name in facts["columns"]}
     reason = training.record(0, columns, np.empty(0))
     training.stopping.best = arrays.get("best")
@@ -137,11 +137,11 @@ def restore(training: Training, saved: State) -> bool:
 
 
 def settings_of(training: Training) -> dict[str, Any]:
-    """What must be the same in a run that goes on, besides the data, by names for messages."""
+    """Return the settings that must be equal in a resumed run, besides the data, by names for messages."""
     engine, net, update = training.engine, training.session.net, training.session.state.update
     loss, random = engine.loss, _generator(training)
     schedule = {} if training.schedule is training.stopping else {"schedule": described(training.schedule)}
-    # the rule of the update follows from the optimizer, but also from the backend's way to do it
+    # without the rule of the update, which depends on the backend as well as on the optimizer
     numbers = {
         name: value
         for name, value in update._asdict().items()
@@ -167,7 +167,7 @@ def settings_of(training: Training) -> dict[str, Any]:
 
 
 def described(thing: Any) -> str:
-    """A setting as text that is the same in every process: of a function its code, of an object what is in it."""
+    """Describe a setting by a text that is equal in every process: a function by its code, an object by its fields."""
     return _described(thing, 4)
 
 
@@ -202,24 +202,24 @@ def _described(thing: Any, depth: int) -> str:
 
 
 def _generator(training: Training) -> np.random.RandomState | None:
-    """What the run draws from."""
+    """The generator of the run."""
     return training.shuffle if training.shuffle is not None else training.dropout
 
 
 def _number(value: Any) -> Any:
-    """A number of NumPy's as one of Python's."""
+    """Convert a NumPy scalar to a Python number."""
     return value.item() if isinstance(value, np.generic) else value
 
 
 def _plain(state: Any) -> Any:
-    """A generator's state as JSON can hold it."""
+    """Convert the state of a generator to JSON values."""
     if isinstance(state, dict):
         return {name: _plain(value) for name, value in state.items()}
     return {"array": state.tolist(), "dtype": str(state.dtype)} if isinstance(state, np.ndarray) else state
 
 
 def _arrays(state: Any) -> Any:
-    """The way back of `_plain`."""
+    """Convert back from `_plain`."""
     if not isinstance(state, dict):
         return state
     if state.keys() == {"array", "dtype"}:

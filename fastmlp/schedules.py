@@ -1,7 +1,7 @@
 """Learning-rate schedules: the rate of every update of an epoch.
 
-A schedule keeps no state: its rates are a function of the position in the run and of the monitored losses so
-far, so a resumed or a repeated run meets the same rates.
+A schedule has no state: its rates are a function of the position in the run and of the monitored losses so far, so a
+resumed or repeated run gets the same rates.
 """
 
 import math
@@ -32,14 +32,14 @@ __all__ = [
 
 @runtime_checkable
 class Schedule(Protocol):
-    """What the trainer asks of a schedule; any object with this method is one.
+    """The interface of a schedule: any object with this method is one.
 
     One whose rates hang on the position alone may say so by an attribute ``ignores_losses = True``: short epochs
     then run several at once.
     """
 
     def rates(self, lr: float, epoch: int, epochs: int, steps: int, losses: Sequence[float]) -> np.ndarray:
-        """Give the learning rate of each update of one epoch.
+        """Return the learning rate of each update of one epoch.
 
         Parameters
         ----------
@@ -138,9 +138,9 @@ class InverseScaling:
 
 @dataclass(frozen=True)
 class Cosine:
-    """Half a cosine from lr down to final · lr, moving with every update.
+    """Half a cosine from lr down to final · lr, changing with every update.
 
-    The first update gets lr; the last is one step short of final · lr, so that it still learns when `final` is 0.
+    The first update has rate lr. The last is one step short of final · lr, so that it has an effect if `final` is 0.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ class Cosine:
 
 @dataclass(frozen=True)
 class OneCycle:
-    """Up from start · lr to lr in `peak_fraction` of all updates, then down to final · lr.
+    """Rise from start · lr to lr in `peak_fraction` of all updates, then fall to final · lr.
 
     One update runs at exactly lr, and the last one at final · lr.
 
@@ -205,16 +205,16 @@ class OneCycle:
 
 @dataclass(frozen=True)
 class WarmUp:
-    """A straight line, moving with every update, to the first rate of `then`; after `epochs`, `then` itself.
+    """Linear warm-up, changing with every update, to the first rate of `then`; after `epochs`, `then` itself.
 
-    `then` sees a run that begins after the warm-up: its epochs, and its losses, count from there.
+    `then` is evaluated as if the run began after the warm-up: its epochs and losses are counted from there.
 
     Parameters
     ----------
     epochs : int
         Epochs of the warm-up, at least 1.
     then : Schedule
-        What follows.
+        The schedule after the warm-up.
 
     Notes
     -----
@@ -234,7 +234,7 @@ class WarmUp:
         return ignores_losses(self.then)
 
     def rates(self, lr: float, epoch: int, epochs: int, steps: int, losses: Sequence[float]) -> np.ndarray:
-        # A run no longer than its warm-up still needs a target to rise to: one imagined epoch of `then`.
+        # A run no longer than the warm-up still needs a target rate: that of one hypothetical epoch of `then`.
         remaining = max(1, epochs - self.epochs)
         if epoch >= self.epochs:
             return self.then.rates(lr, epoch - self.epochs, remaining, steps, losses[self.epochs :])
@@ -244,10 +244,9 @@ class WarmUp:
 
 @dataclass(frozen=True)
 class ReduceOnPlateau:
-    """Multiply by `factor` each time `patience` epochs in a row have not improved the loss.
+    """Multiply the rate by `factor` each time `patience` epochs in a row have not improved the loss.
 
-    A loss improves when it lies below the best so far by more than ``threshold · |loss|``; one that is not a
-    number never does.
+    A loss is an improvement if it is below the best so far by more than ``threshold · |loss|``; NaN never is.
 
     Parameters
     ----------
@@ -256,9 +255,9 @@ class ReduceOnPlateau:
     patience : int
         Epochs without improvement, at least 1.
     threshold : float
-        Improvement that counts, relative to the loss.
+        Least improvement that counts, relative to the loss.
     minimum : float
-        Where the rate stops; a rate, not a share of lr.
+        The least rate; a rate, not a share of lr.
     """
 
     factor: float = 0.1
@@ -298,12 +297,12 @@ SCHEDULES: dict[str, type[Schedule]] = {
 
 
 def get_schedule(schedule: str | Schedule) -> Schedule:
-    """Give the schedule of that name with its defaults, or the instance itself.
+    """Return a schedule by name, with its defaults, or the given instance.
 
     Raises
     ------
     InputError
-        If it is neither a known name nor an object with a `rates` method.
+        If it is neither a known name nor an object with the method `rates`.
     """
     if isinstance(schedule, str) and schedule in SCHEDULES:
         return SCHEDULES[schedule]()
@@ -314,19 +313,19 @@ def get_schedule(schedule: str | Schedule) -> Schedule:
 
 
 def ignores_losses(schedule: Schedule) -> bool:
-    """Whether the schedule says so, in the class that has its `rates`: a subclass with others must say so itself."""
+    """Whether `ignores_losses` is set in the class that defines `rates`: a subclass with other rates must set it."""
     kind = next((kind for kind in type(schedule).__mro__ if "rates" in vars(kind)), object)
     return "ignores_losses" in vars(kind) and bool(schedule.ignores_losses)  # type: ignore[attr-defined]
 
 
 def _ease(low: float, share: np.ndarray) -> np.ndarray:
-    """Half a cosine from `low` at share 0 to 1 at share 1, and exactly those at the ends."""
+    """Half a cosine from `low` at share 0 to 1 at share 1, exact at both ends."""
     height = 0.5 * (1.0 - np.cos(np.pi * share))
     return (1.0 - height) * low + height
 
 
 def _check(schedule: object, name: str, low: float, high: float = math.inf, open_low: bool = False) -> None:
-    """Refuse a field that is not a finite number in [low, high], or (low, high]; whole if its default is."""
+    """Refuse a field that is not a finite number in [low, high], or (low, high]; an integer if its default is one."""
     value, default = getattr(schedule, name), getattr(type(schedule), name)
     kind, words = (Integral, "whole number") if isinstance(default, int) else (Real, "number")
     is_number = isinstance(value, kind) and not isinstance(value, bool)

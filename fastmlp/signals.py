@@ -1,4 +1,4 @@
-"""Signals that wait until it is safe to stop."""
+"""Deferred delivery of signals, until it is safe to stop."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from typing import Any
 
 __all__ = ["STOPPING", "TOGETHER", "SafePoints"]
 
-# What Ctrl-C, a scheduler before it kills, and a closed terminal send. Windows has no SIGHUP.
+# Sent by Ctrl-C, by a scheduler before it kills, and by a closing terminal. Windows has no SIGHUP.
 STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
-# Seconds: what comes so soon after another is no second time. Some senders send two at once.
+# Seconds within which signals count as one, since some senders send two at once.
 TOGETHER = 1.0
 
 
 class SafePoints:
-    """Within, a signal that would raise or end the process is held back until `reach`, or until its second time.
+    """Hold back signals that would raise or end the process until `reach` is called, or a second signal arrives.
 
-    So it meets a state that can be written down, and has been. Signals are delivered to the main thread alone: in
-    others this does nothing. A signal that is ignored stays ignored. A child that is forked within holds nothing back.
+    So a signal is delivered in a state that can be saved, and has been. Only the main thread receives signals: in other
+    threads this does nothing. Ignored signals stay ignored. A child that is forked in the block holds nothing back.
     """
 
     def __init__(self) -> None:
-        self._handlers: dict[int, Any] = {}  # to whom signals are delivered
-        self._before: dict[int, Any] = {}  # what was set, perhaps by a training around this one
+        self._handlers: dict[int, Any] = {}  # handlers to which signals are delivered
+        self._before: dict[int, Any] = {}  # handlers to restore, perhaps those of a training around this one
         self._waiting: int | None = None
         self._since = 0.0
         self._open = False
@@ -40,7 +40,7 @@ class SafePoints:
             for number in STOPPING:
                 handler = signal.getsignal(number)
                 outer = getattr(handler, "__self__", None)
-                if isinstance(outer, SafePoints):  # a training within another's callback: it ends by itself
+                if isinstance(outer, SafePoints):  # a training within a callback of another one
                     handler = outer._handlers[number]
                 if callable(handler) or handler is signal.SIG_DFL:
                     self._handlers[number] = handler
@@ -49,24 +49,24 @@ class SafePoints:
 
     def __exit__(self, *_error: object) -> None:
         for number, handler in self._before.items():
-            if signal.getsignal(number) == self._hold:  # else somebody has set another meanwhile
+            if signal.getsignal(number) == self._hold:  # otherwise other code has set another handler
                 signal.signal(number, handler)
         self.reach()
 
     @property
     def waiting(self) -> bool:
-        """Whether a signal waits."""
+        """Whether a signal is being held back."""
         return self._waiting is not None
 
     def reach(self) -> None:
-        """Deliver the signal that waits, if one does: its handler is called, which may raise, or the process ends."""
+        """Deliver the held signal, if there is one: its handler is called, which may raise, or the process ends."""
         number, self._waiting = self._waiting, None
         if number is not None:
             self._deliver(number, None)
 
     @contextmanager
-    def opened(self) -> Iterator[None]:
-        """Within, no signal is held back: for what takes long and changes nothing."""
+    def released(self) -> Iterator[None]:
+        """Hold back no signal during the block, for long work that changes no state."""
         self.reach()
         self._open = True
         try:

@@ -1,4 +1,4 @@
-"""Which rows to train on and which to test with."""
+"""Splits of rows into training and test rows."""
 
 import math
 
@@ -12,7 +12,7 @@ __all__ = ["check_seed", "split_ordered", "split_rows"]
 def split_rows(
     n: int, test_fraction: float, seed: int, classes: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Permute the rows 0 .. n-1 and cut them in two; the same arguments always give the same rows.
+    """Split the rows 0 .. n-1 at random in two; the same arguments always give the same rows.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def split_rows(
     rows = np.random.RandomState(check_seed(seed)).permutation(n).astype(np.int64, copy=False)
     if classes is None or not n_test:
         return rows[n_test:], rows[:n_test]
-    # In the order of their rank within the class, as a share of its size, the first rows are the same share of each.
+    # Sorted by their rank within the class relative to its size, the first rows contain the same share of each class.
     sizes = np.bincount(classes)
     order = np.argsort(classes[rows], kind="stable")
     rank = np.empty(n)
@@ -47,7 +47,7 @@ def split_rows(
 
 
 def split_ordered(n: int, test_fraction: float) -> tuple[np.ndarray, np.ndarray]:
-    """Cut the rows 0 .. n-1 in two, the last ones to test with; arguments and errors as for `split_rows`."""
+    """Split the rows 0 .. n-1 in two, the last ones for testing; arguments and errors as in `split_rows`."""
     n_test = _test_rows(n, test_fraction)
     return np.arange(n - n_test), np.arange(n - n_test, n)
 
@@ -67,12 +67,7 @@ def _test_rows(n: int, test_fraction: float) -> int:
 
 
 def check_seed(seed: int) -> int:
-    """Give the seed.
-
-    Raises
-    ------
-    InputError : not a whole number from 0 to 2**32 - 1.
-    """
+    """Return the seed; InputError unless it is a whole number from 0 to 2**32 - 1."""
     if type(seed) is not int or not 0 <= seed < 2**32:
         raise InputError(f"seed={seed!r} is no seed. Give a whole number from 0 to 2**32 - 1.")
     return seed

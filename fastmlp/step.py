@@ -143,7 +143,7 @@ def apply_update(ops, net, update, rates):
 
 
 def train_epoch(ops, net, data, update, order, batch_size, rates, seed, first_step):
-    """One epoch over the samples in `order` (N,): a step per batch, the last one ragged; rates (steps, 3).
+    """One epoch over the samples in `order` (N,): a step per batch, the last of which may be smaller; rates (steps, 3).
 
     Returns the sum of the batches' losses, each times its number of rows if losses are means: this thread's share.
     """

@@ -1,4 +1,4 @@
-"""When training ends before its last epoch, and which weights it leaves."""
+"""Early stopping: when training ends before its last epoch, and which weights are kept."""
 
 from __future__ import annotations
 
@@ -14,36 +14,37 @@ __all__ = ["Criterion", "Stopping", "make_stopping"]
 
 
 class Criterion(Protocol):
-    """When training ends before its last epoch, and which weights it leaves."""
+    """The interface of a stopping criterion."""
 
-    best: np.ndarray | None  # (P,): what to end with, if not the last parameters
+    best: np.ndarray | None  # (P,): the parameters to keep; None for the last ones
     best_epoch: int | None  # 1-based
 
     def epochs_ahead(self) -> float:
-        """How many epochs may pass before it must see one: until then it ends nothing and wants no parameters."""
+        """Return the number of epochs that may run before the next `observe`, since none of them can end training."""
         ...
 
     def observe(self, epoch: int, row: Mapping[str, Any], params: np.ndarray) -> str | None:
-        """Look at an epoch (1-based), its row of the history and params (P,) after it; the reason to stop, or None."""
+        """Evaluate an epoch (1-based) by its history row and params (P,); return the reason to stop, or None."""
         ...
 
     def settings(self) -> dict[str, Any]:
-        """All settings that it decides by, by names for messages, as JSON can hold them."""
+        """Return all settings, as JSON values by names for messages."""
         ...
 
 
 @dataclass
 class Stopping:
-    """Watches one loss, epoch by epoch.
+    """Stops training by one loss.
 
-    An epoch is an improvement if it is more than `tol` below the last improvement. After `patience` epochs in a row
-    without one, training stops. `best` keeps the parameters of the epoch with the lowest loss, if they are asked for.
+    An epoch is an improvement if its loss is more than `tol` below that of the last improvement. After `patience`
+    epochs in a row without one, training stops. `best` holds the parameters of the epoch with the lowest loss, if
+    requested.
     """
 
     target_loss: float | None = None
     tol: float = 0.0
     patience: int | None = None
-    reason: str = "plateau"  # what to call it when patience ends: "validation" if the loss is one of validation data
+    reason: str = "plateau"  # the reason when patience ends: "validation" for the loss of validation data
     keep_best: bool = False
     best_loss: float = np.inf
     best_epoch: int | None = None  # 1-based
@@ -57,7 +58,7 @@ class Stopping:
         return np.inf if self.patience is None else max(1, self.patience - self._waited)
 
     def observe(self, epoch: int, row: Mapping[str, Any], params: np.ndarray) -> str | None:
-        """See `Criterion`. The loss watched is the validation loss where there is one."""
+        """See `Criterion`. The loss is the validation loss if there is one."""
         loss = row.get("val_loss", row["loss"])
         if loss < self.best_loss:
             self.best_loss, self.best_epoch = loss, epoch
@@ -79,7 +80,7 @@ class Stopping:
 def make_stopping(
     target_loss: float | None, tol: float, patience: int | None, restore_best: bool | None, validates: bool
 ) -> Stopping:
-    """The criterion that these arguments of `MLP.fit` ask for; validates: whether there are validation data."""
+    """Make the criterion for these arguments of `MLP.fit`; `validates` is whether there are validation data."""
     stopping = Stopping(
         target_loss=None if target_loss is None else check_real("target_loss", target_loss, -np.inf),
         tol=check_real("tol", tol),

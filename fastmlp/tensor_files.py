@@ -1,12 +1,12 @@
-"""Files of named arrays and a description, in the safetensors format, with a digest of both.
+"""Files of named arrays and a JSON header in the safetensors format, with a digest of both.
 
-Reading one executes nothing. The description is JSON in the file's metadata, under one key (with several, safetensors
-writes them in an order that varies):
+Reading a file executes nothing. The description is JSON in the file's metadata, under a single key, since safetensors
+writes several in varying order:
 
     {"version": 1, "digest": "<SHA-256>", "header": {...}}
 
-safetensors itself detects a damaged layout, not a damaged number. The digest covers the header and the name, dtype,
-shape and bytes of every array, so a file that loads holds what was saved.
+safetensors itself detects a damaged layout, but not damaged numbers. The digest covers the header and the name, dtype,
+shape and bytes of every array, so a file that loads is what was saved.
 
 Source: https://github.com/huggingface/safetensors, "Format".
 """
@@ -47,13 +47,13 @@ ALL_DTYPES: Mapping[str, type] = {
 
 
 class Kind(NamedTuple):
-    """A kind of file, which no other kind is taken for."""
+    """A kind of file, distinguished by its metadata key."""
 
     name: str  # in messages: "model file"
     key: str  # of its metadata
-    remedy: str  # for a damaged one
-    dtypes: Mapping[str, type] = ALL_DTYPES  # of its arrays, all of them or some
-    always_digest: bool = True  # False: files written before there were digests are read, with a note
+    remedy: str  # for a damaged file, in messages
+    dtypes: Mapping[str, type] = ALL_DTYPES  # allowed dtypes of arrays
+    always_digest: bool = True  # False: files of early versions without a digest are read, with a note
 
 
 def write_tensors(
@@ -64,19 +64,19 @@ def write_tensors(
     *,
     new: bool = False,
 ) -> None:
-    """Write a file, whole or not at all. Equal contents give equal bytes.
+    """Write a file atomically. Equal contents give equal bytes.
 
     Parameters
     ----------
-    path : file to write; one already there is replaced, or with `new` an error.
-    tensors : arrays of any shape and layout, of the dtypes of `kind`.
-    header : what JSON can hold. As in JSON, tuples come back as lists, and keys as strings.
+    path : file to write; an existing one is replaced, or with `new` an error.
+    tensors : arrays of any shape and memory layout, of the dtypes of `kind`.
+    header : JSON values. As in JSON, tuples come back as lists, and keys as strings.
 
     Raises
     ------
     InputError : an array of another dtype, a header that JSON cannot hold, or a path that cannot be written.
     """
-    # the file holds the memory of an array as it lies there: it must be in C order
+    # the file holds the bytes of an array in C order
     arrays = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     for name, array in arrays.items():
         if name == "__metadata__":
@@ -91,18 +91,18 @@ def write_tensors(
         raise InputError(
             f"The header cannot be written as JSON: {error}. Use dicts, lists, strings, numbers and None."
         ) from error
-    # put together as text: of a table of 20,000 columns it is 5 MB, and each writing of it takes 0.05 s
+    # put together as text, to serialise the header once: for a table of 20,000 columns it has 5 MB, which take 0.05 s
     description = f'{{"version": {_VERSION}, "digest": "{digest_of(arrays, text)}", "header": {text}}}'
     with atomic_write(path, new=new) as file:
         _write(file, arrays, {kind.key: description})
 
 
 def _write(file: BinaryIO, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
-    """Write the format itself: the length of a JSON table, the table, the arrays, those of the widest numbers first.
+    """Write the format: the length of a JSON table, the table, and the arrays, those of the widest numbers first.
 
-    safetensors 0.8.0 would do it, but `save` holds the interpreter's lock while it copies everything (a second for
-    300 MB), which stops a training whose checkpoint it is; and `save_file` replaces the file by one of its own, which
-    is neither locked nor swept if the program is killed. A test compares the bytes with those of `save`.
+    safetensors 0.8.0 is not used: its `save` holds the GIL while it copies everything (a second for 300 MB), which
+    stops the training that writes a checkpoint; its `save_file` makes a temporary file of its own, which is neither
+    locked nor removed if the process is killed. A test compares the bytes with those of `save`.
     """
     names = sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))
     table: dict[str, Any] = {"__metadata__": dict(metadata)}
@@ -123,7 +123,7 @@ def read_tensors(path: str | os.PathLike[str], kind: Kind) -> tuple[dict[str, np
 
     Parameters
     ----------
-    path : file to read; it may come from anyone.
+    path : file to read; it is not trusted.
 
     Returns
     -------
@@ -132,7 +132,7 @@ def read_tensors(path: str | os.PathLike[str], kind: Kind) -> tuple[dict[str, np
 
     Raises
     ------
-    ModelFileError : no such file, a truncated or damaged one, one of another kind or of a newer fastmlp.
+    ModelFileError : the file does not exist, is truncated, damaged, of another kind, or of a newer fastmlp.
     """
     with no_fork():
         from safetensors import SafetensorError, safe_open
@@ -146,7 +146,7 @@ def read_tensors(path: str | os.PathLike[str], kind: Kind) -> tuple[dict[str, np
             tensors = {name: _read_tensor(path, file, name, kind) for name in file.keys()}  # noqa: SIM118
     except ModelFileError:
         raise
-    # Beside the format's own error, NumPy refuses shapes that pass its check (a size of 0 hides any other).
+    # Besides the error of safetensors: NumPy refuses shapes that pass its check (a size of 0 hides any other).
     except (SafetensorError, OSError, ValueError) as error:
         raise ModelFileError(
             f"The {kind.name} {path} cannot be read: {error}. It is truncated, damaged or not a {kind.name}: "
@@ -168,7 +168,7 @@ def read_tensors(path: str | os.PathLike[str], kind: Kind) -> tuple[dict[str, np
 
 
 def digest_of(arrays: Mapping[str, np.ndarray], header: str = "{}") -> str:
-    """SHA-256 of the header, as `json.dumps` writes it, and of the arrays, C-ordered, whatever their order."""
+    """Return the SHA-256 of the header as `json.dumps` writes it, and of the arrays, C-ordered and sorted by name."""
     names = sorted(arrays)
     table = [[name, arrays[name].dtype.name, arrays[name].shape] for name in names]
     digest = hashlib.sha256(f"[{header}, {json.dumps(table)}]".encode())
@@ -182,7 +182,7 @@ def _bytes(array: np.ndarray) -> memoryview:
 
 
 def _parse(text: str) -> Any:
-    """The value of JSON text; ValueError if a dict has a key twice, of which Python would keep the last."""
+    """Parse JSON; ValueError for a repeated key, of which Python would keep the last."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len(result := dict(pairs)) < len(pairs):
@@ -195,7 +195,7 @@ def _parse(text: str) -> Any:
 def _read_description(
     path: str | os.PathLike[str], metadata: dict[str, str] | None, kind: Kind
 ) -> tuple[str | None, dict[str, Any]]:
-    """The digest, if there is one, and the header of a safetensors file, from its metadata."""
+    """Parse digest (None if there is none) and header from the metadata of a safetensors file."""
     if not metadata or kind.key not in metadata:
         raise ModelFileError(
             f"The file {path} is a safetensors file, but not a {kind.name} of fastmlp: its metadata have no key "
@@ -218,7 +218,7 @@ def _read_description(
             f"{damaged}: version {version!r} with a header of type {type(header).__name__}, where a whole number from "
             f"1 to {_VERSION} and a dict belong. {remedy}."
         )
-    # Exactly these keys: a digest whose name is damaged must not pass for none.
+    # Exactly these keys: a damaged key "digest" must not count as no digest.
     if description.keys() != _KEYS and (kind.always_digest or description.keys() != _KEYS - {"digest"}):
         raise ModelFileError(f"{damaged}: it has the keys {sorted(description)}, not {sorted(_KEYS)}. {remedy}.")
     if "digest" in description and not isinstance(digest, str):
@@ -227,7 +227,7 @@ def _read_description(
 
 
 def _read_tensor(path: str | os.PathLike[str], file: Any, name: str, kind: Kind) -> np.ndarray:
-    """Read one array, after a look at its type: the reader fails in other ways on types that NumPy lacks."""
+    """Read one array, after a check of its dtype: safetensors has other errors for dtypes that NumPy lacks."""
     dtype = file.get_slice(name).get_dtype()
     if dtype not in kind.dtypes:
         raise ModelFileError(

@@ -1,4 +1,4 @@
-"""Training: epochs, batches, validation, stopping, callbacks and history, around a step that knows none of them."""
+"""The training loop around the step: epochs, batches, validation, stopping, callbacks and history."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from fastmlp.signals import SafePoints
 from fastmlp.stopping import Criterion
 from fastmlp.weights import check_sums
 
-__all__ = ["Callback", "Epoch", "Training", "divergence", "tell"]
+__all__ = ["Callback", "Epoch", "Training", "call_all", "divergence"]
 
 
 class Epoch(NamedTuple):
-    """What a callback is told after each epoch.
+    """The argument of callbacks after each epoch.
 
     Attributes
     ----------
     number : int
         Counted from 1.
     model : MLP, MLPClassifier or MLPRegressor
-        What is trained, with its parameters as they are now.
+        The model in training, with its current parameters.
     history : History
         The epochs up to this one.
     """
@@ -52,25 +52,25 @@ Callback = Callable[[Epoch], object]
 
 @dataclass
 class Training:
-    """One run of training. Everything is checked and allocated; `run` does the epochs.
+    """One training run, checked and with all memory allocated; `run` does the epochs.
 
     Raises
     ------
     InputError, ModelFileError
-        The checkpoint to go on from is of another run, or damaged.
+        The checkpoint to resume from is of another run, or damaged.
     """
 
     engine: Engine
     session: Session
     data: Data
-    samples: np.ndarray  # (N,) int64: those of the data to train on, in their first order
+    samples: np.ndarray  # (N,) int64: indices of the training samples, in their initial order
     rule: Optimizer
     schedule: Schedule
     epochs: int
     batch_size: int
     shuffle: np.random.RandomState | None  # None: batches in the order of the data
-    shuffle_is_private: bool  # whether nobody else draws from it until the end
-    dropout: np.random.RandomState | None  # where the seed of the dropout masks comes from; None: no dropout
+    shuffle_is_private: bool  # whether nothing else uses this generator before the end
+    dropout: np.random.RandomState | None  # the generator for the seed of the dropout masks; None: no dropout
     stopping: Criterion
     measure: Callable[[], dict[str, Any]] | None  # validation loss and metrics of the current parameters
     callbacks: Sequence[Callback]
@@ -78,9 +78,9 @@ class Training:
     history: History
     progress: Any = None  # a tqdm bar
     block: int = 0  # see `Orders`
-    overflow: bool = False  # whether to go on if the loss is infinite while the weights are finite
+    overflow: bool = False  # whether to continue after an infinite loss if the weights are finite
     checkpoint: Checkpoint | None = None
-    _monitored: list[float] = field(default_factory=list)  # the losses that a schedule may look at
+    _monitored: list[float] = field(default_factory=list)  # losses for the schedule
 
     def __post_init__(self) -> None:
         net, backend = self.session.net, self.engine.backend
@@ -99,7 +99,7 @@ class Training:
             most = min(self._span // self._steps, backend.samples_at_once // len(self.samples))
             self._epochs_at_once = max(1, most)
         self._observed = 0  # epochs
-        self._recent: tuple[int, _Rows] = 0, {}  # the last that `_blocks` gave
+        self._recent: tuple[int, _Rows] = 0, {}  # the last result of `_blocks`
         self._prepared = False
         self.part = Part()
         self._points = SafePoints()
@@ -107,14 +107,14 @@ class Training:
         self.dropout_seed = 0 if self.dropout is None else int(self.dropout.randint(1 << 62, dtype=np.int64))
 
     def publish(self) -> np.ndarray:
-        """Bring the trained parameters to the engine's (P,) on the host, which are returned."""
+        """Copy the trained parameters to the engine's (P,) on the host, and return those."""
         host = self.engine.backend.to_host(self.session.net.params)
         if host is not self.engine.params:
             self.engine.params[...] = host
         return self.engine.params
 
     def run(self) -> History:
-        """Train until the epochs are done, a stopping rule or callback says so, or Ctrl-C; the history so far.
+        """Train until all epochs are done, a criterion or callback stops training, or Ctrl-C; return the history.
 
         Raises
         ------
@@ -136,7 +136,7 @@ class Training:
         except KeyboardInterrupt:
             self.history.stopped = "interrupt"
             first, rows = self._recent
-            if len(rows.get("loss", ())) > 1:  # the weights are those after all of them
+            if len(rows.get("loss", ())) > 1:  # the weights are those after the last of these epochs
                 self.record(first, rows, self.engine.params)
             if not np.isfinite(self.publish()).all():
                 self.publish()[...] = self.last_finite
@@ -159,9 +159,9 @@ class Training:
                 self.history.stopped = reason or "epochs"
                 self._show_progress(rows)
                 if self.callbacks:
-                    if tell(self.callbacks, Epoch(self._observed, self.model, self.history)):
+                    if call_all(self.callbacks, Epoch(self._observed, self.model, self.history)):
                         self.history.stopped = reason = "callback"
-                    # they may have changed the weights
+                    # callbacks may have changed the weights
                     self.engine.backend.write(self.session.net.params, self.engine.params)
                 if reason is not None:
                     break
@@ -175,7 +175,7 @@ class Training:
             self.progress.update(len(rows["loss"]))
 
     def record(self, first: int, rows: _Rows, params: np.ndarray) -> str | None:
-        """Record the rows of the epochs from `first` on that are not yet recorded; the reason to stop then, or None.
+        """Record the epochs of `rows`, from `first` on, that are not recorded yet; return the reason to stop, or None.
 
         params (P,) are those after the last of these epochs.
         """
@@ -191,9 +191,9 @@ class Training:
         return reason
 
     def _blocks(self) -> Generator[tuple[int, _Rows], None, None]:
-        """Train some epochs at a time, those that nobody needs to see one by one: the first of them and their rows."""
+        """Train as many epochs at a time as need not be observed one by one; yield the first one and their rows."""
         epoch, shuffler, most = self._observed, self.engine.backend.shuffler, self._epochs_at_once
-        # a callback may copy the model with its generator
+        # without callbacks, since one may copy the model with its generator
         ahead = self.shuffle_is_private and not self.callbacks and self.epochs > 1 and self.engine.n_threads != 1
         with closing(Orders(self.samples, self.shuffle, shuffler, most, ahead, self.block)) as self.orders:
             if self.checkpoint:
@@ -209,14 +209,14 @@ class Training:
                 epoch += count
 
     def _finite_blocks(self, epoch: int, orders: np.ndarray) -> Iterator[tuple[int, _Rows]]:
-        """Train these epochs. Several of which one diverges are trained again one by one, up to that one."""
+        """Train these epochs. If one of several diverges, they are trained again one by one, up to that one."""
         state, history = self.session.state, self.history
         before = (state.step, history.updates, state.update.moments.copy()) if len(orders) > 1 else None
         try:
             self._recent = epoch, (rows := self._train(epoch, orders))
         except KeyboardInterrupt:
-            if before is not None:  # it is unknown how many of them are done
-                self._go_back(*before)
+            if before is not None:  # the number of finished epochs is unknown
+                self._roll_back(*before)
             raise
         params = self.publish()
         if np.isfinite(params).all() and (self.overflow or all(map(math.isfinite, rows["loss"]))):
@@ -226,18 +226,18 @@ class Training:
         if before is None:
             params[...] = self.last_finite
             raise DivergenceError(divergence(epoch + 1, rows["loss"][0], rows["learning_rate"][0]))
-        self._go_back(*before)
+        self._roll_back(*before)
         for e in range(len(orders)):
             yield from self._finite_blocks(epoch + e, orders[e : e + 1])
 
-    def _go_back(self, step: int, updates: int, moments: np.ndarray) -> None:
+    def _roll_back(self, step: int, updates: int, moments: np.ndarray) -> None:
         state, self.history.updates, self._recent = self.session.state, updates, (0, {})
         state.step, state.update.moments[...] = step, moments
         self.engine.params[...] = self.last_finite
         self.engine.backend.write(self.session.net.params, self.engine.params)
 
     def _train(self, epoch: int, orders: np.ndarray) -> _Rows:
-        """Train on orders (E, N), an epoch each, `epoch` being the first of them; their rows."""
+        """Train on orders (E, N), one for each epoch from `epoch` on; return their rows of the history."""
         (net, operations, state), span, count = self.session, self._span, len(orders)
         done, before, seconds = self.part
         if self._weights_may_cancel:
@@ -249,7 +249,7 @@ class Training:
                 for e in range(count)
             ]
         )
-        # by the type and layout that compiled code knows, whatever a schedule of the user's gives
+        # with the dtype and layout that compiled code takes, whatever a user's schedule returns
         rates = np.ascontiguousarray(self.rule.rates(state.step - done, lr.astype(np.float64)), np.float64)
         rates = rates.reshape(count, self._steps, 3)
 
@@ -259,7 +259,7 @@ class Training:
             return net, self.data, update, samples, self.batch_size, rate, self.dropout_seed, state.step
 
         if not self._prepared:
-            with self._points.opened():  # it may compile for a while
+            with self._points.released():  # the first call may compile for a while
                 self.engine.backend.prepare(operations, *arguments(slice(done, done + span)))
             self._prepared = True
         losses, begin = np.full(count, before), time.perf_counter() - seconds
@@ -281,7 +281,7 @@ class Training:
         }
 
     def _reach_safe_point(self) -> None:
-        """Write a checkpoint if it is time or a signal waits, and let that through."""
+        """Write a checkpoint if one is due or a signal is held back, then deliver the signal."""
         if self.checkpoint is None:
             return
         if self._points.waiting or self.checkpoint.is_due(None if self.part.steps else self._observed):
@@ -290,7 +290,7 @@ class Training:
 
 
 def divergence(epoch: int, loss: float, lr: float) -> str:
-    """The message about a loss or weights that are no longer finite after an epoch (1-based)."""
+    """Return the message for a loss or weights that are not finite after an epoch (1-based)."""
     kept = f"those after epoch {epoch - 1}" if epoch > 1 else "the initial ones"
     return (
         f"Training diverged in epoch {epoch}: the loss is {loss}, at learning rate "
@@ -300,7 +300,7 @@ def divergence(epoch: int, loss: float, lr: float) -> str:
     )
 
 
-def tell(callbacks: Iterable[Callback], epoch: Epoch) -> bool:
-    """Call all callbacks; whether one asks to stop."""
+def call_all(callbacks: Iterable[Callback], epoch: Epoch) -> bool:
+    """Call all callbacks; return whether one of them asks to stop."""
     answers = [callback(epoch) for callback in callbacks]
     return any(isinstance(answer, (bool, np.bool_)) and bool(answer) for answer in answers)

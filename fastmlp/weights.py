@@ -1,7 +1,7 @@
-"""Sample weights: the numbers that can be used, and the sums that a mean can be divided by.
+"""Checks of sample weights and of their sums.
 
-A mean over a batch is Σ s ℓ / Σ s. Weights may be negative for the estimators, as they may for scikit-learn's, so Σ s
-may be negative, which changes nothing, or zero. A batch without any weight is no samples at all and moves nothing; one
+The loss of a batch is Σ s ℓ / Σ s. The estimators allow negative weights, as scikit-learn does, so Σ s may be negative,
+which needs no special treatment, or zero. A batch whose weights are all 0 counts as no samples and changes nothing; one
 whose weights cancel has no mean.
 """
 
@@ -15,12 +15,12 @@ __all__ = ["check_any", "check_sums", "check_total", "usable_weights"]
 
 
 def usable_weights(weights: np.ndarray, dtype: np.dtype, name: str) -> np.ndarray:
-    """Finite weights (N,) in `dtype`; those that vanish beside the largest become 0, on every backend.
+    """Return finite weights (N,) in `dtype`, with those that would be denormal set to 0 on every backend.
 
     Raises
     ------
     InputError
-        All are 0, or so small or large that the sum of many, its inverse or a product with a gradient would leave the
+        All weights are 0, or so small or large that their sum, its inverse or a product with a gradient could leave the
         range of `dtype`: the largest must be within the square root of that range.
     """
     size = np.abs(weights)
@@ -32,27 +32,27 @@ def usable_weights(weights: np.ndarray, dtype: np.dtype, name: str) -> np.ndarra
             f"{name} has sizes up to {largest:g}, but {dtype} computes with largest sizes from {low:.0e} to "
             f"{high:.0e}. Multiply all weights by one number: only their ratios matter to a mean."
         )
-    # a denormal number would be 0 to compiled code and not to NumPy
+    # compiled code treats denormal numbers as 0, NumPy does not
     return np.ascontiguousarray(np.where(size < tiny, 0, weights).astype(dtype, copy=False))
 
 
 def check_any(weights: np.ndarray, name: str) -> None:
-    """InputError if there are weights, and all are 0."""
+    """Raise InputError if there are weights, and all are 0."""
     if weights.size and not weights.any():
         raise InputError(f"{name} is 0 for all of the {len(weights)} samples. Give some of them a weight.")
 
 
 def check_total(weights: np.ndarray, name: str) -> None:
-    """InputError unless all of these weights (n,), or none (0,), have a mean."""
+    """Raise InputError if these weights, (n,) or (0,) for none, cancel."""
     check_any(weights, name)
     check_sums(weights, np.arange(len(weights)), len(weights), name)
 
 
 def check_sums(weights: np.ndarray, order: np.ndarray, batch_size: int, name: str) -> None:
-    """InputError unless every batch of the samples `order` (n,) has a mean, or no weight at all; weights may be (0,).
+    """Raise InputError if weights (N,), or (0,) for none, cancel in a batch of the samples `order` (n,).
 
-    A sum counts as zero if it is no larger than the rounding errors of its terms, each of them by the precision of its
-    dtype, and of the sum, which is taken in float64.
+    A sum counts as zero if it is no larger than the rounding errors of its terms, in their dtype, and of the float64
+    sum.
     """
     if not weights.size or weights.min() >= 0:
         return

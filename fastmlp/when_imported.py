@@ -1,4 +1,4 @@
-"""Something to do once another package has been imported, without importing it."""
+"""Import hooks: a function to be called once another package has been imported."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["when_imported"]
 
 
 def when_imported(name: str, action: Callable[[], None]) -> None:
-    """Call `action` now if the package `name` has been imported, else right after its first import."""
+    """Call `action` now if the package `name` has been imported, otherwise right after its first import."""
     if name in sys.modules:
         action()
     else:
@@ -20,7 +20,7 @@ def when_imported(name: str, action: Callable[[], None]) -> None:
 
 
 class _Finder(MetaPathFinder):
-    """Finds the package where the finders after it do, and adds the action to what its loader does."""
+    """Finds the package by the finders that follow, and lets its loader call the action after the import."""
 
     def __init__(self, name: str, action: Callable[[], None]) -> None:
         self.name, self.action = name, action
@@ -38,7 +38,7 @@ class _Finder(MetaPathFinder):
 
         def exec_module(module: ModuleType) -> None:
             execute(module)
-            # not in find_spec, which is also called to ask whether the package is there
+            # not in find_spec, which is also called to test whether the package exists
             sys.meta_path.remove(self)
             self.action()
 

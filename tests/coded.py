@@ -1,4 +1,4 @@
-"""The codes of the library's activations and losses by name, and its rules."""
+"""The codes of activations and losses by name."""
 
 from fastmlp import activations, losses
 

@@ -1,4 +1,4 @@
-"""What the tests share: backends with the reason where one is missing, dtypes, and a bench for single operations."""
+"""Fixtures of all tests: backends, skipped with the reason if missing, dtypes, and a check of single operations."""
 
 import inspect
 
@@ -40,7 +40,7 @@ def emulated_device(products):
 
 
 def emulate_gpu(monkeypatch, device):
-    """Let backend="cuda" be on this device from now on; the backend."""
+    """Make backend="cuda" use this device from now on; return the backend."""
     backend, load = CudaBackend(device=device), backends._load
     monkeypatch.setattr(backends, "_load", lambda name, precision: backend if name == "cuda" else load(name, precision))
     monkeypatch.setattr(CudaBackend, "problem", classmethod(lambda cls: None))
@@ -67,7 +67,7 @@ def backend(request) -> str:
 
 @pytest.fixture
 def cpu_backend(backend) -> str:
-    """Name of one for losses that are made of Python functions."""
+    """Name of a CPU backend, for losses made of Python functions."""
     if backend == "cuda":
         pytest.skip("cuda/test_cuda_training.py has losses made of Python functions")
     return backend
@@ -75,7 +75,7 @@ def cpu_backend(backend) -> str:
 
 @pytest.fixture(autouse=True)
 def teams_larger_than_the_cores(monkeypatch):
-    """An explicit n_threads is taken as it is: threads meet at barriers whatever the machine that runs the tests."""
+    """Do not limit an explicit n_threads to the cores, so that several threads are tested on any machine."""
     monkeypatch.setattr(teams, "cores", lambda: 64)
 
 
@@ -86,14 +86,14 @@ def dtype(request) -> str:
 
 @pytest.fixture
 def tolerance(dtype) -> dict[str, float]:
-    """For sums of some hundred products of numbers around 1, in whatever order they are added."""
+    """Tolerances for sums of a few hundred products of numbers around 1, in any order of summation."""
     bound = {"float32": 1e-5, "float64": 1e-13}[dtype]
     return {"rtol": bound, "atol": bound}
 
 
 @pytest.fixture
 def draw(dtype):
-    """draw(*shape): normal numbers over the root of the number of rows, so that sums over them stay near 1."""
+    """draw(*shape): normal numbers divided by the root of the number of rows, so that sums over rows are near 1."""
     random = np.random.RandomState(0)
     return lambda *shape: (random.standard_normal(shape) / max(shape[0], 1) ** 0.5).astype(dtype)
 
@@ -105,11 +105,11 @@ def nan(dtype):
 
 @pytest.fixture
 def check(backend, tolerance):
-    """check(name, expected, **arguments): call an operation on copies and compare all that it may have written.
+    """check(name, expected, **arguments): call an operation on copies of the arguments and check every array.
 
-    expected maps parameters to their contents afterwards, "share" to the sum of what the threads return and
-    "whole" to what each returns. Arrays not in it must not change, unless they are named as scratch. formulas are
-    what the codes among the arguments stand for.
+    `expected` maps parameters to their contents after the call, "share" to the sum of the threads' return values and
+    "whole" to each of them. Other arrays must not change unless they are in `scratch`. `formulas` are those that the
+    codes among the arguments refer to.
     """
     calls = CALLS[backend]
     known = {}

@@ -1,4 +1,4 @@
-"""What the tests of data sets share: small arrays, and files and folders of images made by hand."""
+"""Helpers for the tests of data sets: small arrays, and image files and folders written directly."""
 
 import gzip
 import struct
@@ -12,7 +12,7 @@ CODES = {"uint8": 0x08, "int8": 0x09, "int16": 0x0B, "int32": 0x0C, "float32": 0
 
 
 def idx(array: np.ndarray) -> bytes:
-    """An IDX file by hand."""
+    """The bytes of an IDX file."""
     header = struct.pack(f">2xBB{array.ndim}I", CODES[array.dtype.name], array.ndim, *array.shape)
     return header + array.astype(array.dtype.newbyteorder(">")).tobytes()
 

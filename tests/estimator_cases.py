@@ -1,4 +1,4 @@
-"""What the tests of the estimators among others share: samples, small estimators, comparisons of all that they hold."""
+"""Samples, small estimators and comparisons of their whole state, for several folders of tests."""
 
 import numpy as np
 import pytest

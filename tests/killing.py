@@ -1,4 +1,4 @@
-"""Runs that are killed right after a checkpoint, for the tests of both front doors."""
+"""Runs that are killed right after a checkpoint, for the tests of MLP and the estimators."""
 
 from contextlib import contextmanager
 
@@ -6,12 +6,12 @@ from fastmlp.checkpoint import Checkpoint
 
 
 class Killed(BaseException):
-    """Ends a run as SIGKILL would, as far as files go: nobody catches it."""
+    """Ends a run like SIGKILL as far as files are concerned: no code catches it."""
 
 
 @contextmanager
 def killed_after(monkeypatch, n):
-    """Within, a run ends right after its n-th checkpoint is on the disk; every due one is written."""
+    """End a run of the block right after its n-th checkpoint is on disk; every due checkpoint is written."""
     write, count = Checkpoint.write, [0]
 
     def counted(self, state, *, last=False):

@@ -1,4 +1,4 @@
-"""Ways to call one operation of the contract on every backend, on copies amid poison: for the fixture `check`."""
+"""Calls of a single operation on every backend, on copies with guarded memory, for the fixture `check`."""
 
 import inspect
 from concurrent.futures import ThreadPoolExecutor
@@ -35,7 +35,7 @@ BY_COLUMNS = {  # what lies by columns in memory in a tiny network
 
 
 class Guarded:
-    """A copy of some values amid poison: all bits set, so NaN or -1."""
+    """A copy of values between guards whose bits are all set, so NaN or -1."""
 
     def __init__(self, values, writeable=True):
         self.bytes = np.full((values.size + 2 * GUARD) * values.itemsize, 0xFF, np.uint8)
@@ -54,7 +54,7 @@ class Guarded:
 
 
 def numpy_calls(name, formulas):
-    """Ways to call an operation, as functions of its arguments; each gives what every thread returned."""
+    """Functions that call an operation with its arguments; each returns the return values of all threads."""
     return [lambda arguments: [getattr(NumpyOps(formulas), name)(*arguments)]]
 
 
@@ -66,10 +66,10 @@ def room_of_a_thread(kind, name, itemsize, first, second, *rest):
     from fastmlp.kernels import cpu
 
     if kind == "large":
-        return cpu.ROOM_BYTES // itemsize
+        return cpu.LARGE_SCRATCH_BYTES // itemsize
     if kind == "tiny":
         matrices = [value for value in (first, second, *rest) if isinstance(value, np.ndarray) and value.ndim == 2]
-        return cpu.tiny_room([value.shape[1] for value in matrices], max(map(len, matrices)))
+        return cpu.tiny_scratch([value.shape[1] for value in matrices], max(map(len, matrices)))
 
     needs = {
         "linear": lambda: second.size,  # the weights transposed
@@ -83,7 +83,7 @@ def room_of_a_thread(kind, name, itemsize, first, second, *rest):
 
 @cache
 def through_the_table(name):
-    """The operation as the step calls it, by its address in the team's table."""
+    """Call the operation as the step does, by its address in the team's table."""
     import numba
 
     from fastmlp.backends.numba_backend import OPTIONS
@@ -186,7 +186,7 @@ def in_threads(kind, size, samples):
 
 
 class Way:
-    """A choice that has been made: a product is done this way, where there is such a way."""
+    """A fixed choice: products use this implementation, if there is one."""
 
     def __init__(self, name):
         self.name, self.taken = name, False
@@ -197,7 +197,7 @@ class Way:
 
 
 class OnDevice:
-    """A copy of a host array in device memory, amid poison."""
+    """A copy of a host array in device memory, between guards."""
 
     def __init__(self, device, host, margin):
         self._device, self._host, self._margin = device, host, margin
@@ -208,7 +208,7 @@ class OnDevice:
         self.array = inside.reshape(host.shape)
 
     def bring_back(self, name):
-        """The host's array becomes what this is now."""
+        """Copy the contents back to the host's array."""
         after, end = self._device.download(self._whole), self._margin + self._host.size
         margins = np.concatenate([after[: self._margin], after[end:]])
         assert (margins.view(np.uint8) == 0xFF).all(), f"{name} wrote outside an array of {self._host.shape}"

@@ -1,4 +1,4 @@
-"""What the tests of the operations share: which samples a batch picks, and the same arrays in float64."""
+"""Helpers for the tests of operations: the samples of a batch, and arrays in float64."""
 
 import numpy as np
 
@@ -10,5 +10,5 @@ def wide(*arrays):
 
 
 def picks(n, rows):
-    """Numbers of `rows` of n samples, some more than once."""
+    """Indices (rows,) among n samples, some repeated."""
     return np.random.RandomState(2).randint(0, n, rows)

@@ -1,4 +1,4 @@
-"""Tables of a few rows, and how often a property of tables is tried."""
+"""Tables of a few rows, and the hypothesis settings for properties of tables."""
 
 import polars as pl
 from hypothesis import HealthCheck, settings
@@ -9,7 +9,7 @@ REPEATED = settings(max_examples=100, suppress_health_check=[HealthCheck.functio
 
 
 def table(**columns: str) -> Table:
-    """A table whose columns are words: table(a="1 2", b="x y")."""
+    """A table from space-separated columns: table(a="1 2", b="x y")."""
     return Table(pl.DataFrame({name: text.split() for name, text in columns.items()}))
 
 

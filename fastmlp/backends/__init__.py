@@ -17,7 +17,7 @@ from fastmlp.forks import no_fork
 __all__ = ["BACKENDS", "PRECISIONS", "Backend", "available_backends", "get_backend", "revived_backend"]
 
 BACKENDS = ("numpy", "numba", "cuda")
-# What "auto" chooses from, the best first. Not "cuda": it has been proven on an emulated device, on no GPU so far.
+# What "auto" chooses from, the best first. Not "cuda": so far it has run on an emulated device, on no GPU.
 AUTOMATIC = ("numba", "numpy")
 PRECISIONS = ("float32", "tf32", "bf16")
 _log = logging.getLogger("fastmlp")
@@ -75,6 +75,7 @@ def _problem(name: str) -> str | None:
         return f"{error}. Reinstall it: pip install --force-reinstall {name}."
 
 
+@cache
 def _backend_class(name: str) -> type[Backend]:
     with no_fork():
         module = import_module(f"fastmlp.backends.{name}_backend")

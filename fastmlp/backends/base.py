@@ -41,7 +41,7 @@ class Backend(ABC):
         return self.chunk
 
     def free_memory(self) -> int:
-        """Bytes that could still be had of memory that is the backend's own; 0 if it has none."""
+        """Bytes that are free in the backend's own memory; 0 if it has none of its own."""
         return 0
 
     def release(self, operations: Any) -> None:  # noqa: B027
@@ -84,9 +84,10 @@ class Backend(ABC):
             array[...] = host
 
     def shuffler(self, random: np.random.RandomState, n_samples: int) -> Callable[[np.ndarray, np.ndarray], None]:
-        """A function of orders (E, n_samples) and one more (n_samples,), all int64, that came before them.
+        """Function ``shuffle(orders, last)`` of int64 arrays (E, n_samples) and (n_samples,).
 
-        It makes each of the orders the one before it, shuffled by ``random.shuffle`` or to its numbers.
+        It makes the first order `last`, shuffled, and each other one the order before it, shuffled: by
+        ``random.shuffle``, or by code that draws the same numbers.
         """
 
         def shuffle(orders: np.ndarray, last: np.ndarray) -> None:
@@ -108,10 +109,10 @@ class Backend(ABC):
 
     @abstractmethod
     def run(self, entry: str, operations: Any, *arguments: Any) -> float:
-        """Run ``fastmlp.step.<entry>(ops, *arguments)``; the sum of what the threads return. To train, ask `train`."""
+        """Run ``fastmlp.step.<entry>(ops, *arguments)``; the sum of what the threads return. To train, use `train`."""
 
     def repeatable(self, entry: str, operations: Any, *arguments: Any) -> Callable[[], float]:
-        """A function that does this `run`, as often as it is called, with less ado where that is possible."""
+        """A function that repeats this `run` at each call, with less overhead if the backend can."""
         return partial(self.run, entry, operations, *arguments)
 
     @abstractmethod

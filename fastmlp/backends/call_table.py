@@ -1,12 +1,12 @@
 """Operations compiled one by one and called through a table of addresses.
 
-Numba links every function that it compiles with all that the function calls, and optimises and emits the whole again:
-in a step six calls deep, each kernel six times. Called through addresses in the team's table, every operation is
-compiled once per dtype and found in the disk cache alone; and an operation that a network does not use is not
-compiled at all.
+Numba links every function that it compiles with everything that the function calls, and optimises and emits all of it
+again: in a step six calls deep, each kernel six times. Called through addresses in the team's table, every operation is
+compiled once per dtype and is an entry of its own in the disk cache; and an operation that a network does not use is
+not compiled at all.
 
-Of an operation that a formula defines there is one for each formula, and the code of the formula is its place in the
-table.
+An operation that a formula defines exists once for each formula; its place in the table follows from the formula's
+code.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Needed = tuple[str, int]
 
 
 class Compiled:
-    """What is compiled for networks that have the same formulas of the user's own, or none."""
+    """What is compiled for networks with the same formulas of the user's own, or with none."""
 
     def __init__(self) -> None:
         self.dispatchers: dict[Needed, Any] = {}  # of the operations of formulas
@@ -43,7 +43,7 @@ class Compiled:
 
 
 _BUILT_IN = Compiled()
-_TABLE_OF = {  # where the codes of an operation are looked up
+_TABLE_OF = {  # the field of `Formulas` that the codes of an operation refer to
     "activate_block": "activations",
     "differentiate_block": "activations",
     "loss_of_rows": "losses",
@@ -54,8 +54,8 @@ _TABLE_OF = {  # where the codes of an operation are looked up
 def compiled_of(formulas: Formulas) -> Compiled:
     """What is compiled for these formulas.
 
-    That of the user's own is freed with the last network that uses it, but for the last few, and is the same for equal
-    formulas, as pickling makes them: 4 MB each, and a search over the constants of a loss makes hundreds.
+    Equal formulas of the user's own, such as pickling makes, share it. It is freed with the last network that uses it,
+    except for the last few: it takes 4 MB, and a search over the constants of a loss makes hundreds.
     """
     own = cpu.own_texts(formulas)
     return _compiled_of_own(own) if own else _BUILT_IN
@@ -70,7 +70,7 @@ class CallTable:
     """The operations of `fastmlp.kernels.cpu` as methods of the compiled type of `Team`."""
 
     def __init__(self, options: dict[str, Any]) -> None:
-        # called by address alone: without functions by which Python and C could call them
+        # called by address only, so without wrappers for calls from Python and C
         options = options | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
         self._operations = *cpu.OPERATIONS, *cpu.INNER_OPERATIONS
         self.dispatchers = {operation.__name__: cached(operation, options) for operation in self._operations}
@@ -108,10 +108,12 @@ class CallTable:
 
         Parameters
         ----------
-        special : which set of specialised kernels the network uses, of `cpu.SPECIAL_OPERATIONS`; "" is none of them.
-        compiled : those of `formulas`.
+        special : str
+            The set of `cpu.SPECIAL_OPERATIONS` that the network uses, or "".
+        compiled : Compiled
+            Of the `formulas`.
 
-        There is one such table for each `Compiled`: what has been compiled or loaded once is never looked for again.
+        Each `Compiled` keeps one table for each kind, so nothing is compiled or loaded twice.
         """
         kind = team.scratch.dtype, numba.typeof(samples), special
         length = len(self._operations) + len(cpu.FORMULA_OPERATIONS) * max(map(len, formulas))
@@ -122,8 +124,8 @@ class CallTable:
             if not table[index]:
                 _, parameters = cpu.numba_signature(self._prototype(name), numba.typeof(team), kind[1])
                 dispatcher.compile(parameters)
-                code_of_it, function = attrgetter("library", "fndesc")(dispatcher.overloads[parameters])
-                table[index] = code_of_it.get_pointer_to_function(function.llvm_func_name)
+                library, function = attrgetter("library", "fndesc")(dispatcher.overloads[parameters])
+                table[index] = library.get_pointer_to_function(function.llvm_func_name)
         return table
 
     def _prototype(self, name: str) -> Callable:
@@ -146,11 +148,11 @@ class CallTable:
         step = len(cpu.FORMULA_OPERATIONS) if name in cpu.FORMULA_OPERATIONS else 0
 
         class Method(AbstractTemplate):
-            this: types.NamedTuple  # whose method it is: of Numba's doing
+            this: types.NamedTuple  # the type of the object, set by Numba
             key = f"fastmlp.{name}"
 
             def generic(self, arguments, _keywords):
-                # only the type of the data array does not follow from the dtype; where there is one, it is first
+                # all types follow from the dtype but that of the samples, which are the first argument if there are any
                 result, (_, *wanted) = cpu.numba_signature(operation, self.this, arguments[0])
                 for want, have in zip(wanted, arguments, strict=True):
                     if isinstance(want, types.Array) and want != cpu.as_slim(have):
@@ -183,7 +185,7 @@ def _inlined(view: cpu.View) -> type[AbstractTemplate]:
     """Method that emits its code in place; `view` has its typing and its code."""
 
     class Method(AbstractTemplate):
-        this: types.NamedTuple  # whose method it is: of Numba's doing
+        this: types.NamedTuple  # the type of the object, set by Numba
         key = f"fastmlp.{view.__name__}"
 
         def generic(self, arguments, _keywords):

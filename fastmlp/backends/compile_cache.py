@@ -133,7 +133,7 @@ class _KernelCache(NullCache):
 
 
 def _environment() -> str:
-    """Digest of all that shapes machine code but for the function and its types."""
+    """Digest of everything that shapes machine code, except the function and its types."""
     codegen = cpu_target.target_context.codegen()
     settings = [getattr(config, name, None) for name in _SETTINGS]
     python = sys.implementation.cache_tag, getattr(sys, "abiflags", "")
@@ -154,7 +154,7 @@ ENVIRONMENT = _environment()  # while the sources are those that are imported: t
 
 
 def _number_functions_apart() -> None:
-    """Let the symbols of what Numba compiles next differ from those in every file.
+    """Make the symbols of what Numba compiles next differ from those in all cached files.
 
     Numba numbers functions from 1 in each process, and closures of one function, such as the products of `tiled`,
     differ in that number alone. Different closures compiled by two processes could have the same symbol, and where both
@@ -179,9 +179,9 @@ def _sound_payload(path: Path) -> bytes | None:
 
 
 def _make_way(path: Path) -> None:
-    """Remove what a new file could not simply replace.
+    """Remove what a new file cannot simply replace.
 
-    That is a folder, a link, whose target would be replaced, and a file whose missing permissions would be kept.
+    That is a folder; a link, since its target would be replaced; and an unreadable file, whose mode would be kept.
     """
     if os.path.isdir(path) and not os.path.islink(path):
         shutil.rmtree(path)

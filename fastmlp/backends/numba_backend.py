@@ -28,7 +28,7 @@ __all__ = ["NumbaBackend"]
 
 # No "nnan" and "ninf": a diverged loss must be seen. Division by zero gives infinity, as in NumPy.
 OPTIONS = {"fastmath": {"contract", "reassoc", "nsz", "arcp"}, "error_model": "numpy", "nogil": True}
-# The step allocates nothing and keeps nothing: without Numba's runtime it counts no references either.
+# The step allocates nothing and keeps no arrays, so it needs no runtime of Numba, which would count references.
 _STEP_OPTIONS = OPTIONS | {"_nrt": False, "no_cfunc_wrapper": True}
 
 TABLE = CallTable(OPTIONS)
@@ -60,11 +60,11 @@ _PARAMETERS = {name: list(inspect.signature(getattr(step, name)).parameters)[1:]
 
 
 class _Run(NamedTuple):
-    """An entry of the step for arguments of certain types."""
+    """An entry point of the step, compiled for certain types of arguments."""
 
     table: np.ndarray  # (operations,) int64: addresses of those that it calls
-    # Numba's wrapper for these types. The entry itself would find out at each call of which types its fifty arguments
-    # are, in the time of a small step. Their types must follow from what `_compiled_run` goes by.
+    # Numba's wrapper for these types. Its dispatcher would look up the types of some fifty arguments at each call,
+    # which takes as long as a small step. So the types must follow from the key in `_compiled_run`.
     function: Callable[..., float]
 
 
@@ -77,12 +77,12 @@ class _NetworkTeams:
         self._rows, self._products = min(rows, net.chunk), int(products.sum())
         self._real = net.params.dtype
         # of a thread: for a transposed weight matrix, or a few converted samples
-        self._room = int(max(products[1:].max(initial=0), cpu.ROWS * max(net.fan_in[0], net.chunk)))
+        self._scratch = int(max(products[1:].max(initial=0), cpu.ROWS * max(net.fan_in[0], net.chunk)))
         special = _special(net)
         if special == "large":
-            self._room = cpu.ROOM_BYTES // self._real.itemsize
+            self._scratch = cpu.LARGE_SCRATCH_BYTES // self._real.itemsize
         elif special == "tiny":
-            self._room = max(self._room, cpu.tiny_room(_widths(net), net.chunk))
+            self._scratch = max(self._scratch, cpu.tiny_scratch(_widths(net), net.chunk))
         self._shared_work = self._products + WORK_PER_ROW
         if special == "sample":
             self._shared_work = sum(i * o for i, o in pairwise(_widths(net)) if cpu.is_shared(i, o))
@@ -91,7 +91,7 @@ class _NetworkTeams:
         self._teams: dict[tuple[int, int], list[cpu.Team]] = {}
 
     def run(self, entry: str, call: dict[str, Any]) -> _Run:
-        """See `_compiled_run`, which is asked only if this run is of another kind than the last."""
+        """See `_compiled_run`, which is called only if this run is of another kind than the last."""
         records = [call["net"], call.get("update")]
         facts = entry, call.get("depth"), len(call["order"]) > 0, *_facts(call["data"])
         last_records, last_facts, run = self._last
@@ -101,16 +101,16 @@ class _NetworkTeams:
         return run
 
     def worth(self, samples: int, update: Update | None = None) -> int:
-        """Threads that a run over so many samples is worth."""
+        """Threads that pay in a run over so many samples."""
         moved = _update_work(update) * update.into.size if update else 0
         work = self._shared_work * self._rows
         return worth_threads(self._rows, work, moved, samples / self._rows) if self._shared else 1
 
     def team(self, size: int, table: np.ndarray) -> list[cpu.Team]:
-        """A team of this size, at the start line."""
+        """A team of this size, its barriers reset."""
         key = size, id(table)
         if key not in self._teams:
-            members = cpu.make_teams(size, aligned_zeros(size * self._room, self._real), 0)
+            members = cpu.make_teams(size, aligned_zeros(size * self._scratch, self._real), 0)
             self._teams[key] = [member._replace(table=table) for member in members]
         team = self._teams[key]
         team[0].sync[:] = 0
@@ -118,7 +118,7 @@ class _NetworkTeams:
 
 
 def _update_work(update: Update) -> int:
-    """What the rule does to a weight takes as long as so many multiply-adds of a product."""
+    """Multiply-adds of a product that take as long as the rule's update of a weight."""
     return 0 if update.rule == codes.DIRECT else 3 if len(update.moments) < 2 else 10
 
 
@@ -126,7 +126,7 @@ _VIEWS = {view.__name__ for view in cpu.VIEWS}  # emitted in place
 
 
 class _Recorder:
-    """Operations that do nothing but note their names: running the step on them tells which ones it needs."""
+    """Operations that only record their names: a run of the step on them shows which ones it needs."""
 
     def __init__(self) -> None:
         self.needed: list[Needed] = []
@@ -182,15 +182,19 @@ class NumbaBackend(Backend):
         return self.repeatable(entry, operations, *arguments)()
 
     def repeatable(self, entry, operations, *arguments):
-        # One thread that fails before it joins would leave the others waiting at the barrier for ever. So compilation
-        # is over before any starts.
+        # A thread that failed before its first barrier would leave the others waiting there for ever. So everything is
+        # compiled before any starts.
         call = _call(entry, arguments)
         table, function = operations.run(entry, call)
+        rows = len(call["order"])
+        if operations.worth(rows) == 1 and operations.n_threads in (None, 1):
+            # a short run, which the pool's bookkeeping would make longer
+            return partial(function, *operations.team(1, table), *arguments)
 
         def tasks(size: int) -> list[Task]:
             return [partial(function, member, *arguments) for member in operations.team(size, table)]
 
-        return partial(POOL.run, operations.n_threads, operations.worth(len(call["order"])), tasks)
+        return partial(POOL.run, operations.n_threads, operations.worth(rows), tasks)
 
     def train(self, operations, *arguments):
         update, orders = arguments[2:4]
@@ -233,16 +237,17 @@ def _special(net: Network) -> str:
 
 
 def _compiled_run(entry: str, call: dict[str, Any], formulas: Formulas, compiled: Compiled) -> _Run:
-    """What the run needs. Compiles or loads what this process has not had before."""
+    """The compiled run for such a call. Compiles or loads what this process has not used before."""
     net, x = call["net"], call["data"].x
     special = _special(net)
     if special == "tiny" and (entry == "gradient" or call["data"].sparse):
-        special = ""  # whose values by columns would be seen, or for which it has no operations
+        special = ""  # the caller would see outputs stored by columns; and there are no tiny sparse operations
     kind = (
         *(special, entry, net.params.dtype),
         *_facts(call["data"]),
-        # and the numbers on which the step chooses its operations
+        # and the numbers by which the step and its operations choose what to call
         *(net.activation.tobytes(), net.loss, net.keep.tobytes(), len(call["order"]) > 0, call.get("depth")),
+        _looks_ahead(net),
         *(value for value in call.get("update", ()) if not isinstance(value, np.ndarray)),
     )
     if kind not in compiled.runs:
@@ -258,12 +263,12 @@ def _compiled_run(entry: str, call: dict[str, Any], formulas: Formulas, compiled
 
 
 def _facts(data: Data) -> tuple:
-    """What types and operations depend on of the samples, which themselves, as large as they are, are not kept."""
+    """What types and operations depend on in the samples, which are large and not kept themselves."""
     return data.x.dtype, data.x.flags.num, data.sparse, data.labels.size > 0
 
 
 def _inner_operations(names: Collection[str], call: dict[str, Any]) -> Iterator[Needed]:
-    """What these operations call."""
+    """Operations that these operations call."""
     net, data = call["net"], call["data"]
     for code in set(net.activation.tolist()) - {codes.IDENTITY, codes.RELU}:
         yield "activate_block", code
@@ -272,8 +277,13 @@ def _inner_operations(names: Collection[str], call: dict[str, Any]) -> Iterator[
     if "loss_gradient" in names and not cpu.is_labelled_softmax(net.loss, data.labels.size):
         yield "loss_of_rows", net.loss
     direct = "accumulate_rows" in names and call["update"].rule == codes.DIRECT
-    if direct and net.chunk == 1 and cpu.is_shared(net.fan_in[0], net.fan_out[0]):
+    if direct and _looks_ahead(net):
         yield "update_and_form_sums", 0
+
+
+def _looks_ahead(net: Network) -> bool:
+    """Whether the pass that updates the first layer by one sample may form the sums of the next one as well."""
+    return net.chunk == 1 and bool(cpu.is_shared(net.fan_in[0], net.fan_out[0]))
 
 
 def _call(entry: str, arguments: tuple) -> dict[str, Any]:
@@ -286,7 +296,7 @@ def _shortened(call: dict[str, Any], length: int) -> dict[str, Any]:
 
 
 def _idle(entry: str, call: dict[str, Any]) -> list[Any]:
-    """Arguments of the compiled entry that leave it nothing to do."""
+    """Arguments of the compiled entry, without any samples."""
     call = _shortened(call, 0)
     if entry == "train_epoch":
         call |= {"order": call["order"][None], "rates": call["rates"][None], "losses": np.zeros(1)}

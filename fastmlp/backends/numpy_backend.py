@@ -27,7 +27,7 @@ class NumpyBackend(Backend):
     """Always there, starts at once, and is the reference for the others."""
 
     name = "numpy"
-    chunk = 4096  # every operation is a pass over memory anyway, and a call: few and large ones are best
+    chunk = 4096  # each operation is a call and a pass over memory: few and large ones are best
 
     @classmethod
     def problem(cls) -> str | None:

@@ -1,9 +1,9 @@
 """The operations of the step in plain NumPy: the contract that every backend fulfils, and its reference.
 
 A backend offers these methods under the same names and parameters. `out` (and whatever a docstring names as written)
-is overwritten in full; nothing else is. Terms with a factor of 0 may be left out, so what is not finite may stay unseen
-where it meets a zero. Matrices are C-ordered and of one dtype, float32 or float64; a, b, w, x are never the same memory
-as `out` unless a docstring allows it. The padding of the flat buffers is zero and stays zero.
+is overwritten in full; nothing else is written. Terms with a factor of 0 may be left out, so a NaN or infinity may go
+unnoticed where its factor is 0. Matrices are C-ordered and of one dtype, float32 or float64; a, b, w, x are never the
+same memory as `out` unless a docstring allows it. The padding of the flat buffers is zero and stays zero.
 B, I, O: batch, inputs, outputs.
 """
 
@@ -78,10 +78,10 @@ class NumpyOps:
         return 1.0 / total if total else 0.0
 
     def announce_next_batch(self, x, labels, rows):
-        """Samples `rows` are the next batch, none if there is none: a backend may begin with what it needs of them.
+        """Samples `rows` are the next batch, none if there is none: a backend may prefetch them, or begin with them.
 
-        Nothing but this batch's `accumulate_rows` may change the first layer's parameters before the next one's
-        `linear_rows` if they are what the gradient is added to.
+        If the gradient is added to the parameters themselves, only this batch's `accumulate_rows` may change those of
+        the first layer before the next batch's `linear_rows`.
         """
 
     def copy(self, x, out):

@@ -16,10 +16,10 @@ _shuffle = cached(cpu.shuffle, {"nogil": True, "_nrt": False})
 
 
 def make_shuffler(random: np.random.RandomState, n_samples: int) -> Callable[[np.ndarray, np.ndarray], None] | None:
-    """See `Backend.shuffler`; None where only NumPy's own will do."""
-    if type(random) is not np.random.RandomState or n_samples >= 1 << 32:  # for so many NumPy draws 64 bits
+    """See `Backend.shuffler`; None where NumPy's own must be used."""
+    if type(random) is not np.random.RandomState or n_samples >= 1 << 32:  # for more samples NumPy draws 64 bits
         return None
-    generator = random._bit_generator  # type: ignore[attr-defined]  # under this name alone
+    generator = random._bit_generator  # type: ignore[attr-defined]  # it has no public name
     functions = generator.ctypes  # what NumPy offers compiled code
     next_uint32, state = cast(functions.next_uint32, c_void_p).value, functions.state_address
     places = np.empty(n_samples, np.int64)

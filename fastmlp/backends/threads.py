@@ -1,11 +1,11 @@
 """How many threads a step is worth, and how many the limits allow.
 
-No run gets more than the cores of the process (affinity, container quota): results do not depend on the number of
-threads, and threads that share a core wait for one another at every barrier. Up to there an explicit number is taken as
-it is. Without one these bound it, too:
+No run gets more threads than the process has cores (affinity, container quota): threads that share a core wait for one
+another at every barrier, and results do not depend on the number. Up to there an explicit number is taken as it is.
+Without one there are more limits:
 
-- FASTMLP_NUM_THREADS, or else OMP_NUM_THREADS and the limit that threadpoolctl has set on the BLAS; one in a process
-  that multiprocessing has started, which is one of many at work;
+- FASTMLP_NUM_THREADS, or else OMP_NUM_THREADS and the limit that threadpoolctl has set on the BLAS. Without either
+  variable, a process that multiprocessing has started gets one thread, being one of several at work;
 - what other threads and processes leave free (see `fastmlp.backends.teams`).
 """
 
@@ -29,27 +29,32 @@ __all__ = [
     *("free_of_limits", "is_worth_sharing", "worth_threads"),
 ]
 
-WORK_PER_THREAD = 65_000  # multiply-adds a step: about 1 µs, some twenty barriers
-WORK_PER_ROW = 2_000  # what a row takes besides its products: the loss, the edges of tiles
-WORK_PER_RUN = 1_000_000  # and a run: about 100 µs, in which a thread is woken
-ROWS_PER_THREAD = 4  # below, threads would share the cache lines of too few rows
-WEIGHTS_PER_HALF = 50_000  # what few rows take is the way of the weights: half of so many, and the barriers of a step
-WEIGHTS_PER_HALF_OF_ONE = 16_000  # the same of one row, a step with two barriers
-INPUTS_PER_OUTPUT = 40  # on the average: outputs go from core to core, inputs make the work
-ROWS_OF_FEW_INPUTS = 256  # above, that is so even of fewer inputs
+WORK_PER_THREAD = 65_000  # multiply-adds a step, for each thread: about 1 µs, as long as some twenty barriers
+WORK_PER_ROW = 2_000  # multiply-adds that take as long as the rest of a row: its loss, the edges of tiles
+WORK_PER_RUN = 1_000_000  # multiply-adds a run, for each thread: about 100 µs, the time to wake one
+ROWS_PER_THREAD = 4  # at least: threads would contend for the cache lines of fewer rows
+# Small batches are bound by loading weights: splitting pays from so many weights for each of two threads
+WEIGHTS_PER_HALF = 50_000
+WEIGHTS_PER_HALF_OF_ONE = 16_000  # for batches of one row, whose step has two barriers only
+INPUTS_PER_OUTPUT = 40  # at least, averaged over all layers: inputs are the work, outputs move between the cores
+ROWS_OF_FEW_INPUTS = 256  # with more rows, threads pay even with fewer inputs
 
 
 def is_worth_sharing(rows: int, products: int, outputs: int) -> bool:
     """Whether several threads gain more than they lose by reading one another's outputs and gradients.
 
-    Of all layers: multiply-adds of a row's forward products, and outputs. Measured on two threads: batches of 200 take
-    1.2 times as long in a 30-100-1 network, 0.8 times in 50-100-1; batches of 512 take 0.8 times as long in the former.
+    `products` are the multiply-adds of a row's forward pass, `outputs` those of all layers. Measured on two threads:
+    batches of 200 take 1.2 times as long in a 30-100-1 network, 0.8 times in 50-100-1; batches of 512 take 0.8 times as
+    long in the former.
     """
     return rows == 1 or rows > ROWS_OF_FEW_INPUTS or products >= INPUTS_PER_OUTPUT * outputs
 
 
 def worth_threads(rows: int, work: int, update: int = 0, steps: float = inf) -> int:
-    """What such a step is worth, in a run of so many; `update` is work of the step that has no rows to share out."""
+    """Threads that pay in a run of `steps` steps of `rows` rows.
+
+    A step has `work` multiply-adds in its products and as much as `update` in its update rule.
+    """
     by_rows = min(rows // ROWS_PER_THREAD, (work + update) // WORK_PER_THREAD)
     per_half = WEIGHTS_PER_HALF_OF_ONE if rows == 1 else WEIGHTS_PER_HALF
     by_weights = min(2, work // rows // per_half) if 0 < rows < 2 * ROWS_PER_THREAD else 0
@@ -93,17 +98,17 @@ class _Blas:
     """The number of threads of NumPy's BLAS, which is one for the whole process."""
 
     def __init__(self) -> None:
-        self._libraries: list[Any] | None = None  # not searched for yet
-        self._found: list[int] = []  # their numbers before a limit of ours was set, as long as one is
+        self._libraries: list[Any] | None = None  # None: not searched for yet
+        self._found: list[int] = []  # their numbers of threads before our first limit, while any is set
         self.reset()
 
     def reset(self) -> None:
-        """After a fork: the runs under way are the parent's. The child lifts their limits when it next looks."""
+        """After a fork: the runs under way are the parent's. The child lifts their limits at its next call."""
         self._lock = Lock()
         self._limits: list[int] = []  # of the runs under way
 
     def threads(self) -> int | None:
-        """The least number of any library, limits of our own aside; None if there is none."""
+        """The least number of threads of any library, without our own limits; None if there is no library."""
         libraries = self._search()
         with self._lock:
             if not self._limits:
@@ -128,7 +133,7 @@ class _Blas:
                 self._apply(libraries)
 
     def _search(self) -> list[Any]:
-        """The libraries; the first time, a search of some milliseconds. A section, so the lock is not held."""
+        """The libraries. The first search takes milliseconds and holds off forks, so it must not hold our lock."""
         if self._libraries is None:
             with no_fork():
                 from threadpoolctl import ThreadpoolController  # comes with scikit-learn
@@ -154,7 +159,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def free_of_limits() -> int:
-    """Threads that may be had now, as far as limits go."""
+    """Threads that the limits allow now."""
     if "FASTMLP_NUM_THREADS" in os.environ:
         return available_threads()
     threads = available_threads()

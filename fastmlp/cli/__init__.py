@@ -1,8 +1,8 @@
 """The command ``fastmlp``: train, predict, evaluate, export, info.
 
-Exit codes: 0 done; 1 something given cannot be used, or a result could not be written where it was to be, with one
-line on standard error; 2 wrong usage; 130, 143, 129 interrupted by Ctrl-C, SIGTERM, SIGHUP.
-Any other exception is a bug and keeps its traceback.
+Exit codes: 0 success; 1 unusable input or an output that could not be written to its path, with one line on standard
+error; 2 wrong usage; 130, 143, 129 interrupted by Ctrl-C, SIGTERM, SIGHUP. Any other exception is a bug and keeps its
+traceback.
 """
 
 from __future__ import annotations
@@ -24,25 +24,30 @@ from fastmlp.forks import no_fork
 
 __all__ = ["main", "run"]
 
-# Objects between two looks for cycles. By Python's own setting of 700, training on a table of 20,000 columns spent a
-# third of a second on looking at its objects again and again.
+# New objects between two runs of the garbage collector. With Python's default of 700, training on a table of 20,000
+# columns spent a third of a second in it.
 _OBJECTS = 50_000
 
 
 def run() -> int:
-    """Be the process of a command; gives the exit code."""
+    """Run the command of this process; return the exit code."""
     gc.set_threshold(_OBJECTS)
     code = main()
-    gc.freeze()  # what is left goes with the process, which need not look for cycles in it
+    gc.freeze()  # the process ends now, so the remaining objects need no garbage collection
     return code
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; None means the arguments of this process. Gives the exit code; wrong usage raises SystemExit."""
+    """Run one command and return its exit code; wrong usage raises SystemExit.
+
+    Parameters
+    ----------
+    argv : arguments after the program's name; None for those of this process.
+    """
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # names from data and models may hold what a terminal cannot show
+        if isinstance(stream, io.TextIOWrapper):  # names in data and models may not be encodable on this terminal
             stream.reconfigure(errors="backslashreplace")
-    # Polars would keep what it frees for itself: 240 MB of a table of 140 MB, where features are to take its place.
+    # Return freed memory to the system: Polars would keep 240 MB after reading a table of 140 MB, which features need.
     os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:200,muzzy_decay_ms:0")
     with no_fork():
         parser = build_parser()
@@ -57,13 +62,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Namespace) -> int:
     try:
-        # Each command is a module that holds a function of the same name, imported only when it is called.
+        # Each command is a function in a module of the same name, imported when the command is run.
         with no_fork():
             command = getattr(import_module(f"fastmlp.cli.{arguments.command}"), arguments.command)
         code = command(arguments)
         sys.stdout.flush()
         return code
-    except BrokenPipeError:  # the reader has seen enough, as in ``fastmlp predict … | head``
+    except BrokenPipeError:  # the reader has closed the pipe, as in ``fastmlp predict … | head``
         return _fail("")
     except (FastmlpError, OSError) as error:
         return _fail(f"error: {error}")
@@ -80,7 +85,7 @@ def _fail(message: str) -> int:
     try:
         sys.stdout.flush()
     except OSError:
-        # What cannot be written would be tried again, and reported again, when the interpreter ends.
+        # The interpreter would try to write the buffered output again when it ends, and report the error again.
         with suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 1

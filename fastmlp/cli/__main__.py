@@ -1,4 +1,4 @@
-"""``python -m fastmlp.cli``: the command without its script."""
+"""``python -m fastmlp.cli``: the command where its script is not on the path."""
 
 import sys
 

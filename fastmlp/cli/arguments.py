@@ -1,4 +1,4 @@
-"""From the text of an argument to its value, or a usage error."""
+"""Converters from the text of an argument to its value; a bad one is a usage error."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["batch_size", "choices", "columns", "delimiter", "interval", "real", 
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:
-    """A whole number from low to high."""
+    """Convert a whole number from low to high."""
 
     def convert(text: str) -> int:
         try:
@@ -30,7 +30,7 @@ def whole(low: int, high: int) -> Callable[[str], int]:
 
 
 def real(low: float = -math.inf, high: float = math.inf, *, above: bool = False) -> Callable[[str], float]:
-    """A finite number from low to below high; with `above`, not low itself."""
+    """Convert a finite number in [low, high); in (low, high) with `above`."""
 
     def convert(text: str) -> float:
         try:
@@ -47,7 +47,7 @@ def real(low: float = -math.inf, high: float = math.inf, *, above: bool = False)
 
 
 def reals(low: float, high: float, *, above: bool = False) -> Callable[[str], float | list[float]]:
-    """One number for all, or a list separated by commas."""
+    """Convert one number, or a list of numbers separated by commas."""
 
     def convert(text: str) -> float | list[float]:
         numbers = [real(low, high, above=above)(part) for part in text.split(",")]
@@ -57,17 +57,17 @@ def reals(low: float, high: float, *, above: bool = False) -> Callable[[str], fl
 
 
 def sizes(text: str) -> list[int]:
-    """Widths of hidden layers; "none" for no such layer."""
+    """Convert the widths of hidden layers; "none" for no hidden layer."""
     return [] if text == "none" else [whole(1, 1 << 20)(part) for part in text.split(",")]
 
 
 def batch_size(text: str) -> int | str:
-    """A number of samples, or "full"."""
+    """Convert a number of samples, or "full"."""
     return text if text == "full" else whole(1, 1 << 62)(text)
 
 
 def memory(text: str) -> int:
-    """A number of bytes, such as 500MB or 2GB."""
+    """Convert an amount of memory such as 500MB or 2GB to bytes."""
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) *([KMGT]?)i?B?", text.strip(), re.IGNORECASE)
     size = int(float(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " ")) if match else 0
     if size < 1 << 20:
@@ -76,7 +76,7 @@ def memory(text: str) -> int:
 
 
 def interval(text: str) -> int | str:
-    """A number of epochs, or a time such as "30s"."""
+    """Convert a number of epochs, or a time such as "30s"."""
     value = int(text) if text.isdecimal() else text
     try:
         check_interval(value)
@@ -86,7 +86,7 @@ def interval(text: str) -> int | str:
 
 
 def choices(known: Collection[str]) -> Callable[[str], str | list[str]]:
-    """One name for all, or a list separated by commas."""
+    """Convert one of the known names, or a list of them separated by commas."""
 
     def convert(text: str) -> str | list[str]:
         names = text.split(",")
@@ -99,7 +99,7 @@ def choices(known: Collection[str]) -> Callable[[str], str | list[str]]:
 
 
 def texts(text: str) -> list[str]:
-    """Texts separated by commas; one that holds a comma stands in double quotes."""
+    """Split texts separated by commas; a text with a comma must be in double quotes."""
     try:
         return next(csv.reader([text], strict=True), [""])
     except csv.Error as error:
@@ -107,13 +107,13 @@ def texts(text: str) -> list[str]:
 
 
 def columns(text: str) -> str | list[str]:
-    """A column, or several ones separated by commas; a name that holds a comma stands in double quotes."""
-    several = texts(text)
-    return several[0] if len(several) == 1 else several
+    """Convert one column name, or several separated by commas; a name with a comma must be in double quotes."""
+    names = texts(text)
+    return names[0] if len(names) == 1 else names
 
 
 def delimiter(text: str) -> str:
-    r"""One character; "tab" and "\t" are the tabulator."""
+    r"""Convert one character; "tab" and "\t" stand for the tab character."""
     character = "\t" if text in ("tab", "\\t") else text
     if len(character) != 1 or character in '"\r\n':
         raise ArgumentTypeError(f"{text!r} is not one character, such as ';', or 'tab'")

@@ -1,4 +1,4 @@
-"""The backend of a command, made ready while the data are read."""
+"""The import of a command's backend on a thread, while the data are read."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from threading import Thread
 from fastmlp.backends import get_backend
 from fastmlp.forks import no_fork
 
-__all__ = ["begin_backend"]
+__all__ = ["prepare_backend"]
 
 
-def begin_backend(name: str | None) -> None:
-    """Import the Numba backend on a thread, if that is the one to be used; make any other at once.
+def prepare_backend(name: str | None) -> None:
+    """Start importing the Numba backend on a thread, if it is to be used; load any other backend at once.
 
-    Whoever needs the backend gets it by `get_backend`, which waits for an import that has begun. It imports anew what
-    could not be imported on the thread, and reports what is wrong: nothing that goes wrong there is lost.
+    The backend is later obtained by `get_backend`, which waits for an import in progress. Errors on the thread are
+    ignored: `get_backend` repeats a failed import and raises its error.
 
     Parameters
     ----------
-    name : as for `get_backend`.
+    name : as in `get_backend`.
 
     Raises
     ------
-    InputError, BackendUnavailableError : as for `get_backend`.
+    InputError, BackendUnavailableError : as in `get_backend`.
     """
     if (os.environ.get("FASTMLP_BACKEND", "auto") if name is None else name) not in ("numba", "auto"):
         get_backend(name)

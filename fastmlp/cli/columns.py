@@ -1,4 +1,4 @@
-"""What was found in a table, for people."""
+"""The listing of a table's columns and the notes about them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from fastmlp.cli.text import one_line, table
 from fastmlp.tables.meaning.kind import Kind
 
-__all__ = ["column_lines", "tell"]
+__all__ = ["column_lines", "print_notes"]
 
-_MOST = 40
+_MOST = 40  # columns, and notes
 _LEFT_OUT = {
     "identifier": "left out: differs in nearly every row",
     "constant": "left out: always the same",
@@ -19,7 +19,7 @@ _LEFT_OUT = {
 
 
 def column_lines(kinds: Sequence[Kind]) -> str:
-    """A line for each of the first columns: what it is, how many categories, how many values are missing."""
+    """List the first columns, one a line: name, kind, number of categories, number of missing values."""
     rows = [("column", "kind", "different", "missing")]
     for kind in kinds[:_MOST]:
         rows.append((one_line(kind.name), _kind(kind), _number(kind.distinct), _number(kind.missing)))
@@ -31,8 +31,8 @@ def column_lines(kinds: Sequence[Kind]) -> str:
     return "\n".join(lines)
 
 
-def tell(notes: Iterable[str]) -> None:
-    """Print what the user should know on standard error, a line each, of the first ones."""
+def print_notes(notes: Iterable[str]) -> None:
+    """Print the first notes on standard error, one a line, and the number of the others."""
     every = list(notes)
     for note in every[:_MOST]:
         print(f"fastmlp: note: {one_line(note)}", file=sys.stderr)
@@ -42,9 +42,8 @@ def tell(notes: Iterable[str]) -> None:
 
 def _kind(kind: Kind) -> str:
     if kind.kind == "number":
-        marks = [kind.notation.unit, "decimal comma" if kind.notation.decimal == "," else ""]
-        said = ", ".join(filter(None, marks))
-        return f"number ({said})" if said else "number"
+        details = ", ".join(filter(None, [kind.notation.unit, "decimal comma" if kind.notation.decimal == "," else ""]))
+        return f"number ({details})" if details else "number"
     if kind.kind == "moment":
         return f"date or time ({kind.form})" if kind.form else "date or time"
     return _LEFT_OUT.get(kind.kind, kind.kind)

@@ -1,4 +1,4 @@
-"""A word before the silence in which kernels are compiled."""
+"""The announcement that kernels are about to be compiled, which takes half a minute."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["announce_compilation"]
 
 
 def announce_compilation(backend: str, quiet: bool = False) -> None:
-    """Say so on standard error if the Numba backend has no compiled kernels on this machine yet."""
+    """Print a line on standard error if the Numba backend has no compiled kernels on this machine yet."""
     if backend != "numba" or quiet:
         return
     with no_fork():

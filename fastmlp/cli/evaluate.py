@@ -1,4 +1,4 @@
-"""``fastmlp evaluate``: the scores of a model, in memory that does not grow with a table."""
+"""``fastmlp evaluate``: the scores of a model, with memory use independent of the size of a table."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fastmlp.cli.backend import begin_backend
-from fastmlp.cli.columns import tell
+from fastmlp.cli.backend import prepare_backend
+from fastmlp.cli.columns import print_notes
 from fastmlp.cli.compiling import announce_compilation
 from fastmlp.cli.report import score_lines
 from fastmlp.cli.sources import sample_batches
@@ -20,8 +20,8 @@ __all__ = ["evaluate"]
 
 
 def evaluate(arguments: Namespace) -> int:
-    """Run the command."""
-    begin_backend(arguments.backend)
+    """Run the command; return the exit code."""
+    prepare_backend(arguments.backend)
     model = MLP.load(arguments.model, backend=arguments.backend, n_threads=arguments.threads)
     preparation, found = Preparation.of(model), Findings()
 
@@ -36,6 +36,6 @@ def evaluate(arguments: Namespace) -> int:
                 yield samples.x, samples.y
 
     lines = score_lines(model, preparation, batches(), "evaluation", confusion=True)
-    tell(found.lines())
+    print_notes(found.lines())
     print(lines)
     return 0

@@ -1,4 +1,4 @@
-"""``fastmlp info``: what there is on this machine."""
+"""``fastmlp info``: versions, backends, threads and the cache of compiled kernels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PACKAGES = ("numpy", "numba", "scikit-learn", "safetensors", "matplotlib")
 
 
 def info(arguments: Namespace) -> int:
-    """Run the command."""
+    """Run the command; return the exit code."""
     print(f"fastmlp {__version__}")
     print(f"Python {platform.python_version()} on {platform.system()} {platform.machine()}")
     for package in _PACKAGES:

@@ -1,4 +1,4 @@
-"""The network that suits the data, and the targets that suit its loss."""
+"""The network for the data, and targets in the form that its loss takes."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ __all__ = ["build_network", "targets_for"]
 
 
 def build_network(arguments: Namespace, recipe: Recipe, dataset: Dataset) -> MLP:
-    """The network of recipe and options, with outputs and loss chosen by the targets where the user did not.
+    """Build the network of recipe and options; outputs and loss follow from the targets unless options set them.
 
     Raises
     ------
-    InputError : a loss that does not go with the targets, a single class, or a network beyond the memory.
+    InputError : a loss that does not fit the targets, a single class, or a network too large for the memory.
     """
     classes = len(dataset.class_names)
     hidden = recipe.hidden
     given = arguments.activation
-    # One name is meant for the hidden layers, and for the output only where there is nothing else.
+    # A single name is that of the hidden layers; it is that of the output if there are none.
     output = given[-1] if isinstance(given, list) else given if not hidden else None
     name = arguments.loss or LOSS_OF_OUTPUT.get(output or "") or _natural_loss(classes)
     _check_loss(name, dataset)
@@ -56,7 +56,7 @@ def build_network(arguments: Namespace, recipe: Recipe, dataset: Dataset) -> MLP
 
 
 def targets_for(model: MLP, preparation: Preparation, y: np.ndarray) -> np.ndarray:
-    """Targets as the model's loss takes them, of class indices (N,), or of numbers (N,) or (N, O)."""
+    """Convert class indices (N,), or numbers (N,) or (N, O), to the targets that the model's loss takes."""
     if not preparation.class_names:
         y = y if preparation.target is None else preparation.target.apply(y)
         several = quantiles_of(model)
@@ -87,10 +87,10 @@ def _check_loss(loss: str, dataset: Dataset) -> None:
 
 
 def _check_memory(sizes: list[int], dtype: str) -> None:
-    """Refuse what the machine cannot hold: filling it would end this and other programs without a word."""
+    """Refuse a network too large for this machine: running out of memory would kill this and other processes."""
     try:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):  # not every system tells
+    except (AttributeError, OSError, ValueError):  # unknown on some systems
         return
     parameters = sum(i * o + o for i, o in pairwise(sizes))
     needed = 5 * parameters * np.dtype(dtype).itemsize  # weights, gradients, two moments, the last finite weights

@@ -1,4 +1,4 @@
-"""The options of the commands, in groups; each says what it does, in which unit, and its default."""
+"""The options of the commands in groups, each with its meaning, unit and default."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ _SCHEDULES = (
 
 
 class Options(Protocol):
-    """A parser, or a group of its options."""
+    """An argument parser, or a group of its options."""
 
     def add_argument(self, *names: str, **options: Any) -> Action: ...
 
 
 def add_reading(to: Options) -> None:
-    """How a file is read; in predict and evaluate the defaults come from the model."""
+    """Add the options for reading files, whose defaults in predict and evaluate come from the model."""
     to.add_argument(
         "--folder",
         metavar="DIR",
-        help="where the IDX files of mnist or fashion-mnist are (default: that name within the folder FASTMLP_DATA)",
+        help="folder of the IDX files of mnist or fashion-mnist (default: that name within the folder FASTMLP_DATA)",
     )
     to.add_argument(
         "--download",
@@ -63,18 +63,18 @@ def add_reading(to: Options) -> None:
         "--skip-lines",
         type=arguments.whole(0, 1 << 30),
         metavar="N",
-        help="table: lines to leave out at its start (default: 0, or as in training)",
+        help="table: lines to skip at its start (default: 0, or as in training)",
     )
     to.add_argument(
         "--delimiter",
         type=arguments.delimiter,
         metavar="C",
-        help="table: character between fields, or 'tab' (default: found out, or as in training)",
+        help="table: character between fields, or 'tab' (default: inferred, or as in training)",
     )
     to.add_argument(
         "--encoding",
         metavar="NAME",
-        help="table: of its text, such as cp1252 (default: UTF-8, or what its first bytes say; or as in training)",
+        help="table: text encoding, such as cp1252 (default: UTF-8, or by its byte order mark; or as in training)",
     )
 
 
@@ -86,25 +86,25 @@ def add_source(to: Options) -> None:
         "--test-skip-lines",
         type=arguments.whole(0, 1 << 30),
         metavar="N",
-        help="lines to leave out at the start of the test file (default: as --skip-lines)",
+        help="lines to skip at the start of the test file (default: as --skip-lines)",
     )
     to.add_argument(
         "--test-fraction",
         type=arguments.real(0, 1),
         metavar="F",
-        help="share of DATA to test on, where it brings no test samples (default: 0.2; of a .npy file none)",
+        help="share of DATA to test on, if it has no test samples of its own (default: 0.2; of a .npy file none)",
     )
     to.add_argument(
         "--split",
         choices=["random", "ordered"],
-        help="table: which rows to test on: a share of each class at random, or the last ones (default: random)",
+        help="table: test rows: a share of each class at random, or the last rows (default: random)",
     )
     to.add_argument(
         "--validation-fraction",
         type=arguments.real(0, 1),
         metavar="F",
-        help="share of the training samples to watch the progress on instead (default: 0.1 with "
-        "--patience, else 0; of a .npy file, its end)",
+        help="share of the training samples to hold out for validation (default: 0.1 with --patience, else 0; of a "
+        ".npy file, its end)",
     )
 
 
@@ -118,14 +118,14 @@ def add_columns(to: Options) -> None:
     to.add_argument(
         "--task",
         choices=["auto", "classification", "regression"],
-        help="auto: classification where a target is no number, or where all are at most 20 different whole numbers "
-        "that are repeated (default: auto)",
+        help="auto: classification if a target is not a number, or if all are at most 20 different whole numbers that "
+        "are repeated (default: auto)",
     )
     to.add_argument(
         "--categorical",
         type=arguments.texts,
         metavar="A,B",
-        help="columns that hold categories (default: those of texts that are no numbers, dates or times, unless "
+        help="columns that hold categories (default: those of texts that are not numbers, dates or times, unless "
         "they differ in nearly every row)",
     )
     to.add_argument("--columns", type=arguments.texts, metavar="A,B", help="columns to use, besides the target")
@@ -133,43 +133,43 @@ def add_columns(to: Options) -> None:
     to.add_argument(
         "--missing",
         choices=["error", "drop", "impute"],
-        help="missing values: refuse them, drop their rows, or put in the median, beside a feature that says so, or a "
-        "category of their own (default: impute); rows without a target are left out",
+        help="missing values: refuse them, drop their rows, or impute the median, with a feature that marks them, or "
+        "for categories make them a category of their own (default: impute); rows without a target are left out",
     )
     to.add_argument(
         "--also-missing",
         type=arguments.texts,
         metavar="A,B",
-        help="what stands for no value, too; one that begins with a minus sign needs =, as in --also-missing=-999",
+        help="further marks of missing values; one that begins with a minus sign needs =, as in --also-missing=-999",
     )
     to.add_argument(
         "--missing-values",
         type=arguments.texts,
         metavar="A,B",
-        help="what stands for no value, besides nothing (default: NA, N/A, NaN, NULL, None, -, ?, #N/A and the like)",
+        help="marks of missing values, besides an empty field (default: NA, N/A, NaN, NULL, None, -, ?, #N/A and more)",
     )
     to.add_argument(
         "--decimal",
         choices=[".", ","],
-        help="decimal mark of numbers that could have either (default: what other columns show)",
+        help="decimal mark of numbers that could have either (default: inferred from other columns)",
     )
     to.add_argument(
         "--day-first",
         action=BooleanOptionalAction,
-        help="whether 1/2/2023 is a day of February, where it could be either (default: with decimal commas it is)",
+        help="whether 1/2/2023 is in February, if the column does not tell (default: only with decimal commas)",
     )
     to.add_argument(
         "--thousands",
         choices=[",", ".", " ", "'"],
         metavar="C",
-        help="mark between thousands: a comma, a full stop, a space or an apostrophe (default: found out)",
+        help="thousands separator: a comma, a full stop, a space or an apostrophe (default: inferred)",
     )
-    to.add_argument("--strip-label", metavar="CHARS", help="characters to drop at the end of each target")
+    to.add_argument("--strip-label", metavar="CHARS", help="characters to strip from the end of each target")
     to.add_argument(
         "--standardize",
         action=BooleanOptionalAction,
-        help="give numeric columns, and features of .npz files, mean 0 and deviation 1 (default: yes; "
-        "a .npy file is left as it is)",
+        help="scale numeric columns, and features of .npz files, to mean 0 and deviation 1 (default: yes; a .npy file "
+        "is never scaled)",
     )
 
 
@@ -178,20 +178,20 @@ def add_features(to: Options) -> None:
         "--bins",
         type=arguments.whole(0, 1 << 10),
         metavar="N",
-        help="quantile bins beside each number, 0 for none (default: for classes 0; for numbers a hundredth of the "
-        "samples, at most 16, 0 below 400 samples and where they would take more than 128 MiB)",
+        help="quantile bins of each number, 0 for none (default: for classes 0; for numbers a hundredth of the "
+        "samples, at most 16; 0 below 400 samples, or if they would take more than 128 MiB)",
     )
     to.add_argument(
         "--one-hot",
         type=arguments.whole(0, 1 << 30),
         metavar="N",
-        help="most categories of a column that get a feature each; a column of more gets means of the target "
+        help="most categories of a column that become a feature each; a column with more becomes means of the target "
         "(default: 9)",
     )
     to.add_argument(
         "--clip",
         action=BooleanOptionalAction,
-        help="keep predicted numbers within the range of the training targets (default: yes)",
+        help="clip predicted numbers to the range of the training targets (default: yes)",
     )
 
 
@@ -206,7 +206,7 @@ def add_network(to: Options) -> None:
         "--activation",
         type=arguments.choices(ACTIVATIONS),
         metavar="NAME[,NAME]",
-        help="of all hidden layers, or a list of one for each layer, output included (default: relu for "
+        help="of all hidden layers, or one for each layer including the output (default: relu for "
         "classes, silu for numbers): "
         f"{', '.join(ACTIVATIONS)}",
     )
@@ -217,7 +217,7 @@ def add_network(to: Options) -> None:
         "--quantiles",
         type=arguments.reals(0, 1, above=True),
         metavar="Q[,Q]",
-        help="of --loss quantile: several give an interval, an output for each quantile of one target (default: 0.5)",
+        help="of --loss quantile; several make an interval, with one output for each quantile (default: 0.5)",
     )
     to.add_argument(
         "--dropout",
@@ -243,7 +243,7 @@ def add_network(to: Options) -> None:
         "--dtype",
         choices=["float32", "float64"],
         default="float32",
-        help="of the parameters and the arithmetic (default: float32)",
+        help="of parameters and arithmetic (default: float32)",
     )
     add_machine(to)
 
@@ -259,7 +259,7 @@ def add_training(to: Options) -> None:
         "--batch-size",
         type=arguments.batch_size,
         metavar="N",
-        help="samples per update: 1 is stochastic, full batch gradient descent (default: 64; below 2,000 samples 16)",
+        help="samples per update; 1 is stochastic, full batch gradient descent (default: 64; 16 below 2,000 samples)",
     )
     to.add_argument("--optimizer", choices=_OPTIMIZERS, default="adamw", help="update rule (default: adamw)")
     to.add_argument(
@@ -273,9 +273,9 @@ def add_training(to: Options) -> None:
         "--decay",
         type=arguments.real(0),
         metavar="R",
-        help="weight decay of adamw: a step multiplies the weights by 1 - learning rate * R (default: for numbers 0.5; "
-        "for classes 1, or 3 or 0.3, whichever does best on a fifth of 50 to 10,000 samples, 0.3 together with more "
-        "units and epochs below 2,000; from 5,000 samples on in proportion to 1 / samples)",
+        help="weight decay of adamw: each step multiplies the weights by 1 - learning rate * R (default: for numbers "
+        "0.5; for classes 1, or, for 50 to 10,000 samples, the best of 1, 3 and 0.3 on a fifth of them, where 0.3 "
+        "comes with more units and epochs below 2,000; from 5,000 samples on in proportion to 1 / samples)",
     )
     to.add_argument("--momentum", type=arguments.real(0, 1), metavar="R", help="of sgd (default: 0)")
     to.add_argument(
@@ -283,19 +283,17 @@ def add_training(to: Options) -> None:
         choices=_SCHEDULES,
         default="one_cycle",
         metavar="NAME",
-        help=f"how the learning rate changes (default: one_cycle): {', '.join(_SCHEDULES)}",
+        help=f"schedule of the learning rate (default: one_cycle): {', '.join(_SCHEDULES)}",
     )
     to.add_argument(
-        "--class-weight", choices=["balanced"], help="balanced: every class counts the same, whatever its size"
+        "--class-weight", choices=["balanced"], help="balanced: all classes have the same weight, whatever their size"
     )
-    to.add_argument(
-        "--max-norm", type=arguments.real(0, above=True), metavar="R", help="scale longer gradients down to this norm"
-    )
+    to.add_argument("--max-norm", type=arguments.real(0, above=True), metavar="R", help="clip gradients to this norm")
     to.add_argument(
         "--patience",
         type=arguments.whole(1, 1 << 24),
         metavar="N",
-        help="stop when the loss, that of the validation samples if there are any, has not fallen for N epochs",
+        help="stop when the loss (of the validation samples, if there are any) has not fallen for N epochs",
     )
     to.add_argument("--target-loss", type=arguments.real(), metavar="R", help="stop when that loss is at most R")
     to.add_argument(
@@ -303,8 +301,7 @@ def add_training(to: Options) -> None:
         type=arguments.whole(0, 2**32 - 1),
         default=0,
         metavar="N",
-        help="of the split, the initial weights, the batches and the dropout: the same number gives the same run "
-        "(default: 0)",
+        help="of split, initial weights, batches and dropout; the same seed gives the same run (default: 0)",
     )
 
 
@@ -313,8 +310,8 @@ def add_memory(to: Options) -> None:
         "--memory",
         type=arguments.memory,
         metavar="SIZE",
-        help="what a table, and the features made of it, may each take in memory, such as 2GB; what is larger lies in "
-        "temporary files while it is used (default: a third of the memory that is free)",
+        help="most memory of a table, and of its features, such as 2GB; larger ones are kept in temporary files "
+        "(default: a third of the free memory)",
     )
 
 
@@ -322,11 +319,11 @@ def add_machine(to: Options) -> None:
     to.add_argument(
         "--backend",
         choices=[*BACKENDS, "auto"],
-        help="where the work is done (default: FASTMLP_BACKEND, else auto: the fastest)",
+        help="implementation to compute with (default: FASTMLP_BACKEND, else auto: the fastest)",
     )
     to.add_argument(
         "--threads",
         type=arguments.whole(1, 1024),
         metavar="N",
-        help="threads of the numba backend (default: as many as the work deserves)",
+        help="threads of the numba backend (default: as many as help)",
     )

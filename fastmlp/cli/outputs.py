@@ -1,4 +1,4 @@
-"""Files to be written, checked before the work whose results they are to hold."""
+"""The check of output files before the work begins."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ SUFFIXES = {"--out": (".safetensors",), "--history": (".json", ".csv"), "--plot"
 def check_outputs(
     outputs: Mapping[str, str | None], inputs: Sequence[str | None], suffixes: Mapping = SUFFIXES
 ) -> None:
-    """Make sure that files can be written, all of them, and over nothing that is read.
+    """Check that all outputs can be written, to different files, and that none is also an input.
 
     Parameters
     ----------
     outputs : paths, or None, by option.
     inputs : paths, names of data sets, or None.
-    suffixes : those allowed, by option; any of an option that is not in it.
+    suffixes : allowed suffixes by option; an option that is not in it may have any.
 
     Raises
     ------
-    InputError : a suffix of another kind of file, a path that cannot be written, or one that is read.
-    FastmlpError : a plot is wanted, and Matplotlib cannot be imported.
+    InputError : a wrong suffix, a path that cannot be written, or one that is used twice.
+    FastmlpError : --plot is given, and Matplotlib cannot be imported.
     """
     read = {os.path.realpath(path) for path in inputs if path is not None}
     written: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""What the command understands, and its help."""
+"""The argument parser of the commands, and their help."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["build_parser"]
 
 _DATA = """\
 DATA is one of
-  digits, iris, breast_cancer, diabetes, spirals, xor    small sets that need no files
+  digits, iris, breast_cancer, diabetes, spirals, xor    small sets that need no file
   mnist, fashion-mnist                                   see --folder and --download
   FILE.csv (.tsv, .data, .test, .txt; .gz, .zst)         a table: one sample per row, the target in one column
-  FILE.parquet, FILE.arrow (.feather)                    a table with types
+  FILE.parquet, FILE.arrow (.feather)                    a table with typed columns
   FILE.npz, FILE.npy                                     arrays x and y, as numpy.savez and numpy.save write them
   FOLDER                                                 the four IDX files of an image set
 """
@@ -36,23 +36,23 @@ examples
   fastmlp train xor --hidden none --activation threshold   the perceptron, which cannot learn this
   fastmlp train Fish.csv --target Weight               a number: regression
   fastmlp train Fish.csv --target Species              a text: classification
-  fastmlp train mnist --checkpoint run.checkpoint --resume --out mnist.safetensors     say it again to go on
+  fastmlp train mnist --checkpoint run.checkpoint --resume --out mnist.safetensors     repeat it to continue
   fastmlp train liver.csv --class-weight balanced --patience 10
   fastmlp train adult.data --no-header --strip-label . --test-file adult.test --test-skip-lines 1
 
-Of a table, delimiter, numbers (decimal commas, currencies, per cent), dates, categories, identifiers and marks of
-missing values are found from the whole file; the columns are listed with what was found, and notes on standard error
-say what could be otherwise.
+The delimiter of a table, numbers (decimal commas, currencies, per cent), dates, categories, identifiers and marks of
+missing values are inferred from the whole file. The columns are listed with their kinds, and notes on standard error
+name what may be meant differently.
 
 Two classes get one sigmoid output and binary_cross_entropy, more classes softmax_cross_entropy, numbers one output and
-mean_squared_error. Numbers are scaled for the training; scores and predictions are in their own unit. Error messages
+mean_squared_error. Numbers are scaled for training; scores and predictions are in their original unit. Error messages
 name options as Python does: missing='impute' is --missing impute, resume=True is --resume.
 """
 _PREDICT_EXAMPLES = """\
 The preparation of the training data is kept in the model and repeated here. A table needs the columns that the model
-was trained on, in any order; others, the target too, are ignored. Of a named data set, and of a .npz file or folder
-with test samples, those are predicted. A .npy file holds inputs (N, I). A table may be larger than the memory. Its
-missing values are filled in as in training; values that training had not are counted and said on standard error.
+was trained on, in any order; others, including the target, are ignored. If a named data set, .npz file or folder has
+test samples, those are predicted. A .npy file holds inputs (N, I). A table may be larger than the memory. Its missing
+values are imputed as in training; values not seen in training are counted on standard error.
 
 examples
   fastmlp predict fish.safetensors new_fish.csv
@@ -69,7 +69,7 @@ examples
   fastmlp export digits.safetensors digits.c
 """
 _EVALUATE_EXAMPLES = """\
-Of a named data set, and of a .npz file or folder with test samples, those are taken; of a table all rows.
+If a named data set, .npz file or folder has test samples, those are scored; of a table, all rows.
 
 examples
   fastmlp evaluate mnist.safetensors mnist
@@ -78,7 +78,7 @@ examples
 
 
 def build_parser() -> ArgumentParser:
-    """The parser of the command line; `command` is None where none was given."""
+    """Build the parser of the command line; its result has `command` None if no command was given."""
     parser = ArgumentParser(
         prog="fastmlp",
         description="Train multilayer perceptrons, and use them. Each command has its own --help.",
@@ -118,24 +118,24 @@ def _add_train(parser: ArgumentParser) -> None:
     options.add_training(parser.add_argument_group("training"))
     output = parser.add_argument_group("output")
     output.add_argument("--out", metavar="MODEL", help="write the model to this .safetensors file")
-    output.add_argument("--history", metavar="FILE", help="write what each epoch gave to this .json or .csv file")
+    output.add_argument("--history", metavar="FILE", help="write the history of the epochs to this .json or .csv file")
     output.add_argument("--plot", metavar="FILE", help="draw the losses into this .png, .pdf or .svg file")
     output.add_argument(
         "--checkpoint",
         metavar="FILE",
-        help="write all that the training needs to go on to this file, now and then, at the end, and when interrupted",
+        help="write the state of the training to this file: at intervals, at the end, and when interrupted",
     )
     output.add_argument(
         "--every",
         type=arguments.interval,
         metavar="N",
-        help="a checkpoint each N epochs, or each 30s, 10min, 2h (default: 30s)",
+        help="interval of checkpoints: N epochs, or a time such as 30s, 10min, 2h (default: 30s)",
     )
     output.add_argument(
         "--resume",
         action="store_true",
-        help="go on from the checkpoint, if there is one: with the same data and settings the end is the same as that "
-        "of a run that never stopped",
+        help="continue from the checkpoint, if there is one; with the same data and settings the result is that of an "
+        "uninterrupted run",
     )
     output.add_argument("--quiet", action="store_true", help="print the final scores only")
 
@@ -146,9 +146,9 @@ def _add_predict(parser: ArgumentParser) -> None:
     options.add_reading(parser)
     parser.add_argument("--out", metavar="FILE", help="write to this .csv or .parquet file (default: standard output)")
     parser.add_argument(
-        "--keep", type=arguments.texts, metavar="A,B", help="columns of the table to write beside the predictions"
+        "--keep", type=arguments.texts, metavar="A,B", help="columns of the table to write before the predictions"
     )
-    parser.add_argument("--proba", action="store_true", help="the probability of each class beside the class")
+    parser.add_argument("--proba", action="store_true", help="also write the probability of each class")
     options.add_machine(parser)
 
 

@@ -1,4 +1,4 @@
-"""``fastmlp predict``: the predictions of a model, one sample a line, in memory that does not grow with a table."""
+"""``fastmlp predict``: the predictions of a model, one line a sample, with memory use independent of a table's size."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from fastmlp.cli.backend import begin_backend
-from fastmlp.cli.columns import tell
+from fastmlp.cli.backend import prepare_backend
+from fastmlp.cli.columns import print_notes
 from fastmlp.cli.compiling import announce_compilation
 from fastmlp.cli.outputs import check_outputs
 from fastmlp.cli.predictions import Columns, write_csv, write_parquet
-from fastmlp.cli.quantiles import in_order, quantiles_of
+from fastmlp.cli.quantiles import quantiles_of, sorted_quantiles
 from fastmlp.cli.sources import kind_of, sample_batches
 from fastmlp.datasets import Table
 from fastmlp.errors import InputError
@@ -28,9 +28,9 @@ _SUFFIXES = (".csv", ".parquet")
 
 
 def predict(arguments: Namespace) -> int:
-    """Run the command."""
+    """Run the command; return the exit code."""
     check_outputs({"--out": arguments.out}, [arguments.model, arguments.data], {"--out": _SUFFIXES})
-    begin_backend(arguments.backend)
+    prepare_backend(arguments.backend)
     model = MLP.load(arguments.model, backend=arguments.backend, n_threads=arguments.threads)
     preparation = Preparation.of(model)
     if arguments.proba and not (preparation.class_names and model.loss is not None and model.loss.classifies):
@@ -43,7 +43,7 @@ def predict(arguments: Namespace) -> int:
         write_parquet(arguments.out, batches)
     else:
         write_csv(arguments.out, batches)
-    tell(found.lines())
+    print_notes(found.lines())
     return 0
 
 
@@ -69,7 +69,7 @@ def _kept(table: Table, name: str) -> Any:
 def _predicted(
     model: MLP, preparation: Preparation, out: np.ndarray, proba: bool, rows: np.ndarray, n: int, others: Columns
 ) -> Columns:
-    """Columns of N rows of a network's outputs (M, O) for some of them; None in the others, which lack values."""
+    """Columns of N predictions from outputs (M, O) for the given rows; None in the others, which lack values."""
     names = preparation.class_names
     columns: dict[str, Any] = {}
     if names:
@@ -79,7 +79,7 @@ def _predicted(
             columns |= {_unused(name, columns): shares[:, c] for c, name in enumerate(names)}
     else:
         values, quantiles = preparation.values(out), quantiles_of(model)
-        values = in_order(values) if quantiles else values
+        values = sorted_quantiles(values) if quantiles else values
         ends = [f"{q:g}" for q in quantiles] or _target_names(preparation, values.shape[1])
         columns = {f"prediction_{end}" if end else "prediction": values[:, o] for o, end in enumerate(ends)}
     clash = [name for name in columns if name in others]
@@ -91,7 +91,7 @@ def _predicted(
 
 
 def _spread(values: list[str] | np.ndarray, rows: np.ndarray, n: int) -> list[str | None] | np.ma.MaskedArray:
-    """The values (M,) of some of N rows as those of all of them, missing in the others."""
+    """Place the values (M,) of some rows among N rows, with missing values in the others."""
     if isinstance(values, np.ndarray):
         spread = np.ma.masked_all(n, values.dtype)
         spread[rows] = values
@@ -103,12 +103,12 @@ def _spread(values: list[str] | np.ndarray, rows: np.ndarray, n: int) -> list[st
 
 
 def _target_names(preparation: Preparation, outputs: int) -> list[str]:
-    """What tells several targets apart; nothing for one."""
+    """Suffixes of the prediction columns of several targets; an empty one for a single target."""
     if outputs == 1:
         return [""]
     return [str(o + 1) for o in range(outputs)] if preparation.encoder is None else [*preparation.encoder.target_names]
 
 
 def _unused(name: str, columns: dict[str, Any]) -> str:
-    """A class may be called as the column of predictions is."""
+    """The column name for a class, changed if it is also the name of the prediction column."""
     return name if name not in columns else f"probability of {name}"

@@ -1,4 +1,4 @@
-"""Predictions as CSV or Parquet, batch by batch."""
+"""Writing predictions as CSV or Parquet, batch by batch."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from fastmlp.files import atomic_write
 from fastmlp.forks import no_fork
 from fastmlp.tables.frames import polars_module
 from fastmlp.tables.meaning.labels import labels_of
-from fastmlp.tables.room import Room
+from fastmlp.tables.storage import Storage
 
 __all__ = ["Columns", "write_csv", "write_parquet"]
 
 Columns = Mapping[str, Any]
-"""Of the table, series of Polars; texts, or numbers: a missing one is None, or masked."""
+"""By name: Polars Series from the table, lists of texts (None is missing), or arrays of numbers (masked is missing)."""
 
 
 def write_csv(path: str | None, batches: Iterator[Columns]) -> None:
-    """Write batches of columns to a file, or to standard output if `path` is None; a missing value as nothing."""
+    """Write batches of columns as CSV to a file, or to standard output if `path` is None; missing values are empty."""
     if path is None:
         _write(batches, sys.stdout.write)
         return
@@ -53,17 +53,17 @@ def _texts(values: Any) -> list[str]:
 
 
 def write_parquet(path: str, batches: Iterator[Columns]) -> None:
-    """Write batches of columns to a Parquet file; through temporary files where they are larger than the memory."""
+    """Write batches of columns to a Parquet file, via temporary files if they exceed the memory limit."""
     pl = polars_module()
-    room = Room()
+    storage = Storage()
     frames = (pl.DataFrame([_series(name, values) for name, values in columns.items()]) for columns in batches)
-    frame = room.frame(frames)
-    with atomic_write(path) as file, no_fork():  # Polars imports some of its modules now
+    frame = storage.frame(frames)
+    with atomic_write(path) as file, no_fork():  # Polars imports modules here
         frame.lazy().sink_parquet(file)
 
 
 def _series(name: str, values: Any) -> Any:
-    """A column of a type that does not hang on the batch."""
+    """A column whose dtype is the same in every batch."""
     pl = polars_module()
     if isinstance(values, np.ma.MaskedArray):
         kind = pl.Float32 if values.dtype == np.float32 else pl.Float64

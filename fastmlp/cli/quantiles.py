@@ -1,4 +1,4 @@
-"""Several quantiles of one target, which make an interval: the loss, and the scores of what it gives."""
+"""Prediction intervals from several quantiles of one target: their loss and scores."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from fastmlp.losses import Loss, quantile
 from fastmlp.mlp import MLP
 from fastmlp.tables.preparation import Preparation
 
-__all__ = ["Intervals", "chosen_quantiles", "in_order", "quantiles_of"]
+__all__ = ["Intervals", "chosen_quantiles", "quantiles_of", "sorted_quantiles"]
 
 
 def chosen_quantiles(given: float | list[float] | None, loss: str, y: np.ndarray) -> Loss | None:
-    """The loss of the quantiles that --quantiles names, in ascending order; None if it was not given.
+    """Return the loss for the quantiles of --quantiles, in ascending order; None if the option was not given.
 
     Parameters
     ----------
-    given : of the option.
+    given : value of the option.
     loss : name of the loss.
     y : targets (N,) or (N, O).
 
@@ -39,13 +39,13 @@ def chosen_quantiles(given: float | list[float] | None, loss: str, y: np.ndarray
 
 
 def quantiles_of(model: MLP) -> tuple[float, ...]:
-    """The Q quantiles of one target that a model predicts; none unless there are several."""
+    """Return the Q quantiles that a model predicts; empty unless there are several."""
     several = model.loss is not None and model.loss.name == "quantile" and len(model.loss.parameter) > 1
     return model.loss.parameter if model.loss is not None and several else ()
 
 
-def in_order(values: np.ndarray) -> np.ndarray:
-    """Quantiles (N, Q) in ascending order in each row: outputs that cross come closer to the truth by that.
+def sorted_quantiles(values: np.ndarray) -> np.ndarray:
+    """Sort predicted quantiles (N, Q) in each row: crossing quantiles come closer to the true ones by sorting.
 
     Source: Chernozhukov, Fernandez-Val & Galichon, "Quantile and probability curves without crossing", Econometrica 78,
     2010.
@@ -54,7 +54,7 @@ def in_order(values: np.ndarray) -> np.ndarray:
 
 
 class Intervals:
-    """Sums for the scores of predicted quantiles: their loss, and how many numbers they enclose.
+    """Accumulates the loss of predicted quantiles and the number of targets within their interval.
 
     Parameters
     ----------
@@ -67,17 +67,17 @@ class Intervals:
         self._loss, self._within = 0.0, 0
 
     def add(self, y: np.ndarray, out: np.ndarray) -> None:
-        """Count true numbers (N,) or (N, 1) and what the network gives (N, Q) for the same samples."""
+        """Add a batch: targets y (N,) or (N, 1) and network outputs (N, Q)."""
         truth = y.reshape(len(y), -1)
         if truth.shape[1] != 1:
             raise InputError(f"The data have {truth.shape[1]} targets per sample, but the model predicts one.")
-        values, q = in_order(self._preparation.values(out)), self._quantiles
+        values, q = sorted_quantiles(self._preparation.values(out)), self._quantiles
         over = truth - values
         self._loss += float(np.maximum(q * over, (q - 1) * over).mean(axis=1).sum())
         self._within += int(((truth >= values[:, :1]) & (truth <= values[:, -1:])).sum())
 
     def lines(self, what: str, n: int) -> list[str]:
-        """The scores of the n samples."""
+        """Return the scores of all n samples as text."""
         q = self._quantiles
         return [
             f"{what} quantile loss {self._loss / n:.6g} of {counted(n, 'sample')}",

@@ -1,4 +1,4 @@
-"""The recipe for the data, where no option says otherwise, and samples prepared by it."""
+"""The recipe for the data, with the options that override it, and the samples prepared by it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastmlp.datasets import Dataset
-from fastmlp.recipes import Recipe, rivals
+from fastmlp.recipes import Recipe, candidates
 from fastmlp.splits import split_rows
 from fastmlp.tables.features.categories import class_targets
 from fastmlp.tables.features.expansion import Expansion
 from fastmlp.tables.features.scaling import Range
 from fastmlp.tables.preparation import Preparation
-from fastmlp.tables.room import Room
+from fastmlp.tables.storage import Storage
 
 __all__ = ["Parts", "chosen_recipes", "prepared_parts"]
 
@@ -23,26 +23,26 @@ _ROWS = 1 << 16  # copied at a time
 
 
 class Parts(NamedTuple):
-    """Samples in two or three parts; targets are class indices (N,), or numbers (N,) or (N, O) in their own unit."""
+    """Prepared samples; targets are class indices (N,), or numbers (N,) or (N, O) in their original unit."""
 
-    training: Dataset  # and the test samples, if there are any
+    training: Dataset  # with the test samples, if there are any
     validation: tuple[np.ndarray, np.ndarray] | None
     preparation: Preparation
 
 
 def chosen_recipes(arguments: Namespace, dataset: Dataset) -> list[Recipe]:
-    """The recipes for the data that a trial is to choose from, with what the options say in place of their own."""
+    """Return the candidate recipes of the trial for the data, with the values that options set."""
     given = {field.name: value for field in fields(Recipe) if (value := getattr(arguments, field.name)) is not None}
-    recipes = [replace(recipe, **given) for recipe in rivals(dataset.task, *dataset.x.shape)]
-    # they differ in the decay, which only one optimizer has; and rows of a memory map are not to be copied
+    recipes = [replace(recipe, **given) for recipe in candidates(dataset.task, *dataset.x.shape)]
+    # candidates differ in the decay, which only adamw has; and the trial would copy the rows of a memory map
     settled = arguments.decay is not None or arguments.optimizer != "adamw" or isinstance(dataset.x, np.memmap)
     return recipes[:1] if settled else recipes
 
 
 def prepared_parts(
-    arguments: Namespace, recipe: Recipe, dataset: Dataset, preparation: Preparation, room: Room
+    arguments: Namespace, recipe: Recipe, dataset: Dataset, preparation: Preparation, storage: Storage
 ) -> Parts:
-    """Hold out validation samples, and learn from the others what becomes of columns and predictions."""
+    """Hold out validation samples, and fit the feature expansion and the range of predictions to the others."""
     x, y = dataset.x, dataset.y
     fraction = arguments.validation_fraction
     if fraction is None:
@@ -50,7 +50,7 @@ def prepared_parts(
     held_out = None
     if fraction:
         rows, validation = _validation_rows(dataset, fraction, arguments.seed)
-        held_out, x, y = (_picked(x, validation, room), y[validation]), _picked(x, rows, room), y[rows]
+        held_out, x, y = (_picked(x, validation, storage), y[validation]), _picked(x, rows, storage), y[rows]
     if not preparation.class_names and recipe.clip:
         preparation = replace(preparation, bounds=Range.of(y))
     x_test = dataset.x_test
@@ -59,16 +59,16 @@ def prepared_parts(
         how = {"bins": recipe.bins, "one_hot": recipe.one_hot, "seed": arguments.seed}
         classes = len(dataset.class_names)
         targets = class_targets(y, classes) if classes else y.reshape(len(y), -1)
-        features, expanded = Expansion.fit(x, targets, counts, **how, room=room)
+        features, expanded = Expansion.fit(x, targets, counts, **how, storage=storage)
         if not features.changes_nothing:
             preparation, x = replace(preparation, expansion=features), expanded
-            x_test = None if x_test is None else features.transform(x_test, room)
-            held_out = held_out and (features.transform(held_out[0], room), held_out[1])
+            x_test = None if x_test is None else features.transform(x_test, storage)
+            held_out = held_out and (features.transform(held_out[0], storage), held_out[1])
     return Parts(replace(dataset, x=x, y=y, x_test=x_test), held_out, preparation)
 
 
 def _validation_rows(dataset: Dataset, fraction: float, seed: int) -> tuple[Any, Any]:
-    """Rows to train on and to validate with; of a file that is mapped the last ones, so that nothing is copied."""
+    """Training and validation rows; of a memory-mapped file the last ones are for validation, to avoid a copy."""
     x, y = dataset.x, dataset.y
     rows, validation = split_rows(len(x), fraction, seed, y if dataset.class_names else None)
     if not isinstance(x, np.memmap):
@@ -78,11 +78,11 @@ def _validation_rows(dataset: Dataset, fraction: float, seed: int) -> tuple[Any,
     return np.sort(rows), np.sort(validation)
 
 
-def _picked(x: np.ndarray, rows: Any, room: Room) -> np.ndarray:
-    """Some rows of x; of a memory map, a copy in a place of its own."""
+def _picked(x: np.ndarray, rows: Any, storage: Storage) -> np.ndarray:
+    """Some rows of x; those of a memory map are copied to new storage."""
     if not isinstance(x, np.memmap) or isinstance(rows, slice):
         return x[rows]
-    out = room.array((len(rows), x.shape[1]), x.dtype)
+    out = storage.array((len(rows), x.shape[1]), x.dtype)
     for start in range(0, len(rows), _ROWS):
         some = slice(start, start + _ROWS)
         out[some] = x[rows[some]]

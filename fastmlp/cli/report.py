@@ -1,4 +1,4 @@
-"""Scores of a model on samples, summed up batch by batch, as text."""
+"""The scores of a model as text, accumulated batch by batch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fastmlp.tables.text import listed
 
 __all__ = ["score_lines"]
 
-_MOST_COLUMNS = 20  # classes of a confusion matrix that fits a screen
+_MOST_COLUMNS = 20  # classes of a confusion matrix that fits the screen
 
 
 def score_lines(
@@ -27,13 +27,14 @@ def score_lines(
     *,
     confusion: bool = False,
 ) -> str:
-    """The scores of a model on samples.
+    """Score a model on samples; return the scores as text.
 
     Parameters
     ----------
-    model, preparation : what was trained.
-    batches : x, y: prepared features (N, I), and class indices (N,), or numbers (N,) or (N, O) in their own unit.
-    what : "test" or "training".
+    model, preparation : the trained model and its preparation.
+    batches : pairs of network inputs x (N, I) and targets y: class indices (N,), or numbers (N,) or (N, O) in their
+        original unit.
+    what : "test", "training" or "evaluation", for the text.
     confusion : whether to add loss and confusion matrix.
 
     Raises
@@ -61,7 +62,7 @@ def score_lines(
 
 
 class _Classes:
-    """How many samples of each class are predicted right, and as which class where there are few."""
+    """Counts correct predictions of each class and, for few classes, the confusion matrix."""
 
     def __init__(self, preparation: Preparation, confusion: bool) -> None:
         self._preparation, self._confusion = preparation, confusion
@@ -99,10 +100,10 @@ class _Classes:
 
 
 class _Numbers:
-    """Sums for R² and the mean absolute error of each output.
+    """Accumulates R² and the mean absolute error of each output.
 
-    Means and sums of squares about them are merged batch by batch, as differences from the first target: no digits are
-    lost where targets are large beside their deviation.
+    Means and sums of squares are updated batch by batch on differences from the first target, which avoids cancellation
+    where targets are large compared with their deviation.
 
     Source: Chan, Golub & LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979.
     """
@@ -121,7 +122,7 @@ class _Numbers:
         if not self._n:
             self._first = truth[0].copy()
             self._mean, self._squares, self._residuals, self._errors = np.zeros((4, truth.shape[1]))
-        with np.errstate(over="ignore", invalid="ignore"):  # a network may predict anything for other data
+        with np.errstate(over="ignore", invalid="ignore"):  # predictions for other data may be huge
             self._errors += np.abs(truth - values).sum(axis=0)
             self._residuals += ((truth - values) ** 2).sum(axis=0)
             difference = truth - self._first
@@ -132,7 +133,7 @@ class _Numbers:
             self._mean += step * (n / self._n)
 
     def lines(self, what: str, n: int) -> list[str]:
-        # A target that is constant has no R², except by convention.
+        # R² of a constant target is a convention: 1 for perfect predictions, else 0.
         constant = np.where(self._residuals == 0, 1.0, 0.0)
         varies = self._squares != 0
         with np.errstate(over="ignore", invalid="ignore"):

@@ -1,4 +1,4 @@
-"""The data of a command: for training, with the preparation that is learned from them; and for a trained model."""
+"""Loading the data of a command: for training with a new preparation, or for a trained model with its own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fastmlp.splits import split_rows
 from fastmlp.tables.encoding.findings import Findings
 from fastmlp.tables.features.scaling import Scaling
 from fastmlp.tables.preparation import Preparation, Reading
-from fastmlp.tables.room import Room
+from fastmlp.tables.storage import Storage
 
 __all__ = ["Samples", "kind_of", "load_training", "sample_batches"]
 
@@ -32,17 +32,17 @@ _OPTIONS = (
 
 
 class Samples(NamedTuple):
-    """What a trained model is applied to."""
+    """Samples for a trained model."""
 
-    x: np.ndarray  # (M, I), as the network takes it
-    y: np.ndarray | None  # (M,) or (M, O): class indices of the model, or numbers in their own unit
-    rows: np.ndarray  # (M,) int64: which of the N rows these are; the others lack values
+    x: np.ndarray  # (M, I), network inputs
+    y: np.ndarray | None  # (M,) or (M, O): class indices of the model, or numbers in their original unit
+    rows: np.ndarray  # (M,) int64: indices among the N rows; the others have missing values
     n: int  # N
     table: Table | None  # the N rows
 
 
-def load_training(arguments: Namespace, room: Room) -> tuple[Dataset, Preparation]:
-    """Load the data to train on; columns are encoded or scaled, the targets are as the loader gives them."""
+def load_training(arguments: Namespace, storage: Storage) -> tuple[Dataset, Preparation]:
+    """Load the training data; features are encoded or scaled, targets are those of the loader."""
     name, kind = arguments.data, kind_of(arguments.data)
     options = _given(arguments, _OPTIONS)
     if arguments.target_file is not None:
@@ -60,7 +60,7 @@ def load_training(arguments: Namespace, room: Room) -> tuple[Dataset, Preparatio
             dataset = dataset if dataset.x_test is not None else _split(dataset, fraction, arguments.seed)
             features = Scaling.of(dataset.x) if standardize else None
     else:
-        dataset = load(name, **options, **({"codes": True, "memory": room.limit} if kind == "table" else {}))
+        dataset = load(name, **options, **({"codes": True, "memory": storage.limit} if kind == "table" else {}))
         features = Scaling.of_all(dataset.x) if kind == "images" or name == "digits" else None
     preparation = Preparation(
         name if kind in ("named", "images") else dataset.name,
@@ -72,7 +72,7 @@ def load_training(arguments: Namespace, room: Room) -> tuple[Dataset, Preparatio
         reading=_reading(dataset, options) if kind == "table" else None,
     )
     if arguments.test_file is not None:
-        dataset = _with_test_file(dataset, preparation, arguments, room)
+        dataset = _with_test_file(dataset, preparation, arguments, storage)
     if features is not None:
         x_test = dataset.x_test
         dataset = replace(
@@ -84,15 +84,19 @@ def load_training(arguments: Namespace, room: Room) -> tuple[Dataset, Preparatio
 def sample_batches(
     arguments: Namespace, preparation: Preparation, found: Findings, *, targets: bool, as_text: Sequence[str] = ()
 ) -> Iterator[Samples]:
-    """Load the data to apply a model to, prepared as those that it was trained on; a table batch by batch.
+    """Yield the samples to which a model is applied, prepared as in training; a table batch by batch.
 
     Parameters
     ----------
     arguments : of predict or evaluate.
     preparation : of the model.
-    found : takes note of what the training rows of a table had not.
-    targets : whether they are needed; else they are not looked at.
+    found : collects values of a table that training did not have.
+    targets : whether targets are needed; if not, they are ignored.
     as_text : columns of a table that are read as text.
+
+    Raises
+    ------
+    InputError : data that cannot be read, or do not fit the model.
     """
     name, kind = arguments.data, kind_of(arguments.data)
     if kind == "table":
@@ -107,7 +111,7 @@ def sample_batches(
     if target_file is not None:
         options["target_path"] = target_file
     elif not targets and kind == "arrays" and name.lower().endswith(".npy"):
-        options["target_path"] = name  # a file of inputs passes for one of numbers, which nobody will look at
+        options["target_path"] = name  # the loader needs targets, which are ignored here
     if kind == "named":
         options["seed"] = preparation.seed
         if name == preparation.data and preparation.test_fraction is not None:
@@ -121,7 +125,7 @@ def sample_batches(
 
 
 def kind_of(name: str) -> str:
-    """Which loader will take the data: "images", "named", "arrays" or "table"."""
+    """Return the kind of the data: "images", "named", "arrays" or "table"."""
     if name in _IMAGES or (os.path.isdir(name) and name not in NAMES):
         return "images"
     if name in NAMES:
@@ -130,7 +134,7 @@ def kind_of(name: str) -> str:
 
 
 def _given(arguments: Namespace, names: tuple[str, ...]) -> dict[str, Any]:
-    """The options that the user gave; the loaders know the defaults, and which ones they do not take."""
+    """The options that the user gave; loaders have the defaults, and refuse options that they do not take."""
     return {name: value for name in names if (value := getattr(arguments, name)) is not None}
 
 
@@ -166,13 +170,13 @@ def _how_to_read(arguments: Namespace, preparation: Preparation) -> dict[str, An
 
 
 def _numbers(encoder: TableEncoder) -> dict[str, Any]:
-    """How a table is read to be encoded as in training."""
-    # With decimal commas, 1.234 is no plain number even if the new table shows no comma.
+    """Options for reading a table so that its numbers are those of training."""
+    # With decimal commas, 1.234 is not a plain number even if no comma occurs in the new table.
     return {"decimal": "," if encoder.has_decimal_commas else None, "missing_values": encoder.missing_values}
 
 
 def _as_trained(table: Table, preparation: Preparation, header: bool) -> Table:
-    """The table with the names of columns as in training, where it has no header."""
+    """The table, with the column names of training if it has no header."""
     reading, encoder = preparation.reading, preparation.encoder
     assert reading is not None and encoder is not None
     return table if header or table.layout is None else _numbered(table, reading.width, encoder.target_names)
@@ -187,15 +191,17 @@ def _check_test_file(arguments: Namespace, kind: str) -> None:
         raise InputError("--test-file and --test-fraction are given. Give one of them.")
 
 
-def _with_test_file(dataset: Dataset, preparation: Preparation, arguments: Namespace, room: Room) -> Dataset:
+def _with_test_file(dataset: Dataset, preparation: Preparation, arguments: Namespace, storage: Storage) -> Dataset:
     encoder = preparation.encoder
     assert encoder is not None
     how = _how_to_read(arguments, preparation)
     if arguments.test_skip_lines is not None:
         how["skip_lines"] = arguments.test_skip_lines
     found, header = Findings(), how["header"]
-    table = _as_trained(read_table(arguments.test_file, **how, **_numbers(encoder), room=room), preparation, header)
-    x_test, y_test = encoder.transform(table, findings=found, room=room)
+    table = _as_trained(
+        read_table(arguments.test_file, **how, **_numbers(encoder), storage=storage), preparation, header
+    )
+    x_test, y_test = encoder.transform(table, findings=found, storage=storage)
     if y_test is None:
         raise InputError(f"The test file {arguments.test_file} lacks the target {_targets(preparation)}.")
     notes = (*dataset.notes, *(f"test file: {line}" for line in found.lines()))
@@ -229,7 +235,7 @@ def _targets(preparation: Preparation) -> str:
 
 
 def _numbered(table: Table, width: int, targets: tuple[str, ...]) -> Table:
-    """A table without header has only positions to go by, which lacking target columns would shift."""
+    """Name the columns of a table without header by position, allowing for missing target columns."""
     names = [f"column{i}" for i in range(width)]
     rest = [name for name in names if name not in targets]
     if len(table.names) == len(rest) < width:

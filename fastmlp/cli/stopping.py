@@ -1,4 +1,4 @@
-"""SIGTERM and SIGHUP take Ctrl-C's way: schedulers and closed terminals send them before they kill."""
+"""SIGTERM and SIGHUP as interruptions like Ctrl-C: schedulers and closing terminals send them before they kill."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from fastmlp.signals import STOPPING, TOGETHER
 
 __all__ = ["INTERRUPTED", "Interruption", "interruptions"]
 
-INTERRUPTED = 130  # what a command returns, whichever signal it was
+INTERRUPTED = 130  # returned by an interrupted command, whatever the signal
 
 
 class Interruption:
-    """Which signal interrupted the command."""
+    """The signal that interrupted the command."""
 
     number = int(signal.SIGINT)
     _since = -TOGETHER
 
     @property
     def exit_code(self) -> int:
-        """128 and the signal, as shells have it: 130 after Ctrl-C."""
+        """128 plus the signal's number, as in shells: 130 after Ctrl-C."""
         return 128 + self.number
 
     def raise_for(self, number: int, frame: FrameType | None) -> None:
@@ -36,7 +36,7 @@ class Interruption:
 
 @contextmanager
 def interruptions() -> Iterator[Interruption]:
-    """Within, signals that would end the process raise KeyboardInterrupt; those that are ignored (nohup) stay so."""
+    """Let signals that would end the process raise KeyboardInterrupt; ignored ones (nohup) stay ignored."""
     interruption = Interruption()
     mine = []
     if threading.current_thread() is threading.main_thread():

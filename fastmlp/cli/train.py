@@ -1,4 +1,4 @@
-"""``fastmlp train``: from data to a trained network, its scores and its files."""
+"""``fastmlp train``: trains a network on data, prints its scores and writes its files."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import numpy as np
 
 from fastmlp.backends import get_backend
 from fastmlp.checkpoint import DEFAULT_INTERVAL, open_checkpoint, read_state
-from fastmlp.cli.backend import begin_backend
-from fastmlp.cli.columns import column_lines, tell
+from fastmlp.cli.backend import prepare_backend
+from fastmlp.cli.columns import column_lines, print_notes
 from fastmlp.cli.compiling import announce_compilation
 from fastmlp.cli.network import build_network, targets_for
 from fastmlp.cli.outputs import check_outputs
@@ -34,13 +34,13 @@ from fastmlp.recipes import Recipe
 from fastmlp.signals import SafePoints
 from fastmlp.tables.features.scaling import Scaling
 from fastmlp.tables.preparation import Preparation
-from fastmlp.tables.room import Room
+from fastmlp.tables.storage import Storage
 from fastmlp.tables.trials import best_recipe
 from fastmlp.trainer import Epoch
 
 __all__ = ["train"]
 
-_LINES = 10
+_LINES = 10  # printed over all epochs
 _SCORED = 1 << 16  # samples at a time
 _STOPPED = {
     "target_loss": "the target loss was reached",
@@ -51,25 +51,28 @@ _STOPPED = {
 
 
 def train(arguments: Namespace) -> int:
-    """Run the command; the exit code is 130 after Ctrl-C, which keeps what was learned so far, 1 if a file is not."""
+    """Run the command; return the exit code.
+
+    It is 130 after Ctrl-C, when the model trained so far is written, and 1 if a file could not be written to its path.
+    """
     say = (lambda text: None) if arguments.quiet else print
     outputs = {"--out": arguments.out, "--history": arguments.history, "--plot": arguments.plot}
     outputs["--checkpoint"] = arguments.checkpoint
     check_outputs(outputs, [arguments.data, arguments.test_file, arguments.target_file])
     done = _check_checkpoint(arguments)
     _check_optimizer(arguments)
-    begin_backend(arguments.backend)
-    room = Room(arguments.memory)
-    dataset, preparation = load_training(arguments, room)
+    prepare_backend(arguments.backend)
+    storage = Storage(arguments.memory)
+    dataset, preparation = load_training(arguments, storage)
     recipes = chosen_recipes(arguments, dataset)
-    dataset, validation, preparation = prepared_parts(arguments, recipes[0], dataset, preparation, room)
+    dataset, validation, preparation = prepared_parts(arguments, recipes[0], dataset, preparation, storage)
     model = build_network(arguments, recipes[0], dataset)
     if not preparation.class_names and model.loss is not None and model.loss.name != "poisson":
         preparation = replace(preparation, target=Scaling.of(dataset.y))
     say(_data_line(dataset, preparation, validation))
     if dataset.kinds:
         say(column_lines(dataset.kinds))
-    tell(dataset.notes)
+    print_notes(dataset.notes)
     announce_compilation(model.backend, arguments.quiet)
     recipe = _tried(arguments, recipes, dataset, targets_for(model, preparation, dataset.y))
     if recipe is not recipes[0]:
@@ -80,7 +83,7 @@ def train(arguments: Namespace) -> int:
     note = f", decay {recipe.decay:g} by trial" if len(recipes) > 1 else ""
     rule = _optimizer(arguments, recipe)
     options = _fit_options(arguments, recipe, model, preparation, dataset, validation)
-    if isinstance(dataset.x, np.memmap) and dataset.x.nbytes > room.limit:
+    if isinstance(dataset.x, np.memmap) and dataset.x.nbytes > storage.limit:
         options["shuffle"] = "blocks"
     say(
         f"{arguments.optimizer}, learning rate {rule.lr:g} ({arguments.schedule}){note}, batch size "
@@ -90,7 +93,7 @@ def train(arguments: Namespace) -> int:
         say(f"going on from {one_line(arguments.checkpoint)}, where {counted(done, 'epoch')} are done")
     began = time.perf_counter()
     history = model.fit(optimizer=rule, **options)
-    with SafePoints():  # what is learned is written before another signal counts
+    with SafePoints():  # the results are written before another signal is delivered
         seconds = time.perf_counter() - began
         if history.stopped != "epochs":
             say(f"stopped after {counted(len(history), 'epoch')}: {_STOPPED[history.stopped]}")
@@ -114,7 +117,7 @@ def _slices(x: np.ndarray, y: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarr
 
 
 def _check_checkpoint(arguments: Namespace) -> int | None:
-    """See to the checkpoint before any data are read; the epochs that are done, if there is one to go on from."""
+    """Check the checkpoint before any data are read; return its number of epochs if the training is to continue."""
     if arguments.checkpoint is None:
         for option in ("every", "resume"):
             if getattr(arguments, option):
@@ -132,7 +135,7 @@ def _check_optimizer(arguments: Namespace) -> None:
 
 
 def _optimizer(arguments: Namespace, recipe: Recipe) -> Optimizer:
-    # the peak of a cycle can be well above a rate that is kept up, for which the optimizer has a default
+    # the peak rate of one_cycle can be well above the constant rate that is the optimizer's default
     cycle = arguments.schedule == "one_cycle" and arguments.optimizer in ("adam", "adamw")
     rule = get_optimizer(arguments.optimizer, recipe.lr if cycle else arguments.lr)
     if isinstance(rule, AdamW):
@@ -143,7 +146,7 @@ def _optimizer(arguments: Namespace, recipe: Recipe) -> Optimizer:
 
 
 def _tried(arguments: Namespace, recipes: list[Recipe], dataset: Dataset, targets: np.ndarray) -> Recipe:
-    """The recipe that does best on held-out training samples; targets as the network takes them."""
+    """Choose a recipe by trial on held-out training samples; targets are those of the network's loss."""
 
     def trained(recipe: Recipe, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None) -> MLP:
         model = build_network(arguments, recipe, dataset)
@@ -172,7 +175,7 @@ def _fit_options(
     dataset: Dataset,
     validation: tuple[np.ndarray, np.ndarray] | None,
 ) -> dict[str, Any]:
-    """What `MLP.fit` is called with, beside the optimizer."""
+    """The arguments of `MLP.fit` except the optimizer."""
     on_terminal = sys.stderr.isatty()
     return {
         "x": dataset.x,
@@ -195,9 +198,9 @@ def _fit_options(
 
 
 def _epoch_lines(epochs: int) -> Callable[[Epoch], None]:
-    """A callback that prints a line now and then, evenly spaced."""
+    """A callback that prints ten lines, evenly spaced over the epochs."""
 
-    def tell(epoch: Epoch) -> None:
+    def print_line(epoch: Epoch) -> None:
         number, history = epoch.number, epoch.history
         if number * _LINES // epochs > (number - 1) * _LINES // epochs:
             names = [name for name in history.columns if name == "loss" or name.startswith("val_")]
@@ -205,7 +208,7 @@ def _epoch_lines(epochs: int) -> Callable[[Epoch], None]:
             speed = history["samples_per_second"][-1]
             print(f"epoch {number:>{len(str(epochs))}}/{epochs}{values}  {speed:,.0f} samples/s", flush=True)
 
-    return tell
+    return print_line
 
 
 def _data_line(dataset: Dataset, preparation: Preparation, validation: tuple[np.ndarray, np.ndarray] | None) -> str:
@@ -230,14 +233,14 @@ def _data_line(dataset: Dataset, preparation: Preparation, validation: tuple[np.
 
 
 def _speed_line(history: History, seconds: float, restored: bool) -> str:
-    # the median: the first epoch may hold the compilation
+    # the median, since the first epoch may include the compilation
     speed = float(np.median(history["samples_per_second"]))
     best = f", the weights of epoch {history.best_epoch}" if restored else ""
     return f"{counted(len(history), 'epoch')} in {seconds:.2f} s, {speed:,.0f} samples/s{best}"
 
 
 def _files(arguments: Namespace, model: MLP, history: History) -> dict[str, tuple[str, Save]]:
-    """What is to be written, where, and how."""
+    """The results to write: path and function by name."""
     files: dict[str, tuple[str | None, Save]] = {
         "model": (arguments.out, model.save),
         "history": (arguments.history, history.save),

@@ -1,4 +1,4 @@
-"""Data to train on: image sets, tables, arrays, and small sets that need no files."""
+"""Loaders of training data: image sets, tables, arrays, and small sets that need no file."""
 
 from fastmlp.datasets.arrays import load_arrays
 from fastmlp.datasets.bundled import breast_cancer, diabetes, digits, iris, spirals, xor

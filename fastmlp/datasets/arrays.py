@@ -1,4 +1,4 @@
-"""Arrays in NumPy's own files."""
+"""Data sets in .npz and .npy files."""
 
 import os
 from collections.abc import Callable
@@ -19,8 +19,8 @@ _LABELS = "biuU"  # kinds of dtype: bool, integers and text
 def load_arrays(path: str | os.PathLike[str], *, target_path: str | os.PathLike[str] | None = None) -> Dataset:
     """Read arrays that `numpy.savez` or `numpy.save` wrote.
 
-    A .npy file is mapped, not read: its values stay on disk until they are used, so that it may be larger
-    than the memory. Whether the values are finite is therefore left to the training.
+    A .npy file is memory-mapped: values stay on disk until they are used, so the file may be larger than the memory.
+    Whether they are finite is checked in training.
 
     Parameters
     ----------
@@ -32,9 +32,9 @@ def load_arrays(path: str | os.PathLike[str], *, target_path: str | os.PathLike[
     Returns
     -------
     Dataset
-        x is as in a .npy file; from a .npz file, numbers of other types than float32 become float64. Whole
-        numbers, bools and texts y (N,) are labels: they become indices of the sorted distinct labels. Floats y
-        (N,) or (N, O) are numbers to regress on.
+        x of a .npy file is unchanged; that of a .npz file is float32 or else converted to float64. Integers, bools and
+        texts y (N,) are labels, converted to indices of the sorted distinct labels. Floats y (N,) or (N, O) are
+        targets of a regression.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def _guarded(path: str | os.PathLike[str], read: Callable[[str | os.PathLike[str
         raise
     except OSError as error:
         raise InputError(f"Cannot read {path}: {error.strerror or error}. Name a NumPy file.") from error
-    except Exception as error:  # NumPy, zipfile and ast answer a damaged file with a dozen kinds of error
+    except Exception as error:  # NumPy, zipfile and ast raise a dozen kinds of errors on damaged files
         raise InputError(
             f"The file {path} cannot be read as numbers: {error}. It is truncated, damaged, in another "
             "format, or holds Python objects: save plain arrays with numpy.save or numpy.savez."
@@ -112,7 +112,7 @@ def _map(path: str | os.PathLike[str]) -> np.ndarray:
 
 
 def _check_inputs(path: str | os.PathLike[str], name: str, x: np.ndarray) -> np.ndarray:
-    """Check inputs (N, I), and convert those that are in memory."""
+    """Check inputs (N, I), and convert them unless they are memory-mapped."""
     if x.ndim != 2 or 0 in x.shape:
         raise InputError(
             f"{name} in {path} has the shape {x.shape}. Give a row of features per sample; images can be "
@@ -130,7 +130,7 @@ def _as_float(path: str | os.PathLike[str], name: str, array: np.ndarray) -> np.
 
 
 def _check_targets(path: str | os.PathLike[str], name: str, y: np.ndarray, n: int) -> np.ndarray:
-    """Check N labels (N,), or numbers (N,) or (N, O), and convert numbers that are in memory."""
+    """Check N labels (N,), or numbers (N,) or (N, O), and convert numbers unless they are memory-mapped."""
     most_dimensions = 1 if y.dtype.kind in _LABELS else 2
     if not 1 <= y.ndim <= most_dimensions or len(y) != n or 0 in y.shape:
         raise InputError(
@@ -143,7 +143,7 @@ def _check_targets(path: str | os.PathLike[str], name: str, y: np.ndarray, n: in
 def _encode_labels(
     path: str | os.PathLike[str], y: np.ndarray, y_test: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...]]:
-    """Turn labels (N,) into indices (N,) int64, and name the classes."""
+    """Convert labels (N,) to indices (N,) int64; return also the class names."""
     classes, indices = np.unique(y, return_inverse=True)
     if y_test is not None:
         unknown = np.setdiff1d(y_test, classes)

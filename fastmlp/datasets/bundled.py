@@ -1,4 +1,4 @@
-"""Small data sets that need no files: four that scikit-learn brings along, and two drawn at random."""
+"""Small data sets that need no file: four from scikit-learn, and two that are drawn at random."""
 
 import math
 from typing import Any
@@ -21,9 +21,9 @@ def digits(*, test_fraction: float = 0.2, seed: int = 0) -> Dataset:
     Parameters
     ----------
     test_fraction : float
-        Share of the rows to test with.
+        Share of the rows to hold out for testing.
     seed : int
-        Which rows these are; the same seed takes the same rows.
+        Of the split; the same seed takes the same rows.
     """
     with no_fork():
         from sklearn.datasets import load_digits
@@ -39,9 +39,9 @@ def breast_cancer(*, test_fraction: float = 0.2, seed: int = 0) -> Dataset:
     Parameters
     ----------
     test_fraction : float
-        Share of the rows to test with.
+        Share of the rows to hold out for testing.
     seed : int
-        Which rows these are; the same seed takes the same rows.
+        Of the split; the same seed takes the same rows.
     """
     with no_fork():
         from sklearn.datasets import load_breast_cancer
@@ -56,9 +56,9 @@ def diabetes(*, test_fraction: float = 0.2, seed: int = 0) -> Dataset:
     Parameters
     ----------
     test_fraction : float
-        Share of the rows to test with.
+        Share of the rows to hold out for testing.
     seed : int
-        Which rows these are; the same seed takes the same rows.
+        Of the split; the same seed takes the same rows.
     """
     with no_fork():
         from sklearn.datasets import load_diabetes
@@ -73,9 +73,9 @@ def iris(*, test_fraction: float = 0.2, seed: int = 0) -> Dataset:
     Parameters
     ----------
     test_fraction : float
-        Share of the rows to test with.
+        Share of the rows to hold out for testing.
     seed : int
-        Which rows these are; the same seed takes the same rows.
+        Of the split; the same seed takes the same rows.
     """
     with no_fork():
         from sklearn.datasets import load_iris
@@ -85,7 +85,7 @@ def iris(*, test_fraction: float = 0.2, seed: int = 0) -> Dataset:
 
 
 def spirals(n: int = 300, classes: int = 3, noise: float = 0.2, seed: int = 0) -> Dataset:
-    """Points on spiral arms around the origin, one arm per class, and as many to test with.
+    """Points on spiral arms around the origin, one arm per class, and as many test points.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def spirals(n: int = 300, classes: int = 3, noise: float = 0.2, seed: int = 0) -
     Raises
     ------
     InputError
-        If an argument is outside its range.
+        If an argument is out of range.
 
     Notes
     -----
@@ -162,7 +162,7 @@ def xor(n: int = 200, noise: float = 0.1, seed: int = 0) -> Dataset:
 
 
 def _standardised(name: str, bunch: Any, test_fraction: float, seed: int) -> Dataset:
-    """Scale the features to mean 0 and deviation 1 over the training rows, so that no test row has a say."""
+    """Split a set of scikit-learn and scale its features to mean 0 and deviation 1 over the training rows."""
     train, test = split_rows(len(bunch.data), test_fraction, seed)
     x = (bunch.data - bunch.data[train].mean(axis=0)) / bunch.data[train].std(axis=0)
     return _dataset(name, x, bunch, train, test)

@@ -1,4 +1,4 @@
-"""The one door to all data, by name or path."""
+"""`load`, which loads any data set by name or path."""
 
 import difflib
 import inspect
@@ -31,10 +31,10 @@ def load(name_or_path: str | os.PathLike[str], **options: Any) -> Dataset:
         IDX files; a .npz or .npy file; or a file with a table, such as .csv or .parquet. A folder that has the name of
         a data set can be given as "./mnist".
     **options
-        Those of the function that does the work: `load_idx_folder`, `load_arrays`, `load_table`, or the
-        function named as the data. For "mnist" and "fashion-mnist", `folder` is where the IDX files are (by default
-        the folder of that name in the folder that the environment variable FASTMLP_DATA names), and
-        `download=True` fetches them if they are not there.
+        Those of the loader: `load_idx_folder`, `load_arrays`, `load_table`, or the function with the name of the data
+        set. For "mnist" and "fashion-mnist", `folder` is the folder of the IDX files (by default the folder of that
+        name within the one that the environment variable FASTMLP_DATA names), and `download=True` downloads the set if
+        there are no files.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def load(name_or_path: str | os.PathLike[str], **options: Any) -> Dataset:
 
 
 def _load_images(name: str, /, *, folder: str | os.PathLike[str] | None = None, download: bool = False) -> Dataset:
-    """Load an image set from the folder, or FASTMLP_DATA/name, or openml.org, in this order."""
+    """Load an image set from the given folder, FASTMLP_DATA/name or openml.org, in this order."""
     root = os.environ.get(_FOLDERS)
     if folder is None and root and (Path(root) / name).is_dir():
         folder = Path(root) / name
@@ -75,7 +75,7 @@ _NAMED: dict[str, Callable[..., Dataset]] = {
     "mnist": partial(_load_images, "mnist"),
     "fashion-mnist": partial(_load_images, "fashion-mnist"),
 }
-# Compressed or not: what is in a file is known by its first bytes.
+# Compressed or not: the content of a file is recognised by its first bytes.
 TABLE_SUFFIXES = (
     ".csv",
     ".tsv",
@@ -99,7 +99,7 @@ NAMES = tuple(_NAMED)
 
 
 def _find_loader(name: str) -> Callable[..., Dataset]:
-    """Choose the function that loads a data set, with its path filled in."""
+    """Choose the function that loads a data set, with its path as the bound argument."""
     if name in _NAMED:
         return _NAMED[name]
     if os.path.isdir(name):

@@ -1,4 +1,4 @@
-"""What every loader gives."""
+"""`Dataset`, the result of every loader."""
 
 from dataclasses import dataclass
 
@@ -12,30 +12,30 @@ __all__ = ["Dataset"]
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Samples to train on and, where there are any, samples to test with.
+    """Training samples and, for some sets, test samples.
 
     Attributes
     ----------
     name : str
-        What the data are called.
+        Name of the data set.
     x : array (N, I) float32 or float64
-        A memory map where the file is one.
+        A memory map if x comes from a .npy file or exceeds the memory limit.
     y : array (N,) or (N, O)
-        Class indices 0 .. C-1 (N,) int64, or float32 or float64 values to regress on.
+        Class indices 0 .. C-1 (N,) int64, or float32 or float64 targets of a regression.
     x_test, y_test : array or None
-        As x and y, with another N; None where the data come without.
+        As x and y, with another N; None without test samples.
     class_names : tuple of str
         C names; empty for regression.
     feature_names : tuple of str
         I names.
     encoder : TableEncoder or None
-        What made the arrays from a table, to be kept with the model; None for other data.
+        The encoder of a table, to be kept with the model; None for other data.
     kinds : tuple
-        What was found in the columns of a table, the targets left out.
+        Inferred kinds of the columns of a table, without the targets.
     width : int
         Number of columns of the table; 0 for other data.
     notes : tuple of str
-        What was decided about the table and should be said.
+        Messages for the user about how the table was read.
     """
 
     name: str
@@ -52,5 +52,5 @@ class Dataset:
 
     @property
     def task(self) -> str:
-        """Either "classification" or "regression", by the type of `y`."""
+        """The task, "classification" or "regression", by the dtype of `y`."""
         return "classification" if self.y.dtype.kind == "i" else "regression"

@@ -27,22 +27,22 @@ _FILES = (("train-images", 3), ("train-labels", 1), ("t10k-images", 3), ("t10k-l
 
 
 def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
-    """Read the array of an IDX file.
+    """Read the array in an IDX file.
 
     Parameters
     ----------
     path : path
-        The file to read, gzip-compressed or not: its first bytes tell, not its name.
+        The file to read; gzip compression is recognised by the first bytes, not by the name.
 
     Returns
     -------
     array
-        Of the shape and type that the file states, in native byte order.
+        With the shape and dtype stated in the file, in native byte order.
 
     Raises
     ------
     InputError
-        If there is no such file, or it is no IDX file, damaged, truncated, or has bytes left over.
+        If the file does not exist, is not an IDX file, is damaged or truncated, or has extra bytes.
     """
     try:
         with open(path, "rb") as raw:
@@ -56,17 +56,17 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
 
 
 def load_idx_folder(folder: str | os.PathLike[str], name: str | None = None) -> Dataset:
-    """Read the four files of MNIST, or of a set in the same form.
+    """Read the four files of MNIST, or of a set in the same format.
 
-    They are train-images-idx3-ubyte, train-labels-idx1-ubyte and the same with t10k for train; each may have
-    a dot before idx, and may be compressed, with .gz at the end.
+    They are train-images-idx3-ubyte, train-labels-idx1-ubyte and the same with t10k for train. The name may have a dot
+    before idx, and end in .gz if the file is compressed.
 
     Parameters
     ----------
     folder : path
-        Where the files are.
+        Folder of the files.
     name : str, optional
-        What the data are called; by default the folder's name. "fashion-mnist" brings its class names along.
+        Name of the data set; by default that of the folder. "fashion-mnist" has named classes.
 
     Returns
     -------
@@ -76,7 +76,7 @@ def load_idx_folder(folder: str | os.PathLike[str], name: str | None = None) -> 
     Raises
     ------
     InputError
-        If a file is missing or cannot be read, or files do not belong together.
+        If a file is missing or cannot be read, or the files do not fit together.
     """
     root = Path(folder)
     paths = [_find(root, stem, dimensions) for stem, dimensions in _FILES]
@@ -85,7 +85,7 @@ def load_idx_folder(folder: str | os.PathLike[str], name: str | None = None) -> 
 
 
 def _read_array(path: str | os.PathLike[str], file: io.BufferedIOBase) -> np.ndarray:
-    """Read the header, then no more bytes than it announces, and one that must not be there."""
+    """Read the header, then at most the bytes it announces, and check that no byte follows."""
     magic = file.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _DTYPES:
         raise InputError(
@@ -115,7 +115,7 @@ def _read_array(path: str | os.PathLike[str], file: io.BufferedIOBase) -> np.nda
 
 
 def _read_at_most(file: io.BufferedIOBase, limit: int) -> bytearray:
-    """Read in pieces, so that memory grows with what the file holds, not with what its header claims."""
+    """Read in pieces, so that memory use depends on the size of the file, not on what its header claims."""
     payload = bytearray()
     while len(payload) < limit and (piece := file.read(min(_CHUNK, limit - len(payload)))):
         payload += piece
@@ -123,7 +123,7 @@ def _read_at_most(file: io.BufferedIOBase, limit: int) -> bytearray:
 
 
 def _find(folder: Path, stem: str, dimensions: int) -> Path:
-    """Find one of the four files under any of its names."""
+    """Find one of the four files by any of its possible names."""
     names = [f"{stem}{mark}idx{dimensions}-ubyte{suffix}" for mark in "-." for suffix in ("", ".gz")]
     for name in names:
         if (folder / name).is_file():

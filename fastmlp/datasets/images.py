@@ -1,4 +1,4 @@
-"""Image sets in the form of MNIST: grey pixels from 0 to 255 and labels from 0."""
+"""Data sets from images like those of MNIST: grey pixels from 0 to 255, labels from 0."""
 
 import numpy as np
 
@@ -26,7 +26,7 @@ def image_dataset(name: str, train: tuple[np.ndarray, np.ndarray], test: tuple[n
 
     Parameters
     ----------
-    name : of the data; "fashion-mnist" brings its class names along, other classes are named by number.
+    name : of the data set; the classes of "fashion-mnist" have names, others are named by number.
     train, test : images (N, ...) uint8 and labels (N,) uint8.
 
     Returns

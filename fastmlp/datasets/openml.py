@@ -1,4 +1,4 @@
-"""Image sets from openml.org, by scikit-learn's client, which keeps what it has fetched."""
+"""Image sets from openml.org, by scikit-learn's client, which caches downloads."""
 
 import warnings
 import zlib
@@ -35,7 +35,7 @@ def download(name: str) -> Dataset:
     Raises
     ------
     InputError
-        If the name is another, there is no connection, or the answer is not the data.
+        If the name is unknown, there is no connection, or the response is not the data set.
     """
     if name not in _NAMES:
         raise InputError(f"name={name!r} cannot be downloaded. Choose {' or '.join(map(repr, _NAMES))}.")
@@ -44,7 +44,7 @@ def download(name: str) -> Dataset:
 
     try:
         with warnings.catch_warnings():
-            # The error that follows says it all, where the download fails for good.
+            # The warnings repeat what the error says if the download fails.
             warnings.filterwarnings("ignore", "A network error occurred", UserWarning)
             answer = fetch_openml(_NAMES[name], version=1, as_frame=False, parser="liac-arff")
         x, y = _as_bytes(answer.data), _as_bytes(answer.target)
@@ -62,7 +62,7 @@ def download(name: str) -> Dataset:
 
 
 def _as_bytes(values: Any) -> np.ndarray:
-    """Give numbers, or texts of numbers, as uint8."""
+    """Convert numbers, or texts of numbers, to uint8."""
     numbers = np.asarray(values).astype(np.float64)
     with np.errstate(invalid="ignore"):
         result = numbers.astype(np.uint8)

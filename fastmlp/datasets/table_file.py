@@ -1,4 +1,4 @@
-"""Files with a table as data sets."""
+"""Data sets from table files."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import numpy as np
 from fastmlp.datasets.dataset import Dataset
 from fastmlp.errors import InputError
 from fastmlp.splits import split_ordered, split_rows
+from fastmlp.tables.dictionary_encoding import dictionary_encoded
 from fastmlp.tables.encoding.encoder import TableEncoder
 from fastmlp.tables.encoding.findings import Findings
 from fastmlp.tables.encoding.plan import make_plan
 from fastmlp.tables.meaning.missing import MISSING_VALUES
 from fastmlp.tables.reading.files import read_table
-from fastmlp.tables.repeats import with_codes
-from fastmlp.tables.room import Room
+from fastmlp.tables.storage import Storage
 from fastmlp.tables.text import listed
 
 __all__ = ["load_table"]
@@ -53,42 +53,41 @@ def load_table(
     codes: bool = False,
     memory: int | None = None,
 ) -> Dataset:
-    """Read a table, decide by all of its rows what it holds, and encode them by what the training rows hold.
+    """Read a table, infer from all rows what its columns hold, and encode it by an encoder fitted to the training rows.
 
-    A table that is larger than the memory stays on the disk, and so do its features: beside `memory` this takes some
-    100 bytes for each row.
+    A table or features larger than `memory` are kept on disk; apart from them, loading takes some 100 bytes a row.
 
     Parameters
     ----------
     path, header, delimiter, skip_lines, encoding, decimal, thousands : optional
-        As for `read_table`.
+        As in `read_table`.
     columns : sequence of str, optional
         Names of the columns to use, besides the target; by default all.
     target, task, categorical, missing, missing_values, also_missing, standardize : optional
-        As for `TableEncoder.fit`.
+        As in `TableEncoder.fit`.
     standardize_target, strip_label, drop_columns : optional
-        As for `TableEncoder.fit`.
+        As in `TableEncoder.fit`.
     test_fraction : float
-        Share of the rows to test with; each class has its share of them.
+        Share of the rows to hold out for testing; the same share of each class.
     split : {"random", "ordered"}
-        Which rows to test with: any, or the last ones, as for rows in the order of time.
+        Which rows are for testing: random ones, or the last ones, as for rows in order of time.
     seed : int
-        Which random rows these are; the same seed takes the same rows.
+        Of the random split; the same seed takes the same rows.
     day_first, codes : optional
-        As for `TableEncoder.fit`.
+        As in `TableEncoder.fit`.
     memory : int, optional
-        Bytes that the table, and the features made of it, may each take in memory; by default a third of what is free.
-        What is larger lies in the folder for temporary files, x as a memory map.
+        Most bytes of memory of the table, and of its features; by default a third of the free memory. If they are
+        larger, they are kept in temporary files, x as a memory map.
 
     Returns
     -------
     Dataset
-        With x (N, I) float32, y (N,) int64 or float64, (N, O) float64 of several targets, and the encoder.
+        With x (N, I) float32, y (N,) int64 or float64, or (N, O) float64 for several targets, and the encoder.
 
     Raises
     ------
     InputError
-        If a file, an option or a value cannot be used.
+        If the file, an option or a value cannot be used.
     """
     if split not in _SPLITS:
         raise InputError(f"split={split!r} is unknown. Choose {' or '.join(map(repr, _SPLITS))}.")
@@ -99,7 +98,7 @@ def load_table(
         columns = [*columns, *(str(name) for name in named if name not in columns)]
     if target is not None and not isinstance(target, (str, int)) and not target:
         raise InputError("target=[] names no column. Give one to learn, or None for the last one.")
-    room = Room(memory)
+    storage = Storage(memory)
     table = read_table(
         path,
         header=header,
@@ -110,9 +109,9 @@ def load_table(
         thousands=thousands,
         columns=columns,
         missing_values=(*missing_values, *also_missing),
-        room=room,
+        storage=storage,
     )
-    table = replace(table, frame=with_codes(table.frame))
+    table = replace(table, frame=dictionary_encoded(table.frame))
     plan = make_plan(
         table,
         target,
@@ -131,16 +130,16 @@ def load_table(
         train, test = split_ordered(len(rows), test_fraction)
     else:
         train, test = split_rows(len(rows), test_fraction, seed, classes)
-    train, test = np.sort(train), np.sort(test)  # which is picked faster
+    train, test = np.sort(train), np.sort(test)  # sorted rows are selected faster
     encoder = TableEncoder.of(
         plan, rows[train], standardize=standardize, standardize_target=standardize_target, codes=codes
     )
     found = Findings()
-    x, y = encoder.transform(table, rows=rows[train], findings=found, room=room)
+    x, y = encoder.transform(table, rows=rows[train], findings=found, storage=storage)
     assert y is not None  # the encoder was fitted on the target of this very table
     x_test = y_test = None
     if len(test):
-        x_test, y_test = encoder.transform(table, rows=rows[test], findings=found, room=room)
+        x_test, y_test = encoder.transform(table, rows=rows[test], findings=found, storage=storage)
     return Dataset(
         name=Path(path).name.split(".")[0] or Path(path).name,
         x=x,
@@ -161,7 +160,7 @@ def _decimal_beside(thousands: str | None) -> str | None:
 
 
 def _rare(names: Sequence[str], classes: np.ndarray | None) -> list[str]:
-    """What is to be said of classes that no test row can have."""
+    """Messages about classes with a single row, which cannot be tested."""
     if classes is None:
         return []
     alone = np.flatnonzero(np.bincount(classes, minlength=len(names)) == 1)

@@ -84,6 +84,14 @@ class ClassTargets:
 
     def _fastmlp_decode(self, outputs: np.ndarray) -> Any:
         """Labels (N,), or an indicator matrix, from outputs (N, O)."""
+        binarizer = self._label_binarizer
+        known = type(binarizer) is LabelBinarizer and _is_plain(binarizer, binarizer.classes_)
+        if known and not binarizer.sparse_input_ and len(binarizer.classes_) > 1:
+            # what its inverse_transform does, in a fraction of the time for a few rows
+            if binarizer.y_type_ == "multiclass":
+                return binarizer.classes_.take(outputs.argmax(axis=1), mode="clip")
+            if binarizer.y_type_ == "binary" and outputs.shape[1] == 1:
+                return binarizer.classes_.take((outputs.ravel() > 0.5).astype(np.intp), mode="clip")
         return self._label_binarizer.inverse_transform(outputs.ravel() if outputs.shape[1] == 1 else outputs)
 
     def _fastmlp_match_output(self, targets: Targets) -> Targets:

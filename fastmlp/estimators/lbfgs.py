@@ -19,7 +19,7 @@ from fastmlp.forks import no_fork
 from fastmlp.history import History
 from fastmlp.losses import LOSSES, OF_SCIKIT_LEARN, Loss, apply_link, clipped_log_loss
 from fastmlp.network import Data
-from fastmlp.trainer import Epoch, tell
+from fastmlp.trainer import Epoch, call_all
 from fastmlp.weights import check_total
 
 __all__ = ["run_lbfgs"]
@@ -41,7 +41,7 @@ def run_lbfgs(estimator: Estimator, run: Run, task: FitTask) -> None:
         begin, seconds = time.perf_counter(), time.perf_counter() - begin
         rate = samples.data.n_samples / seconds
         history.append(loss=loss, learning_rate=float("nan"), seconds=seconds, samples_per_second=rate)
-        stop = tell(estimator.callbacks or (), Epoch(estimator.n_iter_, estimator, history))
+        stop = call_all(estimator.callbacks or (), Epoch(estimator.n_iter_, estimator, history))
         if task.epoch(last=stop or estimator.n_iter_ == estimator.max_iter) or stop:
             raise StopIteration
 

@@ -16,7 +16,7 @@ from fastmlp.estimators.fitted_weights import NOT_FINITE, leave_best, read_back
 from fastmlp.estimators.optimizer import OptimizerState, store_state
 from fastmlp.estimators.planning import Plan, Run
 from fastmlp.history import History
-from fastmlp.trainer import Epoch, Training, tell
+from fastmlp.trainer import Epoch, Training, call_all
 
 __all__ = ["run_epochs"]
 
@@ -33,7 +33,7 @@ def run_epochs(estimator: Estimator, run: Run, plan: Plan, task: FitTask | None)
 
         def after_epoch(epoch: Epoch) -> bool:
             buffer.write()
-            stop = tell(estimator.callbacks or (), epoch)
+            stop = call_all(estimator.callbacks or (), epoch)
             read_back(estimator, buffer)
             last = stop or epoch.history.stopped != "epochs" or epoch.number == estimator.max_iter
             return (task is not None and task.epoch(last)) or stop

@@ -15,7 +15,7 @@ __all__ = ["BUILT_IN", "Formulas"]
 
 
 class Formulas(NamedTuple):
-    """What the codes of a network and an update stand for."""
+    """The formulas that the codes of a network and an update stand for."""
 
     activations: tuple[Activation, ...] = activations.BY_CODE
     losses: tuple[Loss, ...] = losses.BY_CODE
@@ -23,7 +23,7 @@ class Formulas(NamedTuple):
 
     @classmethod
     def of(cls, used: Sequence[str | Activation], loss: Loss | None = None, rule: Rule | None = None) -> Formulas:
-        """The library's, with whatever else is used."""
+        """The library's formulas, and the user's own among those that are used."""
         own = dict.fromkeys(one for one in map(activation_of, used) if one not in BUILT_IN.activations)
         return cls(
             activations=(*BUILT_IN.activations, *own),
@@ -40,15 +40,15 @@ class Formulas(NamedTuple):
         )
 
     def activation(self, code: int) -> Activation:
-        """The activation that a code stands for; InputError if it stands for none, as for the two below."""
+        """The activation of a code; InputError if none has it."""
         return _known(self.activations, "activation", code)
 
     def loss(self, code: int) -> Loss:
-        """The loss that a code stands for."""
+        """The loss of a code; InputError if none has it."""
         return _known(self.losses, "loss", code)
 
     def rule(self, code: int) -> Rule:
-        """The update rule that a code stands for."""
+        """The update rule of a code; InputError if none has it."""
         return _known(self.rules, "update rule", code)
 
     def code_of(self, activation: str | Activation) -> int:

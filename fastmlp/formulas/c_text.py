@@ -27,7 +27,7 @@ FUNCTIONS = {
 
 
 class CPrinter(Printer):
-    """Lines of C. The text around them has `sigmoid` and `log_add_exp` besides the functions of <math.h>."""
+    """Lines of C. The text around them defines `sigmoid` and `log_add_exp`, and has <math.h>."""
 
     functions: ClassVar[Mapping[str, str]] = FUNCTIONS
     scalar_functions: ClassVar[Mapping[str, str]] = FUNCTIONS
@@ -54,15 +54,19 @@ _OPERATORS = {"logical_and": " && ", "logical_or": " || "}
 def c_function(
     name: str, symbols: Sequence[str], expression: Expression, prefix: str = "", printer: CPrinter | None = None
 ) -> str:
-    """Give a function of numbers of one type.
+    """The text of a C function of numbers of one type.
 
     Parameters
     ----------
-    name : of the function.
-    symbols : of the expression, in the order of the parameters.
-    expression : what it returns. A NaN gives NaN, as in NumPy.
-    prefix : what stands before the type, such as "static inline".
-    printer : a new one for the type of the numbers; default: `real`.
+    name : str
+    symbols : sequence of str
+        Symbols of the expression, in the order of the function's parameters.
+    expression : Expression
+        What the function returns. A NaN gives NaN, as in NumPy.
+    prefix : str
+        What stands before the type, such as "static inline".
+    printer : CPrinter, optional
+        A new one, which knows the type of the numbers; by default it is `real`.
     """
     printer = printer or CPrinter()
     result, number = printer.element(expression), printer.types["element"]

@@ -30,13 +30,16 @@ _SAME = {"true_divide": "divide", "bitwise_and": "logical_and", "bitwise_or": "l
 
 
 class Expression(NDArrayOperatorsMixin):
-    """What a formula gives, in terms of what it was given: a tree, parts of which may be shared.
+    """What a formula computes from its symbols: a tree of operations, parts of which may be shared.
 
     Attributes
     ----------
-    operation : "symbol", "constant", "where", or the name of a NumPy function.
-    operands : expressions; the name of a symbol, the value of a constant.
-    is_condition : whether it is true or false, not a number.
+    operation : str
+        "symbol", "constant", "where", or the name of a NumPy function.
+    operands : tuple
+        Expressions; for a symbol its name, for a constant its value.
+    is_condition : bool
+        Whether it is true or false, not a number.
     """
 
     def __init__(self, operation: str, *operands: Any) -> None:
@@ -91,20 +94,24 @@ def trace(function: Callable[..., Any], symbols: Sequence[str], what: str) -> tu
 
     Parameters
     ----------
-    function : of numbers; it may use operators, NumPy functions and constants.
-    symbols : a name for each of its parameters.
-    what : the function's name in error messages.
+    function : callable
+        A function of numbers; it may use operators, NumPy functions and constants.
+    symbols : sequence of str
+        A name for each of its parameters.
+    what : str
+        What to call the function in error messages.
 
     Raises
     ------
-    InputError : it does something that cannot be translated.
+    InputError
+        The function does something that cannot be translated.
     """
     try:
         result = function(*(Expression("symbol", name) for name in symbols))
         return tuple(map(_lifted, result if isinstance(result, tuple) else (result,)))
     except InputError as error:
         raise InputError(f"{what} cannot be translated: {error} {_REMEDY}") from error
-    except Exception as error:  # whatever a text does that is meant for numbers alone
+    except Exception as error:  # whatever code for numbers raises when it gets symbols
         reason = f"{type(error).__name__}: {error}. Use {_known()}."
         raise InputError(f"{what} cannot be translated: {reason} {_REMEDY}") from error
 

@@ -1,7 +1,7 @@
 """Expressions as text in Python for Numba, with constants of the arrays' type.
 
-Numba types a constant in Python as float64, and what float32 meets it with as float64, too: vectors of half the
-elements. So constants are rounded once before the loop.
+To Numba a Python constant is a float64, and so is its product with a float32: vectors of half as many elements. So
+constants are rounded to the arrays' type, once, before the loop.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from fastmlp.formulas.printing import Printer
 
 __all__ = ["NumbaPrinter"]
 
-# Those of ours, which vectorise (`fastmlp.kernels.cpu.machine.functions`); then those that give float32 for float32
+# Our own functions, which vectorise (`fastmlp.kernels.cpu.machine.functions`); then those that map float32 to float32
 _OWN = {"exp": "exp", "expm1": "expm1", "tanh": "tanh", "expit": "sigmoid", "logaddexp": "log_add_exp"}
 _FUNCTIONS = {
     "absolute": "abs",

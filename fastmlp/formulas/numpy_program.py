@@ -1,8 +1,8 @@
 """Formulas as NumPy calls on blocks of arrays, for the backend that interprets them.
 
-Called with whole arrays, a formula would allocate an array for each of its operations, and pass over memory as often.
-Here it is printed as calls that write to a few buffers of a block's size, which stay in the cache, and last to where
-the results go.
+Called with whole arrays, a formula would allocate an array and pass over memory for each of its operations. Here it is
+printed as calls that write to a few buffers of a block's size, which stay in the cache, and the last calls to the
+results.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from fastmlp.formulas.printing import Part, Printer
 
 __all__ = ["Evaluation", "evaluation"]
 
-_BLOCK = 1 << 16  # bytes of an array
+_BLOCK = 1 << 16  # bytes of each array in a block
 
 
 class Evaluation(Protocol):
@@ -32,9 +32,12 @@ class Evaluation(Protocol):
 
         Parameters
         ----------
-        arrays : of one shape, for the first of the parameters.
-        scalars : Python's floats, or an array for the last axis, for the other parameters.
-        results : arrays of that shape, which receive what the formula gives; they may be among the arrays.
+        arrays : sequence of arrays
+            Of one shape, for the first of the formula's parameters.
+        scalars : sequence of float, or of array
+            For the other parameters; an array is for the last axis.
+        results : sequence of arrays
+            Of that shape, which receive what the formula computes; they may be among the arrays.
         """
 
 
@@ -49,14 +52,18 @@ def evaluation(
 
     Parameters
     ----------
-    function : of arrays and scalars, in this order; gives one result or a tuple.
-    arrays, scalars : names for its parameters.
-    targets : for each result the array that receives it, "" if that is none of the parameters.
-    what : for each result its name in error messages.
+    function : callable
+        The formula: a function of arrays and scalars, in this order, that returns one result or a tuple.
+    arrays, scalars : sequences of str
+        Names for its parameters.
+    targets : sequence of str
+        For each result the array that receives it, "" if that is none of the parameters.
+    what : sequence of str
+        For each result, what to call it in error messages.
     """
     try:
         expressions = trace(function, (*arrays, *scalars), what[0])
-    except InputError:  # NumPy may still be able to call it
+    except InputError:  # it may still be called with arrays
         return _Direct(function, what)
     return _Program(expressions, arrays, scalars, targets)
 
@@ -90,7 +97,7 @@ class _NumpyPrinter(Printer):
         return f"plain({operation}({', '.join(operands)}))"
 
     def rounded(self, scalar: str) -> str:
-        return scalar  # a float of Python's is of the type of the array that it meets
+        return scalar  # a Python float takes the type of the array it is combined with
 
     def assignment(self, name: str, text: str, kind: str) -> str:
         return f"{name} = {text}"
@@ -115,7 +122,7 @@ class _NumpyPrinter(Printer):
         return self._call("copied", name)
 
     def _call(self, operation: str, *operands: str) -> str:
-        """The name of what the call gives, which is noted."""
+        """Add a call; the name of its result. The same call is added once."""
         for call in self.calls:
             if (call.function, call.operands) == (operation, operands):
                 return call.result
@@ -134,15 +141,15 @@ class _Program:
         self, expressions: Sequence[Expression], arrays: Sequence[str], scalars: Sequence[str], targets: Sequence[str]
     ) -> None:
         printer = _NumpyPrinter(scalars)
-        # a parameter that is a result, too, may be written by another result before it is copied
-        kept = {name: printer.copied(name) for name in _symbols_among(expressions) if name in arrays}
+        # a parameter that is returned unchanged is copied first, since another result may overwrite it
+        copies = {name: printer.copied(name) for name in _symbols_among(expressions) if name in arrays}
         results = [printer.as_element(printer.printed(expression)) for expression in expressions]
-        results = [kept.get(result, result) for result in results]
-        ends = [f"out{k}" for k in range(len(results))]
-        calls = _placed(printer.calls, results, ends, targets)
-        names_of_buffers, lines = _with_buffers(calls, set(ends))
+        results = [copies.get(result, result) for result in results]
+        outputs = [f"out{k}" for k in range(len(results))]
+        calls = _write_outputs(printer.calls, results, outputs, targets)
+        names_of_buffers, lines = _with_buffers(calls, set(outputs))
         self._hold_conditions = [name[0] == "c" for name in names_of_buffers]
-        parameters = ", ".join((*arrays, *scalars, *ends, *names_of_buffers))
+        parameters = ", ".join((*arrays, *scalars, *outputs, *names_of_buffers))
         text = f"def block({parameters}):\n" + "".join(f"    {line}\n" for line in [*printer.head, *lines])
         names = {name: _function(name) for name in re.findall(r"(\w+)\(", text)}
         exec(compile(text, "<a formula for NumPy>", "exec"), names)
@@ -153,15 +160,15 @@ class _Program:
         rows = max(1, _BLOCK * shape[0] // max(results[0].nbytes, 1))
         whole = (min(rows, shape[0]), *shape[1:])
         kinds = [_BOOL if holds_conditions else dtype for holds_conditions in self._hold_conditions]
-        rooms = [_buffer(number, whole, kind) for number, kind in enumerate(kinds)]
+        buffers = [_buffer(number, whole, kind) for number, kind in enumerate(kinds)]
         if rows >= shape[0]:
-            self._block(*arrays, *scalars, *results, *rooms)
+            self._block(*arrays, *scalars, *results, *buffers)
             return
         for first in range(0, shape[0], rows):
             block, n = slice(first, first + rows), min(rows, shape[0] - first)
             of_block = [array[block] for array in (*arrays, *results)]
             read, written = of_block[: len(arrays)], of_block[len(arrays) :]
-            self._block(*read, *scalars, *written, *(room[:n] for room in rooms))
+            self._block(*read, *scalars, *written, *(buffer[:n] for buffer in buffers))
 
 
 def _symbols_among(expressions: Sequence[Expression]) -> list[str]:
@@ -169,7 +176,7 @@ def _symbols_among(expressions: Sequence[Expression]) -> list[str]:
 
 
 _BOOL = np.dtype(bool)
-_BUFFERS = threading.local()  # `numbered`, for one formula after the other: nothing in them outlives a call
+_BUFFERS = threading.local()  # `numbered`, which all formulas of a thread share: nothing in them outlives a call
 
 
 def _buffer(number: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
@@ -183,22 +190,22 @@ def _buffer(number: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     return numbered[number][:nbytes].view(dtype).reshape(shape)
 
 
-def _placed(calls: list[_Call], results: list[str], ends: list[str], targets: Sequence[str]) -> list[_Call]:
-    """The calls with results that go to their ends: straight, or where that cannot be by a copy after all others.
+def _write_outputs(calls: list[_Call], results: list[str], outputs: list[str], targets: Sequence[str]) -> list[_Call]:
+    """The calls, with results written to the outputs: directly, or by a copy at the end where that is not possible.
 
-    An end may be the memory of the array named as its target, which must not be read after that is written.
+    An output may be the memory of the array named as its target, which must not be read once the output is written.
     """
     renamed: dict[str, str] = {}
     copies: list[_Call] = []
-    for result, end, target in zip(results, ends, targets, strict=True):
+    for result, output, target in zip(results, outputs, targets, strict=True):
         at = next((i for i, call in enumerate(calls) if call.result == result), len(calls))
         after = calls[at + 1 :]
         if at < len(calls) and calls[at].function == "where":  # it writes before it has read all
             after = calls[at:]
         if at == len(calls) or result in renamed or any(target in call.operands for call in after):
-            copies.append(_Call("copied", (result,), end, is_condition=False))
+            copies.append(_Call("copied", (result,), output, is_condition=False))
         else:
-            renamed[result] = end
+            renamed[result] = output
 
     def name(old: str) -> str:
         return renamed.get(old, old)
@@ -207,10 +214,10 @@ def _placed(calls: list[_Call], results: list[str], ends: list[str], targets: Se
     return [call._replace(operands=tuple(map(name, call.operands)), result=name(call.result)) for call in calls]
 
 
-def _with_buffers(calls: list[_Call], ends: set[str]) -> tuple[list[str], list[str]]:
-    """Names of as few buffers as do, "c" for conditions and "b" for numbers; the lines of the calls with them."""
+def _with_buffers(calls: list[_Call], outputs: set[str]) -> tuple[list[str], list[str]]:
+    """Names of the buffers, as few as suffice, "c…" for conditions and "b…" for numbers; the calls as lines."""
     last_read = {name: i for i, call in enumerate(calls) for name in call.operands}
-    held: dict[str, str] = {}  # buffers by what lies there
+    held: dict[str, str] = {}  # buffers by the results that they hold
     free: dict[str, list[str]] = {"b": [], "c": []}
     buffers: list[str] = []
     lines: list[str] = []
@@ -223,7 +230,7 @@ def _with_buffers(calls: list[_Call], ends: set[str]) -> tuple[list[str], list[s
             after = []
         for name in sorted(done):
             free[held[name][0]].append(held.pop(name))
-        if call.result in ends:
+        if call.result in outputs:
             place = call.result
         else:
             kind = "c" if call.is_condition else "b"

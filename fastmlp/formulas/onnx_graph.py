@@ -59,14 +59,18 @@ def onnx_value(g: Any, expression: Expression, symbols: Mapping[str, Any]) -> An
 
     Parameters
     ----------
-    g : the graph; ``g(operator, *inputs)`` adds a node and gives its value, where inputs are values or floats, and
-        ``g.cast(value, dtype)`` converts to the dtype ``g.dtype``.
-    expression : what to compute.
-    symbols : values by the names of the expression's symbols.
+    g : object
+        The graph. ``g(operator, *inputs)`` adds a node and returns its value, where inputs are values or floats;
+        ``g.cast(value, g.dtype)`` converts a condition to a number.
+    expression : Expression
+        What to compute.
+    symbols : mapping
+        Values by the names of the expression's symbols.
 
     Raises
     ------
-    InputError : ONNX has no such function.
+    InputError
+        ONNX has no such function.
     """
     known: dict[int, Any] = {}  # by the identity of an expression, so that a shared part is computed once
 
@@ -97,7 +101,7 @@ def _node(g: Any, part: Expression, values: list[Any]) -> Any:
         "square": lambda: g("Mul", first, first),
         "reciprocal": lambda: g("Div", 1.0, first),
         "not_equal": lambda: g("Not", g("Equal", first, last)),
-        # onnxruntime has no exact kernels for these: near 0 a digit is lost for each that 1 + x has too few
+        # onnxruntime has no kernels for these that are accurate near 0, where 1 + x rounds the digits of x away
         "expm1": lambda: g("Sub", g("Exp", first), 1.0),
         "log1p": lambda: g("Log", g("Add", first, 1.0)),
         "exp2": lambda: g("Exp", g("Mul", first, math.log(2))),

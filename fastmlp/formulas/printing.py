@@ -41,11 +41,12 @@ class Part(NamedTuple):
 
 
 class Printer(ABC):
-    """Lines of a program in one language; subclasses say how the language writes what not all languages share.
+    """Prints expressions as lines of a program; subclasses define what differs from language to language.
 
     Parameters
     ----------
-    scalars : names of those symbols that are scalars.
+    scalars : collection of str
+        Names of the symbols that are scalars.
     """
 
     functions: ClassVar[Mapping[str, str]]  # names of the functions of elements
@@ -58,7 +59,7 @@ class Printer(ABC):
         self._names: dict[tuple[str, bool], str] = {}  # by what they hold, and whether it is an element
 
     def element(self, expression: Expression) -> str:
-        """Add the lines that compute an expression; a name for its value as an element."""
+        """Add the lines that compute an expression; returns the name of its value, as an element."""
         return self.as_element(self.printed(expression))
 
     @abstractmethod
@@ -90,7 +91,7 @@ class Printer(ABC):
         return self._line(expression, operands, is_element=True)
 
     def printed(self, expression: Expression) -> Part:
-        """Add the lines that compute an expression; what holds its value."""
+        """Add the lines that compute an expression; returns what holds its value."""
         if expression.operation == "symbol":
             name = str(expression.operands[0])
             return Part(name, is_element=name not in self._scalars)
@@ -129,7 +130,7 @@ class Printer(ABC):
         return self.constant(float(part.text)) if part.is_constant else self.rounded(part.text)
 
     def _name(self, text: str, kind: str, in_loop: bool) -> str:
-        """The name of what the text computes, after a line that does so."""
+        """The name of what the text computes; adds the line that computes it, if there is none yet."""
         if (text, in_loop) not in self._names:
             name = self._names[text, in_loop] = f"t{len(self._names)}"
             (self.body if in_loop else self.head).append(self.assignment(name, text, kind))
@@ -155,7 +156,7 @@ class Printer(ABC):
             return first
         if operation == "reciprocal":
             return f"{self._constant(1.0, is_element)} / {first}"
-        # those below are by comparisons that a NaN fails, so that it stays visible
+        # below, comparisons are written so that a NaN, which fails them, stays a NaN
         if operation in ("maximum", "minimum"):
             sign = ">" if operation == "maximum" else "<"
             if operands[1].is_constant:

@@ -1,5 +1,6 @@
-"""From files and data frames to what a network reads.
+"""Tables from files and data frames to the inputs of a network.
 
-Four rooms, in this order: `reading` finds rows and fields, `meaning` tells numbers, dates and categories apart,
-`encoding` makes numbers and codes of them, `features` makes of these what the first layer takes.
+A table passes four packages in this order: `reading` finds rows and fields, `meaning` tells numbers, dates and
+categories apart, `encoding` turns columns into numbers and category codes, `features` turns these into the inputs of
+the first layer.
 """

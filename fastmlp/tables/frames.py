@@ -1,4 +1,4 @@
-"""Polars, imported when the first table is read, and frames of other libraries as frames of Polars."""
+"""The lazy import of Polars, and frames of other libraries as Polars frames."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ _LIBRARIES = ("polars", "pandas", "pyarrow")
 
 @cache
 def polars_module() -> Any:
-    """Give the module `polars`, whose import takes a quarter of a second that other data need not wait for."""
+    """Return the module `polars`, imported on first use: the import takes 0.25 s, which only tables need."""
     with no_fork():
-        import numpy.ma  # noqa: F401  # which Polars looks at when it takes an array
+        import numpy.ma  # noqa: F401  # used by Polars when it converts an array
         import polars
 
     return polars
 
 
 def is_frame(data: object) -> bool:
-    """Whether the data are a table of Polars, pandas or pyarrow."""
+    """Whether the data are a frame or table of Polars, pandas or pyarrow."""
     kinds = ("DataFrame", "LazyFrame", "Table", "RecordBatch")
     return type(data).__name__ in kinds and type(data).__module__.split(".")[0] in _LIBRARIES
 
 
 def collected(data: Any) -> Any:
-    """Give a lazy frame of Polars as one with its rows, any other data as they are."""
+    """Collect a Polars LazyFrame; return any other data unchanged."""
     return data.collect() if is_frame(data) and type(data).__name__ == "LazyFrame" else data
 
 
 def as_frame(data: Any) -> polars.DataFrame:
-    """Give a frame of Polars with the columns of a frame of Polars, pandas or pyarrow, or of an array (N, K).
+    """Convert a frame of Polars, pandas or pyarrow, or an array (N, K), to a Polars frame.
 
     Raises
     ------
-    InputError : neither, or names of columns that are repeated.
+    InputError : data of any other type, a repeated column name, an unreadable or an empty frame.
     """
     pl = polars_module()
     if isinstance(data, np.ndarray) and data.ndim == 2:
@@ -61,7 +61,7 @@ def as_frame(data: Any) -> polars.DataFrame:
         if library == "pandas":
             frame = _from_pandas(pl, data)
         elif library == "pyarrow":
-            with no_fork():  # Polars imports pyarrow now
+            with no_fork():  # Polars imports pyarrow here
                 frame = pl.from_arrow(data)
         else:
             frame = collected(data)
@@ -74,7 +74,7 @@ def as_frame(data: Any) -> polars.DataFrame:
 
 
 def stripped_texts(frame: Any) -> Any:
-    """Give the DataFrame or LazyFrame with texts in place of categories, and no spaces around them."""
+    """Convert categorical columns of a DataFrame or LazyFrame to texts, and strip the spaces around texts."""
     pl = polars_module()
     kinds = frame.collect_schema()
     texts = [name for name, kind in kinds.items() if isinstance(kind, (pl.String, pl.Categorical, pl.Enum))]
@@ -83,7 +83,7 @@ def stripped_texts(frame: Any) -> Any:
 
 @contextmanager
 def readable(what: str) -> Iterator[None]:
-    """Turn what Polars raises about a damaged file into an InputError about `what`."""
+    """Turn the exceptions of Polars on a damaged file into an InputError about `what`."""
     pl = polars_module()
     try:
         yield
@@ -97,7 +97,7 @@ def readable(what: str) -> Iterator[None]:
 
 
 def _from_pandas(pl: Any, data: Any) -> Any:
-    """Column by column, so that only types of Arrow need pyarrow, which pandas has imported by then."""
+    """Convert column by column: then only Arrow types need pyarrow, which pandas has imported in that case."""
     names = [str(name) for name in data.columns]
     if len(set(names)) < len(names):
         repeated = next(name for position, name in enumerate(names) if name in names[:position])

@@ -1,4 +1,4 @@
-"""From data to the arrays of a network and back: learned in training, kept in the model, repeated with every use."""
+"""The conversion of data to network inputs and of outputs to predictions, fitted in training and kept in the model."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _KEY = "fastmlp.cli"
 
 @dataclass(frozen=True)
 class Reading:
-    """How a table is read.
+    """The options with which the training table was read.
 
     Attributes
     ----------
-    header, delimiter, skip_lines, encoding : as for `fastmlp.datasets.read_table`.
+    header, delimiter, skip_lines, encoding : as in `fastmlp.datasets.read_table`.
     width : number of columns of the training table.
     """
 
@@ -59,18 +59,17 @@ _PARTS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Preparation:
-    """What was done to the training data.
+    """The fitted conversion of training data, applied again to the data of every prediction.
 
     Attributes
     ----------
     data : name of the data set.
-    seed, test_fraction : how a named data set was split; None for what the loader does by itself.
+    seed, test_fraction : of the split of a named data set; test_fraction is None for the loader's default split.
     class_names : C names; empty for regression.
-    features, target : scalings of arrays; None where they were left as they are. A table's encoder scales features
-        by itself.
-    bounds : what predicted numbers are kept within; None for no bounds.
-    encoder, reading : None where the data were no table.
-    expansion : what becomes of the columns that an encoder or a scaling gives; None where they are the features.
+    features, target : scalings of arrays; None for no scaling. The encoder of a table scales features itself.
+    bounds : range to which predicted numbers are clipped; None for no bounds.
+    encoder, reading : of a table; None for other data.
+    expansion : from encoded or scaled columns to features; None where the columns are the features.
     """
 
     data: str
@@ -85,7 +84,12 @@ class Preparation:
     reading: Reading | None = None
 
     def inputs(self, x: np.ndarray) -> np.ndarray:
-        """Features x (N, I), as loaders give them, for the network."""
+        """Convert features x (N, I), as loaded, to network inputs.
+
+        Raises
+        ------
+        InputError : another number of features than in training.
+        """
         if self.features is not None:
             if len(self.features.mean) not in (1, x.shape[1]):
                 raise InputError(
@@ -95,17 +99,22 @@ class Preparation:
         return x if self.expansion is None else self.expansion.transform(x)
 
     def classes(self, out: np.ndarray) -> np.ndarray:
-        """Class indices (N,) of a network's outputs (N, C), or (N, 1) for two classes."""
+        """Convert outputs (N, C), or (N, 1) for two classes, to class indices (N,) int64."""
         return (out[:, 0] >= 0.5).astype(np.int64) if out.shape[1] == 1 else out.argmax(axis=1)
 
     def values(self, out: np.ndarray) -> np.ndarray:
-        """Numbers (N, O) in their own unit of a network's outputs (N, O)."""
+        """Convert outputs (N, O) to float64 predictions (N, O) in the unit of the training targets."""
         values = out.astype(np.float64)
         values = values if self.target is None else self.target.undo(values)
         return values if self.bounds is None else self.bounds.clip(values)
 
     def labels(self, y: np.ndarray, class_names: tuple[str, ...]) -> np.ndarray:
-        """Class indices (N,) of this model, of indices (N,) into the names that other data have."""
+        """Convert class indices y (N,) into `class_names` of other data to class indices (N,) of this model.
+
+        Raises
+        ------
+        InputError : targets of the other task, or a class that the model does not have.
+        """
         if bool(class_names) != bool(self.class_names):
             kinds = "numbers", "classes"
             raise InputError(
@@ -122,7 +131,7 @@ class Preparation:
         return np.array([index.get(name, -1) for name in class_names], np.int64)[y]
 
     def to_dict(self) -> dict[str, Any]:
-        """Give dicts, lists, texts and finite numbers, ready for JSON."""
+        """Return dicts, lists, strings and finite numbers, ready for JSON."""
         return {
             "data": self.data,
             "class_names": list(self.class_names),
@@ -132,20 +141,20 @@ class Preparation:
         }
 
     def keep_in(self, model: MLP) -> None:
-        """Make the preparation a part of the model."""
+        """Store the preparation in the model's metadata."""
         model.metadata[_KEY] = self.to_dict()
 
     @classmethod
     def of(cls, model: MLP) -> Preparation:
-        """The preparation kept in a model; one that changes nothing where the model was trained in another way.
+        """Return the preparation stored in a model; one that changes nothing if there is none.
 
         Raises
         ------
-        ModelFileError : the notes in the model are damaged or do not fit it.
+        ModelFileError : the stored preparation is damaged or does not fit the model.
         """
         outputs = model.sizes[-1]
         if _KEY not in model.metadata:
-            # several outputs under a binary cross entropy are several labels per sample, so numbers here
+            # several outputs with binary cross entropy are several labels per sample, which count as numbers here
             classifies = (
                 model.loss is not None and model.loss.classifies and (outputs == 1) == (model.loss.link == "sigmoid")
             )
@@ -159,7 +168,7 @@ class Preparation:
 
     @classmethod
     def _from_dict(cls, data: object) -> Preparation:
-        parts: dict[str, Any] = dict.fromkeys(("bounds", "expansion"))  # earlier models lack them
+        parts: dict[str, Any] = dict.fromkeys(("bounds", "expansion"))  # missing in models of earlier versions
         parts |= data if isinstance(data, dict) else {}
         fields = Fields(parts, "A preparation", ("data", "class_names", "seed", "test_fraction", *_PARTS))
 
@@ -175,7 +184,7 @@ class Preparation:
         )
 
     def _check(self, model: MLP) -> None:
-        """Everything that is counted twice must be counted alike."""
+        """Check that the numbers of features, classes and outputs agree with each other and with the model."""
         outputs, names = model.sizes[-1], len(self.class_names)
         fits = names == outputs or (names, outputs) == (2, 1) or (names == 0)
         given = model.sizes[0] if self.expansion is None else len(self.expansion.columns)

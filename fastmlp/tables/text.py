@@ -1,4 +1,4 @@
-"""Texts that tables can hold, and names in messages."""
+"""Checks of strings, and lists of names for messages."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ _MOST = 10
 
 
 def is_text(value: object) -> bool:
-    """Whether a value is a string that UTF-8 can write, which halves of a surrogate pair are not."""
+    """Whether a value is a string that UTF-8 can encode, that is, one without lone surrogates."""
     if not isinstance(value, str):
         return False
     try:
@@ -18,7 +18,7 @@ def is_text(value: object) -> bool:
 
 
 def listed(names: Iterable[object]) -> str:
-    """The names in quotes, at most ten of them, and how many more there are."""
+    """Join names in quotes with commas: the first ten, then the number of the others."""
     every = list(map(repr, names))
     more = f" and {len(every) - _MOST:,} more" if len(every) > _MOST else ""
     return ", ".join(every[:_MOST]) + more

@@ -1,4 +1,4 @@
-"""The recipe, of some that differ, whose network predicts held-out samples best."""
+"""The choice between recipes by short training runs, measured on held-out samples."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fastmlp.splits import split_rows
 __all__ = ["best_recipe"]
 
 _HELD_OUT = 0.2
-_SHARE, _MOST_EPOCHS = 4, 20  # a quarter of the epochs ranks recipes as all of them would
+_SHARE, _MOST_EPOCHS = 4, 20  # a quarter of the epochs ranks recipes as well as all of them
 
 
 def best_recipe(
@@ -27,16 +27,22 @@ def best_recipe(
     seed: int,
     weights: np.ndarray | None = None,
 ) -> Recipe:
-    """Train a network by each recipe, for a few epochs; take the recipe with the least loss on a fifth of the samples.
+    """Train a network by each recipe for a few epochs; return the recipe with the least loss on held-out samples.
+
+    A fifth of the samples is held out, stratified by class. A run that diverges counts as infinite loss.
 
     Parameters
     ----------
-    recipes : one or more, in the order in which they are preferred where losses are equal; one alone is not tried.
-    x, y : (N, I) samples and their targets as the network takes them.
-    classes : (N,) int64 of the samples; each has its share of the held-out ones.
-    train : makes a network and trains it by a recipe on samples, targets and weights.
+    recipes : one or more; the first of equal ones is taken. A single recipe is returned without a trial.
+    x, y : (N, I) network inputs and their targets.
+    classes : (N,) int64 class indices of the samples.
+    train : makes a network and trains it, called with recipe, inputs, targets and sample weights.
     seed : of the split.
-    weights : (N,) of the samples; None for equal ones.
+    weights : (N,) sample weights; None for equal ones.
+
+    Raises
+    ------
+    KeyboardInterrupt : a trial was interrupted.
     """
     if len(recipes) == 1:
         return recipes[0]
@@ -52,6 +58,6 @@ def best_recipe(
             losses.append(np.inf)
             continue
         if model.history is not None and model.history.stopped == "interrupt":
-            raise KeyboardInterrupt  # which fit takes for a wish to keep what was learned so far
+            raise KeyboardInterrupt  # fit ends normally on an interrupt and keeps the weights; a trial must not
         losses.append(model.evaluate(x_held_out, y_held_out, sample_weight=weights_held_out, metrics=[])["loss"])
     return recipes[int(np.argmin(losses))]

@@ -9,7 +9,7 @@ activation, is generated: one operation for each formula.
 from collections.abc import Callable
 
 from fastmlp.kernels.cpu.large import operations as large
-from fastmlp.kernels.cpu.large.blocking import ROOM_BYTES, is_large
+from fastmlp.kernels.cpu.large.blocking import LARGE_SCRATCH_BYTES, is_large
 from fastmlp.kernels.cpu.machine.denormals import flush_denormals, restore_denormals
 from fastmlp.kernels.cpu.machine.vectors import VECTOR_BYTES
 from fastmlp.kernels.cpu.one_sample import first_thread
@@ -36,7 +36,7 @@ from fastmlp.kernels.cpu.team.slim_arrays import as_slim
 from fastmlp.kernels.cpu.team.threads import Team, make_teams
 from fastmlp.kernels.cpu.team.views import VIEWS, View
 from fastmlp.kernels.cpu.tiny import operations as tiny
-from fastmlp.kernels.cpu.tiny.operations import is_tiny, tiny_room
+from fastmlp.kernels.cpu.tiny.operations import is_tiny, tiny_scratch
 
 OPERATIONS: tuple[Callable, ...] = (
     *(mean_scale, announce_next_batch, copy),
@@ -45,10 +45,10 @@ OPERATIONS: tuple[Callable, ...] = (
     *(penalty, regularize, clip, scale),
 )
 
-# Called by operations, where a network has a large first layer and one sample a step
+# Called by other operations, in networks with a large first layer and one sample a step
 INNER_OPERATIONS: tuple[Callable, ...] = (update_and_form_sums,)
 
-# Those that are done otherwise where all batches are of one sample, where a layer is large, or all layers are tiny
+# Replacements for three regimes: one sample a step, a large layer, tiny layers only
 SPECIAL_OPERATIONS = {
     kind: tuple(getattr(module, name) for module in modules for name in module.__all__)
     for kind, modules in (("sample", (one_sample, first_thread)), ("large", (large,)), ("tiny", (tiny,)))
@@ -57,8 +57,8 @@ SPECIAL_OPERATIONS = {
 __all__ = [
     "FORMULA_OPERATIONS",
     "INNER_OPERATIONS",
+    "LARGE_SCRATCH_BYTES",
     "OPERATIONS",
-    "ROOM_BYTES",
     "ROWS",
     "SPECIAL_OPERATIONS",
     "VECTOR_BYTES",
@@ -77,5 +77,5 @@ __all__ = [
     "own_texts",
     "restore_denormals",
     "shuffle",
-    "tiny_room",
+    "tiny_scratch",
 ]

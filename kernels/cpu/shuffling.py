@@ -1,8 +1,8 @@
 """The shuffle of `numpy.random.RandomState`, number for number, in half the time and without the interpreter's lock.
 
-Fisher and Yates, from the end: item i changes places with one of the first i + 1, drawn by masking 32 random bits and
-drawing again where that is too much. The numbers drawn do not depend on what is swapped. So they are drawn first, in a
-loop whose only branch is foreseeable: one that is rejected is overwritten by the next.
+Fisher-Yates from the end: item i changes places with one of the first i + 1, drawn by masking 32 random bits, and again
+if the number is too large. What is drawn does not depend on the items, so all numbers are drawn first, in a loop whose
+only branch is predictable: a number that is rejected is overwritten by the next.
 
 NumPy has promised never to change what this draws (NEP 19).
 """

@@ -23,7 +23,8 @@ __all__ = [
     *("Operation", "operations", "source"),
 ]
 
-INSTRUCTION = np.dtype([("arguments", "V240"), ("code", "i4"), ("alone", "i4"), ("unused", "V8")])  # of a program
+INSTRUCTION = np.dtype([("arguments", "V240"), ("code", "i4"), ("single_block", "i4"), ("unused", "V8")])
+"""An instruction of a program: see program.cu."""
 
 _FILES = (
     *("types", "reductions", "activations", "philox", "batches"),
@@ -60,11 +61,12 @@ class Operation(NamedTuple):
 
 @lru_cache(maxsize=16)
 def source(formulas: Formulas = BUILT_IN) -> str:
-    """The text of all kernels. It wants ``-DREAL=float`` or ``-DREAL=double``, and includes nothing.
+    """The text of all kernels, to be compiled with ``-DREAL=float`` or ``-DREAL=double``. It includes nothing.
 
     Raises
     ------
-    InputError : one of the user's own formulas has no translation.
+    InputError
+        One of the user's own formulas has no translation.
     """
     parts, generated = [_constants()], cases(formulas)
     for name in _FILES:
@@ -86,19 +88,19 @@ def operations(real: np.dtype) -> dict[str, Operation]:
         try:
             structs[name] = _layout(body, structs)
         except KeyError:
-            continue  # no struct of arguments
+            continue  # not a struct of arguments
     found = enumerate(_OPERATION.findall(text))
     all_of_them = {name: Operation(name, code, *structs[struct]) for code, (name, struct) in found}
     return all_of_them | {"cluster_program": all_of_them["program"]._replace(name="cluster_program")}
 
 
 def _text(name: str) -> str:
-    """Of a file."""
+    """The text of one file."""
     return Path(__file__).with_name(f"{name}.cu").read_text(encoding="utf-8")
 
 
 def _constants() -> str:
-    """What the kernels must have in common with the other backends."""
+    """Constants that the kernels share with the other backends."""
     whole = {name: number for name, number in vars(codes).items() if name.isupper() and isinstance(number, int)}
     whole |= {f"KIND_{dtype.str[1:].upper()}": number for dtype, number in KINDS.items()}
     words = [*enumerate(philox.MULTIPLIER), *enumerate(philox.KEY_STEP)]
@@ -110,7 +112,7 @@ def _constants() -> str:
 
 
 def _dispatch(text: str) -> str:
-    """`run_instruction`, by which a program calls any operation; not inlined, which would take long to compile."""
+    """`run_instruction`, by which a program calls an operation; not inlined, which would take long to compile."""
     found = list(enumerate(_OPERATION.findall(text)))
     functions = [
         f"__device__ __noinline__ void call_{name}(const {struct} *a, Part part) {{ run_few(*a, part); }}"
@@ -125,7 +127,7 @@ def _dispatch(text: str) -> str:
 
 
 def _layout(body: str, structs: dict[str, tuple[np.dtype, tuple, tuple]]) -> tuple[np.dtype, tuple, tuple]:
-    """dtype, pointers and written fields of a struct from its declarations."""
+    """dtype, pointers and written fields of a struct, from its declarations."""
     names: list[str] = []
     formats: list[np.dtype] = []
     inner: list[tuple] = []

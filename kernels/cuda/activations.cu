@@ -1,6 +1,6 @@
-// Activations of single numbers and their derivatives: by hand those that other kernels name; the others are generated of
-// fastmlp.activations. Softmax needs whole rows, see elementwise.cu. A NaN fails all comparisons; they are written so
-// that it stays visible.
+// Activations of single numbers and their derivatives. Written by hand are those that other kernels name; the others are
+// generated from fastmlp.activations. Softmax needs whole rows, see elementwise.cu. Comparisons are written so that a
+// NaN, which fails all of them, stays a NaN.
 
 // exp overflows to infinity where the result is 0 anyway
 __device__ inline real sigmoid(real z) { return 1 / (1 + exp(-z)); }
@@ -8,10 +8,10 @@ __device__ inline real sigmoid(real z) { return 1 / (1 + exp(-z)); }
 // log(exp(a) + exp(b)) without overflow
 __device__ inline real log_add_exp(real a, real b) { return (a > b ? a : b) + log1p(exp(-fabs(a - b))); }
 
-// What an unknown code gives. The host has refused it before.
+// The result for an unknown code, which the host refuses before any launch.
 #define NOT_A_NUMBER real(__longlong_as_double(0x7ff8000000000000LL))
 
-// Whether the derivative cannot be had from the output, so that `activate` gives it.
+// Whether the derivative cannot be computed from the output: then `activate` gives it as the slope.
 __device__ inline bool stores_slope(int code) {
   switch (code) {
 // generated: whether σ' is stored
@@ -19,7 +19,7 @@ __device__ inline bool stores_slope(int code) {
   }
 }
 
-// σ(x); also slope = σ'(x) where that is stored, which is left alone otherwise.
+// σ(x), and slope = σ'(x) if the activation stores it; else slope stays as it is.
 __device__ inline real activate(int code, real x, real &slope) {
   switch (code) {
     case IDENTITY: return x;
@@ -30,7 +30,7 @@ __device__ inline real activate(int code, real x, real &slope) {
   }
 }
 
-// ∂L/∂z from x = σ(z), or from the slope x that `activate` gave, and d = ∂L/∂σ.
+// ∂L/∂z from d = ∂L/∂σ and x, which is σ(z), or the slope if the activation stores it.
 __device__ inline real pullback(int code, real x, real d) {
   switch (code) {
     case IDENTITY:

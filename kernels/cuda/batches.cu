@@ -1,7 +1,7 @@
-// Walks through arrays by all threads of a part; and what surrounds a step: batches of samples, their total weight,
-// the numbers that move on.
+// Loops over arrays by all threads of a part; and what surrounds a step: gathering a batch, its total weight, advancing
+// to the next step.
 
-// Neighbouring numbers that move together.
+// N adjacent numbers, loaded and stored at once.
 template <class T, int N = 4> struct alignas(N * sizeof(T)) Pack {
   T of[N];
 };
@@ -14,31 +14,31 @@ template <int N = 4, class T> __device__ inline const Pack<T, N> &pack(const T *
 }
 template <int N = 4, class T> __device__ inline Pack<T, N> &pack(T *p) { return *reinterpret_cast<Pack<T, N> *>(p); }
 
-// 16 bytes of an array: read when it is made, and written when it goes unless the array is constant.
-template <class T> struct Window {
+// 16 bytes of an array: loaded by the constructor, and stored by the destructor unless the array is constant.
+template <class T> struct Access {
   static constexpr int N = 16 / sizeof(real);
   T *at;
   Pack<real, N> v;
-  __device__ explicit Window(T *at) : at(at), v(pack<N>(at)) {}
-  __device__ ~Window() { put(at, v); }
+  __device__ explicit Access(T *at) : at(at), v(pack<N>(at)) {}
+  __device__ ~Access() { put(at, v); }
   __device__ static void put(const real *, const Pack<real, N> &) {}
   __device__ static void put(real *at, const Pack<real, N> &v) { pack<N>(at) = v; }
 };
 
-template <class F, class... W> __device__ inline void each_within(F &f, W &&...window) {
+template <class F, class... A> __device__ inline void each_within(F &f, A &&...access) {
 #pragma unroll
-  for (int k = 0; k < int(16 / sizeof(real)); k++) f(window.v.of[k]...);
+  for (int k = 0; k < int(16 / sizeof(real)); k++) f(access.v.of[k]...);
 }
 
-// f(x[i]...) for every i < n, by `threads` threads of which this is number `thread`: 16 bytes of each array at a time,
-// and the tail, or all of arrays that are not aligned, singly. f takes references; arrays that are not constant are
-// written.
+// f(x[i]...) for every i < n, by `threads` threads of which this is number `thread`: 16 bytes of each array at a time.
+// The tail goes one element at a time, and so does everything if an array is not aligned. f takes references; arrays
+// that are not constant are written.
 template <class F, class... T>
 __device__ inline void each_of(int thread, int threads, long long n, F f, T *...x) {
   constexpr int N = 16 / sizeof(real);
   const long long end = (... && aligned<N>(x)) ? n / N * N : 0;
 #pragma unroll 1
-  for (long long i = (long long)N * thread; i < end; i += (long long)N * threads) each_within(f, Window<T>(x + i)...);
+  for (long long i = (long long)N * thread; i < end; i += (long long)N * threads) each_within(f, Access<T>(x + i)...);
 #pragma unroll 1
   for (long long i = end + thread; i < n; i += threads) f(x[i]...);
 }
@@ -47,8 +47,8 @@ template <class F, class... T> __device__ inline void each(const Part &part, lon
   each_of(part.thread(), part.threads(), n, f, x...);
 }
 
-// Where the thread is in a matrix as the part walks through it, each thread `width` elements at a time, without a
-// division at every move.
+// Row and column of a thread, while all threads of the part step through a matrix, `width` elements each. Only the start
+// takes divisions.
 struct Place {
   int columns, row, column, down, across;
   __device__ Place(const Part &part, int columns, int width = 1)
@@ -62,12 +62,12 @@ struct Place {
   }
 };
 
-// The number of the batch's first sample, which those of the others follow.
-__device__ inline const long long *numbers(const Picks &rows) {
+// Where the numbers of the batch's samples begin.
+__device__ inline const long long *sample_numbers(const Picks &rows) {
   return rows.order + (rows.position ? *rows.position : 0);
 }
 
-// IEEE half precision: its bits.
+// A number in IEEE half precision, as its bits.
 struct Half {
   unsigned short bits;
   __device__ operator real() const {
@@ -92,7 +92,7 @@ struct Gather {
 };
 
 template <class T> __device__ inline void gather_from(const T *x, const Gather &a, const Part &part) {
-  const long long *sample = numbers(a.rows);
+  const long long *sample = sample_numbers(a.rows);
   const int width = a.inputs % 4 == 0 && aligned(x) && aligned(a.out) ? 4 : 1;
   for (Place at(part, a.inputs / width); at.row < a.n; at.move()) {
     const T *from = x + sample[at.row] * a.inputs + at.column * width;
@@ -134,7 +134,7 @@ struct MeanScale {
 
 // *out = 1 / Σ weights[rows], or 0 if the sum is 0
 __device__ void run(const MeanScale &a, const Part &part) {
-  const long long *sample = numbers(a.rows);
+  const long long *sample = sample_numbers(a.rows);
   double sum = 0;
   for (int i = part.thread(); i < a.n; i += part.threads()) sum += a.weights[sample[i]];
   if (over_grid<Sum>(sum, a.sum, part) && threadIdx.x == 0) *a.sum.out = *a.sum.out != 0 ? 1 / *a.sum.out : 0;
@@ -194,8 +194,8 @@ struct Advance {
   long long batch;
 };
 
-// The end of a step: its loss, Σ terms, is added; the next batch, step number and rates become the present ones. The
-// table has a row of three for each step and one more, which is read at the end.
+// The end of a step: its loss, Σ terms, is added to the epoch's; the next batch, step number and rates become the
+// current ones. The table has a row of three rates for each step, and one more that the last step reads.
 __device__ void run(const Advance &a, const Part &part) {
   if (part.thread() != 0) return;
   double loss = *a.loss;

@@ -1,6 +1,6 @@
 // Activations and their derivatives over matrices, sums over rows and columns, dropout (twins of NumpyOps).
 
-// The threads that share a row: one, so many lanes of a warp that each has about four columns, or a block.
+// The threads that share a row: one thread, as many lanes of a warp as have about four columns each, or a block.
 struct Team {
   int size, member;
   __device__ explicit Team(int columns) : size(columns < 512 ? 1 : THREADS) {
@@ -9,15 +9,15 @@ struct Team {
   }
 };
 
-// The result on every thread of the team; all threads of the block call it.
+// The result on every thread of the team. All threads of the block must call it.
 template <class Op, class T> __device__ inline T over_team(T v, const Team &team, real *scratch) {
   if (team.size == THREADS) return over_block<Op>(v, scratch);
   for (int lanes = team.size / 2; lanes > 0; lanes /= 2) v = Op::of(v, __shfl_xor_sync(0xffffffffu, v, lanes));
   return v;
 }
 
-// body(team, row, columns) of every row by its team. Teams that are left without a row at the end get one of 0 columns,
-// so that all threads meet in the sums.
+// body(team, row, columns) for every row, by its team. Teams for which no row is left get one of 0 columns, so that all
+// threads reach the barriers of the reductions.
 template <class Body> __device__ inline void over_rows(const Part &part, int rows, int columns, Body body) {
   const Team team(columns);
   const int teams = THREADS / team.size;
@@ -29,13 +29,13 @@ template <class Body> __device__ inline void over_rows(const Part &part, int row
 
 constexpr real LARGEST = sizeof(real) == 4 ? 3.402823466385288598e38 : 1.797693134862315708e308;
 
-// Of a row: total is Σ exp(z - highest).
+// What the softmax of a row needs: its largest z, and total = Σ exp(z - highest).
 struct Exponentials {
   real highest, total;
   __device__ real softmax(real z) const { return exp(z - highest) / total; }
 };
 
-// In one pass over z(j): exp(-|z - highest|) is what the total shrinks by if z is a new highest, else what z adds.
+// In one pass over z(j): if z is a new maximum, exp(-|z - highest|) rescales the total so far; else it is z's own term.
 template <class Z>
 __device__ inline Exponentials exponentials(Z z, int columns, const Team &team, real *scratch) {
   real highest = -LARGEST, total = 0;
@@ -78,7 +78,7 @@ __device__ void run(const BiasActivation &o, const Part &part) {
   for (long long i = 4LL * part.thread(); i < end; i += 4LL * part.threads(), at.move()) {
     Pack<real> v = pack(o.a + i), slope{};
     int j = at.column;
-    // one copy of the code of all activations serves four elements: what is at the front goes to the back
+    // not unrolled, so that the code of all activations is there once: the four elements rotate through the first place
 #pragma unroll 1
     for (int k = 0; k < 4; k++) {
       real s = 0;
@@ -119,7 +119,7 @@ __device__ void run(const ActivationBackward &o, const Part &part) {
       for (int j = team.member; j < columns; j += team.size) delta[j] = a[j] * (delta[j] - sum);
     });
   } else if (code != IDENTITY && code != THRESHOLD) {
-    // one of a and slope is what the derivative is had from
+    // the derivative is computed from the slope where it is stored, else from a
     const auto rule = [=](const real &known, real &delta) { delta = pullback(code, known, delta); };
     each(part, (long long)o.rows * o.columns, rule, stores_slope(code) ? o.slope : o.a, o.delta);
   }
@@ -135,7 +135,7 @@ struct BiasGradient {
 
 // bias (columns,) = beta bias + alpha Σ_i delta[i]
 __device__ void run(const BiasGradient &a, const Part &part) {
-  // A block has 8 columns, since memory moves no less than the 32 bytes that they are: the narrower, the more blocks
+  // A block sums 8 columns: in float32 32 bytes, the smallest memory transaction, so that as many blocks as possible
   // share the work. A warp reads 4 rows of them at a time.
   constexpr int COLUMNS = 8, SLICES = THREADS / COLUMNS;
   const real alpha = real(value(a.alpha)), beta = real(value(a.beta));

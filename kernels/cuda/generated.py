@@ -1,4 +1,4 @@
-"""What the kernels have of formulas: cases of the switches in `activations.cu`, `losses.cu` and `rules.cu`."""
+"""Formulas in the kernels' text: the cases of the switches in `activations.cu`, `losses.cu` and `rules.cu`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ def cases(formulas: Formulas) -> dict[str, str]:
 
     Raises
     ------
-    InputError : one of the user's own formulas has no translation.
+    InputError
+        One of the user's own formulas has no translation.
     """
     activations = [(code, one) for code, one in enumerate(formulas.activations) if one.value]
     losses = [(code, one) for code, one in enumerate(formulas.losses) if one.value]
@@ -97,7 +98,7 @@ def _rule_lines(rule: Rule) -> Iterator[str]:
 
 
 def _printed(printer: CPrinter, function: Callable | None, symbols: Sequence[str], what: str) -> str:
-    """What holds the value of a function of elements."""
+    """Print a function of elements that returns one number; the name that holds its value."""
     assert function is not None
     results = trace(function, symbols, what)
     if len(results) != 1:

@@ -19,7 +19,7 @@ __device__ inline real clipped_log(real p) {
   return log(p < EPSILON ? EPSILON : p > 1 - EPSILON ? 1 - EPSILON : p);
 }
 
-// What is known of a sample: its class, or a target for each output; its weight.
+// A sample's target, which is its class or a number for each output, and its weight.
 struct Truth {
   const real *target;
   int label;
@@ -31,8 +31,8 @@ struct Truth {
 };
 
 // ℓ = -Σ y log softmax(z), with soft targets of any mass; or, as scikit-learn reports it, of clipped probabilities.
-__device__ inline double of_softmax(const LossGradient &a, const Part &part) {
-  const long long *sample = numbers(a.rows);
+__device__ inline double softmax_loss(const LossGradient &a, const Part &part) {
+  const long long *sample = sample_numbers(a.rows);
   const bool clipped = a.loss == CLIPPED_SOFTMAX_CROSS_ENTROPY, soft = !a.labels && !clipped;
   double sum = 0;
   over_rows(part, a.n, a.outputs, [&](const Team &team, long long row, int columns) {
@@ -57,9 +57,9 @@ __device__ inline double of_softmax(const LossGradient &a, const Part &part) {
 }
 
 // The losses that are sums or means over the outputs: ℓ of one output, and ∂ℓ/∂x. scikit-learn's loss of clipped
-// probabilities is by hand, since its gradient is that of the loss without clipping; the others are generated of
-// fastmlp.losses.
-__device__ inline real of_output(int loss, const double *parameter, real x, real y, real &gradient) {
+// probabilities is written by hand, since its gradient is that of the loss without clipping; the others are generated
+// from fastmlp.losses.
+__device__ inline real loss_of_output(int loss, const double *parameter, real x, real y, real &gradient) {
   switch (loss) {
     case CLIPPED_BINARY_CROSS_ENTROPY: {
       const real p = sigmoid(x);
@@ -71,8 +71,8 @@ __device__ inline real of_output(int loss, const double *parameter, real x, real
   }
 }
 
-__device__ inline double of_outputs(const LossGradient &a, const Part &part) {
-  const long long *sample = numbers(a.rows);
+__device__ inline double loss_of_outputs(const LossGradient &a, const Part &part) {
+  const long long *sample = sample_numbers(a.rows);
   const int loss = a.loss;
   const real factor = a.gradient_is_mean ? real(1) / a.outputs : real(1);
   const bool several = a.parameters > 1;  // one for each output
@@ -83,7 +83,7 @@ __device__ inline double of_outputs(const LossGradient &a, const Part &part) {
     real *out = a.out + row * a.outputs;
     for (int j = team.member; j < columns; j += team.size) {
       real gradient;
-      sum += double(y.weight) * of_output(loss, a.parameter + (several ? j : 0), z[j], y(j), gradient);
+      sum += double(y.weight) * loss_of_output(loss, a.parameter + (several ? j : 0), z[j], y(j), gradient);
       out[j] = y.weight * (factor * gradient);
     }
   });
@@ -94,6 +94,6 @@ __device__ inline double of_outputs(const LossGradient &a, const Part &part) {
 // labels; s is weights[rows], or 1 without weights.
 __device__ void run(const LossGradient &a, const Part &part) {
   const bool softmax = a.loss == SOFTMAX_CROSS_ENTROPY || a.loss == CLIPPED_SOFTMAX_CROSS_ENTROPY;
-  over_grid<Sum>(softmax ? of_softmax(a, part) : of_outputs(a, part), a.sum, part);
+  over_grid<Sum>(softmax ? softmax_loss(a, part) : loss_of_outputs(a, part), a.sum, part);
 }
 OPERATION(loss_gradient, LossGradient)

@@ -1,12 +1,12 @@
-// Matrix products with everything that follows them in one pass. Batches of a few rows, where a weight is used once or
-// twice, are bound by reading the weights: threads share out the terms of a sum. Others go by tiles through shared
-// memory. Every sum is taken in a fixed order.
+// Matrix products, fused with everything that follows them. Batches of a few rows are bound by reading the weights,
+// each of which is used only once or twice: there, threads split the terms of a sum. Larger batches go by tiles through
+// shared memory. Every sum is taken in a fixed order.
 
-constexpr int FEW = 32;            // rows
-constexpr int GROUP = 8;           // rows that meet a weight when it is in a register
+constexpr int FEW = 32;            // rows of a small batch, at most
+constexpr int GROUP = 8;           // rows that a weight is multiplied with while it is in a register
 constexpr int TILE = 64;           // rows and columns of out that a block computes at once, 4 x 4 per thread
-constexpr int DEPTH = 16;          // of the sums, per load
-constexpr int PITCH = TILE + 4;    // of a tile in shared memory: its writers and readers meet few bank conflicts
+constexpr int DEPTH = 16;          // terms of a sum that are loaded at once
+constexpr int PITCH = TILE + 4;    // of a tile in shared memory, padded to have few bank conflicts
 static_assert(2 * DEPTH * PITCH <= SCRATCH && TILE * TILE == 16 * THREADS, "a block's shared memory and threads");
 static_assert(GROUP * THREADS <= SCRATCH, "partial sums of a group");
 
@@ -26,8 +26,8 @@ __device__ inline void load_tile(const Operand &a, int i0, int k0, real *tile) {
   }
 }
 
-// store(i, j, Σ_k a(i, k) b(j, k)) for all i and j, each by one thread; then finish(j0), by all threads of the block,
-// for the tiles of the first rows.
+// store(i, j, Σ_k a(i, k) b(j, k)) for all i and j, each by one thread; after a tile of the first rows finish(j0), by
+// all threads of the block.
 template <class Store, class Finish>
 __device__ inline void product(const Operand &a, const Operand &b, const Part &part, const Store &store,
                                const Finish &finish) {
@@ -70,7 +70,8 @@ struct Linear {  // out (B, O) = σ(x w + b); x (B, I), w (I, O); slope (B, O) f
   int rows, inputs, outputs;
 };
 
-// A block has 8 columns of w, 32 bytes of a row, and a group of rows; it cuts the inputs in 32 interleaved slices.
+// A block computes 8 outputs, whose weights are 32 bytes of a row of w in float32, for a group of rows. Its threads
+// split the inputs into 32 interleaved slices.
 __device__ inline void run_few(const Linear &a, const Part &part) {
   constexpr int COLUMNS = 8, SLICES = THREADS / COLUMNS;
   const int column = threadIdx.x % COLUMNS, slice = threadIdx.x / COLUMNS;
@@ -115,7 +116,7 @@ __device__ void run(const Linear &a, const Part &part) {
 }
 OPERATION(linear, Linear)
 
-// ∂L/∂z from ∂L/∂a = delta, at one place of the arrays; reads what the activation needs.
+// ∂L/∂z from ∂L/∂a = delta, for element `at` of the arrays; reads a or slope, as the activation needs.
 __device__ inline real times_derivative(int code, const real *a, const real *slope, long long at, real delta) {
   if (code == IDENTITY || code == THRESHOLD) return delta;
   return pullback(code, stores_slope(code) ? slope[at] : a[at], delta);
@@ -129,7 +130,7 @@ struct BackwardData {  // out (B, I) = (delta wᵀ) ∘ σ'; delta (B, O), w (I,
   int rows, inputs, outputs;
 };
 
-// A warp has a row of w and a group of rows of delta.
+// A warp computes one column of out, from a row of w, for a group of rows of delta.
 __device__ inline void run_few(const BackwardData &a, const Part &part) {
   constexpr int WARPS = THREADS / 32;
   const int lane = threadIdx.x % 32, items = a.inputs * ((a.rows + GROUP - 1) / GROUP);
@@ -170,7 +171,9 @@ struct Accumulate {  // out (I, O) = beta out + alpha xᵀ delta, bias (O,) = bi
   int rows, inputs, outputs;
 };
 
-__device__ inline real added(real beta, const real &old, real term) { return beta == 0 ? term : beta * old + term; }
+__device__ inline real accumulated(real beta, const real &old, real term) {
+  return beta == 0 ? term : beta * old + term;
+}
 
 __device__ inline void run_few(const Accumulate &a, const Part &part) {
   const real alpha = value(a.alpha), beta = value(a.beta), bias_beta = value(a.bias_beta);
@@ -185,12 +188,13 @@ __device__ inline void run_few(const Accumulate &a, const Part &part) {
       zero &= x == 0;
       if (x != 0) sum += x * a.delta[(long long)r * a.outputs + o];
     }
-    if (!zero || beta != 1) a.out[at] = added(beta, a.out[at], alpha * sum);  // most pixels of an image are zero
+    // nothing is stored for inputs that are all zero, as are most pixels of images
+    if (!zero || beta != 1) a.out[at] = accumulated(beta, a.out[at], alpha * sum);
   }
   for (long long o = (long long)part.block * THREADS + threadIdx.x; o < a.outputs; o += stride) {
     real sum = 0;
     for (int r = 0; r < a.rows; r++) sum += a.delta[(long long)r * a.outputs + o];
-    a.bias[o] = added(bias_beta, a.bias[o], alpha * sum);
+    a.bias[o] = accumulated(bias_beta, a.bias[o], alpha * sum);
   }
 }
 
@@ -200,7 +204,7 @@ __device__ void run(const Accumulate &a, const Part &part) {
   const Operand x{a.x, 1, a.inputs, a.inputs, a.rows}, delta{a.delta, 1, a.outputs, a.outputs, a.rows};
   auto store = [&](int i, int o, real sum) {
     real &out = a.out[(long long)i * a.outputs + o];
-    out = added(beta, out, alpha * sum);
+    out = accumulated(beta, out, alpha * sum);
   };
   auto bias = [&](int o0) {  // four threads to a column
     const int o = o0 + threadIdx.x % TILE, slice = threadIdx.x / TILE;
@@ -212,7 +216,7 @@ __device__ void run(const Accumulate &a, const Part &part) {
     __syncthreads();
     if (slice == 0 && o < a.outputs) {
       for (int p = 1; p < THREADS / TILE; p++) sum += part.scratch[p * TILE + threadIdx.x];
-      a.bias[o] = added(bias_beta, a.bias[o], alpha * sum);
+      a.bias[o] = accumulated(bias_beta, a.bias[o], alpha * sum);
     }
   };
   product(x, delta, part, store, bias);

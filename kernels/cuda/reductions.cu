@@ -2,13 +2,13 @@
 
 struct Sum {
   template <class T> __device__ static T of(T a, T b) { return a + b; }
-  __device__ static double nothing() { return 0.0; }
+  __device__ static double identity() { return 0.0; }
 };
 
 struct Max {
-  // a NaN wins, and stays
+  // NaN if either is NaN
   template <class T> __device__ static T of(T a, T b) { return a > b || a != a ? a : b; }
-  __device__ static double nothing() { return -INFINITE; }
+  __device__ static double identity() { return -INFINITE; }
 };
 
 template <class Op, class T> __device__ inline T over_warp(T v) {
@@ -17,7 +17,7 @@ template <class Op, class T> __device__ inline T over_warp(T v) {
   return v;
 }
 
-// The result on every thread of the block.
+// The result on every thread of the block, all of which must call it.
 template <class Op, class T> __device__ inline T over_block(T v, real *scratch) {
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   T *of_warp = reinterpret_cast<T *>(scratch);
@@ -25,11 +25,11 @@ template <class Op, class T> __device__ inline T over_block(T v, real *scratch) 
   __syncthreads();  // scratch may still be read
   if (lane == 0) of_warp[warp] = v;
   __syncthreads();
-  return over_warp<Op>(lane < THREADS / 32 ? of_warp[lane] : T(Op::nothing()));
+  return over_warp<Op>(lane < THREADS / 32 ? of_warp[lane] : T(Op::identity()));
 }
 
-// *to.out = the result over all threads of the part, each giving v. The last block to arrive takes the blocks' results
-// together, in their order; it alone returns true, on all its threads.
+// *to.out = the result over all threads of the part, each with its v. The last block to arrive combines the blocks'
+// results, in the order of the blocks; only there, on all its threads, true is returned.
 template <class Op> __device__ inline bool over_grid(double v, const Reduction &to, const Part &part) {
   v = over_block<Op>(v, part.scratch);
   __syncthreads();
@@ -42,7 +42,7 @@ template <class Op> __device__ inline bool over_grid(double v, const Reduction &
   const bool last = *arrived == unsigned(part.blocks - 1);
   if (last) {
     if (threadIdx.x == 0) atom_add_acq_rel(to.ticket, -part.blocks);
-    v = Op::nothing();
+    v = Op::identity();
     for (int i = threadIdx.x; i < part.blocks; i += THREADS) v = Op::of(v, __ldcg(to.partial + i));
     v = over_block<Op>(v, part.scratch);
     if (threadIdx.x == 0) *to.out = v;

@@ -87,7 +87,7 @@ struct ApplyRule {
   long long n;
 };
 
-// w and the moments after an update along g. The rules are generated of fastmlp.optimizers.
+// w and the moments after an update along g. The rules are generated from fastmlp.optimizers.
 __device__ void run(const ApplyRule &a, const Part &part) {
   switch (a.rule) {
 // generated: rules

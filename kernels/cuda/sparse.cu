@@ -14,12 +14,12 @@ struct LinearSparse {
 
 // out (n, outputs) = σ(x[rows] w + b)
 __device__ void run(const LinearSparse &a, const Part &part) {
-  // A warp takes up to 32 outputs of a row; if there are fewer its lanes share out the entries too.
+  // A warp computes up to 32 outputs of a row; if there are fewer, its lanes split the row's entries as well.
   int width = 1;
   while (width < 32 && width < a.outputs) width *= 2;
   const int lane = threadIdx.x % 32, column = lane % width, slice = lane / width, slices = 32 / width;
   const int tiles = (a.outputs + width - 1) / width;
-  const long long *sample = numbers(a.rows);
+  const long long *sample = sample_numbers(a.rows);
   for (long long at = part.thread() / 32; at < (long long)a.n * tiles; at += part.threads() / 32) {
     const long long row = at / tiles;
     const int o = int(at - row * tiles) * width + column;
@@ -62,16 +62,16 @@ static_assert(WARPS * (ROOM * sizeof(Entry) + sizeof(int)) <= SCRATCH * sizeof(r
 
 // out (inputs, outputs) = beta out + alpha x[rows]ᵀ delta
 __device__ void run(const AccumulateSparse &a, const Part &part) {
-  // Many samples add to one row of out. Each block owns some rows and looks through all entries of the batch for those
-  // that belong there. Its warps collect them, sample by sample, each in a list of its own. When lists are full, or all
-  // samples are through, the block goes over all lists, always the same thread over one element of out.
+  // Many samples add to one row of out. So each block owns some rows and searches all entries of the batch for those of
+  // its rows. Its warps collect these, sample by sample, each in a list of its own. When lists are full, or all samples
+  // are done, the block adds all lists to out, always the same thread to an element of out.
   Entry *lists = reinterpret_cast<Entry *>(part.scratch);
   int *lengths = reinterpret_cast<int *>(lists + WARPS * ROOM);
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, outputs = a.outputs, n = a.n;
   const int first = (long long)a.inputs * part.block / part.blocks;
   const int last = (long long)a.inputs * (part.block + 1) / part.blocks;
   const real alpha = real(value(a.alpha)), beta = real(value(a.beta));
-  const long long *sample = numbers(a.rows);
+  const long long *sample = sample_numbers(a.rows);
   real *own = a.out + (long long)first * outputs;
   const long long size = (long long)(last - first) * outputs;
   if (beta == 0)
@@ -79,8 +79,8 @@ __device__ void run(const AccumulateSparse &a, const Part &part) {
   else if (beta != 1)
     each_of(threadIdx.x, THREADS, size, [=](real &out) { out *= beta; }, own);
 
-  int i = warp;                // sample that the warp is at,
-  long long k = 0, end = 0;    // and its entries that remain; none before its start is looked up
+  int i = warp;                // the sample that the warp is searching,
+  long long k = 0, end = 0;    // and its entries that are left, if `open`; else they are to be looked up
   bool open = false;
   for (bool again = true; again;) {
     __syncthreads();

@@ -9,7 +9,7 @@ struct alignas(4 * sizeof(real)) real4 {
 
 constexpr int THREADS = 256;     // of a block
 constexpr int SCRATCH = 2176;    // reals of shared memory of a block: two tiles of a product
-constexpr int MAX_BLOCKS = 1024; // at most, of any launch: partial results of a Reduction
+constexpr int MAX_BLOCKS = 1024; // of a launch, at most: each leaves a partial result of a Reduction
 #define INFINITE __longlong_as_double(0x7ff0000000000000LL)  // a constant of <math.h>, which is not included
 
 // A number that only the device knows when a kernel runs: a learning rate, 1 / Σ weights, or a product of such.
@@ -29,10 +29,6 @@ struct Picks {
   const long long *position;  // null: 0
 };
 
-__device__ inline long long pick(const Picks &rows, long long i) {
-  return rows.order[(rows.position ? *rows.position : 0) + i];
-}
-
 // Where a sum or maximum over the whole grid goes (see reductions.cu).
 struct Reduction {
   double *partial;   // (MAX_BLOCKS,)
@@ -40,8 +36,8 @@ struct Reduction {
   double *out;
 };
 
-// What of a grid does an operation, and this block's place in it: the whole grid in a launch of its own; in a program
-// perhaps one block alone.
+// The blocks that do an operation, and this block's number among them: the whole grid in a launch of its own, in a
+// program perhaps a single block.
 struct Part {
   int block, blocks;
   real *scratch;  // SCRATCH numbers of the block's shared memory
@@ -49,7 +45,8 @@ struct Part {
   __device__ int threads() const { return blocks * THREADS; }
 };
 
-// An operation on batches of a few rows, for those that have a way of their own for them (see products.cu).
+// An operation on a batch of up to FEW rows. Operations that have a kernel of their own for these overload it (see
+// products.cu).
 template <class Arguments> __device__ inline void run_few(const Arguments &a, const Part &part) { run(a, part); }
 
 #ifndef FASTMLP_EMULATION

@@ -1,4 +1,4 @@
-"""Choosing a backend and its threads: by name, by environment, by what is there."""
+"""The choice of a backend and its threads: by name, by environment variables, by availability."""
 
 import logging
 import pickle
@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from fastmlp import MLP, BackendUnavailableError, InputError, available_backends, get_backend
+from fastmlp import MLP, BackendUnavailableError, InputError, available_backends, backends, get_backend
 from fastmlp.backends import cuda_backend, threads
 from fastmlp.backends.threads import (
     ROWS_PER_THREAD,
@@ -74,6 +74,7 @@ def test_a_named_backend_is_never_replaced(monkeypatch):
 
 
 def test_a_broken_numba_is_explained_and_auto_does_without(monkeypatch):
+    backends._backend_class.cache_clear()  # as in a process that has not imported the backend yet
     monkeypatch.delitem(sys.modules, "fastmlp.backends.numba_backend", raising=False)
     monkeypatch.setitem(sys.modules, "numba", None)
     monkeypatch.setattr(cuda_backend.CudaBackend, "problem", classmethod(lambda cls: "none here."))

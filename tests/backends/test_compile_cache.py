@@ -1,6 +1,6 @@
-"""The disk cache of compiled code: damage is seen and mended, several may write, and nothing depends on it.
+"""The disk cache of compiled code: damage is detected and repaired, several processes may write, and it is optional.
 
-A `cached` function that is new looks at the disk as a new process does.
+A new `cached` function reads the disk like a new process.
 """
 
 import errno
@@ -37,7 +37,7 @@ def triple(x):
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch) -> Path:
-    """Where compiled code is kept during a test, still missing."""
+    """The folder of compiled code during a test, which does not exist yet."""
     monkeypatch.setenv("FASTMLP_CACHE_DIR", str(tmp_path / "named"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
@@ -46,7 +46,7 @@ def folder(tmp_path, monkeypatch) -> Path:
 
 
 def compilations(function, *arguments) -> int:
-    """How often a new process would compile to call `function` with these arguments, each of another type."""
+    """The number of compilations in a new process that calls `function` with these arguments, each of another type."""
     dispatcher = cached(function, {})
     for argument in arguments or (1.5,):
         assert dispatcher(argument) == function(argument)
@@ -54,7 +54,7 @@ def compilations(function, *arguments) -> int:
 
 
 def unwritable(monkeypatch, root: Path) -> None:
-    """A file system that is read-only below `root`, for the superuser, too."""
+    """A file system that is read-only below `root`, also for the superuser."""
     access, mkdir, write = os.access, os.mkdir, compile_cache.atomic_write
 
     def guarded(action):

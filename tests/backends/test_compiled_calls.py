@@ -1,4 +1,4 @@
-"""Compiled code is called without a look at its arguments' types: they follow from what it is found by."""
+"""Calls of compiled code that bypass Numba's check of argument types have the compiled types."""
 
 import numba
 import numpy as np
@@ -32,7 +32,7 @@ def read_only(array):
 
 @pytest.fixture
 def checked(monkeypatch):
-    """Every call has arguments of the types that were compiled; how many calls there were."""
+    """Check that every call has arguments of the compiled types; return the number of calls."""
     calls = []
     monkeypatch.setattr(compiled_of(BUILT_IN), "runs", {})
     overloads = {}
@@ -88,7 +88,7 @@ def test_samples_of_other_dtypes(samples, checked):
 
 
 class Given:
-    """A schedule whose rates are as they are given."""
+    """A schedule with given rates."""
 
     def __init__(self, rate, kind):
         self.rate, self.kind = rate, kind

@@ -1,4 +1,4 @@
-"""Threads that cannot be started: runs go on with those that can, to the same bits."""
+"""Threads that cannot be started: runs continue with those that can, with the same bits."""
 
 import logging
 import os
@@ -13,7 +13,7 @@ import pytest
 from fastmlp import MLP
 from fastmlp.backends import get_backend, numba_backend, threads
 from fastmlp.backends.teams import TeamPool
-from fastmlp.orders import AHEAD_FROM, Orders
+from fastmlp.orders import PREFETCH_FROM, Orders
 
 SIZES, BATCH, WANTED = [128, 64, 70, 3], 64, 4
 RANDOM = np.random.RandomState(0)
@@ -28,13 +28,13 @@ def train(n_threads=None):
 
 @pytest.fixture
 def account(monkeypatch):
-    """Teams of a process that has none of their threads yet, on an idle machine of four cores."""
+    """The teams of a process without any of their threads yet, on an idle machine with four cores."""
     monkeypatch.delenv("FASTMLP_NUM_THREADS", raising=False)
     monkeypatch.setattr(threads, "_cpu_count", lambda _: WANTED)
     monkeypatch.setattr(threads._BLAS, "threads", lambda: WANTED)
     monkeypatch.setattr(threads, "WORK_PER_RUN", 1)
     monkeypatch.setattr(numba_backend, "POOL", TeamPool())
-    monkeypatch.setattr(TeamPool, "_judge", lambda *_: None)
+    monkeypatch.setattr(TeamPool, "_yield_to_others", lambda *_: None)
     return numba_backend.POOL
 
 
@@ -47,7 +47,7 @@ def sizes(monkeypatch):
 
 
 def allow(monkeypatch, number):
-    """Let the system start so many more of the team's threads."""
+    """Let the system start at most this many more threads of the team."""
     left, start = [None] * number, threading.Thread.start
 
     def limited(thread):
@@ -76,17 +76,17 @@ def test_a_run_has_the_threads_that_can_be_started(account, sizes, caplog, n_thr
     np.testing.assert_array_equal(train(2), expected)
     np.testing.assert_array_equal(train(n_threads), expected)
     assert set(sizes) == {2, WANTED}
-    assert account._asked == 0
+    assert account._reserved == 0
 
 
 def test_runs_at_once_share_the_threads_that_there_are(account, monkeypatch):
-    """Nobody waits at a barrier for a thread that serves somebody else."""
+    """No team waits at a barrier for a thread that works for another team."""
     expected = train(1)
     allow(monkeypatch, 3)
     with ThreadPoolExecutor(4) as pool:
         for learned in pool.map(train, [3] * 12):
             np.testing.assert_array_equal(learned, expected)
-    assert account._asked == 0
+    assert account._reserved == 0
     assert account._threads == 3
 
 
@@ -97,11 +97,11 @@ def test_a_run_that_cannot_be_prepared_gives_its_threads_back(account):
     for _ in range(2):
         with pytest.raises(MemoryError):
             account.run(WANTED, 1, fail)
-    assert (account._asked, account._threads) == (0, WANTED - 1)
+    assert (account._reserved, account._threads) == (0, WANTED - 1)
 
 
 def test_orders_are_the_same_if_their_thread_cannot_be_started(monkeypatch):
-    """Nor does one that can be started later draw what it was asked before."""
+    """A thread that can be started later does not draw an order that was requested before."""
     failing, start = [True], threading.Thread.start
 
     def unwilling(thread):
@@ -112,7 +112,7 @@ def test_orders_are_the_same_if_their_thread_cannot_be_started(monkeypatch):
 
     monkeypatch.setattr(threading.Thread, "start", unwilling)
     random, expected = np.random.RandomState(4), np.random.RandomState(4)
-    order = np.arange(AHEAD_FROM)
+    order = np.arange(PREFETCH_FROM)
     orders = Orders(order.copy(), random, get_backend("numpy").shuffler, 1, True)
     for epoch in range(6):
         expected.shuffle(order)
@@ -123,10 +123,10 @@ def test_orders_are_the_same_if_their_thread_cannot_be_started(monkeypatch):
 
 
 def under_a_limit():
-    """Train as a user who may start no more threads; print the sizes of the teams."""
+    """Train as a user who may not start threads; print the sizes of the teams."""
     import resource
 
-    numba_backend.POOL._judge = lambda *_: None
+    numba_backend.POOL._yield_to_others = lambda *_: None
     threads._cpu_count = lambda _: WANTED
     seen, team = [], numba_backend._NetworkTeams.team
     numba_backend._NetworkTeams.team = lambda *given: seen.append(given[1]) or team(*given)

@@ -1,4 +1,4 @@
-"""Teams whose threads come late, by chance and by microseconds: where a barrier is missing, plain runs may be lucky."""
+"""Teams with randomly delayed threads, which show missing barriers that undelayed runs may miss."""
 
 import os
 import subprocess
@@ -22,7 +22,7 @@ CASES = [
 
 
 def make_late():
-    """Every barrier, and every one put off, is followed by a pause whose length differs from thread to thread."""
+    """Let every barrier, also a deferred one, be followed by a pause whose length differs between threads."""
     from fastmlp.kernels.cpu.machine.jitable import jitable
     from fastmlp.kernels.cpu.team import threads as team
 
@@ -76,7 +76,7 @@ def main():
 
 
 def test_results_do_not_depend_on_who_comes_late(tmp_path):
-    """In a process of its own, whose compiled code nobody else will find."""
+    """In a new process with a cache folder of its own, so that no other test uses its compiled code."""
     here = {"FASTMLP_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     run = subprocess.run([sys.executable, __file__], env=os.environ | here, capture_output=True, text=True, timeout=600)
     assert run.returncode == 0, run.stderr

@@ -1,6 +1,6 @@
 """The operation `loss_gradient` with every loss, on every backend, against its formula in float64.
 
-See `check` in conftest for what must stay as it is.
+See `check` in conftest for what must not change.
 """
 
 from itertools import product
@@ -59,7 +59,7 @@ def by_formula(loss, z, y):
 
 
 def known(targets, weights=None, rows=None, labelled=False):
-    """What `loss_gradient` is told of samples with these targets (N, O), one-hot if labelled, and weights (N,).
+    """The arguments of `loss_gradient` for samples with these targets (N, O), one-hot if labelled, and weights (N,).
 
     The batch is `rows`, or all samples in their order.
     """

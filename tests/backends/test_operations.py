@@ -1,6 +1,6 @@
 """Every operation of the contract but `loss_gradient`, on every backend, against its formula in float64.
 
-What an operation is to overwrite is NaN before it; see `check` in conftest for what must stay as it is.
+Arrays that an operation must overwrite are NaN before; see `check` in conftest for what must not change.
 """
 
 import inspect

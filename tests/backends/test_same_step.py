@@ -1,6 +1,6 @@
-"""There is one step: a change planted in its text, or in a kernel below it, is what the next process runs.
+"""There is one step: a change in its source, or in a kernel that it uses, takes effect in the next process.
 
-Each run is a process of its own on a copy of the package, with a compile cache of its own.
+Each run is a new process on a copy of the package, with its own compile cache.
 """
 
 import json
@@ -63,7 +63,7 @@ def run(folder: Path, cache: Path) -> dict:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> dict[str, dict]:
-    """What the unchanged package gives, cold and warm, and what planted changes make of it; two cold compiles."""
+    """Results of the unchanged package, cold and warm, and with planted changes; it compiles cold twice."""
     root = tmp_path_factory.mktemp("same_step")
     cache = root / "cache"
     cache.mkdir()

@@ -1,4 +1,4 @@
-"""Threads: no number of them changes a result, limits are honoured at every run, and crowds neither hang nor differ."""
+"""Threads: their number does not change results, limits are respected, and concurrent runs neither hang nor differ."""
 
 import multiprocessing
 import os
@@ -24,15 +24,15 @@ BLAS_THREADS = threads._BLAS.threads
 
 @pytest.fixture(autouse=True)
 def four_cores(monkeypatch):
-    """A machine that is alone and idle, in whatever state the tests before have left the account."""
+    """An idle machine with four cores, whatever state earlier tests have left."""
     for name in ("FASTMLP_NUM_THREADS", "OMP_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(threads, "_cpu_count", lambda _: CORES)
     monkeypatch.setattr(threads, "WORK_PER_RUN", 1)
     monkeypatch.setattr(threads._BLAS, "threads", lambda: CORES)
-    monkeypatch.setattr(POOL, "_held", {})
-    monkeypatch.setattr(POOL, "_until", 0.0)
-    monkeypatch.setattr(POOL, "_judge", lambda *_: None)
+    monkeypatch.setattr(POOL, "_computing", {})
+    monkeypatch.setattr(POOL, "_yields_until", 0.0)
+    monkeypatch.setattr(POOL, "_yield_to_others", lambda *_: None)
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def sizes(monkeypatch):
 
 
 def train(n_threads=None, backend="numba", epochs=3, network=(), **fit):
-    """Weights and biases after some epochs, and the losses on the way, in one array."""
+    """Weights and biases after some epochs, and the losses, in one array."""
     random = np.random.RandomState(0)
     x, y = random.standard_normal((5 * BATCH // 2, SIZES[0])), random.randint(0, SIZES[-1], 5 * BATCH // 2)
     model = MLP(SIZES, "tanh", backend=backend, seed=0, n_threads=n_threads, **dict(network))
@@ -193,15 +193,15 @@ def test_cores_in_use_are_left_to_other_threads(sizes, monkeypatch):
 
 def test_cores_that_other_processes_use_are_left_to_them_for_a_while():
     teams = TeamPool()
-    teams._judge(4, 1.0, [1e-4, 0.0, 0.19, 0.0])
+    teams._yield_to_others(4, 1.0, [1e-4, 0.0, 0.19, 0.0])
     assert teams._enter(None, 8) == 4
-    teams._judge(4, 1.0, [0.0, 0.0, 0.5, 0.0])
+    teams._yield_to_others(4, 1.0, [0.0, 0.0, 0.5, 0.0])
     assert teams._enter(None, 8) == 4  # it may be the end of something
-    teams._judge(4, 1.0, [0.0, 0.0, 0.5, 0.0])
+    teams._yield_to_others(4, 1.0, [0.0, 0.0, 0.5, 0.0])
     assert (teams._enter(None, 8), teams._enter(4, 8)) == (3, 4)
-    teams._judge(3, 1.0, [0.0, 0.9, 0.8])
+    teams._yield_to_others(3, 1.0, [0.0, 0.9, 0.8])
     assert teams._enter(None, 8) == 1
-    teams._until = perf_counter()
+    teams._yields_until = perf_counter()
     assert teams._enter(None, 8) == 4
 
 

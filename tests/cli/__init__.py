@@ -1,1 +1,1 @@
-"""The command ``fastmlp``: what it does, what it prints, how it ends, and what it leaves behind when it fails."""
+"""The command ``fastmlp``: its results, output and exit codes, and the files it leaves after a failure."""

@@ -1,4 +1,4 @@
-"""Calls of the command `fastmlp` in this process, by how they are to end, and what their output says."""
+"""Calls of the command `fastmlp` in this process with a given outcome, and the parsing of its output."""
 
 import contextlib
 import csv
@@ -28,7 +28,7 @@ def succeed(*arguments):
 
 
 def fail(*arguments, about=""):
-    """The one line of an error that the user can mend."""
+    """Run a command that must fail with an error of one line; return that line."""
     result = run(*arguments)
     assert result.code == 1, result
     assert re.fullmatch(r"fastmlp: error: [^\n]+\n", result.err), result.err

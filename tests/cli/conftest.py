@@ -1,4 +1,4 @@
-"""Surroundings, tables and models for the tests of the command."""
+"""Environment, tables and models for the tests of the command."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from cli.command import succeed
 
 @pytest.fixture(autouse=True)
 def _surroundings(monkeypatch, tmp_path):
-    """The backend without compilation, and a folder of its own for each test."""
+    """Use the backend without compilation, and a new folder for each test."""
     monkeypatch.setenv("FASTMLP_BACKEND", "numpy")
     monkeypatch.delenv("FASTMLP_DATA", raising=False)
     monkeypatch.chdir(tmp_path)
@@ -42,7 +42,7 @@ def prices(tmp_path):
 
 @pytest.fixture
 def model(mixed, tmp_path):
-    """A model of the mixed table, hardly trained."""
+    """A model of the mixed table, trained for two epochs."""
     path = tmp_path / "mixed.safetensors"
     succeed("train", mixed, "--missing", "impute", "--epochs", 2, "--hidden", 8, "--out", path)
     return path

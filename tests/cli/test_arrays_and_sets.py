@@ -1,4 +1,4 @@
-"""Arrays, image sets and named sets: trained on, predicted and evaluated."""
+"""Training, prediction and evaluation with arrays, image sets and named sets."""
 
 import gzip
 import re

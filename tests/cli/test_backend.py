@@ -1,4 +1,4 @@
-"""The backend that a command makes ready on a thread while it reads its data."""
+"""The backend that a command imports on a thread while it reads its data."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Runs that are killed and said again, signals, and results that cannot be written where they were to be."""
+"""Runs that are killed and repeated, signals, and results that cannot be written to their path."""
 
 import os
 import re
@@ -19,7 +19,7 @@ TRAIN = ("train", "digits", "--epochs", "30", "--hidden", "16", "--schedule", "c
 
 @pytest.fixture(autouse=True)
 def _ctrl_c_is_heard():
-    """As in a terminal, also where the tests run in the background of a script, which ignores SIGINT."""
+    """Handle SIGINT as in a terminal; in a background job of a script it would be ignored."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -77,7 +77,7 @@ def test_signals_take_the_way_of_ctrl_c(tmp_path, number, code):
 
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGHUP")
 def test_a_signal_that_is_ignored_stays_so():
-    """As under nohup."""
+    """As with nohup."""
     ignore = {"preexec_fn": lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)}
     with started("train", "iris", "--epochs", 1000, "--hidden", 8, **ignore) as child:
         assert any(line.startswith("epoch  100/1000") for line in child.stdout), child.stderr.read()
@@ -109,7 +109,7 @@ def test_options_that_go_together():
 
 
 def disk_is_full(monkeypatch, *names):
-    """For files of these names."""
+    """Let writing files of these names fail with a full disk."""
     import fastmlp.files
 
     replace = os.replace
@@ -199,7 +199,7 @@ def test_a_plot_that_fails_takes_nothing_with_it(monkeypatch):
 
 
 def test_two_signals_at_once_are_one():
-    """As service managers send them."""
+    """Some service managers send two."""
     fresh = {"preexec_fn": lambda: [signal.signal(n, signal.SIG_DFL) for n in (signal.SIGTERM, signal.SIGHUP)]}
     command = ("train", "iris", "--epochs", 3000, "--hidden", 8, "--out", "m.safetensors", "--checkpoint", "c")
     with started(*command, **fresh) as child:

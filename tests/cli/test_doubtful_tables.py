@@ -1,4 +1,4 @@
-"""What could be meant in two ways: read right, said, or refused with the line; each file is one that people have."""
+"""Ambiguous tables as they occur in practice: read correctly, with a note, or refused with the line."""
 
 import re
 
@@ -17,7 +17,7 @@ ZEROS = [f"{n % 90:05}" for n in WHOLE]
 
 
 def column(texts_of_a, *options, name="a", delimiter=",", target=None):
-    """What the table of columns says of one of these texts, and the notes."""
+    """The line of the column listing for a column of these texts, and the notes."""
     rows = [*texts_of_a], texts(B), C, target or texts(Y)
     path = write("doubtful.csv", f"{name} b c y", *rows, delimiter=delimiter)
     out, notes = train(path, *SHORT, *options)

@@ -1,4 +1,4 @@
-"""Errors: before training where they can be known, in one line, and without harm to files."""
+"""Errors: reported before training if possible, in one line, with files unchanged."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Options of any kind: the command ends cleanly, and writes nothing when it fails."""
+"""Random options: the command ends cleanly, and writes nothing if it fails."""
 
 from itertools import chain
 from types import SimpleNamespace
@@ -106,7 +106,7 @@ def test_fuzzed_options_of_train(data, tiny_folder):
 
 @pytest.fixture
 def tiny_folder(tiny, monkeypatch, tmp_path):
-    """A folder with small data, and a training that is never long."""
+    """A folder with small data, and options that keep the training short."""
     np.savez("tiny.npz", x=np.random.RandomState(0).rand(12, 2), y=np.arange(12) % 3)
     fit = MLP.fit
     monkeypatch.setattr(MLP, "fit", lambda self, *a, epochs, **k: fit(self, *a, epochs=min(epochs, 2), **k))

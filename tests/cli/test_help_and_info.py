@@ -1,4 +1,4 @@
-"""What the command says of itself: help, version, info."""
+"""The help, version and info of the command."""
 
 import re
 import subprocess

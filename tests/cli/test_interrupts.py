@@ -1,4 +1,4 @@
-"""Ctrl-C: what was learned is kept, and files are spared."""
+"""Ctrl-C: the weights so far are saved, and files stay intact."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from fastmlp import MLP
 
 
 def interrupt_after(monkeypatch, epochs):
-    """Make the user press Ctrl-C once that many epochs are done."""
+    """Send Ctrl-C after the given number of epochs."""
     from fastmlp.trainer import Training
 
     train = Training._train

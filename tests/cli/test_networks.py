@@ -1,4 +1,4 @@
-"""The network that each task gets: layers, activations, loss and size of a batch."""
+"""The default network of each task: layers, activations, loss and batch size."""
 
 import re
 

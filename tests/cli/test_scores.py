@@ -1,4 +1,4 @@
-"""Scores summed up batch by batch, against scikit-learn's of all samples at once."""
+"""Scores accumulated batch by batch, compared with scikit-learn's for all samples at once."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The command as a process, and what its streams take: full disks, closed pipes, other encodings."""
+"""The command as a process with unusual streams: full disks, closed pipes, other encodings."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from fastmlp.cli.text import one_line
 
 
 def process(*arguments, **options):
-    """Call the command as a process of its own."""
+    """Run the command as a new process."""
     return subprocess.run(
         [sys.executable, "-m", "fastmlp.cli", *map(str, arguments)], capture_output=True, timeout=120, **options
     )

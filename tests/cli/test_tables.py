@@ -1,4 +1,4 @@
-"""Tables: trained on, predicted and evaluated by the names, places and categories of their columns."""
+"""Training, prediction and evaluation with tables: names, positions and categories of columns."""
 
 import csv
 import io
@@ -93,8 +93,7 @@ def test_rows_dropped_for_missing_values_keep_their_lines(mixed, tmp_path):
     assert trained.code == 0 and trained.err == f"fastmlp: note: {len(lacking)} of 240 rows are left out: {counts}\n"
     predicted = run("predict", path, mixed, "--keep", "label")
     assert (
-        predicted.err
-        == f"fastmlp: note: {len(lacking)} rows are left out: they lack a value that nothing can stand for\n"
+        predicted.err == f"fastmlp: note: {len(lacking)} rows are left out: they lack a value that cannot be imputed\n"
     )
     rows = list(csv.reader(io.StringIO(predicted.out)))[1:]
     assert [row[0] for row in rows] == table["label"].to_list()

@@ -1,4 +1,4 @@
-"""`fastmlp train`: what its options do, and what it prints and writes."""
+"""`fastmlp train`: its options, output and files."""
 
 import contextlib
 import io

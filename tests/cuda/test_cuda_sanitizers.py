@@ -209,9 +209,9 @@ def train_everything(sanitizer, dtype):
     x = np.random.RandomState(0).standard_normal((90, 6))
     compressed = sparse.csr_matrix(np.where(np.abs(x) < 0.5, 0, x))
     extras = {"dropout": 0.3, "l1": 1e-3, "l2": 1e-2}
-    for order, clusters, alone in (0, True, 0), (2, False, 500):
+    for order, clusters, work in (0, True, 0), (2, False, 500):
         device = TwoBlocks(order, sanitizer, clusters=clusters, prefers_products=not clusters)
-        runs.ALONE = alone  # a barrier of the grid after every operation of a program, or after some
+        runs.SINGLE_BLOCK_WORK = work  # a barrier of the grid after every operation of a program, or after some
         train(device, dtype, x[:16], 8, Adam(0.01), 0.1, **extras)
         train(device, dtype, x[:2], 1, SGD(0.01), l2=0.1)
         train(device, dtype, compressed[:9], 8, SGD(0.01))
@@ -246,7 +246,7 @@ def main(sanitizer, dtype, fault=None):
     pointers = {key: operation.pointers for key, operation in operations(np.dtype(dtype)).items()}
     faulty = {"source": planted(fault), "pointers": pointers, "clusters": False}
     if name is None:
-        runs.ALONE = 0
+        runs.SINGLE_BLOCK_WORK = 0
         device = TwoBlocks(2, sanitizer, **faulty)
         train(device, dtype, np.random.RandomState(0).standard_normal((8, 6)), 8, SGD(0.1))
     else:

@@ -384,8 +384,8 @@ def test_programs_on_several_blocks(monkeypatch, clusters, order):
     """In every schedule of the threads, with barriers after all operations, some, or none."""
     emulate_gpu(monkeypatch, EmulatedDevice(order, clusters=clusters))
     weights = []
-    for alone in (0, 500, 20_000):
-        monkeypatch.setattr(runs, "ALONE", alone)
+    for work in (0, 500, 20_000):
+        monkeypatch.setattr(runs, "SINGLE_BLOCK_WORK", work)
         assert_same(optimizer=RULES["adam"], batch_size=16, epochs=1, options={"l2": 0.1}, max_norm=0.5)
         weights.append(train("cuda", optimizer=RULES["adam"], batch_size=16, epochs=1)[0])
     np.testing.assert_allclose(weights[1:], np.stack([weights[0]] * 2), rtol=0, atol=1e-13)

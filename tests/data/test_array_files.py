@@ -1,4 +1,4 @@
-"""Arrays in .npz and .npy files: labels and numbers, mapped files, and files that are refused."""
+"""Arrays in .npz and .npy files: labels and numbers, memory-mapped files, and refused files."""
 
 import pickle
 import struct

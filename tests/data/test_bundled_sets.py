@@ -1,4 +1,4 @@
-"""The sets of scikit-learn and those that are drawn: their numbers, splits and seeds."""
+"""The sets of scikit-learn and the random ones: their contents, splits and seeds."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Downloads from OpenML: what is asked for, and what is refused."""
+"""Downloads from OpenML: the requests, and refused responses."""
 
 import urllib.error
 import warnings

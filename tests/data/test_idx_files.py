@@ -1,4 +1,4 @@
-"""IDX files: every type comes back, and a bad file is refused with the reason."""
+"""IDX files: every dtype is read correctly, and a bad file is refused with the reason."""
 
 import gzip
 import struct

@@ -1,4 +1,4 @@
-"""Folders of images: those made by hand, those that are refused, and the real ones."""
+"""Folders of image files: small ones, refused ones, and the real data."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ from fastmlp.errors import InputError
 
 
 def real(name: str) -> Path:
-    """A folder of the real data, or a skip."""
+    """A folder of the real data; skips the test without it."""
     if "FASTMLP_DATA" not in os.environ:
         pytest.skip("the environment variable FASTMLP_DATA does not name the folder of the real data")
     return Path(os.environ["FASTMLP_DATA"], name)

@@ -1,4 +1,4 @@
-"""Accuracy on the real image sets, on the compiled backend: what a recipe in the README must reach."""
+"""The accuracy that recipes of the README must reach on the real image sets, on the compiled backend."""
 
 import os
 

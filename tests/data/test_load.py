@@ -1,4 +1,4 @@
-"""`load`, the one door to all data sets: by name, by path, and with the options of each."""
+"""`load`: all data sets by name and by path, with the options of their loaders."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Every example runs, finds the numbers of the documents, and is listed in the README."""
+"""Every example runs, prints the numbers of the documents, and is listed in the README."""
 
 import os
 import re
@@ -41,7 +41,7 @@ def _numpy_backend(monkeypatch):
 
 @pytest.fixture
 def shared_data():
-    """Skips where no data sets are at hand."""
+    """Skip the test without the real data sets."""
     root = os.environ.get("FASTMLP_DATA")
     if not root or not Path(root, "mnist").is_dir() or not Path(root, "fish").is_dir():
         pytest.skip("the environment variable FASTMLP_DATA names no folder with mnist and fish")

@@ -1,4 +1,4 @@
-"""The Python and the commands of the pages run, from the first block to the last, and results can be drawn."""
+"""The Python code and the commands on the pages run in order, and results can be plotted."""
 
 import doctest
 import pkgutil

@@ -1,4 +1,4 @@
-"""docs/scikit_learn.md: its tables are those of the classes as they are now."""
+"""docs/scikit_learn.md: its tables agree with the current classes."""
 
 import runpy
 from pathlib import Path

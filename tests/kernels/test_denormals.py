@@ -41,7 +41,7 @@ def test_training_leaves_the_thread_as_it_was():
 
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_moments_of_an_input_that_stays_zero(n_threads, monkeypatch):
-    """0.9 times a denormal number of a few units is, rounded, that number: without the flush they stay for ever."""
+    """0.9 times a denormal number of a few units rounds to the same number: without the flush it would never vanish."""
     x = np.random.default_rng(0).standard_normal((3000, 300)).astype(np.float32)
     x[100:, ::2] = 0
     sessions, session = [], Engine.session

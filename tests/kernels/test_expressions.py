@@ -1,4 +1,4 @@
-"""Formulas translated for each backend give what NumPy gives, infinities and NaN included."""
+"""Formulas translated for each backend give the results of NumPy, including infinities and NaN."""
 
 import ctypes
 import shutil
@@ -49,7 +49,7 @@ static inline real log_add_exp(real a, real b) { return (a > b ? a : b) + log1p(
 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory):
-    """All formulas as functions of float64, compiled as C++, which CUDA's language is close to."""
+    """All formulas as functions of float64, compiled as C++, which is similar to CUDA C++."""
     compiler = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
     if compiler is None:
         pytest.skip("no C++ compiler")

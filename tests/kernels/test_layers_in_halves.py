@@ -1,4 +1,4 @@
-"""Wide layers, whose sums over the inputs are formed in two halves: the same numbers from every team."""
+"""Wide layers, whose sums over the inputs are computed in two halves: the same numbers from every team."""
 
 from itertools import product
 

@@ -1,5 +1,8 @@
 """Batches of one sample: the update by one and the first layer's sums of the next, in one pass over the weights."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from operation_calls import Guarded, in_threads
@@ -15,7 +18,7 @@ OPTIMIZERS = {"sgd": SGD(0.01), "l2": SGD(0.01), "momentum": SGD(0.01, momentum=
 
 
 def samples(inputs, zeros, dtype, n=9):
-    """With all inputs, a fifth of them, or the same fifth in every sample; one sample is all zeros."""
+    """Samples with all inputs nonzero, a fifth of them, or the same fifth in every sample; one sample is all zeros."""
     random = np.random.RandomState(0)
     x = random.standard_normal((n, inputs))
     if zeros == "some":
@@ -78,7 +81,7 @@ def test_pass_over_guarded_arrays(passes, draw, dtype, zeros, biased):
 
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_next_sums_are_formed_by_the_update(draw, dtype, n_threads):
-    """Seen by its operations: before the next `linear_rows` its two parts are there."""
+    """The operations show it: the two parts are available before the next `linear_rows`."""
     x, w, b, delta = draw(5, 300), draw(300, 100), draw(100), draw(1, 100)
     new, bias = w - 0.1 * np.outer(x[1], delta), b - 0.1 * delta[0]
     slope, out = np.zeros((1, 100), dtype), np.zeros((1, 100), dtype)
@@ -97,10 +100,25 @@ def test_next_sums_are_formed_by_the_update(draw, dtype, n_threads):
     np.testing.assert_array_equal(out, np.full_like(out, 3))
 
 
+SMALL_THEN_LARGE = """
+import numpy as np
+from fastmlp import MLP
+
+for inputs in (4, 784):
+    x, y = np.zeros((9, inputs), np.float32), np.arange(9) % 3
+    MLP([inputs, 128, 3], backend="numba").fit(x, y, epochs=1, batch_size=1, optimizer="sgd")
+"""
+
+
+def test_a_large_first_layer_after_a_small_one():
+    """What was compiled for the small one has no pass that looks ahead. In a process that has compiled nothing."""
+    subprocess.run([sys.executable, "-c", SMALL_THEN_LARGE], check=True)
+
+
 @pytest.mark.parametrize("zeros", ["none", "some", "alike"])
 @pytest.mark.parametrize(("inputs", "width"), LAYERS)
 def test_digits_are_those_of_one_sample_at_a_time(dtype, inputs, width, zeros):
-    """A call of `fit` with one sample knows of no other."""
+    """Compared with calls of `fit` with one sample each."""
     x, y = samples(inputs, zeros, dtype)
     expected = model(inputs, width, dtype, n_threads=1)
     for i in range(len(x)):
@@ -159,7 +177,7 @@ def test_threads_are_for_layers_that_two_can_share(monkeypatch, sizes, worth):
 
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_divergence_is_seen(dtype, n_threads):
-    """Rows of zero inputs are left out, but NaN is no zero."""
+    """Rows of zero inputs are skipped, but NaN is not zero."""
     x, y = samples(256, "some", dtype)
     diverging = model(256, 144, dtype, n_threads=n_threads)
     with pytest.raises(DivergenceError):

@@ -1,6 +1,6 @@
-"""The kernels as they are compiled for CPUs with shorter vectors than the host's, in a process each.
+"""The kernels compiled for CPUs with shorter vectors than the host's, in one process for each CPU.
 
-A process compiles all it needs anew, a minute of its time; what it trains is compared with the NumPy backend here.
+Each process compiles everything anew, which takes a minute; its trained networks are compared with the NumPy backend.
 """
 
 import os
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(
 
 
 class CPU(NamedTuple):
-    """What Numba is told of it, and the size of vectors and tiles that follows."""
+    """The settings of Numba for a CPU, and the expected size of vectors and tiles."""
 
     name: str
     features: tuple[str, ...]  # without them Numba would take the host's, whatever the name
@@ -70,7 +70,7 @@ def train(backend, threads, dtype, batch_size, activation, optimizer):
 
 
 def main(name, path):
-    """All that the tests ask of another CPU, in a process that has been told of it."""
+    """Compute all results for one CPU, in a process with its settings."""
     from fastmlp.kernels import cpu
 
     trained = {"/".join(map(str, case)): [train("numba", n, *case) for n in THREADS] for case in cases(CPUS[name])}
@@ -79,7 +79,7 @@ def main(name, path):
 
 @cache
 def found(cpu):
-    """What `main` found on that CPU; skips the test if this one cannot run its code."""
+    """The results of `main` for that CPU; skips the test if this machine cannot run its code."""
     host = get_host_cpu_features()
     missing = [feature for feature in cpu.features if not host.get(feature)]
     if missing:

@@ -1,4 +1,4 @@
-"""Networks so small that vectors go along the batch: the same numbers as on NumPy, whatever the layers and the loss."""
+"""Networks so small that they are vectorised along the batch: the numbers of NumPy for all layers and losses."""
 
 from itertools import product
 
@@ -83,7 +83,7 @@ def test_weights_of_classes(kinds):
     [([17], 333, {}), ([16, 16], 150, {}), ([6], 15, {}), ([6], 150, {"dropout": 0.3})],
 )
 def test_not_where_it_does_not_pay(hidden, batch, options, kinds):
-    """Wider or fuller layers, smaller batches, and dropout, of which there is no such operation."""
+    """Wider layers, smaller batches, and dropout, for which there is no such operation."""
     x, y = data(3, labels=True)
     assert_same([5, *hidden, 3], x, y, loss="softmax_cross_entropy", fit={"batch_size": batch}, **options)
     assert "" in kinds

@@ -1,4 +1,4 @@
-"""`import fastmlp` is cheap: it brings NumPy and nothing heavier."""
+"""`import fastmlp` is fast: it imports NumPy and nothing slower."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ HEAVY += ("threadpoolctl",)
 
 @pytest.fixture
 def python(tmp_path):
-    """What a program prints, run where no source tree is the first place to import from."""
+    """The output of a program, run in a folder from which no source tree is imported."""
 
     def run(program: str) -> str:
         done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)

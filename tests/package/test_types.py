@@ -1,4 +1,4 @@
-"""The type checker sees the kernels, which lie beside the package that they are a part of, and the names of options."""
+"""The type checker checks the kernels, which are outside of the package's folder, and the names of options."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""Actions that wait for the import of another package."""
+"""Functions that are called after the import of another package."""
 
 import importlib
 import importlib.util
@@ -11,7 +11,7 @@ from fastmlp.when_imported import when_imported
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
-    """A package that can be imported and has not been."""
+    """A package that can be imported, but has not been."""
     folder = tmp_path / "some_package"
     folder.mkdir()
     (folder / "__init__.py").write_text("from some_package import part\nready = True\n")

@@ -1,4 +1,4 @@
-"""Checkpoints: a run that was killed anywhere and resumed ends, bit for bit, as one that never stopped."""
+"""Checkpoints: a run that is killed at any time and resumed ends, bit for bit, like an uninterrupted one."""
 
 import json
 import os
@@ -165,7 +165,7 @@ def test_another_network_is_refused(settings, tmp_path):
 
 
 class Rising:
-    """A schedule of the user's that is no dataclass."""
+    """A user's schedule that is not a dataclass."""
 
     def __init__(self, first):
         self.first = first

@@ -1,4 +1,4 @@
-"""Atomic writes: the whole file or the old one, and nothing left behind."""
+"""Atomic writes: the complete new file or the old one, and no temporary files."""
 
 import os
 import stat
@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 
 from fastmlp.errors import InputError
-from fastmlp.files import atomic_write, together
+from fastmlp.files import atomic_write, write_together
 
 
 def names(folder) -> list[str]:
@@ -157,7 +157,7 @@ def test_the_folder_is_synced_after_the_file_has_its_name(tmp_path, monkeypatch)
 
 @pytest.mark.parametrize("replaced", [0, 1, 2])
 def test_files_that_belong_together_are_never_a_new_one_beside_an_old_one(tmp_path, monkeypatch, replaced):
-    """Whenever the program is killed, here between two calls of the operating system."""
+    """Whenever the process is killed, here between two system calls."""
     pair = [tmp_path / name for name in ("model", "history")]
     for path in pair:
         path.write_bytes(b"old")
@@ -170,7 +170,7 @@ def test_files_that_belong_together_are_never_a_new_one_beside_an_old_one(tmp_pa
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", killed)
-    with suppress(SystemExit), together():
+    with suppress(SystemExit), write_together():
         for path in pair:
             with atomic_write(path) as file:
                 file.write(b"new")
@@ -194,7 +194,7 @@ def test_what_cannot_be_replaced_leaves_no_new_file_beside_an_older_one(tmp_path
 
     given = []
     monkeypatch.setattr(os, "replace", refused)
-    with pytest.raises(InputError, match=f"Cannot write .*{failing}: Permission denied"), together():
+    with pytest.raises(InputError, match=f"Cannot write .*{failing}: Permission denied"), write_together():
         for path in pair:
             with atomic_write(path) as file:
                 file.write(b"new")
@@ -207,7 +207,7 @@ def test_what_cannot_be_replaced_leaves_no_new_file_beside_an_older_one(tmp_path
 def test_files_that_belong_together_are_all_written_or_none(tmp_path):
     first, second = tmp_path / "first", tmp_path / "missing" / "second"
     first.write_bytes(b"old")
-    with pytest.raises(InputError, match="missing"), together():
+    with pytest.raises(InputError, match="missing"), write_together():
         for path in (first, second):
             with atomic_write(path) as file:
                 file.write(b"new")

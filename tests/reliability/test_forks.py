@@ -1,4 +1,4 @@
-"""Forks amid other threads: they wait while one of those imports, compiles or draws, and the child trains."""
+"""Forks while other threads run: they wait for imports, compilations and draws, and the child can train."""
 
 import importlib
 import os
@@ -19,7 +19,7 @@ from fastmlp.backends import numba_backend
 from fastmlp.backends.call_table import compiled_of
 from fastmlp.forks import no_fork
 from fastmlp.formulas.by_code import BUILT_IN
-from fastmlp.orders import AHEAD_FROM, Orders
+from fastmlp.orders import PREFETCH_FROM, Orders
 
 LONG = 6  # seconds, for what would otherwise hang
 
@@ -39,12 +39,12 @@ def fit(seed=0, **options):
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled():
-    """Nothing waits long for compilation."""
+    """Compile the kernels first, so that no fork waits long."""
     fit()
 
 
 def fork(work=fit):
-    """Exit code of a child that does the work: 0 if it is done in time."""
+    """Exit code of a forked child that does the work: 0 if it finishes in time."""
     signal.signal(signal.SIGALRM, give_up)
     signal.alarm(LONG)
     try:
@@ -68,7 +68,7 @@ def give_up(*_signal):
 
 
 class Hold:
-    """Holds up a thread that calls it, unless that is the main thread, until 0.2 s after that goes on to fork."""
+    """Delays a thread other than the main thread that calls it, until 0.2 s after the main thread starts to fork."""
 
     def __init__(self):
         self.held, self.go, self.ended = threading.Event(), threading.Event(), False
@@ -81,7 +81,7 @@ class Hold:
             self.ended = True
 
     def amid(self, task, work=fit):
-        """Fork while a thread is held up in the task; the exit code of the child, 2 if the fork has not waited."""
+        """Fork while a thread is delayed in the task; return the child's exit code, 2 if the fork did not wait."""
         with ThreadPoolExecutor(1) as pool:
             busy = pool.submit(task)
             assert self.held.wait(LONG)
@@ -116,14 +116,14 @@ def test_while_code_is_compiled(hold, monkeypatch):
 
 @pytest.mark.parametrize("ahead", [False, True])
 def test_while_an_order_is_drawn(hold, ahead):
-    """By the thread that trains or by one that draws ahead. The child draws from the same generator."""
+    """By the training thread or by the prefetching one. The child draws from the same generator."""
     random = np.random.RandomState(0)
 
     def shuffle(orders, last):
         with random._bit_generator.lock:
             hold()
 
-    orders = Orders(np.arange(AHEAD_FROM), random, lambda *_: shuffle, 1, ahead)
+    orders = Orders(np.arange(PREFETCH_FROM), random, lambda *_: shuffle, 1, ahead)
     if ahead:
         orders.take(1, 1)
     assert hold.amid(orders.close if ahead else lambda: orders.take(1, 0), lambda: fit(random)) == 0
@@ -147,7 +147,7 @@ def test_while_a_bar_is_drawn(hold):
 
 
 def test_a_thread_within_a_section_is_not_held_up_at_the_next(hold):
-    """Else it would wait for the fork, and the fork for it."""
+    """Otherwise it would wait for the fork, and the fork for it."""
 
     def nested():
         with no_fork():
@@ -200,7 +200,7 @@ def test_an_interrupted_section_is_over():
 
 
 def test_a_fork_whose_wait_is_interrupted_leaves_nothing_locked(monkeypatch):
-    """Python reports the exception, and forks all the same."""
+    """Python reports the exception, and forks anyway."""
 
     def interrupt(_seconds):
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""What must be in a section that no fork interrupts (see `fastmlp.forks`) is in one, and what must not be is not."""
+"""Imports, compilation and draws are in sections (see `fastmlp.forks`), and module bodies are not."""
 
 import ast
 import os
@@ -86,7 +86,7 @@ WORK = ["mlp('numpy', 'gelu')", "mlp('numba', 'relu')", "estimators()", "command
 
 
 def run(program):
-    """The last lines that it prints, from RECORD on."""
+    """The output of a program from RECORD on, or its errors."""
     here = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     options = {"env": os.environ | here, "capture_output": True, "text": True, "timeout": 300}
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], **options)
@@ -105,7 +105,7 @@ def test_the_record_of_imports_has_those_outside_of_sections():
 
 
 def late_imports(node, within=False, section=False):
-    """Lines of the imports in functions of a syntax tree that are in no section."""
+    """Line numbers of imports in functions of a syntax tree that are not in a section."""
     for child in ast.iter_child_nodes(node):
         called = isinstance(child, ast.Call) and getattr(child.func, "id", getattr(child.func, "attr", ""))
         imports = called in ("import_module", "__import__") or isinstance(child, (ast.Import, ast.ImportFrom))
@@ -145,7 +145,7 @@ print("RECORD", "ended", sep=chr(10))
 
 
 def test_bodies_of_modules_enter_no_section():
-    """A thread that imports one holds its lock, for which sections may wait."""
+    """A thread that imports a module holds its import lock, for which sections may wait."""
     paths = sorted(path.relative_to(PACKAGE.parent).with_suffix("") for path in PACKAGE.rglob("*.py"))
     apart = "__init__", "__main__", "nvidia"  # imported with the others; runs a command; needs CuPy
     names = [".".join(path.parts) for path in paths if path.name not in apart]

@@ -1,4 +1,4 @@
-"""Model files: what goes in comes out, and nothing but a ModelFileError comes of a bad one."""
+"""Model files: a saved model is loaded unchanged, and a bad file always raises ModelFileError."""
 
 import json
 import os
@@ -32,7 +32,7 @@ ARRAYS = st.sampled_from([np.float32, np.float64]).flatmap(
 
 
 def raw(header: object, data: bytes = b"") -> bytes:
-    """A safetensors file by hand."""
+    """The bytes of a safetensors file."""
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     return struct.pack("<Q", len(text)) + text + data
 
@@ -69,7 +69,7 @@ def test_tensors_come_back_bit_for_bit_and_writable(tmp_path, tensors):
     ],
 )
 def test_views_are_saved_as_what_they_show(tmp_path, view):
-    """safetensors 0.8 saves the memory beneath a view, in wrong order, without an error."""
+    """safetensors 0.8 saves the memory under a view in wrong order, without an error."""
     array = view(np.arange(12.0).reshape(4, 3))
     save_model(str(tmp_path / "model"), {"w": array}, {})
     np.testing.assert_array_equal(load_model(str(tmp_path / "model"))[0]["w"], array, strict=True)
@@ -209,7 +209,7 @@ def every_byte_changed(content: bytes) -> Iterator[bytes]:
 
 
 def test_a_damaged_file_never_loads_as_another_model(tmp_path, valid, caplog):
-    """Nor does it pass for one of the files that had no digest, of which a note is logged."""
+    """Nor does it count as a file without a digest, which is loaded with a note."""
     random, path, refused = np.random.RandomState(0), tmp_path / "model", 0
     for content in (*(mutated(valid, random) for _ in range(1000)), *every_byte_changed(valid)):
         path.write_bytes(content)
@@ -237,7 +237,7 @@ def test_a_file_without_a_digest_is_loaded_with_a_note(tmp_path, caplog):
 
 
 def test_equal_models_give_equal_files(tmp_path):
-    """Whatever the order of the process's hashes, and of the arrays' memory."""
+    """For any hash seed of the process, and any memory layout of the arrays."""
     program = (
         "import numpy as np, sys; from fastmlp.serialization import save_model; "
         "save_model(sys.argv[1], {c: np.ones((2, 3)) for c in 'gabfc'}, {c: 1 for c in 'hxa'})"

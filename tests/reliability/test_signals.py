@@ -1,4 +1,4 @@
-"""Signals during training: they wait for a safe point, leave a checkpoint of it, and are delivered."""
+"""Signals during training: they are held back until a safe point, a checkpoint is written, and they are delivered."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ from fastmlp.checkpoint import read_state
 
 @pytest.fixture(autouse=True)
 def _ctrl_c_is_heard():
-    """As in a terminal, also where the tests run in the background of a script, which ignores SIGINT."""
+    """Handle SIGINT as in a terminal; in a background job of a script it would be ignored."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -25,7 +25,7 @@ def _ctrl_c_is_heard():
 
 @contextmanager
 def signal_at_step(monkeypatch, number, n, method="apply_rule"):
-    """Raise the signal at the n-th call of an operation of NumPy's."""
+    """Raise the signal at the n-th call of an operation of the NumPy backend."""
     operation, count = getattr(NumpyOps, method), [0]
 
     def raising(self, *arguments):
@@ -108,7 +108,7 @@ def test_a_handler_that_a_callback_sets_stays(tmp_path):
 
 
 def test_a_signal_waits_for_a_safe_point_and_leaves_a_checkpoint_of_it(tmp_path, monkeypatch):
-    """In the middle of an epoch; the run that goes on ends as one that never stopped."""
+    """In the middle of an epoch; the resumed run ends like an uninterrupted one."""
     monkeypatch.setattr("fastmlp.backends.numpy_backend.NumpyBackend.span_work", 1.0)
     wanted = outcome(*train("adam", "numpy"))
     path = tmp_path / "c"
@@ -136,7 +136,7 @@ model.fit(x, np.arange(90) % 3, epochs=100_000, checkpoint=sys.argv[1], checkpoi
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGTERM")
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_a_signal_that_ends_the_process_comes_after_a_checkpoint(name, tmp_path):
-    """In a program that knows nothing of signals, as a scheduler meets it before it kills."""
+    """In a program without signal handlers, as when a scheduler sends SIGTERM before it kills."""
     number = getattr(signal, name)
     command = [sys.executable, "-c", PROGRAM, str(tmp_path / "c")]
     # whatever is ignored where the tests run

@@ -175,14 +175,14 @@ def test_a_missing_value_where_none_was_fitted_is_filled_and_said(caplog):
     filled, _ = encoder.transform(table(size="?", colour="?"))
     expected, _ = encoder.transform(table(size="2.5", colour="red"))  # median, most frequent
     np.testing.assert_array_equal(filled, expected)
-    assert "missing in 'size' (1), 'colour' (1); training had none there: filled in" in caplog.text
+    assert "missing in 'size' (1), 'colour' (1); training had none there: imputed" in caplog.text
 
 
 def test_unseen_categories_are_counted_and_said(caplog):
     encoder = TableEncoder.fit(SMALL)
     x, _ = encoder.transform(table(size="1 1 1", colour="violet red violet"))
     assert x[:, 1:].tolist() == [[0, 0, 0], [0, 0, 1], [0, 0, 0]]
-    assert "column 'colour' holds 2 values that training had not, such as 'violet'" in caplog.text
+    assert "column 'colour' holds 2 values not seen in training, such as 'violet'" in caplog.text
 
 
 def test_values_are_compared_as_numbers():

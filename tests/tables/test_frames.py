@@ -1,4 +1,4 @@
-"""Data frames of Polars, pandas and pyarrow are tables, too."""
+"""Data frames of Polars, pandas and pyarrow as tables."""
 
 import datetime
 
@@ -53,7 +53,7 @@ def test_frames_of_other_libraries(library):
 
 
 class _Column:
-    """As much of a column of pandas as is looked at."""
+    """The parts of a pandas column that are used."""
 
     def __init__(self, values):
         self._values = np.array(values)

@@ -1,4 +1,4 @@
-"""Tables and arrays beyond a limit: the same numbers, from temporary files that vanish."""
+"""Tables and arrays beyond the memory limit: the same numbers, from temporary files that are removed."""
 
 import gc
 import json
@@ -21,16 +21,16 @@ from fastmlp.cli.predictions import write_parquet
 from fastmlp.datasets import load_table, read_table
 from fastmlp.errors import InputError
 from fastmlp.orders import Orders, block_of
-from fastmlp.tables.ahead import mapped
+from fastmlp.tables.parallel import parallel_map
 from fastmlp.tables.reading import records
-from fastmlp.tables.room import Room
+from fastmlp.tables.storage import Storage
 
 ROWS = 6000
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """The folder for temporary files, which is empty before and after."""
+    """The folder for temporary files, which must be empty before and after."""
     path = tmp_path / "temporary"
     path.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(path))
@@ -41,7 +41,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def table(tmp_path, monkeypatch):
-    """A file of many blocks; a column has a text late, another many marks of missing values."""
+    """A file of many blocks; one column has a text only near its end, another many missing-value markers."""
     monkeypatch.setattr(records, "_BLOCK", 1 << 14)
     random = np.random.RandomState(0)
     x = random.randn(ROWS)
@@ -74,7 +74,7 @@ def test_a_table_on_the_disk_gives_the_same_samples(table, folder, kind, split):
 
 
 def test_a_table_is_read_from_the_disk_column_by_column(table, folder):
-    held, kept = read_table(table), read_table(table, room=Room(1000))
+    held, kept = read_table(table), read_table(table, storage=Storage(1000))
     assert isinstance(kept.frame, pl.LazyFrame) and len(kept) == ROWS and kept.types == held.types
     assert kept.column("kind").equals(held.column("kind"))
     assert kept.place(3) == held.place(3)
@@ -85,35 +85,35 @@ def test_a_table_is_read_from_the_disk_column_by_column(table, folder):
 
 
 def test_a_file_that_is_gone_is_an_error(table, folder):
-    kept = read_table(table, room=Room(1000))
-    kept.room.clear()
+    kept = read_table(table, storage=Storage(1000))
+    kept.storage.clear()
     with pytest.raises(InputError, match="cannot be read"):
         kept.column("kind")
 
 
 def test_arrays_lie_in_memory_up_to_the_limit(folder):
-    assert type(Room(400).array((10, 10), np.float32)) is np.ndarray
-    array = Room(399).array((10, 10), np.float32)
+    assert type(Storage(400).array((10, 10), np.float32)) is np.ndarray
+    array = Storage(399).array((10, 10), np.float32)
     assert isinstance(array, np.memmap) and not array.any()
     array[3] = 7
     assert array.sum() == 70
     assert not list(folder.iterdir())  # its file has no name
-    assert Room().limit > 1 << 20
+    assert Storage().limit > 1 << 20
 
 
 FULL = """
 import resource, sys, signal
 import numpy as np, polars as pl
-from fastmlp.tables.room import Room
+from fastmlp.tables.storage import Storage
 from fastmlp.errors import InputError
 from fastmlp.tables.frames import polars_module
 polars_module()
 resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, 1 << 16))
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-for use in (lambda room: room.array((1 << 16,), np.float32),
-            lambda room: room.frame(pl.DataFrame({"a": np.random.rand(1 << 16)}) for _ in range(3))):
+for use in (lambda storage: storage.array((1 << 16,), np.float32),
+            lambda storage: storage.frame(pl.DataFrame({"a": np.random.rand(1 << 16)}) for _ in range(3))):
     try:
-        use(Room(1000))
+        use(Storage(1000))
     except InputError as error:
         print(error)
 """
@@ -178,8 +178,8 @@ def test_after_ctrl_c_and_an_error_there_are_no_files(table, tmp_path):
 KILLED = """
 import os, signal, sys
 from fastmlp.datasets import read_table
-from fastmlp.tables.room import Room
-table = read_table(sys.argv[1], room=Room(1000))
+from fastmlp.tables.storage import Storage
+table = read_table(sys.argv[1], storage=Storage(1000))
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -190,7 +190,7 @@ def test_files_of_a_killed_program_are_private_and_removed_by_the_next_one(table
     assert subprocess.run([sys.executable, "-c", KILLED, str(table)], env=environment).returncode == -signal.SIGKILL
     left = set(folder.iterdir())
     assert left and all(path.stat().st_mode & 0o77 == 0 for path in left)
-    kept = read_table(table, room=Room(1000))
+    kept = read_table(table, storage=Storage(1000))
     assert len(kept) == ROWS and left.isdisjoint(folder.iterdir())
 
 
@@ -201,7 +201,7 @@ def test_predictions_beyond_the_memory_are_the_same(tmp_path, folder, monkeypatc
             yield {"kept": [None] * 10, "class": ["a"] * 10, "share": numbers, "value": np.arange(10.0) + first}
 
     write_parquet(str(tmp_path / "a.parquet"), batches())
-    monkeypatch.setattr(predictions, "Room", lambda: Room(100))
+    monkeypatch.setattr(predictions, "Storage", lambda: Storage(100))
     write_parquet(str(tmp_path / "b.parquet"), batches())
     one, other = (pl.read_parquet(tmp_path / f"{name}.parquet") for name in "ab")
     assert one.equals(other) and one.dtypes == [pl.String, pl.String, pl.Float32, pl.Float64]
@@ -247,7 +247,7 @@ def test_results_come_in_order_and_work_is_only_a_little_ahead(monkeypatch):
             taken.append(i)
             yield i
 
-    results = mapped(lambda i: time.sleep(0.001 * (i % 3)) or i * i, items())
+    results = parallel_map(lambda i: time.sleep(0.001 * (i % 3)) or i * i, items())
     assert next(results) == 0 and len(taken) <= 4
     assert [0, *results] == [i * i for i in range(20)]
 
@@ -258,8 +258,8 @@ def test_results_come_in_order_and_work_is_only_a_little_ahead(monkeypatch):
 
     seen = []
     with pytest.raises(ValueError, match="5"):
-        seen.extend(mapped(fail_at, range(20)))
-    results = mapped(fail_at, range(20))
+        seen.extend(parallel_map(fail_at, range(20)))
+    results = parallel_map(fail_at, range(20))
     with pytest.raises(ValueError, match="5"):
         while True:
             seen.append(next(results))
@@ -269,7 +269,7 @@ def test_results_come_in_order_and_work_is_only_a_little_ahead(monkeypatch):
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(ThreadPoolExecutor, "submit", no_thread)
-    assert list(mapped(lambda i: i + 1, range(5))) == [1, 2, 3, 4, 5]
+    assert list(parallel_map(lambda i: i + 1, range(5))) == [1, 2, 3, 4, 5]
 
 
 ANONYMOUS = """

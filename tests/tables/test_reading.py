@@ -239,7 +239,7 @@ def test_blocks_end_between_rows(tmp_path, quoted, monkeypatch):
 
 
 def test_names_of_columns_are_looked_at_together(tmp_path, monkeypatch):
-    """A question to Polars for each of thousands of columns takes longer than reading them."""
+    """A call of Polars for each of thousands of columns would take longer than reading them."""
     looked, parts = [], notation._parts
     monkeypatch.setattr(notation, "_parts", lambda *given: looked.append(len(given[1])) or parts(*given))
     path = tmp_path / "wide.csv"

@@ -1,4 +1,4 @@
-"""Table files as data sets: splits, and the real tables among the data."""
+"""Table files as data sets: splits, and the real tables."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ from fastmlp.splits import split_rows
 
 
 def real(*parts: str) -> Path:
-    """A file of the real data, or a skip."""
+    """A file of the real data; skips the test without it."""
     if "FASTMLP_DATA" not in os.environ:
         pytest.skip("the environment variable FASTMLP_DATA does not name the folder of the real data")
     return Path(os.environ["FASTMLP_DATA"], *parts)

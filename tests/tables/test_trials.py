@@ -7,7 +7,7 @@ import pytest
 
 from fastmlp import MLP, TabularClassifier
 from fastmlp.errors import DivergenceError
-from fastmlp.recipes import rivals, tabular
+from fastmlp.recipes import candidates, tabular
 from fastmlp.tables.trials import best_recipe
 
 N = 150
@@ -49,7 +49,7 @@ def test_what_is_given_holds_in_every_trial():
     ],
 )
 def test_how_many_decays_are_tried(task, n, decays):
-    tried = rivals(task, n, 6)
+    tried = candidates(task, n, 6)
     assert tried[0] == tabular(task, n, 6) and len({one.decay for one in tried}) == len(tried) == decays
 
 
@@ -70,7 +70,7 @@ def test_a_trial_is_short_and_leaves_a_fifth_of_each_class_out():
     x, y = samples(1)
     y = np.where(np.arange(N) < 10, 1, 0)
     train = Trainer(MLP([6, 2], loss="softmax_cross_entropy", backend="numpy"))
-    recipes = rivals("classification", N, 6)
+    recipes = candidates("classification", N, 6)
     assert best_recipe(recipes, x, y, y, train, 0) is recipes[0], "the first of equals"
     assert [recipe for recipe, _, _ in train.seen] == [
         replace(recipe, epochs=epochs) for recipe, epochs in zip(recipes, (10, 10, 20), strict=True)
@@ -98,4 +98,4 @@ def test_an_interrupt_ends_the_trials():
         return model
 
     with pytest.raises(KeyboardInterrupt):
-        best_recipe(rivals("classification", N, 6), x, y, y, train, 0)
+        best_recipe(candidates("classification", N, 6), x, y, y, train, 0)

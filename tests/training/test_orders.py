@@ -12,7 +12,7 @@ from sklearn.neural_network import MLPClassifier as Theirs
 
 from fastmlp import MLP, MLPClassifier
 from fastmlp.backends import get_backend
-from fastmlp.orders import AHEAD_FROM, Orders
+from fastmlp.orders import PREFETCH_FROM, Orders
 
 BITS = [np.random.MT19937, np.random.PCG64, np.random.Philox, np.random.SFC64]
 
@@ -42,7 +42,7 @@ def test_a_subclass_shuffles_in_its_own_way():
 
 @pytest.mark.parametrize("name", ["numpy", "numba"])
 @pytest.mark.parametrize("private", [False, True])
-@pytest.mark.parametrize("n", [10, AHEAD_FROM + 1])
+@pytest.mark.parametrize("n", [10, PREFETCH_FROM + 1])
 @pytest.mark.parametrize("taken", [0, 1, 3, 5])
 def test_orders_and_the_state_that_is_left(name, private, n, taken):
     """Five epochs are asked for; after some of them it is enough."""
@@ -73,7 +73,7 @@ def test_without_a_shuffle_the_order_is_that_of_the_samples():
     orders.close()
 
 
-X = np.random.RandomState(0).normal(size=(AHEAD_FROM + 5, 4)).astype(np.float32)
+X = np.random.RandomState(0).normal(size=(PREFETCH_FROM + 5, 4)).astype(np.float32)
 Y = (X[:, 0] > X[:, 1]).astype(np.int64)
 
 

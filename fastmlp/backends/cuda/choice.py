@@ -1,4 +1,4 @@
-"""Which of several ways to do the same is the fastest on this device: measured once per shape, and remembered.
+"""The fastest of several ways to compute a product on this device: timed once per shape, and remembered.
 
 Remembered on disk too, since sums in another order differ in their last digits: a later process with the same seed
 must take the same ways to come to the same weights.
@@ -21,7 +21,7 @@ __all__ = ["Choice", "OwnKernels"]
 
 
 class OwnKernels:
-    """Takes our kernels, whatever the library would do: a program has nothing else."""
+    """Always chooses our kernels: a program can run nothing else."""
 
     def of(self, key: tuple, ways: Mapping[str, Callable[[], list[Node]]], written: list[Any]) -> str:
         return "kernel"
@@ -47,7 +47,7 @@ class Choice:
         name = "-".join(map(str, key))
         if self._chosen.get(name) not in ways:
             before = [self._device.download(array) for array in written]
-            # the first is measured again, when the clocks of a GPU that was idle have risen
+            # the first is timed again: the clocks of a GPU that was idle rise during the first measurement
             order = [next(iter(ways)), *ways]
             seconds = {way: self._device.seconds(ways[way](), self._real) for way in order}
             for array, contents in zip(written, before, strict=True):

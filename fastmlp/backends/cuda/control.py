@@ -1,4 +1,4 @@
-"""What moves on from step to step in device memory, so that one recorded step serves a whole epoch."""
+"""State in device memory that advances from step to step, so that one recorded step serves a whole epoch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Control", "Rates"]
 
 
 class Rates:
-    """The rates of the step at hand, as the first row of a table (1, 3)."""
+    """The rates of the current step, as a table (1, 3)."""
 
     def __init__(self, rates: tuple[Number, Number, Number]) -> None:
         self._rates = rates
@@ -28,7 +28,7 @@ class Rates:
 
 
 class Control:
-    """What moves on from step to step, and what the host reads: in device memory."""
+    """Rates, losses and counters of a run in device memory."""
 
     def __init__(self, device: Device) -> None:
         self._device = device
@@ -41,24 +41,25 @@ class Control:
         self.done, self.position = count, count + 8
 
     def start(self, order: np.ndarray, rates: np.ndarray, first_step: int) -> bool:
-        """Set everything for a run; whether the order or the table have moved to other addresses."""
+        """Set everything for a run; returns whether the order or the table have moved to other addresses."""
         moved = len(order) > self._order.size or len(rates) + 1 > len(self._table)
         if moved:
             self._order = self._device.empty(len(order), np.int64)
             self._table = self._device.empty(3 * (len(rates) + 1), np.float64).reshape(-1, 3)
         first = rates[0] if len(rates) else np.zeros(3)
         self._device.write(self._order[: len(order)], order)
-        self._device.write(self._table[: len(rates) + 1], np.concatenate([rates, np.zeros((1, 3))]))  # advance reads on
+        table = np.concatenate([rates, np.zeros((1, 3))])  # the last step reads one row more
+        self._device.write(self._table[: len(table)], table)
         self._device.write(self._numbers, np.array([*first, 0.0, first_step]))
         self._device.write(self._counters, np.zeros(2, np.int64))
         return moved
 
     def samples(self, rows: int, moving: bool) -> Samples:
-        """The next `rows` samples of the order; moving: from the position on, which `advance` moves."""
+        """Samples of the order: the first `rows`, or, moving, those at the position that `advance` moves."""
         return Samples(self._device.address(self._order), self.position if moving else 0, rows)
 
     def advance(self, ops: CudaOps, loss: Number | float, rows: int) -> Any:
-        """Note the end of a step with this loss; its terms, to be kept as long as the tape."""
+        """Record the end of a step with this loss; returns its terms, to be kept as long as the tape."""
         terms = loss.scalars() if isinstance(loss, Number) else [scalar(loss)]
         kept = self._device.upload(np.array(terms, _SCALAR))
         moved = {"rates": self._numbers, "loss": self.loss, "done": self.done, "position": self.position}
@@ -67,7 +68,7 @@ class Control:
         return kept
 
     def total(self) -> float:
-        """The sum of the losses, when all is done."""
+        """The sum of the losses, once all work is done."""
         return float(self._device.download(self._numbers)[3])
 
 

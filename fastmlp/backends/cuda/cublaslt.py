@@ -3,9 +3,9 @@
 CuPy binds none of it, and refuses its own products while a graph is captured.
 
 cublasLt stores matrices by columns, so a C-ordered (R, C) array is to it a (C, R) matrix whose leading dimension is C.
-Therefore outᵀ = op(b)ᵀ op(a)ᵀ is asked for: its A is our b, its B our a, with the flags of transposition exchanged, and
-what its epilogues add to every column of outᵀ is a vector along our rows. They sum over the columns of outᵀ or of its
-A, which are our rows too.
+So it is asked for outᵀ = op(b)ᵀ op(a)ᵀ: its A is our b, its B our a, with the flags of transposition exchanged. The
+vector that its epilogues add to every column of outᵀ is added to every row of out; their sums over columns of outᵀ or
+of its A are sums over our rows.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ _EPILOGUES = {None: 1, "bias": 4, "relu_bias": 6, "relu_aux_bias": 134, "drelu_b
 _MASKED = ("relu_aux_bias", "drelu_bgrad")
 _ALLOC_FAILED, _NOT_SUPPORTED = 3, 15  # cublasStatus_t
 
-# A long sum may be split among blocks. The order in which the parts come together must not depend on which block ends
-# first, so that every run gives the same digits. That is so where they are kept apart and added by a kernel of its own
-# (…_COMPUTE_TYPE, in full precision; no split is always allowed), and not promised where blocks add to out in place.
+# A long sum may be split among blocks. For the same digits in every run, the order in which the parts are added must
+# not depend on which block ends first. That holds where the parts are stored and added by another kernel
+# (…_COMPUTE_TYPE, in full precision), and is not promised where blocks add to out in place. Sums that are not split are
+# always allowed.
 _DETERMINISTIC = 2
 
 _P, _INT, _SIZE = ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t
@@ -73,7 +74,7 @@ class Product(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """A product that cublasLt has been asked about."""
+    """How cublasLt computes a product."""
 
     descriptor: int
     a: int  # layouts
@@ -200,7 +201,7 @@ class CublasLt:
         self._set_descriptor(descriptor, _TRANSB, ctypes.c_int32(product.transpose_a))
         self._set_descriptor(descriptor, _EPILOGUE, ctypes.c_uint32(_EPILOGUES[product.epilogue]))
         masked = product.epilogue in _MASKED
-        # what an epilogue has is set before an algorithm is chosen, which may depend on its alignment
+        # the epilogue's arrays are set before an algorithm is chosen, which may depend on their alignment
         if product.epilogue:
             self._set_descriptor(descriptor, _BIAS_POINTER, _P(vector))
         if masked:
@@ -215,7 +216,7 @@ class CublasLt:
         return Plan(descriptor, a, b, out, algorithm, number, product.on_device, product.epilogue is not None, masked)
 
     def _choose(self, product: Product, descriptor: int, a: int, b: int, out: int) -> _Algorithm:
-        """The algorithm that cublasLt takes for the fastest."""
+        """The algorithm that cublasLt estimates to be the fastest."""
         preference = self._new("cublasLtMatmulPreferenceCreate")
         self._set_preference(preference, _MAX_WORKSPACE, ctypes.c_uint64(self._workspace))
         self._set_preference(preference, _REDUCTION_SCHEMES, ctypes.c_uint32(_DETERMINISTIC))
@@ -234,7 +235,7 @@ class CublasLt:
         return found
 
     def _new(self, function: str, *arguments: int) -> int:
-        """What the library creates."""
+        """Create an object of the library; its handle."""
         created = _P()
         self._call(function, ctypes.byref(created), *arguments)
         return created.value or 0

@@ -24,8 +24,8 @@ __all__ = ["Device", "Graph", "Launch", "Matmul", "Node", "Staging", "mask_width
 class Launch(NamedTuple):
     """A kernel of ours with so many blocks, and the struct of its arguments.
 
-    cooperative: all blocks must run at once; cluster: they do, since the kernel makes one cluster of them. work: about
-    how many multiply-adds, or as long as these take. formulas: those that the kernels are compiled with.
+    cooperative: all blocks must run at once; cluster: they do, since they are one cluster. work: the time it takes, as
+    a number of multiply-adds. formulas: those that the kernels are compiled with.
     """
 
     name: str
@@ -44,9 +44,10 @@ class Matmul(NamedTuple):
 
     alpha and beta are numbers, or arrays (1,) on the device. With beta = 0.0 out is not read. Epilogues are None and
 
-    - "bias": + vector (N,); "relu_bias": its positive part, a NaN becoming 0; "relu_aux_bias": the same, and `mask`
-      becomes what says where that is positive, for
-    - "drelu_bgrad": 0 where the mask says that a product before was not positive; vector becomes the sum of out's rows;
+    - "bias": + vector (N,);
+    - "relu_bias": ReLU of that, a NaN becoming 0;
+    - "relu_aux_bias": the same, and `mask` receives where it is positive, for
+    - "drelu_bgrad": 0 where the mask of an earlier product is not set; vector becomes the sum of out's rows;
     - "bgrad": vector becomes the sum of the rows of op(b), whatever alpha is.
     """
 
@@ -66,7 +67,7 @@ Node = Launch | Matmul
 
 
 def mask_width(columns: int) -> int:
-    """Bytes of a mask's row for so many elements: a bit each, in whole units of the library's 128."""
+    """Bytes of a mask's row: a bit for each column, in the library's units of 128 bits."""
     return -(-columns // 128) * 16
 
 
@@ -86,7 +87,7 @@ class Staging(Protocol):
         ...
 
     def release(self) -> None:
-        """All that uses the contents has been queued."""
+        """Say that everything that reads the contents has been queued."""
         ...
 
 
@@ -135,7 +136,7 @@ class Device(Protocol):
         ...
 
     def queue(self, nodes: list[Node], real: np.dtype) -> None:
-        """Queue a kernel or product after the other."""
+        """Queue the kernels and products, one after another."""
         ...
 
     def prepare(self, nodes: list[Node], real: np.dtype) -> None:
@@ -143,7 +144,7 @@ class Device(Protocol):
         ...
 
     def seconds(self, nodes: list[Node], real: np.dtype) -> float:
-        """How long these take when all is warm; infinity if the library cannot do one. What they write is written."""
+        """Run these, warmed up, and return how long they take; infinity if the library cannot do one of them."""
         ...
 
     def capture(self, nodes: list[Node], real: np.dtype) -> Graph:
@@ -151,5 +152,5 @@ class Device(Protocol):
         ...
 
     def lock(self) -> AbstractContextManager[Any]:
-        """For the time of a run: another thread's work waits."""
+        """Held during a run, while other threads wait."""
         ...

@@ -21,7 +21,7 @@ class Scalar(NamedTuple):
 
 
 class Number:
-    """A polynomial in numbers on the device: factors by the sorted addresses that each multiplies."""
+    """A polynomial in numbers on the device, as {sorted addresses of the numbers: factor of their product}."""
 
     def __init__(self, terms: dict[tuple[int, ...], float]) -> None:
         self._terms = terms

@@ -31,7 +31,7 @@ __all__ = ["NvidiaDevice"]
 _WORKSPACE = 32 << 20  # bytes that a product may use: what NVIDIA advises for Hopper
 _STAGING, _STAGED = 1 << 20, 1 << 18  # bytes of pinned memory, and of the largest array that goes through it
 _OUT_OF_MEMORY = 2  # cudaErrorMemoryAllocation and CUDA_ERROR_OUT_OF_MEMORY
-_TIMED, _TIMED_SECONDS, _MOST_REPEATS = 5, 2e-3, 32  # of a measurement: how often, how long at least, repeats within
+_TIMED, _TIMED_SECONDS, _MOST_REPEATS = 5, 2e-3, 32  # measurements, the length of one, the repeats in one at most
 
 
 class NvidiaDevice:
@@ -47,7 +47,7 @@ class NvidiaDevice:
     InputError
         The precision is unknown.
     OutOfDeviceMemoryError
-        Others have left no memory.
+        No memory is free.
     """
 
     def __init__(self, precision: str = "float32") -> None:
@@ -173,8 +173,8 @@ class NvidiaDevice:
                 product = self._product(node)
                 self._factors(node, product)  # a captured upload would be done again in every replay
                 if product not in self._warm:
-                    # cublasLt loads a kernel when it first runs, which is not for a capture: it runs once, to nowhere.
-                    # A vector or mask that it writes belongs to the workspace, where nobody needs it yet.
+                    # cublasLt loads a kernel when it first runs, which a capture does not allow. So it runs once, into
+                    # an array that is dropped. A vector or mask that it writes is in the workspace, not yet in use.
                     self._multiply(node, self.empty(node.out.size, node.out.dtype))
 
     def capture(self, nodes: list[Node], real: np.dtype) -> _Graph:
@@ -216,7 +216,8 @@ class NvidiaDevice:
 
     def _launch(self, node: Launch, real: np.dtype) -> None:
         kernel, blocks = self._kernel(node, real), node.blocks
-        if node.cooperative and not node.cluster:  # a block that finds no room would never come to the others' barrier
+        if node.cooperative and not node.cluster:
+            # blocks that do not fit would never reach the barrier at which the others wait
             room = driver.occupancyMaxActiveBlocksPerMultiprocessor(kernel.ptr, THREADS, 0)
             blocks = min(blocks, room * self.multiprocessors)
         # CuPy passes an array of one element by value; of a struct it would list the fields first, which takes longer
@@ -244,7 +245,7 @@ class NvidiaDevice:
         return Product(*what, node.transpose_a, node.transpose_b, node.epilogue, on_device, aligned)
 
     def _multiply(self, node: Matmul, out: Any) -> None:
-        """The node's product, to `out` in place of its own."""
+        """Queue the node's product, written to `out`."""
         product = self._product(node)
         if self._workspace is None:
             self._workspace = self.empty(_WORKSPACE, np.uint8)
@@ -261,7 +262,7 @@ class NvidiaDevice:
         return [self._place(factor, product.dtype) for factor in factors] if product.on_device else list(factors)
 
     def _place(self, factor: Any, dtype: np.dtype) -> int:
-        """Address of alpha or beta: the library wants both in the same memory, so a number gets a place there."""
+        """Address of alpha or beta on the device, to which a number is copied: the library wants both in one memory."""
         if isinstance(factor, cupy.ndarray):
             return factor.data.ptr
         key = float(factor), dtype
@@ -281,7 +282,7 @@ class _Staging:
         self._pinned = cupy.cuda.alloc_pinned_memory(array.nbytes)
         self._host = np.frombuffer(self._pinned, array.dtype, array.size)
         self._loaded, self._released = (cupy.cuda.Event(disable_timing=True) for _ in range(2))
-        self.release()  # by those who had this memory before
+        self.release()  # the first `load` waits for the work queued so far, which may use this memory
 
     def load(self, fill: Callable[[np.ndarray], None]) -> None:
         self._loaded.synchronize()  # the host's memory has been read
@@ -297,7 +298,7 @@ class _Staging:
 
 
 class _Graph:
-    """A captured graph and all that it needs to live. To be launched with the device's lock held."""
+    """A captured graph, and all that must live as long. To be launched with the device's lock held."""
 
     def __init__(self, graph: Any, stream: Any, kept: tuple) -> None:
         self._graph, self._stream, self._kept = graph, stream, kept
@@ -314,7 +315,7 @@ _MORE_MEMORY = (
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """Say what a lack of memory outside the arrays means: of a context, a graph, a module."""
+    """Explain a lack of memory for what is not an array: a context, a graph, a module."""
     try:
         yield
     except (runtime.CUDARuntimeError, driver.CUDADriverError) as error:

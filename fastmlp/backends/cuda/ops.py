@@ -1,7 +1,7 @@
 """The operations of the step as entries on a tape: which kernels and products to queue, in which order.
 
-Nothing runs here. A tape is queued at once, captured as a graph or made a program: see `runs.py`. The contract of the
-operations is `fastmlp.backends.numpy_ops`.
+Nothing runs here: a tape is then queued, captured as a graph or turned into a program (see `runs.py`). The contract of
+the operations is `fastmlp.backends.numpy_ops`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class CudaOps(Products):
     ) -> None:
         super().__init__(device, workspace, choice, real, shows_nan, formulas)
         self._slot = slot  # of the staging buffer that is filled next
-        self._gathered: tuple = ()  # whose rows the batch buffer holds
+        self._gathered: tuple = ()  # which rows the batch buffer holds
 
     # Views
 

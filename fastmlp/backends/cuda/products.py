@@ -1,8 +1,8 @@
-"""The matrix products of a layer, each in several ways: which one is the fastest is found by timing.
+"""The matrix products of a layer, each in several ways, of which the fastest is found by timing.
 
-"kernel" is ours, which does all that follows a product as it writes; "library" is the device's, with our kernels around
-it; "fused library" leaves these out, as the library adds biases, takes positive parts and sums rows by itself. With
-precision="bf16" the library's ways are there once more, of copies of the factors in bfloat16.
+"kernel": our kernel, fused with everything that follows the product. "library": the device's library, followed by our
+kernels. "fused library": the library adds biases, applies ReLU or sums rows itself, without these kernels. With
+precision="bf16" there are the library's ways once more, with copies of the factors in bfloat16.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from fastmlp.kernels.cuda import FEW, GROUP, THREADS, TILE
 
 __all__ = ["TRIED", "Products"]
 
-TRIED = 2  # times that a way is done in a trial: what is copied for one product is there for a second
+TRIED = 2  # times that a trial repeats a product: a copy in bfloat16 serves two, as it does in a step
 
 Read = Callable[[Any], Any]
-"""A factor of a product as the library is to read it."""
+"""Function of a factor of a product: the array that the library reads in its place."""
 
 
 class Products(Tape):
@@ -45,20 +45,20 @@ class Products(Tape):
     ) -> None:
         super().__init__(device, workspace, real, formulas)
         self._choice = choice
-        self._shows_nan = shows_nan  # whether a NaN must pass ReLU, which it does not in the library's
+        self._shows_nan = shows_nan  # whether ReLU must keep NaN; the library's does not
         self._reads: dict[str, Read] = {"library": lambda x: x}
         if device.precision == "bf16" and real == np.float32:
             self._reads["bf16 library"] = self._in_bf16
 
     def _by_library(self, prefix: str, way: Callable[[Read], None]) -> dict[str, Callable[[], None]]:
-        """A way to a product by the library, for each way to read its factors."""
+        """A way that uses the library, for each way to read the factors."""
         return {prefix + name: partial(way, read) for name, read in self._reads.items()}
 
     def _in_bf16(self, x):
         """A copy of x, made once for all products that read it."""
         copy = self._known("bf16", x)
         if copy is None:
-            copy = self._workspace.beside("bf16", x, x.size, np.uint16).reshape(x.shape)
+            copy = self._workspace.companion("bf16", x, x.size, np.uint16).reshape(x.shape)
             self.launch("round_to_bf16", self._elements(x.size), x.size, x=x, out=copy, n=x.size)
             self._know("bf16", x, copy)
         return copy
@@ -91,7 +91,7 @@ class Products(Tape):
         hides_nan = own == codes.RELU and not self._shows_nan
         if own == codes.IDENTITY or hides_nan:
             ways |= self._by_library("fused ", fused)
-        self._take(("linear", own, hides_nan, rows, inputs, outputs), ways, [out])
+        self._record_fastest(("linear", own, hides_nan, rows, inputs, outputs), ways, [out])
         self._activate_rows(activation, slope, out)
 
     def backward_data(self, delta, w, activation, a, slope, out):
@@ -108,7 +108,7 @@ class Products(Tape):
             self.activation_backward(own, a, slope, out)
 
         def fused(read):
-            sums = self._workspace.beside("sums", out, inputs, out.dtype)
+            sums = self._workspace.companion("sums", out, inputs, out.dtype)
             epilogue = {"epilogue": "drelu_bgrad", "vector": sums, "mask": mask}
             self.multiply(read(delta), read(w), out, transpose_b=True, **epilogue)
             self._know("sums", out, sums)
@@ -116,10 +116,10 @@ class Products(Tape):
         ways = {"kernel": kernel} | self._by_library("", library)
         forward = self._known("product", a) if own == codes.RELU else None
         if forward is None:
-            self._take(("backward_data", own, rows, inputs, outputs), ways, [out])
+            self._record_fastest(("backward_data", own, rows, inputs, outputs), ways, [out])
         else:
-            # The library takes ReLU's derivative from a mask that its product for `a` has to leave. Whether that pays
-            # is a question about the pair, so the product for `a` is part of every trial; it leaves a mask if need be.
+            # The library takes ReLU's derivative from a mask that its forward product, for `a`, has to write. Whether
+            # that pays depends on both products, so every trial includes the forward product, with or without a mask.
             plain = self.tape[forward]
             mask = self._workspace.mask(a)
             masked = plain._replace(epilogue="relu_aux_bias", mask=mask)
@@ -127,7 +127,7 @@ class Products(Tape):
             by_mask = self._by_library("fused ", fused)
             ways, before = ways | by_mask, before | dict.fromkeys(by_mask, masked)
             key = "backward_data", own, rows, inputs, outputs, "after", *plain.a.shape[1:]
-            if self._take(key, ways, [a, out], before) in by_mask:
+            if self._record_fastest(key, ways, [a, out], before) in by_mask:
                 self.tape[forward] = masked
         if own != activation:
             self.activation_backward(activation, a, slope, out)
@@ -149,7 +149,7 @@ class Products(Tape):
             self._bias_gradient(delta, alpha, bias_beta, bias)
 
         def fused():
-            sums = self._workspace.beside("sums", delta, outputs, delta.dtype)
+            sums = self._workspace.companion("sums", delta, outputs, delta.dtype)
             self._know("sums", delta, sums)
             library(lambda x: x, epilogue="bgrad", vector=sums)
 
@@ -159,7 +159,7 @@ class Products(Tape):
             ways["fused library"] = fused
         else:
             key = *key, "summed"
-        self._take(key, ways, [out, bias])
+        self._record_fastest(key, ways, [out, bias])
 
     def _bias_gradient(self, delta, alpha, beta, bias):
         sums = self._known("sums", delta)
@@ -181,9 +181,9 @@ class Products(Tape):
         )
 
     def _of_elements(self, activation: int) -> int:
-        """What a product can do to its elements as it writes them: softmax needs whole rows, in a kernel that follows.
+        """The activation that a product can apply to each element: not softmax, which follows in a kernel of its own.
 
-        InputError if the code stands for nothing.
+        InputError if no activation has the code.
         """
         self._formulas.activation(activation)
         return codes.IDENTITY if activation == codes.SOFTMAX else activation
@@ -195,17 +195,17 @@ class Products(Tape):
         sizes = {"activation": activation, "rows": rows, "columns": columns}
         self.launch("bias_activation", rows, 8 * out.size, a=out, b=None, slope=slope, **sizes)
 
-    def _take(
+    def _record_fastest(
         self,
         key: tuple,
         ways: Mapping[str, Callable[[], None]],
         written: list[Any],
         before: Mapping[str, Node] | None = None,
     ) -> str:
-        """Note the fastest way; its name.
+        """Record the product in the fastest way; returns the way's name.
 
-        To find it, each way is tried on the buffers as they are, after the node `before` that it asks for, and
-        `written` is restored.
+        To find it, each way is timed on the buffers as they are, after its node in `before`; then the arrays `written`
+        are restored.
         """
 
         def trial(name: str, way: Callable[[], None]) -> list[Node]:

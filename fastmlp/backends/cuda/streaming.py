@@ -1,4 +1,4 @@
-"""Samples that do not fit in device memory: they stay on the host, and cross while the batch before them is at work."""
+"""Samples that do not fit in device memory stay on the host; the next batch is copied while the GPU computes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class HostSamples:
 
 
 class Stage(NamedTuple):
-    """On a tape: from here on a staging buffer holds some of the step's samples."""
+    """An entry of a tape: from here on a staging buffer holds some of the step's samples."""
 
     x: HostSamples
     first: int  # of the step's samples

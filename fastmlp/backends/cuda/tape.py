@@ -1,7 +1,7 @@
-"""What operations note: kernels and products to queue, in which order; and what is known of arrays on the way.
+"""The tape on which operations record kernels and products to queue, and facts about arrays at this point of it.
 
-A fact about an array, such as the sum of its rows, holds from the node that makes it so to the next one that writes to
-the array. Nothing runs while a tape is noted, so facts are as good as the order of the nodes.
+A fact, such as where the sum of an array's rows is stored, holds from the node that makes it true to the next node that
+writes to the array. Nothing runs while a tape is recorded, so facts follow from the order of the nodes.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ class Samples:
 
 
 class Tape:
-    """`tape` has what has been noted."""
+    """Records nodes on `tape`."""
 
     def __init__(self, device: Device, workspace: Workspace, real: np.dtype, formulas: Formulas) -> None:
         self.tape: list[Node | Stage] = []
         self._device, self._workspace, self._real, self._formulas = device, workspace, real, formulas
         self._operations = operations(real)
-        self._numbers: set[Scalar] = set()  # those that are stored where the library finds them
+        self._numbers: set[Scalar] = set()  # those that have been stored where the library reads them
         self._facts: dict[tuple[str, int], tuple[int, Any]] = {}  # by name and first address: last address, fact
 
     def launch(self, name: str, blocks: float, work: float, **values: Any) -> None:
-        """Note a launch of a kernel; work as in `Launch`; `values` are all fields of its struct."""
+        """Record a launch of a kernel; work as in `Launch`; `values` are all fields of its struct."""
         operation = self._operations[name]
         arguments = np.zeros((), operation.arguments)
         assert values.keys() == set(arguments.dtype.names), (name, values.keys(), arguments.dtype.names)
@@ -58,7 +58,7 @@ class Tape:
             self._forget(values[field])
 
     def multiply(self, a: Any, b: Any, out: Any, **how: Any) -> None:
-        """Note a product by the library; `how` as the fields of `Matmul`."""
+        """Record a product by the library; `how` as the fields of `Matmul`."""
         self.tape.append(Matmul(a, b, out, **how))
         self._forget(out)
 
@@ -70,7 +70,7 @@ class Tape:
         return self._device.address(value) if value is not None and value.size else 0
 
     def _stored(self, number: Number | float) -> Any:
-        """A number as the library takes it: itself, or where on the device it is stored in the step's dtype."""
+        """A number as the library takes it: itself, or an array (1,) that holds it in the step's dtype."""
         if not isinstance(number, Number):
             return number
         key = scalar(number)
@@ -83,12 +83,12 @@ class Tape:
     # Facts
 
     def _know(self, what: str, array: Any, fact: Any) -> None:
-        """From here on, until something writes to the array."""
+        """Note a fact about an array, true from here on until something writes to the array."""
         first = self._device.address(array)
         self._facts[what, first] = first + array.nbytes, fact
 
     def _known(self, what: str, array: Any) -> Any:
-        """The fact of this name about an array; None: there is none."""
+        """The fact of this name about an array, or None."""
         _, fact = self._facts.get((what, self._device.address(array)), (0, None))
         return fact
 

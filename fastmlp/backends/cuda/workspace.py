@@ -1,4 +1,4 @@
-"""Device memory of a run beside the network's buffers: the numbers of its steps, and room for a gathered batch."""
+"""Device memory of a run, besides the network's buffers: numbers of its steps, and room for a gathered batch."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Workspace:
         self.loss_parameter = device.upload(net.loss_parameter)
         self._places: dict[Scalar, int] = {}
         self._constants: dict[bytes, Any] = {}
-        self._beside: dict[tuple[str, int, int], Any] = {}
+        self._companions: dict[tuple[str, int, int], Any] = {}
         self.restart()
 
     def restart(self) -> None:
-        """Give all places out anew: another step is to be recorded."""
+        """Begin to record another step, for which all places are free."""
         self._n_sums, self._places = 0, {}
 
     def reduction(self) -> tuple[tuple[int, int, int], Number]:
@@ -57,17 +57,17 @@ class Workspace:
             self._constants[key] = self._device.upload(values)
         return self._constants.get(key)
 
-    def beside(self, what: str, array: Any, n: int, dtype: np.dtype | type) -> Any:
-        """(n,) elements that go with an array, always the same."""
+    def companion(self, what: str, array: Any, n: int, dtype: np.dtype | type) -> Any:
+        """An array (n,) that belongs to another array, the same at every call."""
         key = what, self._device.address(array), n
-        if key not in self._beside:
-            self._beside[key] = self._device.empty(n, dtype)
-        return self._beside[key]
+        if key not in self._companions:
+            self._companions[key] = self._device.empty(n, dtype)
+        return self._companions[key]
 
     def mask(self, out: Any) -> Any:
         """Room for the mask of a product's result."""
         rows, width = out.shape[0], mask_width(out.shape[1])
-        return self.beside("mask", out, rows * width, np.uint8).reshape(rows, width)
+        return self.companion("mask", out, rows * width, np.uint8).reshape(rows, width)
 
     @cached_property
     def staging(self) -> list[Staging]:

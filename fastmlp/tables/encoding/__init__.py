@@ -1,1 +1,1 @@
-"""Columns to arrays of numbers and codes, learned from training rows, repeated on later ones."""
+"""The encoding of columns as arrays of numbers and category codes, fitted to training rows."""

@@ -1,4 +1,4 @@
-"""How one column of a table becomes one or more features."""
+"""The encoding of one column as one or more features."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastmlp.errors import InputError
+from fastmlp.tables.dictionary_encoding import numbers_of_texts
 from fastmlp.tables.fields import Fields
 from fastmlp.tables.frames import polars_module
 from fastmlp.tables.meaning.labels import label_counts, label_index, labels_of, sort_labels
 from fastmlp.tables.meaning.missing import array_of
 from fastmlp.tables.meaning.moments import moments_in, seconds_of
 from fastmlp.tables.meaning.notation import Notation
-from fastmlp.tables.repeats import numbers_by_text
 
 if TYPE_CHECKING:
     import polars
@@ -27,20 +27,20 @@ __all__ = [
 ]
 
 PERIODS = {"year": 365.2425 * 86400, "week": 7 * 86400.0, "day": 86400.0}  # in seconds
-FIRST_MONDAY = 4 * 86400.0  # the first one after the beginning of 1970
+FIRST_MONDAY = 4 * 86400.0  # the first one of 1970
 
 
 @dataclass(frozen=True)
 class NumberColumn:
-    """The feature `(value - shift) / scale`; and, if training lacked values, one that is 1 where there is none.
+    """The feature `(value - shift) / scale`; with missing values in training, also one that is 1 where one is missing.
 
     Attributes
     ----------
     name : of the column.
     notation : of numbers in text.
-    fill : stands for a missing value: the median of the training rows.
-    shift, scale : mean and deviation of the training rows, or 0 and 1.
-    has_missing : whether there is a second feature.
+    fill : takes the place of a missing value: the median of the training rows.
+    shift, scale : mean and standard deviation of the training rows, or 0 and 1.
+    has_missing : whether there is the second feature.
     low, high : the range of the training rows.
     """
 
@@ -58,7 +58,7 @@ class NumberColumn:
         return (self.name, f"{self.name} is missing") if self.has_missing else (self.name,)
 
     def numbers(self, values: polars.Series) -> np.ndarray:
-        """Give float64 (N,) of N values, NaN where one is missing or no number."""
+        """Convert N values to float64 (N,), NaN where one is missing or not a number."""
         return numbers_from(values, self.notation)
 
     def to_dict(self) -> dict[str, Any]:
@@ -81,12 +81,12 @@ class NumberColumn:
 
 @dataclass(frozen=True)
 class MomentColumn:
-    """A date or time: a number of days as in `NumberColumn`, and sine and cosine of its place in recurring periods.
+    """A date or time as seconds, encoded as in `NumberColumn`; and the sine and cosine of its phase in each period.
 
     Attributes
     ----------
-    form : of dates and times in text.
-    periods : "year", "week" and "day" as far as the training rows go round in them.
+    form : format of dates and times in text.
+    periods : those of "year", "week" and "day" that the training rows span and differ in.
     """
 
     name: str
@@ -104,7 +104,7 @@ class MomentColumn:
 
     @staticmethod
     def periods_in(seconds: np.ndarray, is_time: bool) -> tuple[str, ...]:
-        """Periods that seconds (N,), none of them NaN, go round in."""
+        """Return the periods that seconds (N,) without NaN span and differ in."""
         span = np.ptp(seconds)
         return tuple(
             name
@@ -113,15 +113,15 @@ class MomentColumn:
         )
 
     def numbers(self, values: polars.Series) -> np.ndarray:
-        """Give float64 (N,) seconds of N values, NaN where one is missing or no moment."""
+        """Convert N values to float64 seconds (N,), NaN where one is missing or not a date or time."""
         if values.dtype.is_temporal():
             return array_of(seconds_of(values))
         if isinstance(values.dtype, (polars_module().String, polars_module().Enum)) and self.form:
-            return numbers_by_text(values, lambda texts: moments_in(texts, self.form))
+            return numbers_of_texts(values, lambda texts: moments_in(texts, self.form))
         return np.full(len(values), np.nan)
 
     def waves(self, seconds: np.ndarray) -> np.ndarray:
-        """Give sines and cosines (2P, N) of P periods at N moments."""
+        """Return the sines and cosines (2P, N) of P periods at N moments, seconds (N,)."""
         periods = np.array([PERIODS[name] for name in self.periods])[:, None]
         phases = 2 * np.pi * ((seconds - FIRST_MONDAY) % periods) / periods
         return np.stack([np.sin(phases), np.cos(phases)], axis=1).reshape(-1, len(seconds))
@@ -148,17 +148,17 @@ class MomentColumn:
 
 @dataclass(frozen=True)
 class CategoryColumn:
-    """One feature per category, 1 in its rows and 0 elsewhere; a last one for missing values, if training had any.
+    """One feature per category, 1 in its rows and 0 elsewhere; with missing values in training, they are the last one.
 
-    A value that training did not have gives zeros in all of them, a code of its own that needs no weight that nobody
-    has trained. Where it is no category, a missing value counts as the category `fill`.
+    A value not seen in training is zero in all features, so that no untrained weight is used. If missing values are not
+    a category, they count as the category `fill`.
 
     Attributes
     ----------
-    categories : labels; values are compared as `fastmlp.tables.meaning.labels` does.
-    fill : number of the most frequent one.
-    has_missing : whether missing values are a category, the last one.
-    coded : whether there is one feature instead, the number of the category, -1 for a value that training did not have.
+    categories : labels, compared as in `fastmlp.tables.meaning.labels`.
+    fill : index of the most frequent category.
+    has_missing : whether missing values are the last category.
+    coded : whether there is a single feature instead, the index of the category, -1 for a value not seen in training.
     """
 
     name: str
@@ -169,12 +169,12 @@ class CategoryColumn:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The K categories, that of missing values included."""
+        """The K categories, including that of missing values."""
         return (*self.categories, "missing") if self.has_missing else self.categories
 
     @cached_property
     def index(self) -> dict[object, int]:
-        """Numbers of the categories, as `codes_of` looks them up."""
+        """The lookup table of `codes_of`."""
         return label_index(self.categories)
 
     @property
@@ -183,7 +183,7 @@ class CategoryColumn:
 
     @classmethod
     def fit(cls, values: polars.Series, coded: bool = False) -> CategoryColumn:
-        """Take the categories from N values, nulls where they are missing."""
+        """Fit to N values, null where they are missing."""
         counts = label_counts(labels_of(values))
         categories = sort_labels(counts)
         fill = max(range(len(categories)), key=lambda code: counts[categories[code]], default=0)
@@ -212,21 +212,21 @@ Column = NumberColumn | MomentColumn | CategoryColumn
 
 
 def numbers_from(values: polars.Series, notation: Notation) -> np.ndarray:
-    """Give float64 (N,) of N values of any type, NaN where one is missing or no number in the notation."""
+    """Convert N values of any dtype to float64 (N,), NaN where one is missing or not a number in the notation."""
     pl = polars_module()
     if (values.dtype.is_numeric() or values.dtype == pl.Boolean) and notation.allows_bare:
         return array_of(values)
     if isinstance(values.dtype, (pl.String, pl.Enum)):
-        return numbers_by_text(values, notation.read)
+        return numbers_of_texts(values, notation.read)
     return np.full(len(values), np.nan)
 
 
 def mean_and_std(names: Sequence[str], numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Give means and standard deviations (K,) of K columns (K, N), the latter 1 where all numbers are equal.
+    """Return means and standard deviations (K,) of K columns (K, N); the deviation of a constant column is 1.
 
     Raises
     ------
-    InputError : numbers too large to be squared.
+    InputError : numbers whose squares overflow.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         mean = numbers.mean(axis=1)
@@ -238,13 +238,13 @@ def mean_and_std(names: Sequence[str], numbers: np.ndarray) -> tuple[np.ndarray,
             f"Column {names[position]!r} holds numbers up to {np.abs(numbers[position]).max():g}, too large for a mean "
             "and a standard deviation. Scale them down, or list the column in drop_columns."
         )
-    # The mean of equal numbers may be off by a rounding, which would pass for a deviation.
+    # The mean of equal numbers may be off by a rounding error, which would be taken for a deviation.
     std[(std == 0) | (numbers.min(axis=1) == numbers.max(axis=1))] = 1.0
     return mean, std
 
 
 def read_column(data: object) -> Column:
-    """Build the column of any kind that `to_dict` wrote.
+    """Build a column of any kind from the dictionary of its `to_dict`.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""From tables to arrays, the same way for the training table and every later one."""
+"""The encoder of tables as arrays, fitted to the training table and applied to every later one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fastmlp.tables.encoding.targets import ClassTarget, NumberTarget, Target, r
 from fastmlp.tables.encoding.writing import write_features
 from fastmlp.tables.fields import Fields
 from fastmlp.tables.meaning.missing import MISSING_VALUES, POLICIES
-from fastmlp.tables.room import Room
+from fastmlp.tables.storage import Storage
 from fastmlp.tables.table import Table, as_table
 from fastmlp.tables.text import listed
 
@@ -30,21 +30,21 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TableEncoder:
-    """Turns tables into arrays; made by `fit` or `from_dict`.
+    """Encodes tables as arrays; made by `fit` or `from_dict`.
 
-    Columns that were not fitted are ignored. Without a feature for it, a missing value counts as the median of the
-    training rows, or as their most frequent category.
+    Columns of later tables that were not in the training table are ignored. Where no feature marks missing values, they
+    count as the median of the training rows, or as their most frequent category.
 
     Attributes
     ----------
     columns : tuple
         The feature columns, in the order of the features.
     targets : tuple
-        The target columns, which later tables may lack.
+        The target columns, which need not be in later tables.
     missing : {"error", "drop", "impute"}
-        What is done about missing values.
+        Policy for missing values.
     missing_values : tuple of str
-        Texts that stand for no value.
+        Texts that mark a missing value.
     """
 
     columns: tuple[Column, ...]
@@ -71,49 +71,48 @@ class TableEncoder:
         day_first: bool | None = None,
         codes: bool = False,
     ) -> TableEncoder:
-        """Learn means, deviations, categories and classes from the training table.
+        """Fit an encoder to the training table: means, deviations, categories and classes.
 
         Parameters
         ----------
         table : Table, data frame or array (N, K)
-            N rows; what `read_table` gives, a data frame of Polars, pandas or pyarrow, or numbers.
+            N rows; the result of `read_table`, a data frame of Polars, pandas or pyarrow, or an array of numbers.
         target : str, int or sequence of them, optional
-            Name or number of the target column, negative from the end; a text that names no column may be a number; a
-            list for several columns of numbers; by default the last one; an empty list for a table that holds features
-            alone.
+            Name or index of the target column, negative from the end. A string that names no column may be an index. A
+            list for several columns of numbers, an empty one for a table without a target. By default the last column.
         task : {"auto", "classification", "regression"}
             "auto" is classification if a target is not a number, or if all are at most 20 different whole numbers that
             are repeated.
         categorical : "auto" or sequence of str
-            Names of the categorical columns; "auto" takes those with values that are no numbers, dates or times, of
-            which there are not nearly as many as rows.
+            Names of the categorical columns. "auto" takes columns with values that are not numbers, dates or times,
+            unless there are nearly as many different ones as rows.
         missing : {"impute", "drop", "error"}
-            "impute" fills missing values in, with the median or, for categories, a category of their own, and leaves
-            out rows without a target; "drop" leaves out every row that has any; "error" refuses them.
+            "impute" replaces missing numbers by the median, makes missing categories a category of their own and drops
+            rows without a target; "drop" drops every row with a missing value; "error" refuses them.
         missing_values, also_missing : sequence of str
-            Texts that stand for no value, besides an empty one: a list in place of the usual one, and others beside it.
-            One that is a number does so in any notation.
+            Texts that mark a missing value, besides an empty one: a list in place of the default one, and additions to
+            it. A number matches in any notation.
         standardize : bool
-            Whether numbers, dates and times get mean 0 and deviation 1.
+            Whether numbers, dates and times are scaled to mean 0 and deviation 1.
         standardize_target : bool
             The same for the target of a regression; `decode_target` undoes it.
         strip_label : str
-            Characters to drop at the end of each target, as the full stop of "yes.".
+            Characters to strip from the end of each target, such as the full stop of "yes.".
         drop_columns : sequence of str
             Names of columns to leave out.
         decimal : {".", ","}, optional
-            Decides about numbers that could have either; by default what other columns show.
+            Decimal mark of numbers that could have either; by default inferred from other columns.
         day_first : bool, optional
-            Whether 1/2/2023 is a day of February, where it could be either; by default what `decimal` suggests.
+            Whether 1/2/2023 is in February where the column does not tell; by default True with a decimal comma.
         codes : bool
-            Whether a column of categories becomes one feature, the number of the category (see `category_counts`), for
-            `fastmlp.tables.features.expansion` to encode.
+            Whether a column of categories becomes one feature, the index of the category (see `category_counts`), which
+            `fastmlp.tables.features.expansion` encodes further.
 
         Raises
         ------
         InputError
-            If an option is outside its range, a column is not there, missing values are not allowed, or values do not
-            fit their column.
+            If an option is out of range, a column is not in the table, missing values are refused, or values do not fit
+            their column.
         """
         plan = make_plan(
             as_table(table),
@@ -142,7 +141,7 @@ class TableEncoder:
         standardize_target: bool = False,
         codes: bool = False,
     ) -> TableEncoder:
-        """Learn what a plan leaves open from some rows (M,) of its table; parameters and errors as for `fit`."""
+        """Fit an encoder by a plan, to some rows (M,) of its table; parameters and errors as in `fit`."""
         targets = fit_targets(plan, rows) if standardize_target else plan.targets
         return cls(fit_columns(plan, rows, standardize, codes), targets, plan.missing, plan.missing_values)
 
@@ -159,7 +158,7 @@ class TableEncoder:
 
     @property
     def task(self) -> str:
-        """Either "classification" or "regression"; "none" without a target."""
+        """The task, "classification" or "regression"; "none" without a target."""
         if not self.targets:
             return "none"
         return "classification" if isinstance(self.targets[0], ClassTarget) else "regression"
@@ -171,12 +170,12 @@ class TableEncoder:
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """I names: that of a column of numbers, "column=category" for categories, and others that say what they are."""
+        """I names: the column of a number, "column=category" of a category, descriptions for other features."""
         return tuple(name for column in self.columns for name in column.feature_names)
 
     @property
     def category_counts(self) -> tuple[int, ...]:
-        """I numbers: of categories K where the feature is the number of one, 0 elsewhere."""
+        """I numbers: K where the feature is the index of one of K categories, 0 for other features."""
         counts: list[int] = []
         for column in self.columns:
             if isinstance(column, CategoryColumn) and column.coded:
@@ -188,23 +187,23 @@ class TableEncoder:
     def kept_rows(
         self, table: Any, *, targets: bool = True, allow_none: bool = False, findings: Findings | None = None
     ) -> np.ndarray:
-        """Give the numbers (M,) int64 of the rows that `transform` keeps.
+        """Return the indices (M,) int64 of the rows that `transform` keeps.
 
         Parameters
         ----------
         table : Table, data frame or array
             N rows.
         targets : bool
-            Whether rows must have a target, where the table has the column.
+            Whether rows must have a target, if the table has the target column.
         allow_none : bool
             Whether M may be 0.
         findings : Findings, optional
-            Takes note of the rows that are left out.
+            Counts the rows that are left out.
 
         Raises
         ------
         InputError
-            If a feature column is not there, missing values are not allowed, or no row is left.
+            If a feature column is not in the table, missing values are refused, or no row is left.
         """
         table = as_table(table)
         known = set(table.names)
@@ -228,7 +227,7 @@ class TableEncoder:
         rows: np.ndarray | None = None,
         targets: bool = True,
         findings: Findings | None = None,
-        room: Room | None = None,
+        storage: Storage | None = None,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Encode a table.
 
@@ -237,21 +236,21 @@ class TableEncoder:
         table : Table, data frame or array
             N rows.
         rows : array (M,), optional
-            Numbers of the rows to encode, ascending; by default those of `kept_rows`.
+            Indices of the rows to encode, ascending; by default those of `kept_rows`.
         targets : bool
-            Whether to look at the targets.
+            Whether to encode the targets.
         findings : Findings, optional
-            Takes note of what the training rows had not; by default a warning is logged.
-        room : Room, optional
-            Where x lies; by default in memory as far as a third of what is free suffices, else on the disk.
+            Collects values that training did not have; by default they are logged as warnings.
+        storage : Storage, optional
+            Memory limit and temporary files of x; by default a third of the free memory, then disk.
 
         Returns
         -------
         x : array (M, I) float32
             The features.
         y : array or None
-            Class indices (M,) int64, numbers (M,) float64, or (M, O) of several targets; None if they are not looked
-            at, or the table lacks one.
+            Class indices (M,) int64, numbers (M,) float64, or (M, O) for several targets; None without `targets`, or if
+            a target column is not in the table.
 
         Raises
         ------
@@ -263,7 +262,7 @@ class TableEncoder:
         rows = self.kept_rows(table, targets=targets, findings=found) if rows is None else rows
         if (np.diff(rows) <= 0).any():
             raise InputError("rows must ascend, each of them once. Sort them, and reorder what is encoded.")
-        x = (room or Room()).array((len(rows), len(self.feature_names)), np.float32)
+        x = (storage or Storage()).array((len(rows), len(self.feature_names)), np.float32)
         found.add(write_features(self.columns, table, rows, self.missing_values, x))
         if findings is None:
             for line in found.lines():
@@ -276,19 +275,19 @@ class TableEncoder:
         return x, y[0] if len(y) == 1 else np.stack(y, axis=1)
 
     def decode_target(self, y: np.ndarray) -> np.ndarray:
-        """Give the class names (N,) of class indices (N,), or numbers (N,) or (N, O) in the table's own unit.
+        """Convert class indices (N,) to class names (N,), or numbers (N,) or (N, O) to the unit of the table.
 
         Raises
         ------
         InputError
-            If there is anything but class indices.
+            If y is not class indices, for a classification.
         """
         if len(self.targets) == 1:
             return self.targets[0].decode(y)
         return np.stack([target.decode(y[:, o]) for o, target in enumerate(self.targets)], axis=1)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give dicts, lists, texts, bools and finite numbers, ready for JSON."""
+        """Return dicts, lists, strings, bools and finite numbers, ready for JSON."""
         return {
             "version": _VERSION,
             "columns": [column.to_dict() for column in self.columns],
@@ -299,12 +298,12 @@ class TableEncoder:
 
     @classmethod
     def from_dict(cls, data: object) -> TableEncoder:
-        """Build the encoder that `to_dict` wrote; the dictionary may come from anyone.
+        """Build an encoder from the dictionary of `to_dict`, which is not trusted.
 
         Raises
         ------
         InputError
-            If it is no such dictionary, or one of another version of fastmlp.
+            If it is not such a dictionary, or has another format version.
         """
         if isinstance(data, dict) and data.get("version") != _VERSION:
             raise InputError(

@@ -1,4 +1,4 @@
-"""What later tables hold that training had not: counted over all batches, said once."""
+"""Counts of unusual values in tables that are encoded after training, collected over batches and reported once."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ _EXAMPLES = 3
 
 
 class Findings:
-    """Holes that training had not, values that it had not, numbers far from its own, and rows that are left out."""
+    """Counts missing values, categories and far numbers that training did not have, and rows that are left out."""
 
     def __init__(self) -> None:
-        self._holes: Counter[str] = Counter()
+        self._missing: Counter[str] = Counter()
         self._unseen: Counter[str] = Counter()
         self._examples: dict[str, list[str]] = {}
         self._far: Counter[str] = Counter()
         self._furthest: dict[str, tuple[float, float, float]] = {}  # the number, and the range of training
         self._dropped = 0
 
-    def add_holes(self, name: str, number: int) -> None:
+    def add_missing(self, name: str, number: int) -> None:
         """Count missing values of a column."""
         if number:
-            self._holes[name] += number
+            self._missing[name] += number
 
     def add_far(self, name: str, number: int, furthest: float, low: float, high: float) -> None:
-        """Count numbers of a column that are further from the training range, from low to high, than it is wide."""
+        """Count numbers of a column that lie further outside the training range, low to high, than it is wide."""
         if number:
             known, _, _ = self._furthest.get(name, (furthest, low, high))
             self._far[name] += number
             self._furthest[name] = max(known, furthest, key=lambda one: max(low - one, one - high)), low, high
 
     def add_dropped(self, number: int) -> None:
-        """Count rows that are left out since they lack a value."""
+        """Count rows that are left out because a value is missing."""
         self._dropped += number
 
     def add_unseen(self, name: str, number: int, examples: Iterable[str]) -> None:
-        """Count values of a column."""
+        """Count categories of a column that are not in the training rows."""
         if number:
             self._unseen[name] += number
             known = self._examples.setdefault(name, [])
@@ -48,9 +48,9 @@ class Findings:
             del known[_EXAMPLES:]
 
     def add(self, other: Findings) -> None:
-        """Count what another one has counted."""
-        for name, number in other._holes.items():
-            self.add_holes(name, number)
+        """Add the counts of another object."""
+        for name, number in other._missing.items():
+            self.add_missing(name, number)
         for name, number in other._unseen.items():
             self.add_unseen(name, number, other._examples[name])
         for name, number in other._far.items():
@@ -58,18 +58,18 @@ class Findings:
         self._dropped += other._dropped
 
     def lines(self) -> list[str]:
-        """What was found, a line for each kind and column, of ten columns at most."""
+        """Return messages: for each kind of finding one line per column, for at most ten columns."""
         lines = []
-        if self._holes:
-            counts = [f"{name!r} ({number:,})" for name, number in self._holes.most_common(10)]
-            more = f" and {len(self._holes) - 10:,} more" if len(self._holes) > 10 else ""
-            lines.append(f"values are missing in {', '.join(counts)}{more}; training had none there: filled in")
+        if self._missing:
+            counts = [f"{name!r} ({number:,})" for name, number in self._missing.most_common(10)]
+            more = f" and {len(self._missing) - 10:,} more" if len(self._missing) > 10 else ""
+            lines.append(f"values are missing in {', '.join(counts)}{more}; training had none there: imputed")
         for name, number in self._unseen.most_common(10):
             lines.append(
-                f"column {name!r} holds {number:,} values that training had not, such as {listed(self._examples[name])}"
+                f"column {name!r} holds {number:,} values not seen in training, such as {listed(self._examples[name])}"
             )
         if len(self._unseen) > 10:
-            lines.append(f"{len(self._unseen) - 10:,} more columns hold values that training had not")
+            lines.append(f"{len(self._unseen) - 10:,} more columns hold values not seen in training")
         for name, number in self._far.most_common(10):
             furthest, low, high = self._furthest[name]
             lines.append(
@@ -79,5 +79,5 @@ class Findings:
         if len(self._far) > 10:
             lines.append(f"{len(self._far) - 10:,} more columns hold numbers far outside the range of training")
         if self._dropped:
-            lines.append(f"{self._dropped:,} rows are left out: they lack a value that nothing can stand for")
+            lines.append(f"{self._dropped:,} rows are left out: they lack a value that cannot be imputed")
         return lines

@@ -1,4 +1,4 @@
-"""What the training rows tell: medians, means, deviations, categories."""
+"""Fitting columns and targets to the training rows: medians, means, deviations, categories."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 
 from fastmlp.errors import InputError
-from fastmlp.tables.ahead import in_chunks, mapped
 from fastmlp.tables.encoding.columns import CategoryColumn, Column, MomentColumn, NumberColumn, mean_and_std
 from fastmlp.tables.encoding.plan import Plan, target_values
 from fastmlp.tables.encoding.targets import NumberTarget, Target
@@ -16,6 +15,7 @@ from fastmlp.tables.meaning.kind import Kind, shown
 from fastmlp.tables.meaning.missing import array_of, matrix_of, present
 from fastmlp.tables.meaning.moments import is_time
 from fastmlp.tables.meaning.notation import is_either
+from fastmlp.tables.parallel import column_chunks, parallel_map
 from fastmlp.tables.table import Table
 
 if TYPE_CHECKING:
@@ -25,12 +25,12 @@ __all__ = ["Part", "fit_columns", "fit_targets"]
 
 
 class Part:
-    """Some rows of a table, picked column by column when they are asked for.
+    """Some rows of a table, selected column by column on access.
 
     Parameters
     ----------
     table : N rows.
-    rows : numbers of those that are meant (M,) int64, ascending.
+    rows : indices (M,) int64 of the selected rows, ascending.
     """
 
     def __init__(self, table: Table, rows: np.ndarray) -> None:
@@ -41,22 +41,22 @@ class Part:
         return len(self._rows)
 
     def column(self, name: str) -> polars.Series:
-        """Give the M values of a column."""
+        """Return the M values of a column."""
         return self._picked(self._table.column(name))
 
     def numbers(self, columns: Sequence[NumberColumn | MomentColumn], marks: Collection[str]) -> np.ndarray:
-        """Give float64 (K, M) of K columns, NaN where values are missing.
+        """Return K columns as float64 (K, M), NaN where values are missing.
 
         Raises
         ------
-        InputError : a value that is neither missing nor what its column holds.
+        InputError : a value is neither missing nor of its column's kind.
         """
         series = self._table.columns([column.name for column in columns])
         is_plain = [
             isinstance(one, NumberColumn) and one.notation.allows_bare and self._table.types[one.name].is_numeric()
             for one in columns
         ]
-        if all(is_plain):  # many at once
+        if all(is_plain):  # faster for many columns
             numbers = matrix_of(series, marks)
             numbers = numbers if self._is_whole else np.take(numbers, self._rows, axis=1)
         else:
@@ -103,9 +103,9 @@ class Part:
 
 
 def fit_columns(plan: Plan, rows: np.ndarray, standardize: bool, codes: bool) -> tuple[Column, ...]:
-    """Learn the feature columns of a plan from some rows (M,) of its table.
+    """Fit the feature columns of a plan to some rows (M,) of its table.
 
-    Numbers are scaled if `standardize`, categories are one feature each if `codes`.
+    `standardize` scales numbers; with `codes`, a column of categories is one feature, see `CategoryColumn.coded`.
     """
     part = Part(plan.table, rows)
     columns: dict[str, Column] = {}
@@ -117,19 +117,19 @@ def fit_columns(plan: Plan, rows: np.ndarray, standardize: bool, codes: bool) ->
     def of_categories(name: str) -> CategoryColumn:
         return CategoryColumn.fit(present(part.column(name), plan.missing_values), codes)
 
-    for fitted in mapped(of_numbers, in_chunks(numeric, len(part))):
+    for fitted in parallel_map(of_numbers, column_chunks(numeric, len(part))):
         columns |= {column.name: column for column in fitted}
-    for column in mapped(of_categories, [kind.name for kind in plan.kinds if kind.kind == "category"]):
+    for column in parallel_map(of_categories, [kind.name for kind in plan.kinds if kind.kind == "category"]):
         columns[column.name] = column
     return tuple(columns[kind.name] for kind in plan.kinds if kind.is_used)
 
 
 def fit_targets(plan: Plan, rows: np.ndarray) -> tuple[Target, ...]:
-    """Give the targets of a plan, with mean and deviation of some rows (M,).
+    """Return the targets of a plan, standardised by the mean and deviation of some rows (M,).
 
     Raises
     ------
-    InputError : classes, or numbers too large.
+    InputError : a target holds classes, or numbers whose squares overflow.
     """
     part = Part(plan.table, rows)
     fitted = []
@@ -152,7 +152,7 @@ def _unfitted(kind: Kind) -> NumberColumn | MomentColumn:
 def _fit_numbers(
     columns: Sequence[NumberColumn | MomentColumn], numbers: np.ndarray, standardize: bool
 ) -> list[NumberColumn | MomentColumn]:
-    """Fit K columns to numbers (K, M), in which NaN is replaced by what is to stand for it."""
+    """Fit K columns to numbers (K, M); NaN is replaced in place by the column's fill value."""
     absent = np.isnan(numbers)
     complete = ~absent.any(axis=1)
     fill = np.zeros(len(columns))
@@ -177,7 +177,7 @@ def _fit_numbers(
 
 
 def _medians(numbers: np.ndarray) -> np.ndarray:
-    """The medians (K,) of rows of numbers (K, M), which it moves; NumPy's own take eight times as long."""
+    """The medians (K,) of the rows of numbers (K, M), which are reordered in place; np.median takes 8 times as long."""
     half, odd = divmod(numbers.shape[1], 2)
     numbers.partition(half, axis=1)
     upper = numbers[:, half]

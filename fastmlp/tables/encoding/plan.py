@@ -1,4 +1,4 @@
-"""What is to be learned from a table, decided by all of its rows before any of them is set apart."""
+"""The plan of a table: features, targets and samples, chosen by all rows before any are held out."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Plan:
     Attributes
     ----------
     table : N rows.
-    kinds : of all columns but the targets and those to be dropped, in the order of the table.
-    targets : one; or several of numbers; none for a table of features alone.
-    rows : numbers of the samples (M,) int64, ascending.
-    missing, missing_values : policy and marks.
-    notes : what was decided and should be said.
+    kinds : of all columns except targets and dropped ones, in the order of the table.
+    targets : one; several if all are numbers; none for a table without a target.
+    rows : indices (M,) int64 of the samples, ascending.
+    missing, missing_values : policy for missing values, and the texts that mark them.
+    notes : messages for the user.
     """
 
     table: Table
@@ -48,7 +48,7 @@ class Plan:
     notes: tuple[str, ...]
 
     def classes(self) -> np.ndarray | None:
-        """Give the class indices (M,) of the samples; None for numbers."""
+        """Return the class indices (M,) int64 of the samples; None for a regression."""
         target = self.targets[0] if self.targets else None
         if not isinstance(target, ClassTarget):
             return None
@@ -71,7 +71,7 @@ def make_plan(
     decimal: str | None = None,
     day_first: bool | None = None,
 ) -> Plan:
-    """Decide what is to be learned from a table; parameters and errors are those of `TableEncoder.fit`."""
+    """Choose features, targets and samples of a table; parameters and errors as in `TableEncoder.fit`."""
     _check_choice("task", task, TASKS)
     _check_choice("missing", missing, POLICIES)
     _check_texts("missing_values", missing_values)
@@ -88,7 +88,7 @@ def make_plan(
     reader = Reader(table, marks, decimal or decimal_of(table, marks), decimal is not None, day_first, notes)
     kinds = find_kinds(reader, features, chosen)
     task = "regression" if len(names) > 1 and task == "auto" else task
-    # Who lists the marks knows them.
+    # Marks that the user has listed are never classes.
     certain = also_missing if tuple(missing_values) == MISSING_VALUES else marks
     targets = tuple(find_target(reader, name, task=task, certain=certain, strip_label=strip_label) for name in names)
     if len(targets) > 1 and any(isinstance(one, ClassTarget) for one in targets):
@@ -114,20 +114,20 @@ def kept_rows(
     *,
     allow_none: bool = False,
 ) -> tuple[np.ndarray, list[str]]:
-    """Choose the rows to be encoded.
+    """Choose the rows to encode.
 
     Parameters
     ----------
     table : N rows.
-    features : names of the feature columns that may lack values.
+    features : names of feature columns that may have missing values.
     targets : those that are in the table.
-    policy : "error" refuses missing values, "drop" leaves out their rows, "impute" only those that lack a target.
-    marks : the texts that stand for no value.
+    policy : "error" refuses missing values, "drop" drops their rows, "impute" drops only rows without a target.
+    marks : texts that mark a missing value.
     allow_none : whether M may be 0.
 
     Returns
     -------
-    rows (M,) int64, ascending; and what should be said.
+    rows (M,) int64, ascending; and messages for the user.
 
     Raises
     ------
@@ -140,24 +140,24 @@ def kept_rows(
     counts = {name: int(mask.sum()) for name, mask in every.items() if mask.any()}
     if not counts:
         return np.arange(len(table)), []
-    said = listed_counts(counts)
+    columns = listed_counts(counts)
     if policy == "error":
         first = table.place(int(np.flatnonzero(np.any(list(every.values()), axis=0))[0]))
         raise InputError(
-            f"Values are missing in {said}, of {len(table)} rows, the first in {first}. Fill them in; or train with "
+            f"Values are missing in {columns}, of {len(table)} rows, the first in {first}. Fill them in; or train with "
             "missing='drop', which leaves such rows out, or missing='impute', which fills the features in."
         )
     rows = np.flatnonzero(~np.any(list(every.values()), axis=0))
     if not rows.size and not allow_none:
         raise InputError(
-            f"Each of the {len(table)} rows lacks a value: they are missing in {said}. List columns in drop_columns, "
-            "choose another target, or pass missing='impute', which needs targets only."
+            f"Each of the {len(table)} rows lacks a value: they are missing in {columns}. List columns in "
+            "drop_columns, choose another target, or pass missing='impute', which needs targets only."
         )
-    return rows, [f"{len(table) - len(rows):,} of {len(table):,} rows are left out: values are missing in {said}"]
+    return rows, [f"{len(table) - len(rows):,} of {len(table):,} rows are left out: values are missing in {columns}"]
 
 
 def target_values(column: polars.Series, target: Target, marks: Collection[str]) -> polars.Series:
-    """Give the N values of a target column, null where they are missing; a mark that is a class is not."""
+    """Return the N values of a target column, null where they are missing; a mark that is also a class is kept."""
     values = stripped(column, target.strip_label)
     if isinstance(target, ClassTarget):
         return present(values, set(marks) - set(target.class_names))
@@ -165,7 +165,7 @@ def target_values(column: polars.Series, target: Target, marks: Collection[str])
 
 
 def listed_counts(counts: dict[str, int]) -> str:
-    """Names with numbers, ten of them at most."""
+    """Join names with their counts: the first ten, then the number of the others."""
     shown = [f"{name!r} ({number:,})" for name, number in counts.items()]
     return ", ".join(shown[:10]) + (f" and {len(shown) - 10:,} more" if len(shown) > 10 else "")
 
@@ -193,7 +193,7 @@ def _check_texts(option: str, value: object) -> None:
 
 
 def _target_names(table: Table, target: str | int | Sequence[str | int] | None) -> list[str]:
-    """Give the names of the target columns, which may be given by numbers that no column has for a name."""
+    """Return the names of the target columns, given by name or, if no column has that name, by index."""
     wanted = [-1 if target is None else target] if target is None or isinstance(target, (str, int)) else list(target)
     names: list[str] = []
     for one in wanted:
@@ -214,7 +214,7 @@ def _target_names(table: Table, target: str | int | Sequence[str | int] | None) 
 
 
 def _feature_names(table: Table, targets: Sequence[str], dropped: Sequence[str]) -> list[str]:
-    """Give the names of the columns that are neither dropped nor targets."""
+    """Return the names of the columns that are neither dropped nor targets."""
     candidates = [name for name in table.names if name not in targets]
     known = set(candidates)
     for name in dropped:

@@ -1,4 +1,4 @@
-"""How the target column of a table becomes what a network is trained to give, and back."""
+"""Encoding a target column as class indices or numbers, and decoding predictions."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastmlp.errors import InputError
+from fastmlp.tables.dictionary_encoding import as_texts
 from fastmlp.tables.encoding.columns import mean_and_std, numbers_from
 from fastmlp.tables.fields import Fields
 from fastmlp.tables.frames import polars_module
 from fastmlp.tables.meaning.labels import codes_of, label_index, labels_of
 from fastmlp.tables.meaning.notation import Notation
-from fastmlp.tables.repeats import as_texts
 from fastmlp.tables.text import listed
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class ClassTarget:
     ----------
     name : of the column.
     class_names : C labels, sorted by value where all are numbers, else by character.
-    strip_label : characters to drop at the end of a text.
+    strip_label : characters to strip from the end of a text.
     """
 
     name: str
@@ -38,7 +38,7 @@ class ClassTarget:
     strip_label: str
 
     def encode(self, values: polars.Series) -> np.ndarray:
-        """Give the class indices (N,) int64 of N values, none of them missing.
+        """Convert N values, none of them missing, to class indices (N,) int64.
 
         Raises
         ------
@@ -53,11 +53,11 @@ class ClassTarget:
         return codes
 
     def decode(self, y: np.ndarray) -> np.ndarray:
-        """Give the class names (N,) of class indices (N,).
+        """Convert class indices (N,) to class names (N,).
 
         Raises
         ------
-        InputError : what is not a class index.
+        InputError : a value that is not a class index.
         """
         indices = np.asarray(y)
         if indices.dtype.kind not in "iu" or ((indices < 0) | (indices >= len(self.class_names))).any():
@@ -86,8 +86,8 @@ class NumberTarget:
     Attributes
     ----------
     name : of the column.
-    mean, std : 0 and 1 for numbers as they are.
-    strip_label : characters to drop at the end of a text.
+    mean, std : of the training rows; 0 and 1 for no scaling.
+    strip_label : characters to strip from the end of a text.
     notation : of numbers in text.
     """
 
@@ -98,12 +98,12 @@ class NumberTarget:
     notation: Notation
 
     def standardized(self, values: polars.Series) -> NumberTarget:
-        """Give the target with mean and deviation of N values."""
+        """Return a copy that scales by the mean and deviation of N values."""
         mean, std = mean_and_std([self.name], numbers_from(values, self.notation)[None])
         return NumberTarget(self.name, float(mean[0]), float(std[0]), self.strip_label, self.notation)
 
     def encode(self, values: polars.Series) -> np.ndarray:
-        """Give the numbers (N,) float64 of N values, none of them missing.
+        """Convert N values, none of them missing, to scaled numbers (N,) float64.
 
         Raises
         ------
@@ -124,7 +124,7 @@ class NumberTarget:
         return y
 
     def decode(self, y: np.ndarray) -> np.ndarray:
-        """Give the numbers in the table's own unit, in the shape of `y`."""
+        """Convert scaled numbers of any shape to the unit of the table."""
         return np.asarray(y) * self.std + self.mean
 
     def to_dict(self) -> dict[str, Any]:
@@ -146,14 +146,14 @@ Target = ClassTarget | NumberTarget
 
 
 def stripped(values: polars.Series, strip_label: str) -> polars.Series:
-    """Give N values, texts without these characters at their ends."""
+    """Return N values; texts without these characters at their ends."""
     values = as_texts(values)
     is_text = strip_label and values.dtype == polars_module().String
     return values.str.strip_chars_end(strip_label) if is_text else values
 
 
 def read_target(data: object) -> Target:
-    """Build the target of either kind that `to_dict` wrote.
+    """Build a target of either kind from the dictionary of its `to_dict`.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Whether a target column holds classes or numbers, decided by all rows of the table."""
+"""The task of a target column: classes or numbers, inferred from all rows of the table."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from fastmlp.tables.meaning.kind import FEW, refuse
 from fastmlp.tables.meaning.labels import label_counts, labels_of, sort_labels
 from fastmlp.tables.meaning.missing import MISSING_VALUES, present
 from fastmlp.tables.meaning.notation import Notation
-from fastmlp.tables.meaning.suspicions import number_notes
+from fastmlp.tables.meaning.suspicious_values import number_notes
 from fastmlp.tables.meaning.texts import Reader, label_notes
 
 __all__ = ["TASKS", "find_target"]
 
 TASKS = ("auto", "classification", "regression")
 _MOST_INTEGER_CLASSES = 20
-_CLASS_SHARE = 0.05  # of the rows; a mark of a missing value that is more frequent, and in five rows, is a class
+_CLASS_SHARE = 0.05  # of the rows; a missing-value marker that is as frequent, and in five rows or more, is a class
 
 
 def find_target(reader: Reader, name: str, *, task: str, certain: Collection[str], strip_label: str) -> Target:
-    """Find what is to be predicted.
+    """Return the target of a column, not yet standardised.
 
     Parameters
     ----------
-    reader : of the texts of the table, which takes the notes.
+    reader : of the table's texts; messages for the user are added to its notes.
     name : of the target column.
-    task : "classification", "regression", or "auto": classification where a value is not a number, and where all are
-        at most 20 different whole numbers that are repeated.
-    certain : marks of missing values that are none of the classes; another one in 5 % of the rows or more is a class.
-    strip_label : characters to drop at the end of a text.
+    task : "classification", "regression", or "auto": classification if a value is not a number, or if all are at most
+        20 different whole numbers that are repeated.
+    certain : missing-value markers that are never classes; any other one in at least 5 % of the rows is a class.
+    strip_label : characters to strip from the end of a text.
 
     Raises
     ------
-    InputError : no value at all, or numbers that are all the same; for numbers, a value that is not one; for classes
-        unasked, nearly as many as rows, or values that are nearly all numbers, or look like them.
+    InputError : no values, or equal numbers; for a regression, a value that is not a number; for "auto", nearly as many
+        classes as rows, or classes that are nearly all numbers or look like numbers.
     """
     table, notes = reader.table, reader.notes
     whole = stripped(table.column(name), strip_label)
@@ -78,7 +78,7 @@ def find_target(reader: Reader, name: str, *, task: str, certain: Collection[str
 
 
 def _notation(reader: Reader, distinct: Any, task: str) -> Notation | None:
-    """How distinct values are read as numbers; None where they are none."""
+    """The notation in which distinct values are numbers; None if they are not."""
     if distinct.dtype.is_numeric():
         return Notation(reader.decimal)
     if distinct.dtype != polars_module().String or (task == "auto" and reader.are_codes(distinct)):
@@ -90,12 +90,12 @@ def _are_classes(values: Any, notation: Notation) -> bool:
     numbers = numbers_from(values.drop_nulls(), notation)
     distinct = np.unique(numbers)
     few = len(distinct) <= _MOST_INTEGER_CLASSES and bool((distinct == np.round(distinct)).all())
-    # Numbers of which hardly any comes twice are measured, not classes.
+    # Numbers that are hardly ever repeated are measurements, not classes.
     return few and (len(distinct) <= 10 or 2 * len(distinct) <= len(numbers))
 
 
 def _check_labels(reader: Reader, values: Any) -> None:
-    """Refuse classes that nobody can have meant."""
+    """Refuse values that are implausible as classes."""
     counts = labels_of(values.drop_nulls()).value_counts()
     distinct, rows = counts.to_series(0), len(values) - values.null_count()
     name = values.name

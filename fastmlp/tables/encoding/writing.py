@@ -1,4 +1,4 @@
-"""Columns of a table written as features, some rows and columns at a time, on several threads."""
+"""Writing the features of a table, some rows and columns at a time, on several threads."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from fastmlp.errors import InputError
-from fastmlp.tables.ahead import in_chunks, mapped
 from fastmlp.tables.encoding.columns import CategoryColumn, Column, MomentColumn, NumberColumn
 from fastmlp.tables.encoding.findings import Findings
 from fastmlp.tables.encoding.fitting import Part
 from fastmlp.tables.meaning.labels import codes_of, labels_of
 from fastmlp.tables.meaning.missing import present
+from fastmlp.tables.parallel import column_chunks, parallel_map
 from fastmlp.tables.table import Table
 
 __all__ = ["write_features"]
@@ -23,22 +23,22 @@ __all__ = ["write_features"]
 def write_features(
     columns: Sequence[Column], table: Table, rows: np.ndarray, marks: Sequence[str], x: np.ndarray
 ) -> Findings:
-    """Write the features of some rows of a table; give what the training rows had not.
+    """Write the features of some rows of a table; return the values that training did not have.
 
     Parameters
     ----------
-    columns : what becomes of the columns, in the order of the features.
+    columns : fitted columns, in the order of the features.
     table : N rows.
-    rows : numbers of those to write (M,) int64, ascending.
-    marks : texts that stand for no value.
-    x : zeros (M, I) float32, which is written to.
+    rows : indices (M,) int64 of the rows to write, ascending.
+    marks : texts that mark a missing value.
+    x : (M, I) float32, zeros at first; written in place.
 
     Raises
     ------
     InputError : a value that does not fit its column.
     """
     found = Findings()
-    for findings in mapped(lambda task: task(), _tasks(columns, table, rows, marks, x)):
+    for findings in parallel_map(lambda task: task(), _tasks(columns, table, rows, marks, x)):
         found.add(findings)
     return found
 
@@ -58,7 +58,7 @@ def _tasks(
     for first, part in table.parts([column.name for column in columns]):
         start, stop = np.searchsorted(rows, [first, first + len(part)]).tolist()
         picked = Part(part, rows[start:stop] - first)
-        for chunk in in_chunks(numbers, len(picked)) if len(picked) else ():
+        for chunk in column_chunks(numbers, len(picked)) if len(picked) else ():
             yield partial(_write_numbers, chunk, picked, marks, x[start:stop])
         for column, place in categories if len(picked) else ():
             yield partial(_write_categories, column, picked, marks, x[start:stop, place:])
@@ -67,7 +67,7 @@ def _tasks(
 def _write_numbers(
     chunk: Sequence[tuple[NumberColumn | MomentColumn, int]], part: Part, marks: Sequence[str], x: np.ndarray
 ) -> Findings:
-    """Write the features of several columns, which is faster than one at a time where rows are few."""
+    """Write the features of several columns at once, which is faster than one by one for few rows."""
     found = Findings()
     columns, places = [column for column, _ in chunk], [place for _, place in chunk]
     numbers = part.numbers(columns, marks)
@@ -79,7 +79,7 @@ def _write_numbers(
         if column.has_missing:
             x[:, places[position] + 1] = absent[position]
         else:
-            found.add_holes(column.name, int(counts[position]))
+            found.add_missing(column.name, int(counts[position]))
     _note_far(columns, numbers, found)
     for position, column in enumerate(columns):
         if isinstance(column, MomentColumn) and column.periods:
@@ -104,7 +104,7 @@ def _write_numbers(
 
 
 def _note_far(columns: Sequence[NumberColumn | MomentColumn], numbers: np.ndarray, found: Findings) -> None:
-    """Take note of numbers (K, M) that are further from the range of training than it is wide."""
+    """Count numbers (K, M) that lie further outside the training range than it is wide."""
     lows, highs = numbers.min(axis=1), numbers.max(axis=1)
     for position, column in enumerate(columns):
         if not isinstance(column, NumberColumn) or column.low == column.high:
@@ -117,7 +117,7 @@ def _note_far(columns: Sequence[NumberColumn | MomentColumn], numbers: np.ndarra
 
 
 def _runs(places: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """First and last index, exclusive, of places that follow one another, which are written much faster together."""
+    """Ranges of indices, the last exclusive, of consecutive places, which are written much faster together."""
     first = 0
     for index in range(1, len(places) + 1):
         if index == len(places) or places[index] != places[index - 1] + 1:
@@ -126,7 +126,7 @@ def _runs(places: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 
 def _write_categories(column: CategoryColumn, part: Part, marks: Sequence[str], x: np.ndarray) -> Findings:
-    """Write the number of the category, or ones to the features of one column, which hold zeros."""
+    """Write the category codes of one column, or the ones of its indicators; the features must be zero."""
     found = Findings()
     labels = labels_of(present(part.column(column.name), marks))
     codes, unseen = codes_of(labels, column.index)
@@ -136,7 +136,7 @@ def _write_categories(column: CategoryColumn, part: Part, marks: Sequence[str], 
     if absent.any():
         codes = np.where(absent, len(column.categories) if column.has_missing else column.fill, codes)
         if not column.has_missing:
-            found.add_holes(column.name, int(absent.sum()))
+            found.add_missing(column.name, int(absent.sum()))
     if column.coded:
         x[:, 0] = codes
         return found

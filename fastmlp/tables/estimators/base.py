@@ -1,4 +1,4 @@
-"""What the estimators for data frames share: the encoder of tables, the recipe for them, and a network."""
+"""The base of the tabular estimators: table encoder, recipe and network."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from fastmlp.errors import InputError, ModelFileError
 from fastmlp.mlp import MLP
 from fastmlp.optimizers import AdamW
 from fastmlp.options import BackendName
-from fastmlp.recipes import Recipe, rivals
+from fastmlp.recipes import Recipe, candidates
 from fastmlp.tables.encoding.encoder import TableEncoder
 from fastmlp.tables.exporting.onnx_table import write_prepared
 from fastmlp.tables.features.expansion import Expansion
@@ -45,7 +45,7 @@ _KEY = "fastmlp.tables.estimators"
 
 
 class BaseTabular(BaseEstimator):
-    """Base of the two estimators."""
+    """Base of TabularClassifier and TabularRegressor."""
 
     _task: ClassVar[str]
     _parameter_constraints: ClassVar[dict[str, list]] = {
@@ -103,7 +103,7 @@ class BaseTabular(BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Learn from a table.
+        """Train a network on a table.
 
         Parameters
         ----------
@@ -112,7 +112,11 @@ class BaseTabular(BaseEstimator):
         y : array (N,)
             Class labels; for a regressor numbers, (N,) or (N, O).
         sample_weight : array (N,), optional
-            How much each sample counts in the loss.
+            Weight of each sample in the loss.
+
+        Returns
+        -------
+        self
         """
         X, y = self._checked(X, y)
         if sample_weight is not None:
@@ -160,14 +164,14 @@ class BaseTabular(BaseEstimator):
         return self
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted estimator to a safetensors file, whole or not at all, which the command line reads as well.
+        """Write the fitted estimator to a safetensors file, atomically; the command line reads the file as well.
 
-        Its parameters are not kept: what they did is done.
+        Constructor parameters are not saved: they matter only for `fit`.
 
         Raises
         ------
         InputError
-            If labels are neither texts nor numbers, or the file cannot be written.
+            If labels are neither strings nor numbers, or the file cannot be written.
         """
         check_is_fitted(self)
         names = getattr(self, "feature_names_in_", None)
@@ -196,12 +200,14 @@ class BaseTabular(BaseEstimator):
     def load(
         cls, path: str | os.PathLike[str], *, backend: BackendName | None = None, n_threads: int | None = None
     ) -> Self:
-        """Read an estimator that `save` wrote, or a model that `fastmlp train` made of a table.
+        """Read an estimator that `save` wrote, or a model that `fastmlp train` trained on a table.
+
+        Nothing in the file is executed.
 
         Raises
         ------
         ModelFileError
-            If it is anything else, or a model of the other task. Nothing in the file is executed.
+            If the file holds anything else, or a model of the other task.
         """
         network = MLP.load(path, backend=backend, n_threads=n_threads)
         preparation = Preparation.of(network)
@@ -228,14 +234,14 @@ class BaseTabular(BaseEstimator):
         return estimator
 
     def _recipes(self, x: np.ndarray) -> list[Recipe]:
-        """The recipes for samples x (N, I) to choose from, with what the parameters say in place of their own."""
+        """Candidate recipes for samples x (N, I), with the parameters that the user has set."""
         named: dict[str, Any] = {field.name: getattr(self, field.name, None) for field in fields(Recipe)}
         given = {name: value for name, value in named.items() if value is not None}
-        recipes = [replace(recipe, **given) for recipe in rivals(self._task, *x.shape)]
+        recipes = [replace(recipe, **given) for recipe in candidates(self._task, *x.shape)]
         return recipes if self.decay is None else recipes[:1]
 
     def _checked(self, X: Any, y: Any) -> tuple[Any, np.ndarray]:
-        """Samples and targets that can be learned from; what scikit-learn asks to remember of them is remembered."""
+        """Check samples and targets, and set the attributes that scikit-learn requires."""
         numeric = self._task == "regression"
         X = collected(X)
         if not is_frame(X):
@@ -250,7 +256,7 @@ class BaseTabular(BaseEstimator):
         return X, self._learn(y)
 
     def _outputs(self, X: Any) -> np.ndarray:
-        """What the network gives (N, O) for a table of N rows."""
+        """Network outputs (N, O) for a table of N rows."""
         check_is_fitted(self)
         X = collected(X)
         if not is_frame(X):
@@ -267,15 +273,15 @@ class BaseTabular(BaseEstimator):
 
     @abstractmethod
     def _learn(self, y: np.ndarray) -> np.ndarray:
-        """Class indices (N,) or numbers (N, O), of targets as they were given."""
+        """Convert targets as given to class indices (N,) or numbers (N, O), and note what `predict` needs."""
 
     @abstractmethod
     def _indicators(self, y: np.ndarray) -> np.ndarray:
-        """What takes the place of a column's many categories: the targets (N, O) to take means of."""
+        """Targets (N, O) for the target means of columns with many categories."""
 
     @abstractmethod
     def _prepared(self, y: np.ndarray, recipe: Recipe) -> Preparation:
-        """What is known of the targets."""
+        """Preparation with the names or the scaling of the targets."""
 
     @abstractmethod
     def _outputs_and_loss(self, y: np.ndarray) -> tuple[int, str]:
@@ -287,8 +293,8 @@ class BaseTabular(BaseEstimator):
 
     @abstractmethod
     def _kept(self) -> dict[str, Any]:
-        """What a file must hold of the targets beside the preparation."""
+        """What a saved file must hold about the targets, apart from the preparation."""
 
     @abstractmethod
     def _restore(self, kept: Fields | None) -> None:
-        """Take what `_kept` gave; None where the command line has trained."""
+        """Restore what `_kept` returned; None for a model that the command line has trained."""

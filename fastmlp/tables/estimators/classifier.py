@@ -1,4 +1,4 @@
-"""Classes of the rows of a data frame."""
+"""The scikit-learn classifier for data frames."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ __all__ = ["TabularClassifier"]
 
 
 class TabularClassifier(ClassifierMixin, BaseTabular):
-    """A network for classes of the rows of a data frame, by the recipe of `fastmlp.recipes.tabular`.
+    """A classifier for the rows of a data frame, trained by the recipe of `fastmlp.recipes.tabular`.
 
     Parameters
     ----------
     hidden, activation, dropout, lr, decay, batch_size, epochs, bins, one_hot : optional
-        See `fastmlp.recipes.Recipe`; None takes what the recipe has for the number of samples. Unless decay is given, a
-        short trial chooses between the recipes of `fastmlp.recipes.rivals`.
+        See `fastmlp.recipes.Recipe`; None takes the recipe's value for the number of samples. Unless decay is given, a
+        short trial chooses between the recipes of `fastmlp.recipes.candidates`.
     class_weight : dict, "balanced" or None
-        Weights of the labels in the loss; "balanced" is inverse to their numbers of samples.
+        Weight of each label in the loss; "balanced" is inversely proportional to its number of samples.
     categorical : "auto" or sequence of str
-        Columns that hold categories; by default those with a value that is no number, date or time.
+        Columns that hold categories; by default those with a value that is not a number, date or time.
     backend : {"numpy", "numba", "cuda", "auto"}, optional
         Where the network is trained, see `fastmlp.MLP`.
     n_threads : int, optional
@@ -48,9 +48,9 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     network_ : MLP
         The trained network.
     preparation_ : Preparation
-        What is done to a table before the network sees it.
+        The conversion of a table to network inputs.
     recipe_ : Recipe
-        What the network was trained by; not there after `load`.
+        The recipe by which the network was trained; not set by `load`.
     """
 
     _task: ClassVar[str] = "classification"
@@ -95,12 +95,12 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         self.class_weight = class_weight
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Probabilities (N, C) of the classes."""
+        """Return class probabilities (N, C) float64."""
         out = self._outputs(X).astype(np.float64)
         return np.hstack([1 - out, out]) if out.shape[1] == 1 else out
 
     def predict(self, X: Any) -> np.ndarray:
-        """Class labels (N,)."""
+        """Return class labels (N,)."""
         out = self._outputs(X)
         return self.classes_[self.preparation_.classes(out)]
 

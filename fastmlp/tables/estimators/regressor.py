@@ -1,4 +1,4 @@
-"""Numbers that the rows of a data frame have."""
+"""The scikit-learn regressor for data frames."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ __all__ = ["TabularRegressor"]
 
 
 class TabularRegressor(RegressorMixin, BaseTabular):
-    """A network for numbers that the rows of a data frame have, by the recipe of `fastmlp.recipes.tabular`.
+    """A regressor for the rows of a data frame, trained by the recipe of `fastmlp.recipes.tabular`.
 
     Parameters
     ----------
     hidden, activation, dropout, lr, decay, batch_size, epochs, bins, one_hot, clip : optional
-        See `fastmlp.recipes.Recipe`; None takes what the recipe has for the number of samples.
+        See `fastmlp.recipes.Recipe`; None takes the recipe's value for the number of samples.
     categorical : "auto" or sequence of str
-        Columns that hold categories; by default those with a value that is no number, date or time.
+        Columns that hold categories; by default those with a value that is not a number, date or time.
     backend : {"numpy", "numba", "cuda", "auto"}, optional
         Where the network is trained, see `fastmlp.MLP`.
     n_threads : int, optional
@@ -39,9 +39,9 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     network_ : MLP
         The trained network.
     preparation_ : Preparation
-        What is done to a table before the network sees it, and to what the network gives.
+        The conversion of a table to network inputs, and of network outputs to predictions.
     recipe_ : Recipe
-        What the network was trained by; not there after `load`.
+        The recipe by which the network was trained; not set by `load`.
     """
 
     _task: ClassVar[str] = "regression"
@@ -91,7 +91,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         return tags
 
     def predict(self, X: Any) -> np.ndarray:
-        """Numbers (N,), or (N, O) if the training targets were."""
+        """Return predictions (N,), or (N, O) if the training targets had that shape; float64."""
         out = self._outputs(X)
         values = self.preparation_.values(out)
         return values[:, 0] if self._is_single else values

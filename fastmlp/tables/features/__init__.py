@@ -1,1 +1,1 @@
-"""Numbers and codes to the inputs of a network: bins, indicators, means of the target."""
+"""From encoded columns to network inputs: quantile bins, indicators, target means."""

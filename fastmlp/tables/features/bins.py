@@ -1,7 +1,7 @@
-"""Numbers beside their places in quantile bins: a network bends a function of them where most of the samples are.
+"""Piecewise linear encoding of numbers in quantile bins, which helps a network to bend where most samples are.
 
-Source: piecewise linear encoding (Gorishniy, Rubachev & Babenko, "On embeddings for numerical features in tabular deep
-learning", NeurIPS 2022), here next to the number itself.
+Source: Gorishniy, Rubachev & Babenko, "On embeddings for numerical features in tabular deep learning", NeurIPS 2022;
+here the number itself is a feature as well.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Binned:
 
     Attributes
     ----------
-    edges : T + 1 increasing numbers t; none for the number alone.
+    edges : T + 1 increasing numbers t; empty for the number alone.
     """
 
     edges: tuple[float, ...] = ()
@@ -33,10 +33,13 @@ class Binned:
 
     @classmethod
     def fit(cls, values: np.ndarray, bins: int) -> Binned:
-        """Cut values (N,) at their quantiles, into fewer than `bins` where values repeat; one bin adds nothing."""
+        """Place the edges at the quantiles of values (N,): at most `bins` bins, fewer where values repeat.
+
+        A single bin would be the number itself, so there is none.
+        """
         if bins < 2:
             return cls()
-        # quantiles of sorted values are found in a quarter of the time, sorting included
+        # sorting first takes a quarter of the time
         edges = np.unique(np.quantile(np.sort(values), np.linspace(0, 1, bins + 1), method="inverted_cdf"))
         return cls(tuple(edges.tolist()) if len(edges) > 2 else ())
 

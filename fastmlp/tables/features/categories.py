@@ -1,4 +1,4 @@
-"""Categories as features: 0 and 1, -1 and 1, or means of the target."""
+"""Categories as features: indicators, or means of the target."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ _FOLDS = 5
 
 
 def class_targets(y: np.ndarray, classes: int) -> np.ndarray:
-    """Give what `TargetMeans` takes means of for class indices y (N,): (N, C) bool, or (N, 1) of two classes."""
+    """Convert class indices y (N,) to the targets of `TargetMeans`: bool (N, C), or (N, 1) for two classes."""
     return y[:, None] == (np.arange(classes) if classes > 2 else 1)
 
 
 @dataclass(frozen=True)
 class Indicators:
-    """A column of K categories as K features, 1 in the rows of the category and 0 elsewhere; of two as one, -1 or 1.
+    """A column of K categories as K features, 1 in the rows of the category and 0 elsewhere.
+
+    Two categories are one feature, -1 or 1.
 
     Attributes
     ----------
@@ -59,13 +61,14 @@ class Indicators:
 class TargetMeans:
     """A column of K categories as O features: the standardised mean of each target in the rows of the category.
 
-    A mean of few rows is drawn towards that of all rows: λ m_k + (1 - λ) m with λ = n_k v / (n_k v + v_k), where v is
-    the variance of the target among all rows and v_k that among the n_k rows of the category.
+    The mean m_k of a category is shrunk towards the mean m of all rows: λ m_k + (1 - λ) m with
+    λ = n_k v / (n_k v + v_k), where v is the variance of the target over all rows and v_k that over the n_k rows of the
+    category.
 
     Attributes
     ----------
     means : K rows of O numbers.
-    unknown : O numbers, for a category that the training lacked.
+    unknown : O numbers for a category that is not in the training rows.
 
     Source: D. Micci-Barreca, "A preprocessing scheme for high-cardinality categorical attributes in classification and
     prediction problems", SIGKDD Explorations 3(1), 2001.
@@ -77,10 +80,10 @@ class TargetMeans:
 
     @classmethod
     def fit(cls, codes: np.ndarray, categories: int, targets: np.ndarray, seed: int) -> tuple[TargetMeans, np.ndarray]:
-        """Learn from codes (N,) and targets (N, O); the second result are the features (N, O) of these rows.
+        """Fit to category codes (N,) and targets (N, O); the second result are the features (N, O) of these rows.
 
-        Each of five folds gets the means of the others: with its own target among them, a row of a rare category would
-        be told what it is to predict.
+        The features of each of five folds are means over the other folds: a mean that included the row's own target
+        would leak it.
         """
         codes = codes.astype(np.int64)
         folds = (np.random.RandomState(seed).permutation(len(codes)) % _FOLDS).astype(np.int8)
@@ -122,7 +125,7 @@ class TargetMeans:
 
 
 def _means(codes: np.ndarray, categories: int, targets: np.ndarray) -> np.ndarray:
-    """Means (K + 1, O) of the targets by category, drawn towards those of all rows, which are the last row."""
+    """Means (K + 1, O) of the targets by category, shrunk towards those of all rows, which are the last row."""
     overall, variance = targets.mean(axis=0), targets.var(axis=0)
     known = codes >= 0
     if not known.all():

@@ -1,4 +1,4 @@
-"""From the columns of a table to features: bins beside numbers, indicators or target means for categories."""
+"""From encoded columns to features: numbers with their bins, categories as indicators or target means."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import Any
 import numpy as np
 
 from fastmlp.errors import InputError
-from fastmlp.tables.ahead import in_chunks, mapped
 from fastmlp.tables.features.bins import Binned
 from fastmlp.tables.features.categories import Indicators, TargetMeans
 from fastmlp.tables.fields import Fields
-from fastmlp.tables.room import Room
+from fastmlp.tables.parallel import column_chunks, parallel_map
+from fastmlp.tables.storage import Storage
 
 __all__ = ["Expansion"]
 
 Column = Binned | Indicators | TargetMeans
-_ROWS = 1 << 14  # written at a time: with their features they stay in the cache
+_ROWS = 1 << 14  # written at a time, so that they stay in the cache with their features
 _KINDS: dict[str, type[Column]] = {kind.kind: kind for kind in (Binned, Indicators, TargetMeans)}
 
 
 @dataclass(frozen=True)
 class Expansion:
-    """What becomes of each column; made by `fit` or `from_dict`.
+    """The features of each column; made by `fit` or `from_dict`.
 
     Attributes
     ----------
-    columns : one for each column of the input.
+    columns : one for each input column.
     """
 
     columns: tuple[Column, ...]
@@ -43,21 +43,22 @@ class Expansion:
         bins: int,
         one_hot: int,
         seed: int,
-        room: Room | None = None,
+        storage: Storage | None = None,
     ) -> tuple[Expansion, np.ndarray]:
-        """Learn from training samples; the second result are their features (N, W) float32, or x if it has them.
+        """Fit to training samples; the second result are their features (N, W) float32, or x itself if unchanged.
 
-        Those of columns with target means are others than `transform` gives, see `TargetMeans.fit`.
+        Target means of training samples differ from those of `transform`, see `TargetMeans.fit`.
 
         Parameters
         ----------
-        x : (N, I): standardised numbers, and categories as their codes 0 .. K-1, -1 for an unknown one.
-        targets : (N, O) to take means of: numbers, or indicators of classes.
+        x : (N, I): standardised numbers, and category codes 0 .. K-1, or -1 for an unknown category.
+        targets : (N, O) for target means: numbers, or indicators of classes.
         categories : K of each column, 0 for numbers.
-        bins : bins beside a number, at most; below 2 none.
-        one_hot : categories from which on means of the target take the place of indicators, if they are fewer.
+        bins : most bins of a number; below 2, none.
+        one_hot : most categories of a column that become indicators. A column with more, and with more than O
+            categories, becomes target means.
         seed : of the folds.
-        room : where the features lie; None for the memory as far as a third of what is free suffices, else the disk.
+        storage : memory limit and temporary files of the features; by default a third of the free memory, then disk.
         """
 
         def fitted(i: int) -> tuple[Column, np.ndarray | None]:
@@ -69,13 +70,13 @@ class Expansion:
             column, features = TargetMeans.fit(x[:, i], k, targets, seed)
             return column, features.astype(np.float32)
 
-        chunks = in_chunks(range(len(categories)), len(x))
-        columns = [one for some in mapped(lambda chunk: list(map(fitted, chunk)), chunks) for one in some]
+        chunks = column_chunks(range(len(categories)), len(x))
+        columns = [one for some in parallel_map(lambda chunk: list(map(fitted, chunk)), chunks) for one in some]
         features = cls(tuple(column for column, _ in columns))
         if features.changes_nothing:
             return features, x
         ready = {i: values for i, (_, values) in enumerate(columns) if values is not None}
-        return features, features._written(x, ready, room)
+        return features, features._written(x, ready, storage)
 
     @property
     def width(self) -> int:
@@ -89,18 +90,23 @@ class Expansion:
 
     @property
     def changes_nothing(self) -> bool:
-        """Whether the features are the columns as they are."""
+        """Whether the features are the unchanged columns."""
         return all(isinstance(column, Binned) and not column.edges for column in self.columns)
 
-    def transform(self, x: np.ndarray, room: Room | None = None) -> np.ndarray:
-        """Features (N, W) float32 of samples (N, I) that are prepared as those of `fit`, where `room` has a place."""
-        return self._written(x, {}, room)
+    def transform(self, x: np.ndarray, storage: Storage | None = None) -> np.ndarray:
+        """Return features (N, W) float32 of samples (N, I) that are encoded as those of `fit`.
 
-    def _written(self, x: np.ndarray, ready: dict[int, np.ndarray], room: Room | None) -> np.ndarray:
-        """Features of samples, those of some columns given (N, width)."""
+        Raises
+        ------
+        InputError : another number of columns than in `fit`.
+        """
+        return self._written(x, {}, storage)
+
+    def _written(self, x: np.ndarray, ready: dict[int, np.ndarray], storage: Storage | None) -> np.ndarray:
+        """Features of samples x (N, I); `ready` holds those (N, width) of some columns."""
         if x.shape[1] != len(self.columns):
             raise InputError(f"The samples have {x.shape[1]} columns; the features are made of {len(self.columns)}.")
-        out = (room or Room()).array((len(x), self.width), np.float32)
+        out = (storage or Storage()).array((len(x), self.width), np.float32)
         runs = self.runs()
 
         def write(start: int) -> None:
@@ -113,12 +119,12 @@ class Expansion:
                 else:
                     column.write(x[rows, columns.start], out[rows, features])
 
-        for _ in mapped(write, range(0, len(x), _ROWS)):
+        for _ in parallel_map(write, range(0, len(x), _ROWS)):
             pass
         return out
 
     def runs(self) -> list[tuple[slice, slice, Column | None]]:
-        """Columns and their features: one that has features of its own, or adjacent ones that are as they are."""
+        """Slices of columns and of their features: a column that is expanded, or adjacent columns that are copied."""
         runs: list[tuple[slice, slice, Column | None]] = []
         start = 0
         for i, column in enumerate(self.columns):
@@ -137,7 +143,7 @@ class Expansion:
 
     @classmethod
     def from_dict(cls, data: object) -> Expansion:
-        """Build what `to_dict` wrote; the dictionary may come from anyone.
+        """Build an expansion from the dictionary of `to_dict`, which is not trusted.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Numbers with mean 0 and deviation 1, and the range that numbers come from."""
+"""Standardisation of numbers, and the range of training targets."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["Range", "Scaling"]
 
 @dataclass(frozen=True)
 class Scaling:
-    """Columns with mean 0 and deviation 1: (value - mean) / std.
+    """Scales columns to mean 0 and standard deviation 1: (value - mean) / std.
 
     Attributes
     ----------
-    mean, std : one number for each of the columns, or one for all; std is 1 where a column is constant.
+    mean, std : one number for each column, or one for all; std is 1 for a constant column.
     """
 
     mean: tuple[float, ...]
@@ -27,28 +27,28 @@ class Scaling:
 
     @classmethod
     def of(cls, values: np.ndarray) -> Scaling | None:
-        """Take mean and deviation of values (N,) or (N, K); None where they are no finite numbers."""
+        """Fit to values (N,) or (N, K), column by column; None if a mean or deviation is not finite."""
         columns = values.reshape(len(values), -1)
         with np.errstate(over="ignore", invalid="ignore"):
             mean, std = columns.mean(axis=0, dtype=np.float64), columns.std(axis=0, dtype=np.float64)
         if not (np.isfinite(mean).all() and np.isfinite(std).all()):
             return None
-        # the mean of equal numbers may be off by a rounding, which would pass for a deviation
+        # the mean of equal numbers may be off by a rounding error, which would be taken for a deviation
         std[(std == 0) | (columns.min(axis=0) == columns.max(axis=0))] = 1.0
         return cls(tuple(mean.tolist()), tuple(std.tolist()))
 
     @classmethod
     def of_all(cls, values: np.ndarray) -> Scaling | None:
-        """Take one mean and one deviation of values (N, K), such as pixels, which are all of one kind."""
+        """Fit one mean and one deviation to all values (N, K), such as pixels, which share a unit."""
         return cls.of(values.reshape(-1))
 
     def apply(self, values: np.ndarray) -> np.ndarray:
-        """Scale values (N,) or (N, K); of other data too, so that some may overflow."""
+        """Scale values (N,) or (N, K); values far from the training data may overflow to infinity."""
         with np.errstate(over="ignore", invalid="ignore"):
             return (values - self._like(values, self.mean)) / self._like(values, self.std)
 
     def undo(self, values: np.ndarray) -> np.ndarray:
-        """From scaled values (N,) or (N, K) to those in their own unit."""
+        """Convert scaled values (N,) or (N, K) back to their unit."""
         return values * self._like(values, self.std) + self._like(values, self.mean)
 
     @staticmethod
@@ -70,11 +70,11 @@ class Scaling:
 
 @dataclass(frozen=True)
 class Range:
-    """The least and the largest number of each column: predictions beyond them would be extrapolations.
+    """The least and the largest training target of each column, to which predictions are clipped.
 
     Attributes
     ----------
-    low, high : one number for each of the columns.
+    low, high : one number for each column.
     """
 
     low: tuple[float, ...]
@@ -82,12 +82,12 @@ class Range:
 
     @classmethod
     def of(cls, values: np.ndarray) -> Range:
-        """Take the range of values (N,) or (N, K)."""
+        """Return the range of values (N,) or (N, K)."""
         columns = values.reshape(len(values), -1)
         return cls(tuple(columns.min(axis=0).tolist()), tuple(columns.max(axis=0).tolist()))
 
     def clip(self, values: np.ndarray) -> np.ndarray:
-        """Values (N, K), those beyond the range moved to its ends."""
+        """Clip values (N, K) to the range."""
         return np.clip(values, np.array(self.low), np.array(self.high))
 
     def to_dict(self) -> dict[str, Any]:

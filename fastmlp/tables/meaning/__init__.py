@@ -1,1 +1,1 @@
-"""What columns hold: numbers in many notations, dates and times, categories, nothing."""
+"""The inference of what columns hold: numbers in many notations, dates and times, categories, missing values."""

@@ -1,4 +1,4 @@
-"""What one column holds."""
+"""The kind of one column: numbers, dates and times, or categories."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FEW", "Kind", "category", "refuse", "shown"]
 
-FEW = 20  # different values that are no reason to suspect anything
-_MOST_CATEGORIES = 1000  # that are taken unasked
+FEW = 20  # so few different values are never suspicious
+_MOST_CATEGORIES = 1000  # more must be asked for by the user
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,11 @@ class Kind:
     Attributes
     ----------
     name : of the column.
-    kind : "number", "moment", "category"; or what is left out: "identifier", "constant", "empty".
-    missing : how many of the N values are.
-    distinct : how many different values there are; 0 for numbers and moments.
-    notation, form : how texts are read as numbers, or as moments.
+    kind : "number", "moment" (a date or time) or "category"; or, for a column that is left out, "identifier",
+        "constant" or "empty".
+    missing : number of missing values.
+    distinct : number of different values; 0 for numbers and moments.
+    notation, form : how texts are read as numbers, or the format by which they are read as moments.
     example : a text of an identifier.
     """
 
@@ -49,18 +50,19 @@ class Kind:
 
 
 def category(name: str, missing: int, labels: Sequence[str], rows: int = 0) -> Kind:
-    """Give the kind of a column of labels.
+    """Return the kind of a column of labels.
 
     Parameters
     ----------
     name : of the column.
-    missing : how many values are.
-    labels : the different ones.
-    rows : with a label; 0 if the column is named as one of categories, so that any number of them is meant.
+    missing : number of missing values.
+    labels : the distinct labels.
+    rows : number of rows with a label; 0 if the user names the column as categorical, so that any number of categories
+        is allowed.
 
     Raises
     ------
-    InputError : more categories than anybody can have meant unasked.
+    InputError : so many categories that the user must ask for them.
     """
     distinct = len(labels)
     if rows and distinct > max(FEW, rows // 2):
@@ -77,12 +79,12 @@ def category(name: str, missing: int, labels: Sequence[str], rows: int = 0) -> K
 
 
 def refuse(table: Table, values: polars.Series, odd: Any, what: str, remedy: str) -> NoReturn:
-    """InputError about the first of N values for which `odd` (N,) is true."""
+    """Raise InputError about the first of N values for which `odd` (N,) is true."""
     row = int(np.flatnonzero(np.asarray(odd))[0])
     held = f"Column {values.name!r} holds {shown(values[row])} in {table.place(row)}"
     raise InputError(f"{held}, which is not {what}. Correct it; {remedy}.")
 
 
 def shown(value: object) -> str:
-    """A value of a table for a message."""
+    """Format a value of a table for a message."""
     return f"{value:.15g}" if isinstance(value, float) else repr(value)

@@ -1,4 +1,4 @@
-"""What the columns of a table hold, found from all of its rows."""
+"""The kinds of the columns of a table, inferred from all rows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from fastmlp.errors import InputError
-from fastmlp.tables.ahead import in_chunks, mapped
+from fastmlp.tables.dictionary_encoding import as_texts
 from fastmlp.tables.frames import polars_module
 from fastmlp.tables.meaning.kind import Kind, category
 from fastmlp.tables.meaning.labels import labels_of
@@ -16,9 +16,9 @@ from fastmlp.tables.meaning.missing import array_of, present
 from fastmlp.tables.meaning.moments import seconds_of
 from fastmlp.tables.meaning.notation import notations_of
 from fastmlp.tables.meaning.numbers import number_kinds
-from fastmlp.tables.meaning.suspicions import far_end
+from fastmlp.tables.meaning.suspicious_values import far_end
 from fastmlp.tables.meaning.texts import Reader
-from fastmlp.tables.repeats import as_texts
+from fastmlp.tables.parallel import column_chunks, parallel_map
 from fastmlp.tables.table import Table
 
 if TYPE_CHECKING:
@@ -28,21 +28,21 @@ __all__ = ["decimal_of", "find_kinds"]
 
 
 def find_kinds(reader: Reader, names: Sequence[str], categorical: Collection[str] = ()) -> list[Kind]:
-    """Find what columns of a table hold.
+    """Infer what columns of a table hold.
 
     Parameters
     ----------
-    reader : of the texts of the table, which takes the notes.
+    reader : of the table's texts; messages for the user are added to its notes.
     names : of the columns.
-    categorical : names of the columns that hold categories, whatever it looks like.
+    categorical : names of columns that hold categories whatever they look like.
 
     Raises
     ------
-    InputError : a type that cannot be used, or a column whose values are nearly all numbers, or moments.
+    InputError : a column of a type that cannot be used, or one whose values are nearly all numbers or dates.
     """
     table, chosen = reader.table, set(categorical)
 
-    # Each task has notes of its own, so that they are in the order of the columns.
+    # Each task returns its own notes, so that they end up in the order of the columns.
     def of_numbers(chunk: Sequence[str]) -> tuple[dict[str, Kind], list[str]]:
         notes: list[str] = []
         return number_kinds(table, table.columns(chunk), reader.marks, notes), notes
@@ -54,8 +54,8 @@ def find_kinds(reader: Reader, names: Sequence[str], categorical: Collection[str
     numeric = {name for name, kind in table.types.items() if kind.is_numeric()} - chosen
     found: dict[str, Kind] = {}
     for kinds, notes in chain(
-        mapped(of_numbers, in_chunks([name for name in names if name in numeric], len(table))),
-        mapped(of_others, [name for name in names if name not in numeric]),
+        parallel_map(of_numbers, column_chunks([name for name in names if name in numeric], len(table))),
+        parallel_map(of_others, [name for name in names if name not in numeric]),
     ):
         found |= kinds
         reader.notes.extend(notes)
@@ -63,10 +63,10 @@ def find_kinds(reader: Reader, names: Sequence[str], categorical: Collection[str
 
 
 def decimal_of(table: Table, marks: Collection[str]) -> str:
-    """Give the decimal mark of a table.
+    """Return the decimal mark of a table, "." or ",".
 
-    It is the one that the numbers of a column can only be read with; where nothing tells, the comma if the semicolon
-    stands between fields, as it does where the comma is taken.
+    A column whose numbers can be read with only one mark decides. If there is none, the mark is the comma where the
+    delimiter is the semicolon, as in files of countries with a decimal comma.
     """
     pl = polars_module()
     seen = set()
@@ -78,13 +78,13 @@ def decimal_of(table: Table, marks: Collection[str]) -> str:
         return ","
     if "." in seen or table.layout is None or table.layout.delimiter != ";":
         return "."
-    # A number with a fraction has been read by a decimal point.
+    # A fraction among the numbers that were read as Float64 was written with a decimal point.
     floats = (table.column(name) for name, kind in table.types.items() if kind == pl.Float64)
     return "." if any((column != column.round()).any() for column in floats) else ","
 
 
 def _other_kind(reader: Reader, column: polars.Series, is_chosen: bool) -> Kind:
-    """The kind of a column of another type than numbers, or of one that is named as one of categories."""
+    """The kind of a column that has no numeric type, or that the user names as categorical."""
     pl = polars_module()
     if column.dtype == pl.Null:
         return Kind(column.name, "empty", len(column))
@@ -102,7 +102,7 @@ def _other_kind(reader: Reader, column: polars.Series, is_chosen: bool) -> Kind:
 
 
 def _moment(column: polars.Series, notes: list[str]) -> Kind:
-    """The kind of a column of the type of dates or times."""
+    """The kind of a column with a temporal dtype."""
     missing, distinct = column.null_count(), column.drop_nulls().n_unique()
     kind = "empty" if not distinct else "constant" if distinct == 1 and not missing else "moment"
     if kind == "moment":
@@ -114,7 +114,7 @@ def _moment(column: polars.Series, notes: list[str]) -> Kind:
 
 
 def _written(dtype: Any) -> str:
-    """How a text file will have dates or times of a type."""
+    """The format in which a text file is expected to hold dates or times of this dtype."""
     pl = polars_module()
     if dtype == pl.Time:
         return "%H:%M"

@@ -1,4 +1,4 @@
-"""Categories and classes by their value: 1, 1.0 and the number 1 are the same."""
+"""Labels of categories and classes, compared by value: 1, 1.0 and the number 1 are the same."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastmlp.errors import InputError
+from fastmlp.tables.dictionary_encoding import as_texts, category_codes, is_dictionary_encoded
 from fastmlp.tables.frames import polars_module
-from fastmlp.tables.repeats import as_texts, is_coded, numbers_of_texts
 
 if TYPE_CHECKING:
     import polars
 
 __all__ = ["alike", "code_of", "codes_of", "label_counts", "label_index", "labels_of", "sort_labels"]
 
-_MOST_DIGITS = 15  # that float64 tells apart
-# Numbers as programs write them. 007 and 1E2 may be codes, and are compared as texts.
+_MOST_DIGITS = 15  # that float64 keeps
+# Numbers as programs write them. 007 and 1E2 may be codes, so they are compared as texts.
 _WHOLE = re.compile(r"([+-]?(?:0|[1-9][0-9]{0,14}))(?:[.,]0*)?")
 _DECIMAL = re.compile(r"[+-]?(?:0|[1-9][0-9]{0,14})[.][0-9]+")
 _INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u2060\ufeff"))
 
 
 def labels_of(values: polars.Series) -> polars.Series:
-    """Give N values as texts, coded ones or not, as a CSV file would have them.
+    """Convert N values to texts as a CSV file would hold them; dictionary-encoded texts stay encoded.
 
     Raises
     ------
-    InputError : values of a type that a CSV file does not have, such as lists.
+    InputError : values of a type that a CSV file cannot hold, such as lists.
     """
     pl = polars_module()
     kind = values.dtype
@@ -50,10 +50,10 @@ def labels_of(values: polars.Series) -> polars.Series:
 
 
 def label_counts(labels: polars.Series) -> dict[str, int]:
-    """Give how many of N labels are each of the different ones; no nulls.
+    """Count each distinct label, without nulls.
 
-    Where all are whole numbers, 1 and 1.0 are the same, by the first in the order of characters; beside V27, 250 and
-    250.0 are two codes.
+    If all labels are whole numbers, 1 and 1.0 are the same label, written as whichever sorts first. If others, such as
+    V27, show that the labels are codes, 250 and 250.0 are different ones.
     """
     counts = sorted(labels.drop_nulls().value_counts().iter_rows())
     if not all(_WHOLE.fullmatch(text) for text, _ in counts):
@@ -68,7 +68,7 @@ def label_counts(labels: polars.Series) -> dict[str, int]:
 
 
 def alike(labels: Iterable[str]) -> list[list[str]]:
-    """Give groups of labels that differ only by case, by the width of spaces, or by what cannot be seen."""
+    """Return groups of labels that differ only by case, whitespace or invisible characters."""
     groups: dict[str, list[str]] = {}
     for label in labels:
         seen = unicodedata.normalize("NFKC", label).translate(_INVISIBLE)
@@ -77,23 +77,23 @@ def alike(labels: Iterable[str]) -> list[list[str]]:
 
 
 def label_index(known: Sequence[str]) -> dict[object, int]:
-    """Give the number of each label, as `codes_of` looks it up: by its text, and by its value if no other has that."""
+    """Return the lookup table of `codes_of`, from a label's text, and from its value if unique, to its index."""
     keys = [_key(label) for label in known]
-    times = Counter(keys)
-    by_value: dict[object, int] = {key: code for code, key in enumerate(keys) if times[key] == 1}
+    counts = Counter(keys)
+    by_value: dict[object, int] = {key: code for code, key in enumerate(keys) if counts[key] == 1}
     return by_value | {label: code for code, label in enumerate(known)}
 
 
 def codes_of(labels: polars.Series, index: Mapping[object, int]) -> tuple[np.ndarray, polars.Series]:
-    """Give the numbers (N,) int64 of labels by a `label_index`, -1 for others and null; and those of the others.
+    """Return the codes (N,) int64 of labels by a `label_index`, -1 for unknown labels and null; and the unknown labels.
 
-    A label that is not known as a text is the known one of the same value, if there is one such.
+    A label whose text is unknown gets the code of the known label with the same value, if there is exactly one.
     """
     pl = polars_module()
-    if is_coded(labels):
+    if is_dictionary_encoded(labels):
         categories = labels.dtype.categories.to_list()  # type: ignore[attr-defined]
         by_number = np.array([*(code_of(text, index) for text in categories), -1])
-        numbers = numbers_of_texts(labels)
+        numbers = category_codes(labels)
         codes_found = by_number[numbers]
         others = labels.filter((codes_found < 0) & (numbers < len(categories)))
         return codes_found, as_texts(others)
@@ -106,12 +106,12 @@ def codes_of(labels: polars.Series, index: Mapping[object, int]) -> tuple[np.nda
 
 
 def code_of(text: str, index: Mapping[object, int]) -> int:
-    """Give the number of a text by a `label_index`, -1 for another one."""
+    """Return the code of a text by a `label_index`, -1 for an unknown text."""
     return index[text] if text in index else index.get(_key(text), -1)
 
 
 def sort_labels(labels: Iterable[str]) -> tuple[str, ...]:
-    """Sort different labels, by value where all of them are numbers, else by character."""
+    """Sort distinct labels: by value if all are numbers, else by character."""
     every = sorted(labels)
     numbers = [_number(text) for text in every]
     if any(number is None for number in numbers):
@@ -120,8 +120,8 @@ def sort_labels(labels: Iterable[str]) -> tuple[str, ...]:
 
 
 def _number(text: str) -> float | None:
-    """The finite number that a text is; None for any other text."""
-    if "_" in text:  # float() takes 1_2, which is more likely a code than 12
+    """The finite number that a text represents; None for any other text."""
+    if "_" in text:  # float() accepts 1_2, which is more likely a code than 12
         return None
     try:
         number = float(text)

@@ -1,4 +1,4 @@
-"""Which values stand for none."""
+"""Missing values: the texts and numbers that mark them, and columns with null or NaN in their place."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastmlp.tables.dictionary_encoding import as_texts, is_dictionary_encoded
 from fastmlp.tables.frames import polars_module
 from fastmlp.tables.meaning.notation import Notation
-from fastmlp.tables.repeats import as_texts, is_coded
 
 if TYPE_CHECKING:
     import polars
@@ -25,15 +25,14 @@ MISSING_VALUES = (
 
 
 def present(values: polars.Series, marks: Collection[str], notation: Notation | None = None) -> polars.Series:
-    """Give N values of a table; null where a mark, nothing, or NaN stands for no value.
+    """Return N values of a table with null in place of missing ones: empty texts, NaN and the given marks.
 
-    A mark that is a number stands for no value as -999 and as -999.00, and in the notation of the values if that is
-    given.
+    A mark that is a number is compared by value, so -999 also matches -999.00, and numbers in `notation` if given.
     """
     pl = polars_module()
     if isinstance(values.dtype, (pl.String, pl.Enum)):
         coded = _numbers_in(tuple(marks))
-        if is_coded(values) and not coded and set(values.dtype.categories).isdisjoint(["", *marks]):  # type: ignore[attr-defined]
+        if is_dictionary_encoded(values) and not coded and set(values.dtype.categories).isdisjoint(["", *marks]):  # type: ignore[attr-defined]
             return values
         is_mark = pl.first().is_in(["", *marks])
         values = as_texts(values) if coded else values
@@ -50,7 +49,7 @@ def present(values: polars.Series, marks: Collection[str], notation: Notation | 
 
 
 def array_of(numbers: polars.Series, marks: Collection[str] = ()) -> np.ndarray:
-    """Give a column of numbers as float64 (N,), NaN where there is none, or one that a mark stands for."""
+    """Convert a column of numbers to float64 (N,), NaN for null and for numbers among the marks."""
     pl = polars_module()
     array: np.ndarray = (numbers if numbers.dtype == pl.Float64 else numbers.cast(pl.Float64)).to_numpy()
     coded = _numbers_in(tuple(marks))
@@ -58,7 +57,7 @@ def array_of(numbers: polars.Series, marks: Collection[str] = ()) -> np.ndarray:
 
 
 def matrix_of(columns: Sequence[polars.Series], marks: Collection[str] = ()) -> np.ndarray:
-    """Give K columns of numbers as `array_of` does, in an array (K, N) that may be written to."""
+    """Convert K columns of numbers as `array_of` does, to a writable float64 array (K, N)."""
     pl = polars_module()
     frame = pl.DataFrame(columns)
     frame = frame if set(frame.dtypes) == {pl.Float64} else frame.cast(pl.Float64)

@@ -1,4 +1,4 @@
-"""Dates and times in texts, as seconds."""
+"""Moments: dates and times in texts, converted to seconds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["formats_of", "is_time", "moments_in", "nearly_moments", "seconds_of"]
 
 _MONTHS = "(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
-_DAYS = {  # what a date looks like, and how it may be meant
+_DAYS = {  # pattern of a date, and the formats it may have
     r"\d{4}-\d\d?-\d\d?": ("%Y-%m-%d",),
     r"\d{4}/\d\d?/\d\d?": ("%Y/%m/%d",),
     r"\d{4}\.\d\d?\.\d\d?": ("%Y.%m.%d",),
@@ -29,7 +29,7 @@ _DAYS = {  # what a date looks like, and how it may be meant
     rf"\d\d?-{_MONTHS}-\d\d": ("%d-%b-%y",),
     rf"\d\d? {_MONTHS} \d{{4}}": ("%d %b %Y", "%d %B %Y"),
     rf"{_MONTHS} \d\d?, \d{{4}}": ("%b %d, %Y", "%B %d, %Y"),
-    r"(?=\d)": ("",),  # a time alone
+    r"(?=\d)": ("",),  # a time without a date
 }
 _TIMES = {
     r"\d\d?:\d\d": "%H:%M",
@@ -42,28 +42,28 @@ _ZONE = r"(?:z|utc|[+-]\d\d:?\d\d)"
 
 
 def formats_of(texts: polars.Series) -> list[str]:
-    """Give the formats by which all of N distinct texts are moments; several where day and month could be either.
+    """Return the formats that fit all of N distinct texts; several where day and month cannot be told apart.
 
-    Where midnight is written as a day alone, a format is two: of the longest texts, "|", and of the others.
+    Where midnight is written as a date without a time, a format has two parts, "with time|date alone".
     """
     lengths = texts.str.len_chars()
     longest, shortest = texts[lengths.arg_max()], texts[lengths.arg_min()]  # type: ignore[index]
     forms = _likely(longest)
     forms += [f"{form}|{day}" for form in forms for day in _likely(shortest) if form != day and form.startswith(day)]
     found = [form for form in forms if not moments_in(texts, form).null_count()]
-    # The names of months in their short and long forms are the same in May.
+    # The short and the long name of May are the same, so both formats may fit.
     return found[:1] if "%b" in "".join(found).lower() else found
 
 
 def nearly_moments(texts: polars.Series) -> polars.Series:
-    """Give which of N distinct texts are moments (N,) Boolean, in the format that most of a few of them have."""
+    """Return Boolean (N,): which of N distinct texts fit the one format, of a few samples, that fits most of them."""
     forms = {form for text in texts.sort().gather_every(max(1, len(texts) // 4)) for form in _likely(text)}
     found = [moments_in(texts, form).is_not_null() for form in sorted(forms)]
     return max(found, key=lambda one: one.sum(), default=texts != texts)
 
 
 def _likely(text: str) -> list[str]:
-    """The formats that one text could have."""
+    """The formats that fit one text."""
     text = text.strip().lower()
     if not (text[:1].isdigit() or text[:3].isalpha()) or len(text) > 40:
         return []
@@ -80,31 +80,31 @@ def _likely(text: str) -> list[str]:
 
 
 def is_time(form: str) -> bool:
-    """Whether a format is one of times without a day."""
+    """Whether a format has a time but no date."""
     return "%Y" not in form and "%y" not in form
 
 
 def moments_in(texts: polars.Series, form: str) -> polars.Series:
-    """Give seconds (N,) Float64 since the beginning of 1970, or of the day; null for a text of another format."""
+    """Convert N texts to Float64 seconds (N,) since 1970, or since midnight; null for a text of another format."""
     pl = polars_module()
     if "|" in form:
         frame = pl.DataFrame([moments_in(texts, one).alias(one) for one in form.split("|")])
         return frame.select(pl.coalesce(pl.all())).to_series()
     if form.endswith("%#z"):
         texts = texts.str.replace("(?i) ?utc$", "Z")
-    if "%m" in form and "%d" not in form:  # a month is its first day
+    if "%m" in form and "%d" not in form:  # a month counts as its first day
         texts, form = texts + "/1", form + "/%d"
     zoned, timed = form.endswith("%#z"), "%M" in form
     kind = pl.Time if is_time(form) else pl.Datetime("us", "UTC" if zoned else None) if timed else pl.Date
     seconds = seconds_of(texts.str.strptime(kind, form, strict=False))
     if "%Y" not in form:
         return seconds
-    # Two digits are a year for %Y, too, one of antiquity.
+    # %Y also accepts a year of two digits, which would be one of antiquity.
     return seconds.to_frame().select(pl.when(pl.first() > -3e10).then(pl.first())).to_series()
 
 
 def seconds_of(values: polars.Series) -> polars.Series:
-    """Give seconds (N,) Float64 of a column of dates or times."""
+    """Convert a column of dates or times to Float64 seconds (N,) since 1970, or since midnight."""
     pl = polars_module()
     if values.dtype == pl.Time:
         return values.cast(pl.Int64).cast(pl.Float64) / 1e9

@@ -1,4 +1,4 @@
-"""Numbers in texts: decimal point or comma, marks between thousands, currencies, per cent."""
+"""Numbers written as texts: decimal marks, thousands separators, currencies, per cent."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ __all__ = [
 ]
 
 DECIMALS = (".", ",")
-# A mark between thousands stands before exactly three digits, and in India between two and two before these; spaces
-# and apostrophes may be such marks with either decimal mark. 1E2 may be a code, 1E+2 and 1.0E2 are numbers. These
-# expressions mean the same to Python and to Polars, but for _AFTER, which is for Polars.
+# A thousands separator stands before exactly three digits; in India also before two digits further left. Spaces and
+# apostrophes may be separators with either decimal mark. 1E2 may be a code; 1E+2 and 1.0E2 are numbers. These
+# expressions mean the same to Python and to Polars, except for _AFTER, which is for Polars.
 _GROUPS = " '’\u00a0\u202f\u2009"
 _WHOLE = "(?:[0-9]+|[1-9][0-9]{{0,2}}(?:[{other}{groups}][0-9]{{2,3}})*[{other}{groups}][0-9]{{3}})"
 _NUMBER = f"^[+-]?(?:{_WHOLE}(?:[eE][+-][0-9]+)?|{_WHOLE}?{{mark}}[0-9]*(?:[eE][+-]?[0-9]+)?)$"
@@ -43,9 +43,9 @@ class Notation:
     Attributes
     ----------
     decimal : "." or ",".
-    unit : what stands before or after each number: a currency, "%", or letters such as "kg"; "" for bare numbers.
-    grouped : whether some numbers have marks between thousands. Without them, "1,234" in a later table is not taken for
-        a number with one, since the table may as well have another decimal mark than training.
+    unit : the currency, "%" or letters such as "kg" before or after each number; "" for bare numbers.
+    grouped : whether some numbers have thousands separators. If not, "1,234" in a later table is not read as 1234,
+        since the comma may as well be a decimal mark.
     """
 
     decimal: str = "."
@@ -54,11 +54,11 @@ class Notation:
 
     @property
     def allows_bare(self) -> bool:
-        """Whether the unit may be left out, as a currency may be; but 5 beside 5 % may be 500 %."""
+        """Whether the unit may be omitted: a currency may, but 5 in a column of per cents may mean 500 %."""
         return not self.unit or re.fullmatch(_CURRENCY, self.unit) is not None
 
     def read(self, texts: polars.Series) -> polars.Series:
-        """Give the numbers (N,) Float64 of N texts; null for a text that is no finite number in this notation."""
+        """Convert N texts to Float64 numbers (N,); null for a text that is not a finite number in this notation."""
         pl = polars_module()
         if self.decimal == "." and not self.unit:
             plain = _finite(pl, texts.cast(pl.Float64, strict=False))
@@ -88,9 +88,9 @@ class Notation:
 
 
 def notations_of(texts: polars.Series) -> list[Notation]:
-    """Give the notations in which all of N distinct texts are finite numbers: none, one, or one of each decimal mark.
+    """Return the notations in which all of N distinct texts are finite numbers: at most one for each decimal mark.
 
-    A column of several units has none.
+    There is none for texts with several units.
     """
     pl = polars_module()
     parts = _parts(pl, texts)
@@ -108,7 +108,7 @@ def notations_of(texts: polars.Series) -> list[Notation]:
 
 
 def nearly_numbers(texts: polars.Series) -> polars.Series:
-    """Give which of N distinct texts are finite numbers (N,) Boolean, in the notation that most of them have."""
+    """Return Boolean (N,): which of N distinct texts are finite numbers, in the notation that fits most of them."""
     pl = polars_module()
     units = _parts(pl, texts)["unit"]
     named = units.filter((units != "") & texts.str.contains("[0-9]"))
@@ -118,12 +118,12 @@ def nearly_numbers(texts: polars.Series) -> polars.Series:
 
 
 def look_like_numbers(texts: polars.Series) -> polars.Series:
-    """Give which of N distinct texts begin like a number (N,) Boolean, whatever follows."""
+    """Return Boolean (N,): which of N distinct texts begin like a number, whatever follows."""
     return texts.str.contains(f"^[+-]?\\s*(?:{_CURRENCY})?\\s*[.,]?[0-9]")
 
 
 def are_numbers(texts: polars.Series) -> polars.Series:
-    """Give which of N texts are numbers by themselves (N,) Boolean, in any notation, with a currency or % or not."""
+    """Return Boolean (N,): which of N texts are numbers in any notation, with or without a currency or %."""
     pl = polars_module()
     bare = pl.col("bare")
     is_number = bare.str.contains(_NUMBERS["."]) | bare.str.contains(_NUMBERS[","])
@@ -132,7 +132,7 @@ def are_numbers(texts: polars.Series) -> polars.Series:
 
 
 def units_in(texts: polars.Series) -> list[str]:
-    """Give the units of N distinct texts if all of them are numbers with or without a currency or %, else nothing."""
+    """Return the units of N distinct texts if all are numbers with or without a currency or %, else an empty list."""
     pl = polars_module()
     parts = _parts(pl, texts)
     units = sorted(parts["unit"].unique())
@@ -143,19 +143,19 @@ def units_in(texts: polars.Series) -> list[str]:
 
 
 def without_units(texts: polars.Series) -> list[str]:
-    """Give N texts without currencies and the like."""
+    """Return N texts without their units."""
     bare: list[str] = _parts(polars_module(), texts)["bare"].to_list()
     return bare
 
 
 def are_infinite(texts: polars.Series) -> bool:
-    """Whether all of N texts are numbers by name only: infinite, or nan."""
+    """Whether all of N texts are accepted as float64, such as inf and nan, though they are not finite numbers."""
     pl = polars_module()
     return texts.cast(pl.Float64, strict=False).null_count() == 0 and not texts.str.contains(_LIKE_A_CODE).any()
 
 
 def is_ambiguous(texts: polars.Series) -> str | None:
-    """Give a number that depends on the decimal mark, such as "1,234", where all that have a mark are like that."""
+    """Return a text such as "1,234", whose value depends on the decimal mark, if all with a mark are like that."""
     pl = polars_module()
     bare = _parts(pl, texts)["bare"]
     marked, alike = bare.str.contains("[.,]"), bare.str.contains(_AMBIGUOUS)
@@ -163,20 +163,23 @@ def is_ambiguous(texts: polars.Series) -> str | None:
 
 
 def is_either(text: str) -> bool:
-    """Whether a text such as "1,234" is one number with a decimal mark, and another one without."""
+    """Whether the mark of a text such as "1,234" may be a decimal mark or a thousands separator."""
     return re.match(_AMBIGUOUS, text) is not None
 
 
 def may_have_thousands(texts: list[str], delimiter: str) -> bool:
-    """Whether plain numbers such as 1.250 may be meant as 1250: all that have a point are like that, and either others
-    have none, which three decimals would have as well, or the delimiter is the semicolon of countries with a comma."""
+    """Whether the point in numbers such as 1.250 may be a thousands separator.
+
+    All numbers with a point must have three digits after it; and some have no point, though numbers with three decimals
+    would all have one, or the delimiter is the semicolon, as in countries with a decimal comma.
+    """
     marked = [text for text in texts if "." in text]
     alike = bool(marked) and all(re.match(_AMBIGUOUS, text) for text in marked)
     return alike and (delimiter == ";" or len(marked) < len(texts))
 
 
 def only_decimal_commas(texts: list[str]) -> bool:
-    """Whether these are numbers, and one of them has a decimal comma for sure."""
+    """Whether all texts are numbers with a decimal comma and not all are numbers with a decimal point."""
     if "," not in "\n".join(texts):
         return False
     with_comma, with_point = (all(re.match(_NUMBERS[decimal], text) for text in texts) for decimal in (",", "."))
@@ -184,14 +187,14 @@ def only_decimal_commas(texts: list[str]) -> bool:
 
 
 def _parts(pl: Any, texts: Any) -> Any:
-    """Split texts into a unit, "" where there is none, and what is left: columns `unit` and `bare`."""
+    """Split texts into the columns `unit`, "" where there is none, and `bare`, the rest in a uniform spelling."""
     text = (
         pl.col("text")
         .str.strip_chars()
-        .str.replace('^="(.*)"$', "${1}")  # as Excel keeps a number from being changed
+        .str.replace('^="(.*)"$', "${1}")  # protects a number from changes by Excel
         .str.replace("^[−–]", "-")
-        .str.replace(r"^\((.+)\)$", "-${1}")  # as of accountants
-        .str.replace(r"^([0-9].*[0-9])-$", "-${1}")  # as of SAP
+        .str.replace(r"^\((.+)\)$", "-${1}")  # negative numbers in accounting
+        .str.replace(r"^([0-9].*[0-9])-$", "-${1}")  # negative numbers in SAP
         .str.replace(r"^([+-])\s+", "${1}")
         .str.replace(r"([0-9])[.,][-–]+$", "${1}")  # 12.- is 12
     )

@@ -1,4 +1,4 @@
-"""Columns of texts: numbers in a notation, dates and times in a format, or categories."""
+"""The kind of a column of texts: numbers in a notation, dates and times in a format, or categories."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastmlp.errors import InputError
+from fastmlp.tables.dictionary_encoding import as_texts, numbers_of_texts
 from fastmlp.tables.frames import polars_module
 from fastmlp.tables.meaning.kind import FEW, Kind, category, refuse
 from fastmlp.tables.meaning.labels import alike
@@ -25,48 +26,47 @@ from fastmlp.tables.meaning.notation import (
     units_in,
     without_units,
 )
-from fastmlp.tables.meaning.suspicions import far_end, number_notes, row_notes
-from fastmlp.tables.repeats import as_texts, numbers_by_text
+from fastmlp.tables.meaning.suspicious_values import far_end, number_notes, row_notes
 from fastmlp.tables.table import Table
 from fastmlp.tables.text import listed
 
 __all__ = ["Reader", "label_notes"]
 
-_NEARLY = 0.9  # of the values; so many numbers are no categories
-_SOMEWHAT = 0.3  # of the values; so many numbers are worth a word
-_SAID = {"identifier": "left out", "category": "taken for categories", "constant": "left out"}
-_LONG = "^[0-9]{16,}$"  # more digits than float64 tells apart
+_NEARLY = 0.9  # of the values; a column with so many numbers cannot be one of categories
+_SOMEWHAT = 0.3  # of the values; so many numbers are worth a message
+_OUTCOME = {"identifier": "left out", "category": "taken for categories", "constant": "left out"}
+_LONG = "^[0-9]{16,}$"  # more digits than float64 keeps
 _ZERO = "^0[0-9]+$"
 
 
 @dataclass(frozen=True)
 class Reader:
-    """Finds what columns of texts hold.
+    """Infers what columns of texts hold.
 
     Attributes
     ----------
     table : N rows.
-    marks : texts that stand for no value.
-    decimal : mark of numbers that could have either one.
-    is_told : whether the user has told that mark.
-    day_first : whether 01/02/2023 is a day of February, where it could be either; None for what the decimal mark
-        suggests.
-    notes : takes what should be said.
+    marks : texts that mark a missing value.
+    decimal : decimal mark of numbers that could have either.
+    decimal_is_given : whether the user has given that mark.
+    day_first : whether 01/02/2023 is in February where the texts do not tell; None for the convention that goes with
+        the decimal mark.
+    notes : list to which messages for the user are added.
     """
 
     table: Table
     marks: Collection[str]
     decimal: str
-    is_told: bool
+    decimal_is_given: bool
     day_first: bool | None
     notes: list[str]
 
     def kind(self, column: Any) -> Kind:
-        """Give the kind of a column of N texts, coded ones or not.
+        """Return the kind of a column of N texts, dictionary-encoded or not.
 
         Raises
         ------
-        InputError : nearly all numbers, or moments, and something else; numbers in several units; too many categories.
+        InputError : texts that are nearly all numbers or dates, but not all; several units; too many categories.
         """
         values = present(column, self.marks)
         name, missing = values.name, values.null_count()
@@ -81,25 +81,25 @@ class Reader:
                 return found
             self._check_units(distinct)
         kind = category(name, missing, distinct.to_list(), rows)
-        said = _SAID[kind.kind]
-        if not self.refuse_mixture(values, counts, f"column {name!r}", said) and kind.distinct > FEW:
+        outcome = _OUTCOME[kind.kind]
+        if not self.refuse_mixture(values, counts, f"column {name!r}", outcome) and kind.distinct > FEW:
             like = self.likeness(distinct)
             if like:
                 self.notes.append(
-                    f"column {name!r} is {said}, though its texts begin like numbers or dates: {like}; write them as "
-                    "such if they are"
+                    f"column {name!r} is {outcome}, though its texts begin like numbers or dates: {like}; write them "
+                    "as such if they are"
                 )
         if kind.kind == "category":
             self.notes.extend([*label_notes(f"column {name!r}", distinct.to_list()), *row_notes(name, column)])
         return kind
 
     def notation(self, distinct: Any) -> Notation | None:
-        """Give the notation by which all of D distinct texts are numbers, None if there is none."""
+        """Return the notation in which all of D distinct texts are numbers; None if there is none."""
         notations = notations_of(distinct)
         if not notations:
             return None
         notation = next((n for n in notations if n.decimal == self.decimal), notations[0])
-        if len(notations) == 1 or self.is_told:
+        if len(notations) == 1 or self.decimal_is_given:
             return notation
         example = is_ambiguous(distinct)
         delimiter = "" if self.table.layout is None else self.table.layout.delimiter
@@ -113,7 +113,7 @@ class Reader:
         return notation
 
     def are_codes(self, distinct: Any) -> bool:
-        """Whether whole numbers count nothing: they have too many digits for a number, or begin with zeros."""
+        """Whether whole numbers are codes: they have too many digits for float64, or some begin with a zero."""
         if distinct.str.contains(_LONG).all():
             return True
         if not (distinct.str.contains("^[0-9]+$").all() and distinct.str.contains(_ZERO).any()):
@@ -129,7 +129,7 @@ class Reader:
         if notation is None:
             return None
         values = present(column, self.marks, notation)
-        numbers = numbers_by_text(values, notation.read)
+        numbers = numbers_of_texts(values, notation.read)
         absent = np.isnan(numbers)
         missing = int(absent.sum())
         if missing == len(numbers):
@@ -173,14 +173,18 @@ class Reader:
                 "(categorical)."
             )
 
-    def refuse_mixture(self, values: Any, counts: Any, what: str, said: str) -> bool:
-        """Refuse N values that are nearly all numbers or moments, note what is so in part, and give whether it is.
+    def refuse_mixture(self, values: Any, counts: Any, what: str, outcome: str) -> bool:
+        """Refuse texts that are nearly all numbers or dates; if some are, add a note and return True.
 
         Parameters
         ----------
         values : texts (N,), null where they are missing.
-        counts : how often each comes, a frame of two columns.
-        what, said : the column and what becomes of it, for the note.
+        counts : frame of two columns, the distinct texts and their counts.
+        what, outcome : the column and what is done with it, for the note.
+
+        Raises
+        ------
+        InputError : nearly all texts are numbers or dates, but not all.
         """
         distinct, rows = counts.to_series(0), len(values) - values.null_count()
         noted = False
@@ -201,19 +205,19 @@ class Reader:
             if share >= _NEARLY or (share >= _SOMEWHAT and several):
                 noted = True
                 self.notes.append(
-                    f"{what} is {said}, though {100 * share:.0f} % of its values are each {kind}: "
+                    f"{what} is {outcome}, though {100 * share:.0f} % of its values are each {kind}: "
                     f"{listed(odd.sort()[:3])} is not; --also-missing may say what it is"
                 )
         return noted
 
     def likeness(self, distinct: Any) -> str:
-        """Give examples of D distinct texts if nearly all begin like numbers or dates, else nothing."""
+        """Return examples of D distinct texts, joined, if nearly all begin like numbers or dates; else ""."""
         like = look_like_numbers(distinct)
         return listed(distinct.filter(like).sort()[:3]) if float(like.to_numpy().mean()) >= _NEARLY else ""
 
 
 def label_notes(what: str, labels: list[str]) -> list[str]:
-    """What is to be said of labels that are different, but not for the eye."""
+    """Messages about labels that differ but look alike."""
     groups = alike(labels)
     if not groups:
         return []

@@ -1,1 +1,1 @@
-"""Bytes to columns: compression, encoding, delimiters, lines, Parquet and Arrow."""
+"""Reading of table files: compression, text encoding, CSV records, Parquet and Arrow."""

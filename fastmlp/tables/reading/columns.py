@@ -1,4 +1,4 @@
-"""Blocks of CSV as frames: columns that hold plain numbers alone as numbers, all others as texts."""
+"""Blocks of CSV as Polars frames: columns of plain numbers as Float64, all others as String."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from fastmlp.tables.reading.records import Layout, check_records
 
 __all__ = ["PLAIN_NUMBER", "Columns"]
 
-# A number that float64 holds and that is no code, which leading zeros or many digits would make of it, or 1E2.
+# A number that cannot be a code: no leading zeros, no more than 15 digits before the point, not 1E2.
 PLAIN_NUMBER = re.compile(
     r"[+-]?(?:0|[1-9][0-9]{0,14}|(?=[.][0-9]))(?:[.][0-9]*(?:[eE][+-]?[0-9]{1,3})?|(?:[eE][+-][0-9]{1,3})?)"
 )
-_CODE = 1e15  # from here on float64 tells whole numbers apart no more
-_CLASS_SHARE = 0.05  # of the rows; a mark of a missing value that is more frequent may be a class
+_CODE = 1e15  # numbers from here on may be codes, whose digits float64 would not keep
+_CLASS_SHARE = 0.05  # of the rows; a missing-value marker that is more frequent may be a class
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ class Columns:
     Attributes
     ----------
     layout : of the file.
-    names : of all of its columns.
-    kept : names of those that are wanted.
-    numbers : names of those that are read as numbers.
-    marks : texts that stand for no value.
+    names : of all columns.
+    kept : names of the columns to read.
+    numbers : names of the columns to read as numbers.
+    marks : texts that mark a missing value.
     """
 
     layout: Layout
@@ -55,9 +55,9 @@ class Columns:
         marks: Collection[str],
         decimal: str | None,
     ) -> Columns:
-        """Choose the columns of numbers: those of which the first records hold nothing else.
+        """Choose the columns to read as numbers: those that hold only plain numbers in the first records.
 
-        With decimal commas, decimal="," or if a column of these records shows it, all columns are texts.
+        With decimal="," or a column of decimal commas in these records, all columns are read as texts.
         """
         numbers = (
             frozenset[str]() if decimal == "," else _plain(records, names, {"", *marks}, decimal, layout.delimiter)
@@ -65,24 +65,24 @@ class Columns:
         return cls(layout, names, kept, numbers, frozenset(marks))
 
     def as_texts(self, names: Collection[str]) -> Columns:
-        """The same with these columns as texts."""
+        """Return a copy that reads these columns as texts."""
         return Columns(self.layout, self.names, self.kept, self.numbers - set(names), self.marks)
 
     def read(self, block: bytes) -> tuple[Any, set[str]]:
-        """Read whole records; and the names of columns that are not what they were read as.
+        """Read a block of whole records; return its frame and the names of columns that should be read as texts.
 
-        Those hold something else than numbers, so large ones that they may be codes, or marks of missing values that
-        are so many that they may be classes.
+        Those are columns of numbers that hold anything else, numbers so large that they may be codes, or missing-value
+        markers so frequent that they may be classes.
 
         Raises
         ------
-        InputError : records that are too long.
+        InputError : a record has too many fields.
         """
         frame = self._frame(block, self.kept, self.numbers)
         return frame, self._doubtful(block, frame)
 
     def read_certain(self, block: bytes) -> Any:
-        """Read whole records; columns that are not numbers in all of these are texts."""
+        """Read a block of whole records, with those columns as texts that are not numbers throughout the block."""
         frame, doubtful = self.read(block)
         return frame.with_columns(self._frame(block, sorted(doubtful), frozenset())) if doubtful else frame
 
@@ -90,9 +90,9 @@ class Columns:
         pl, layout = polars_module(), self.layout
         types = {name: pl.Float64 if name in numbers else pl.String for name in self.names}
         try:
-            # What is no number becomes null, and `_doubtful` finds it.
+            # A value that is not a number becomes null, and `_doubtful` finds it.
             scan = pl.scan_csv(block, has_header=False, separator=layout.delimiter, schema=types, ignore_errors=True)
-            # An expression for each column takes its time, where there are thousands.
+            # Expressions for each of thousands of columns take long.
             scan = scan if len(columns) == len(types) else scan.select(columns)
             texts = [name for name in columns if name not in numbers]
             return (scan.with_columns(pl.col(texts).str.strip_chars()) if texts else scan).collect()
@@ -109,10 +109,10 @@ class Columns:
         nulls = np.array(part.null_count().row(0))
         odd = finite + nulls < len(part)
         doubtful = {numbers[i] for i in np.flatnonzero(odd).tolist()}
-        holed = [numbers[i] for i in np.flatnonzero((nulls > 0) & ~odd).tolist()]
-        if holed:
-            texts = self._frame(block, holed, frozenset())
-            for name in holed:
+        with_nulls = [numbers[i] for i in np.flatnonzero((nulls > 0) & ~odd).tolist()]
+        if with_nulls:
+            texts = self._frame(block, with_nulls, frozenset())
+            for name in with_nulls:
                 lacking = texts[name].filter(part[name].is_null()).drop_nulls()
                 if present(lacking, self.marks).drop_nulls().len() or len(lacking) >= _CLASS_SHARE * len(part):
                     doubtful.add(name)
@@ -122,8 +122,8 @@ class Columns:
 def _plain(
     records: Sequence[Sequence[str]], names: Sequence[str], absent: Collection[str], decimal: str | None, delimiter: str
 ) -> frozenset[str]:
-    """Names of the columns of which some records hold nothing but plain numbers, or what is absent."""
-    rows = [row[: len(names)] for row in ([""] * len(names), *records)]  # some may be too short, or too long
+    """Names of the columns that hold only plain numbers in these records, apart from the texts in `absent`."""
+    rows = [row[: len(names)] for row in ([""] * len(names), *records)]  # records may be too short or too long
     sample = [[text for text in column if text not in absent] for column in zip_longest(*rows, fillvalue="")]
     if decimal is None and any(only_decimal_commas(texts) for texts in sample):
         return frozenset()

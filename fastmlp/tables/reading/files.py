@@ -1,4 +1,4 @@
-"""Tables from files."""
+"""Reading tables from CSV, Parquet and Arrow files, whole or in batches."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from fastmlp.errors import InputError
-from fastmlp.tables.ahead import mapped
 from fastmlp.tables.frames import polars_module, readable, stripped_texts
 from fastmlp.tables.meaning.missing import MISSING_VALUES, present
 from fastmlp.tables.meaning.moments import formats_of
 from fastmlp.tables.meaning.notation import DECIMALS, are_numbers, notations_of
+from fastmlp.tables.parallel import parallel_map
 from fastmlp.tables.reading.columns import PLAIN_NUMBER, Columns
 from fastmlp.tables.reading.records import Layout, blocks, find_layout
-from fastmlp.tables.room import Room
+from fastmlp.tables.storage import Storage
 from fastmlp.tables.table import Table
 from fastmlp.tables.text import listed
 
@@ -41,7 +41,7 @@ def read_table(
     thousands: str | None = None,
     columns: Sequence[str] | None = None,
     missing_values: Collection[str] = MISSING_VALUES,
-    room: Room | None = None,
+    storage: Storage | None = None,
 ) -> Table:
     """Read a table: CSV, compressed by gzip or Zstandard or not, Parquet, or Arrow (Feather).
 
@@ -56,47 +56,46 @@ def read_table(
     header : bool
         Whether the first row names the columns; if not, they are column0, column1, …
     delimiter : str, optional
-        The character between fields; by default a comma, semicolon, tabulator or vertical bar, whichever most rows
-        agree on.
+        The character between fields; by default whichever of comma, semicolon, tab and vertical bar fits most rows.
     skip_lines : int
-        Lines to leave out at the start of the file.
+        Number of lines to skip at the start of the file.
     encoding : str, optional
-        Of the text, such as "cp1252"; by default UTF-8, or what a byte order mark says.
+        Of the text, such as "cp1252"; by default UTF-8, or the encoding of the byte order mark.
     decimal : {".", ","}, optional
-        The decimal mark; by default found out from the numbers.
+        The decimal mark; by default inferred from the numbers.
     thousands : {",", ".", " ", "'"}, optional
-        The mark between thousands; by default found out.
+        The thousands separator; by default inferred.
     columns : sequence of str, optional
         Names of the columns to read; by default all.
     missing_values : collection of str
-        Texts that stand for no value, besides an empty field.
-    room : Room, optional
-        Where the table lies; by default in memory as far as a third of what is free suffices, else on the disk.
+        Texts that mark a missing value, besides an empty field.
+    storage : Storage, optional
+        Memory limit and temporary files of the table; by default a third of the free memory, then disk.
 
     Raises
     ------
     InputError
-        If there is no such file, it has another encoding or format, no rows, rows of different lengths, bad quoting or
-        repeated names of columns, or an option is outside its range.
+        If the file does not exist, has another encoding or format, no rows, rows of different lengths, bad quoting or
+        repeated column names, or if an option is out of range.
     """
     _check_options(delimiter, skip_lines, decimal, thousands)
-    room, kind = room or Room(), _kind(path)
+    storage, kind = storage or Storage(), _kind(path)
     if kind != "csv":
-        return _read_binary(path, kind, columns, room)
+        return _read_binary(path, kind, columns, storage)
     layout, records = find_layout(path, header=header, delimiter=delimiter, skip_lines=skip_lines, encoding=encoding)
     names, notes = _names(layout)
     mark = "," if thousands == "." else decimal
     how = Columns.of(layout, records, names, _kept(names, columns), missing_values, mark)
-    frame, doubtful = _read_records(how, room)
+    frame, doubtful = _read_records(how, storage)
     if doubtful:
-        room.clear()
+        storage.clear()
         how = how.as_texts(doubtful)
-        frame, _ = _read_records(how, room)
+        frame, _ = _read_records(how, storage)
         fractions = _misread(Table(frame, layout), doubtful, how.numbers, missing_values) if decimal is None else []
         if fractions:
-            room.clear()
-            frame, _ = _read_records(how.as_texts(fractions), room)
-    table, dropped = _without_unnamed(Table(frame, layout, room=room), layout, names)
+            storage.clear()
+            frame, _ = _read_records(how.as_texts(fractions), storage)
+    table, dropped = _without_unnamed(Table(frame, layout, storage=storage), layout, names)
     return replace(table, notes=(*notes, *dropped))
 
 
@@ -112,18 +111,18 @@ def table_batches(
     as_text: Collection[str] = (),
     rows: int = 1 << 16,
 ) -> Iterator[Table]:
-    """Yield the table that `read_table` reads, a batch at a time, in memory that does not grow with the file.
+    """Yield the table that `read_table` reads in batches, with memory use independent of the size of the file.
 
-    A column of a CSV file may be numbers in one batch and text in another. Unnamed columns are kept.
+    A column of a CSV file may hold numbers in one batch and text in another. Unnamed columns are kept.
 
     Parameters
     ----------
     path, header, delimiter, skip_lines, encoding, decimal, missing_values : optional
-        As for `read_table`.
+        As in `read_table`.
     as_text : collection of str
-        Names of columns of a CSV file that are always text.
+        Names of columns of a CSV file that are always read as text.
     rows : int
-        Of a batch, at most.
+        Most rows of a batch.
 
     Yields
     ------
@@ -140,27 +139,27 @@ def table_batches(
     names, _ = _names(layout)
     how = Columns.of(layout, records, names, names, missing_values, decimal).as_texts(as_text)
     first = 0
-    for frame in mapped(how.read_certain, blocks(layout)):
+    for frame in parallel_map(how.read_certain, blocks(layout)):
         yield from (part for _, part in Table(frame, layout, first).parts(rows=rows))
         first += frame.height
 
 
-def _read_records(how: Columns, room: Room) -> tuple[polars.DataFrame | polars.LazyFrame, set[str]]:
-    """All rows; and the columns that are not what they were read as, for which nothing else counts."""
+def _read_records(how: Columns, storage: Storage) -> tuple[polars.DataFrame | polars.LazyFrame, set[str]]:
+    """All rows, and the columns that must be read again as texts; if there are any, the rows are incomplete."""
     doubtful = set[str]()
 
     def frames() -> Generator[polars.DataFrame, None, None]:
-        for frame, odd in mapped(how.read, blocks(how.layout)):
+        for frame, odd in parallel_map(how.read, blocks(how.layout)):
             doubtful.update(odd)
             if not doubtful:
                 yield frame
 
     with closing(frames()) as parts:
-        return room.frame(parts), doubtful
+        return storage.frame(parts), doubtful
 
 
 def _misread(table: Table, texts: Collection[str], numbers: Collection[str], marks: Collection[str]) -> list[str]:
-    """Columns of numbers with a point, which may stand between thousands if some column of texts has decimal commas."""
+    """Columns read as numbers with a point that may separate thousands, since a column of texts has decimal commas."""
     for name in texts:
         distinct = present(table.column(name), marks).drop_nulls().unique()
         if [notation.decimal for notation in notations_of(distinct)] == [","]:
@@ -186,8 +185,8 @@ def _check_options(delimiter: object, skip_lines: object, decimal: object, thous
 
 
 def _kind(path: str | os.PathLike[str]) -> str:
-    """Tell by the first bytes; a damaged Parquet file is no CSV."""
-    if os.path.exists(path) and not os.path.isfile(path):  # a device may go on for ever
+    """Format of a file by its first bytes, so that a damaged Parquet file is not read as CSV."""
+    if os.path.exists(path) and not os.path.isfile(path):  # a device may never end
         raise InputError(f"Cannot read {path}: it is a folder or a device. Name a file with a table.")
     try:
         with open(path, "rb") as file:
@@ -205,10 +204,10 @@ def _scanned(path: str | os.PathLike[str], kind: str, columns: Sequence[str] | N
         return stripped_texts(scan.select(_kept(scan.collect_schema().names(), columns)))
 
 
-def _read_binary(path: str | os.PathLike[str], kind: str, columns: Sequence[str] | None, room: Room) -> Table:
-    """A file that knows the types of its columns; it stays where it is if it is larger than the memory."""
-    table = _with_rows(Table(_scanned(path, kind, columns), room=room), path)
-    return table if _size(table) > room.limit else table.loaded()
+def _read_binary(path: str | os.PathLike[str], kind: str, columns: Sequence[str] | None, storage: Storage) -> Table:
+    """A Parquet or Arrow table: loaded, or read from the file as needed if it is larger than the memory limit."""
+    table = _with_rows(Table(_scanned(path, kind, columns), storage=storage), path)
+    return table if _size(table) > storage.limit else table.loaded()
 
 
 def _with_rows(table: Table, path: str | os.PathLike[str]) -> Table:
@@ -218,13 +217,13 @@ def _with_rows(table: Table, path: str | os.PathLike[str]) -> Table:
 
 
 def _size(table: Table) -> int:
-    """Bytes that a table takes in memory, about: a value up to 8, a text three times as much."""
+    """Approximate size of a table in memory in bytes: 8 for a value, 24 for a text."""
     pl = polars_module()
     return len(table) * sum(24 if kind == pl.String else 8 for kind in table.types.values())
 
 
 def _names(layout: Layout) -> tuple[list[str], list[str]]:
-    """Names of all columns of a CSV file, and what is to be said of them."""
+    """Names of all columns of a CSV file, and messages about them."""
     given = _given_names(layout)
     names = [name or f"column{position}" for position, name in enumerate(given)]
     seen = set[str]()
@@ -239,7 +238,7 @@ def _names(layout: Layout) -> tuple[list[str], list[str]]:
         return names, []
     numbers = [float(name) for name in given if PLAIN_NUMBER.fullmatch(name)]
     steps = {after - before for before, after in pairwise(numbers)}
-    if steps == {1.0} and all(number.is_integer() for number in numbers):  # as of pixels or years
+    if steps == {1.0} and all(number.is_integer() for number in numbers):  # pixels or years, for example
         return names, []
     texts = polars_module().Series([name for name in given if name], dtype=polars_module().String)
     some = texts.filter(are_numbers(texts)).to_list()
@@ -267,7 +266,7 @@ def _kept(names: Sequence[str], columns: Sequence[str] | None) -> list[str]:
 
 
 def _without_unnamed(table: Table, layout: Layout, names: Sequence[str]) -> tuple[Table, list[str]]:
-    """The table without an unnamed last column that is empty, and an unnamed first one of row numbers."""
+    """Drop an unnamed last column that is empty and an unnamed first one of row numbers; messages about both."""
     notes: list[str] = []
     if layout.names is None:
         return table, notes

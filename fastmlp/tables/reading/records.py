@@ -1,4 +1,4 @@
-"""Records of a CSV file: its delimiter, blocks of records for Polars, and the line of each."""
+"""Records of a CSV file: the delimiter, blocks of whole records for Polars, and line numbers."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from fastmlp.tables.reading.source import utf8_chunks
 
 __all__ = ["Layout", "blocks", "check_records", "find_layout", "line_of"]
 
-_DELIMITERS = "\t;|,"  # in the order of preference: a comma may be part of a number
-_SAMPLED = 1000  # records
+_DELIMITERS = "\t;|,"  # in order of preference: a comma may be part of a number
+_SAMPLED = 1000  # records from which the layout is inferred
 _BLOCK = 1 << 23  # bytes
-_REWRITTEN = 10_000  # records of a block
+_REWRITTEN = 10_000  # records of a block that is rewritten for Polars
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,12 @@ class Layout:
 
     Attributes
     ----------
-    path, encoding : of the file; None for UTF-8, or what a byte order mark says.
+    path, encoding : of the file; encoding is None for UTF-8 or the encoding of the byte order mark.
     delimiter : character between fields.
-    skip_lines : lines before the first row or the names of the columns.
-    names : of the columns as the file has them; None without a header.
-    width : fields of a record.
-    start : lines before the first row.
+    skip_lines : number of lines before the header or, without one, the first row.
+    names : column names as in the header; None without a header.
+    width : number of fields of a record.
+    start : number of lines before the first row.
     """
 
     path: str | os.PathLike[str]
@@ -49,20 +49,20 @@ class Layout:
 def find_layout(
     path: str | os.PathLike[str], *, header: bool, delimiter: str | None, skip_lines: int, encoding: str | None
 ) -> tuple[Layout, list[list[str]]]:
-    """Look at the beginning of a file; a delimiter that is None is the one that most rows agree on.
+    """Infer the layout from the first records, which are the second result, whatever their number of fields.
 
-    The second result are the first records, too short ones and too long ones among them.
+    If `delimiter` is None, the one is taken that fits most rows.
 
     Raises
     ------
-    InputError : a file that cannot be read, or holds no rows.
+    InputError : the file cannot be read, or holds no rows.
     """
     chunks = utf8_chunks(path, encoding, skip_lines, size=1 << 20)
     text = next(chunks, b"").decode()
-    said = re.match("(?:sep=(.))\r?\n", text)  # the first line of some of Excel's files
-    if said and delimiter in (None, said[1]):
-        return find_layout(path, header=header, delimiter=said[1], skip_lines=skip_lines + 1, encoding=encoding)
-    text += next(chunks, b"").decode()  # a first piece may end within the header
+    declared = re.match("(?:sep=(.))\r?\n", text)  # the first line of some of Excel's files
+    if declared and delimiter in (None, declared[1]):
+        return find_layout(path, header=header, delimiter=declared[1], skip_lines=skip_lines + 1, encoding=encoding)
+    text += next(chunks, b"").decode()  # the first chunk may end within the header
     is_whole = next(chunks, None) is None
     separator = delimiter or _delimiter(text)
     rows = _records(path, io.StringIO(text, newline=""), separator, skip_lines, ragged=True)
@@ -73,7 +73,7 @@ def find_layout(
             raise
         sampled = []
     if not is_whole and len(sampled) <= _SAMPLED and len(sampled) > 1:
-        sampled.pop()  # cut off
+        sampled.pop()  # may be cut off by the end of the chunk
     if not sampled:
         after = f" after {skip_lines} skipped lines" if skip_lines else ""
         raise InputError(f"The file {path} holds no rows{after}. Name a file with data.")
@@ -86,14 +86,14 @@ def find_layout(
     width = len(first)
     if header and all(len(row) == width + 1 for row in values):
         width += 1
-        # A delimiter ends every row but not the header; or, in R's files, names of rows have none.
+        # Every row but the header ends with a delimiter; or the column of row names has no name, as in files of R.
         first = first if all(not row[-1] for row in values) else ["", *first]
     start = line if header else skip_lines
     return Layout(path, encoding, separator, skip_lines, tuple(first) if header else None, width, start), values
 
 
 def _delimiter(text: str) -> str:
-    """The delimiter by which most rows have as many fields as the first one, or one more, and more than one."""
+    """The delimiter with which most rows have as many fields as the first, or one more, and at least two."""
 
     def agreement(delimiter: str) -> float:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
@@ -110,12 +110,14 @@ def _delimiter(text: str) -> str:
 
 
 def blocks(layout: Layout) -> Iterator[bytes]:
-    """Yield the rows of a file as CSV that Polars reads as it is: no blank lines, quotes and widths all in order.
+    """Yield the rows of a file in blocks of CSV that Polars reads correctly: no blank lines, regular quotes and widths.
 
-    Most of any file is like that, and is passed on in large blocks. From a block that is not, the rest goes through
-    Python's `csv`, which accepts more and says in which line it does not.
+    Regular blocks are passed on unchanged. From the first irregular block on, the file goes through Python's `csv`,
+    which accepts more and names the line of an error.
     """
-    size = max(_BLOCK, layout.width << 11)  # each column of a block takes its time
+    size = max(
+        _BLOCK, layout.width << 11
+    )  # Polars needs time for each column of a block, so wide tables get larger ones
     chunks = utf8_chunks(layout.path, layout.encoding, layout.start, size)
     rest, line = b"", layout.start
     for chunk in chain(chunks, [b""]):
@@ -136,9 +138,9 @@ def blocks(layout: Layout) -> Iterator[bytes]:
 
 
 def _cut(rest: bytes, chunk: bytes) -> tuple[bytes, bytes]:
-    """Whole records of a rest and a chunk after it, and the rest of these.
+    """Split a rest and the chunk after it into whole records and a new rest.
 
-    A record ends with a line feed outside of quotes, which an even number of quotes precedes.
+    A record ends with a line feed outside of quotes, that is, after an even number of quotes.
     """
     if b'"' not in chunk and b'"' not in rest:
         end = chunk.rfind(b"\n") + 1
@@ -157,14 +159,14 @@ def _positions(data: bytes, character: str) -> np.ndarray:
 
 
 def _count(data: bytes, character: str) -> int:
-    """Faster than `bytes.count` for what is frequent."""
+    """Count a character; faster than `bytes.count` for a frequent one."""
     return int(np.count_nonzero(np.frombuffer(data, np.uint8) == ord(character)))
 
 
 def _is_regular(block: bytes, feeds: int, layout: Layout) -> bool:
-    r"""Whether Polars reads whole records as they are meant, except for a row that is too long, which it refuses.
+    r"""Whether Polars reads these whole records correctly, or refuses them for a row that is too long.
 
-    feeds is the number of line feeds.
+    `feeds` is the number of line feeds in the block.
     """
     if not layout.delimiter.isascii():
         return False
@@ -181,7 +183,7 @@ def _is_regular(block: bytes, feeds: int, layout: Layout) -> bool:
             return False
         content = np.frombuffer(b"\n" + block + b"\n", np.uint8)
         edges = np.frombuffer(fields + b'\r\n"', np.uint8)
-        # Quotes open and close in turn; a doubled one closes and opens again.
+        # Quotes open and close a field in turn; a doubled quote closes and opens again.
         if not (np.isin(content[quotes[::2]], edges).all() and np.isin(content[quotes[1::2] + 2], edges).all()):
             return False
         feeds -= int((np.searchsorted(quotes, _positions(block, "\n")) % 2).sum())
@@ -190,11 +192,11 @@ def _is_regular(block: bytes, feeds: int, layout: Layout) -> bool:
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
-    """Lines of text as `csv` wants them, with their ends."""
+    """Yield lines with their line ends, as `csv` needs them."""
     rest = ""
     for chunk in chunks:
         text = rest + chunk.decode()
-        held = 1 if text.endswith("\r") else 0  # a line feed may follow
+        held = 1 if text.endswith("\r") else 0  # the next chunk may begin with its line feed
         lines = io.StringIO(text[: len(text) - held], newline="").readlines()
         rest = (lines.pop() if lines and not lines[-1].endswith(("\n", "\r")) else "") + text[len(text) - held :]
         yield from lines
@@ -218,13 +220,13 @@ def _records(
     *,
     ragged: bool = False,
 ) -> Iterator[tuple[list[str], int]]:
-    """Yield the fields of each record that is not blank, and the line in which it ends.
+    """Yield the fields of each record that is not blank, and the number of the line in which it ends.
 
     Raises
     ------
-    InputError : bad quotes, or fewer or more fields than `width`, or than the first record if that is 0.
+    InputError : bad quotes, or another number of fields than `width` (0: than the first record) unless `ragged`.
     """
-    # Without skipinitialspace a quote after a space would not open a quoted field.
+    # With skipinitialspace, a quote after a space opens a quoted field.
     reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=delimiter != " ", strict=True)
     try:
         for row in reader:
@@ -247,14 +249,14 @@ def _records(
 
 
 def line_of(layout: Layout, row: int) -> int:
-    """Give the line of the file in which a row, counted from 0, ends. It reads up to there."""
+    """Return the line of the file in which a row, counted from 0, ends; the file is read up to that row."""
     lines = _lines(utf8_chunks(layout.path, layout.encoding, layout.start))
     records = _records(layout.path, lines, layout.delimiter, layout.start, layout.width)
     return next(islice(records, row, None))[1]
 
 
 def check_records(layout: Layout) -> None:
-    """InputError that names the first line with too few or too many fields, or bad quotes."""
+    """Raise InputError for the first line with too few or too many fields, or bad quotes."""
     lines = _lines(utf8_chunks(layout.path, layout.encoding, layout.start))
     for _ in _records(layout.path, lines, layout.delimiter, layout.start, layout.width):
         pass

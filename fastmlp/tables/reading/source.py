@@ -1,4 +1,4 @@
-"""The bytes of a text file, as UTF-8 and without its compression."""
+"""Text files of any encoding, compressed or not, as chunks of UTF-8."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ _LINE_END = re.compile(rb"\r\n|\r|\n")
 def utf8_chunks(
     path: str | os.PathLike[str], encoding: str | None, skip_lines: int = 0, size: int = 1 << 23
 ) -> Iterator[bytes]:
-    """Yield a text file as UTF-8, piece by piece.
+    """Yield a text file as chunks of UTF-8.
 
     Parameters
     ----------
-    path : file, compressed or not: gzip and Zstandard are known by their first bytes.
-    encoding : of the text; None for UTF-8, or what a byte order mark says.
-    skip_lines : lines to leave out at the start.
-    size : bytes of a piece, about.
+    path : file; gzip and Zstandard are recognised by their first bytes.
+    encoding : of the text; None for UTF-8, or the encoding of the byte order mark.
+    skip_lines : number of lines to skip at the start.
+    size : approximate bytes of a chunk.
 
     Raises
     ------
-    InputError : a file that cannot be read, an unknown encoding, or bytes that do not belong to it.
+    InputError : the file cannot be read, the encoding is unknown, or bytes are invalid in it.
     """
     chunks = _decoded(path, encoding, size)
     return _after(chunks, skip_lines) if skip_lines else chunks
 
 
 def _after(chunks: Iterator[bytes], lines: int) -> Iterator[bytes]:
-    """The chunks without their first lines."""
+    """Skip the first lines of the chunks."""
     head = b""
     for chunk in chunks:
         head += chunk
         ends = list(islice(_LINE_END.finditer(head), lines))
-        # At the end of the bytes read so far, a line feed may still belong to a carriage return.
+        # A carriage return at the end of a chunk may be followed by its line feed in the next one.
         if len(ends) == lines and ends[-1].end() < len(head):
             yield head[ends[-1].end() :]
             break
@@ -65,8 +65,8 @@ def _decoded(path: str | os.PathLike[str], encoding: str | None, size: int) -> I
                     f"The file {path} holds bytes that are zero: it is no text, or in another encoding than UTF-8. "
                     "Give that, such as encoding='utf-16-le', or a text file."
                 )
-            # A mark may stand before the text whether or not the encoding was named.
-            with no_fork():  # a codec is a module
+            # There may be a byte order mark whether or not an encoding was given.
+            with no_fork():  # looking up a codec imports a module
                 name = "utf-8-sig" if codecs.lookup(name).name == "utf-8" else name
                 decoder = codecs.getincrementaldecoder(name)()
             yield from _transcoded(path, file, first, decoder, name, size)
@@ -106,7 +106,7 @@ def _transcoded(
 
 
 def _line_at(path: str | os.PathLike[str], name: str, position: int, size: int = 1 << 20) -> int:
-    """The line in which a byte of a file is."""
+    """Number of the line that contains a byte of a file."""
     decoder, line = codecs.getincrementaldecoder(name)("replace"), 1
     with _open(path) as file:
         for start in range(0, position, size):
@@ -129,6 +129,6 @@ def _open_zstandard(path: str | os.PathLike[str]) -> BinaryIO:
         return zstd.open(path)  # type: ignore[no-any-return]
     except ImportError:
         pl = polars_module()
-        # No text has the separator, so that a row is a line.
+        # No text contains this separator, so each row is a line.
         lines = pl.read_csv(path, has_header=False, separator="\x1f", quote_char=None, infer_schema=False)
         return io.BytesIO(lines.to_series().fill_null("").str.join("\n").item().encode() + b"\n")

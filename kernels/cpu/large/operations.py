@@ -1,6 +1,6 @@
-"""The products of the layers of a network with a large one (twins of `NumpyOps`): all are formed part by part, packed.
+"""Packed products, for all layers of a network that has a large one (twins of `NumpyOps`).
 
-They are shared out by columns of the output wherever they can be, lest every thread pack the whole of W.
+Threads split the output by columns wherever they can; split by rows, each would pack all of W.
 """
 
 from fastmlp.kernels import codes
@@ -16,7 +16,7 @@ from fastmlp.kernels.cpu.team.views import span
 
 __all__ = ["accumulate", "accumulate_rows", "backward_data", "linear", "linear_rows"]
 
-FEW_ROWS = 64  # with fewer, a forward product is over before its copies of the weights have paid
+FEW_ROWS = 64  # with fewer, a forward product is too short for packed weights to pay
 
 _forward = make_product(pack_rows, pack_columns, DEPTH)
 _backward = make_product(pack_rows, pack_rows, LONG_DEPTH)

@@ -9,7 +9,7 @@ __all__ = ["pack_columns", "pack_rows"]
 
 @jitable
 def pack_columns(matrix, picks, j, n, p, k, width, out, at, _):
-    """out[at:] (k, width) = matrix[picks[p : p + k], j : j + n], n <= width; picks None are all rows."""
+    """out[at:] (k, width) = matrix[picks[p : p + k], j : j + n], n <= width; picks None: all rows."""
     for i in range(k):
         row = p + i
         if picks is not None:

@@ -1,1 +1,1 @@
-"""The machine: vectors, registers, tiles of products, and functions of numbers that vectorise."""
+"""What depends on the CPU: vectors in LLVM IR, the microkernel of products and its tiles, functions that vectorise."""

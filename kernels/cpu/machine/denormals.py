@@ -1,8 +1,8 @@
-"""Denormal numbers as zero, in the thread that asks for it.
+"""Denormal numbers treated as zero, for the calling thread.
 
-Moments and velocities of weights whose gradient stays zero shrink from step to step, and soon, Adam's m after some 800
-steps, to numbers below 2⁻¹²⁶ in float32. With these a CPU takes so much longer that a step of Adam on one image takes
-twice its time; and no weight moves by them, unless epsilon is below 1e-17.
+The moments of a weight whose gradient stays zero shrink from step to step. Adam's m is below 2⁻¹²⁶, a denormal number
+in float32, after some 800 steps. Arithmetic on denormal numbers is so slow that a step of Adam on one image takes twice
+as long. And no weight moves by them, unless epsilon is below 1e-17.
 """
 
 from llvmlite import ir
@@ -26,7 +26,7 @@ def _call(builder, name, place):
 
 @intrinsic
 def flush_denormals(typingctx):
-    """Take denormal numbers for zero from now on, on x86; returns what `restore_denormals` needs."""
+    """Treat denormal numbers as zero from now on (x86 only); returns the mode before."""
 
     def codegen(context, builder, signature, args):
         if not X86:
@@ -43,7 +43,7 @@ def flush_denormals(typingctx):
 
 @intrinsic
 def restore_denormals(typingctx, before):
-    """What `flush_denormals` found, again."""
+    """Restore the mode that `flush_denormals` returned."""
 
     def codegen(context, builder, signature, args):
         if X86:

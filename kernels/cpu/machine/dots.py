@@ -1,4 +1,4 @@
-"""Dot products along vectors, several at once."""
+"""Dot products of several rows with one vector at once."""
 
 from numba import types
 
@@ -7,7 +7,7 @@ from fastmlp.kernels.cpu.machine.vectors import Vectors, blocks, constant, loop
 
 __all__ = ["DOTS", "dots"]
 
-DOTS = 4  # at once: as many as a fused multiply-add takes cycles
+DOTS = 4  # rows at once: as many independent sums as a fused multiply-add has cycles of latency
 
 
 @intrinsic

@@ -1,4 +1,4 @@
-"""Functions of numbers that formulas are made of, in forms that vectorise."""
+"""The functions that formulas use, in forms that vectorise."""
 
 import math
 
@@ -10,7 +10,7 @@ __all__ = ["exp", "expm1", "like", "log_add_exp", "sigmoid", "tanh"]
 
 @intrinsic
 def like(typingctx, x, value):
-    """A value as a number of the type of x: a constant of Python would be a float64."""
+    """`value` as a number of x's type; a Python constant would be a float64."""
 
     def codegen(context, builder, signature, args):
         return context.cast(builder, args[1], value, x)
@@ -28,7 +28,7 @@ def sigmoid(z):
 def tanh(z):
     """(exp(2z) - 1) / (exp(2z) + 1). Beyond 20 the result is 1."""
     double, most = z + z, like(z, 40.0)
-    double = most if double > most else double  # comparisons that NaN fails leave it visible
+    double = most if double > most else double  # NaN fails both comparisons and stays NaN
     double = expm1(-most if double < -most else double)
     return double / (double + like(z, 2.0))
 

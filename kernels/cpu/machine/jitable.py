@@ -1,9 +1,10 @@
-"""How functions are marked that compiled code calls: `jitable`, `inlined` to be emitted where called, or `intrinsic`.
+"""Decorators for functions that compiled code calls: `jitable`, `inlined` and `intrinsic`.
 
-A call passes arrays on the stack, word by word, and a function that hands them on copies them by vectors: a load that
-spans several stores waits until they are done, which takes longer than a small operation.
+Short functions of arrays are `inlined`. A call passes arrays on the stack, word by word, and a function that passes
+them on copies them by whole vectors; a load that spans several stores waits for all of them (a store-forwarding stall),
+which takes longer than a small operation.
 
-For neither does Numba compile a second function by which C could call it, a tenth of the time of the first fit.
+None of them gets Numba's wrapper for calls from C, whose compilation took a tenth of the time of the first fit.
 """
 
 from collections.abc import Callable

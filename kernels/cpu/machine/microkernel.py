@@ -1,21 +1,22 @@
-"""The matrix-product microkernel: a tile of C in vector registers, one loop over the depth, operands read in place.
+"""The matrix-product microkernel: one tile of C, held in vector registers while one loop runs over the depth.
 
-    C[m, n] = epilogue(A[m, k] B[k, n])      m <= ROWS, n <= vectors * lanes
+    C (rows, columns) = epilogue(A (rows, k) B (k, columns))      rows <= ROWS, columns <= vectors * lanes
 
-A is read through two strides, so the same kernel serves x W (strides I, 1) and aᵀ δ (strides 1, I); its rows, or the
-steps through its depth, may be picked by a list of numbers, so that a batch is read where its samples are. B and C have
-unit column stride. The tile's accumulators live in registers for the whole loop, hence bias, ReLU, ReLU's derivative or
-beta C + alpha AB cost nothing.
+The operands are read where they lie. A has two strides, so one kernel serves x W (strides I, 1) and aᵀ δ (strides
+1, I). A list of sample numbers may select the rows of A, or its columns, so that a batch needs no copy. B and C have
+unit column stride. As the sums stay in registers, an epilogue (bias, ReLU, ReLU's derivative, beta C + alpha AB)
+costs no further pass over memory.
 
-Tile sizes follow the vector width of the CPU that Numba compiles for (AVX-512, AVX, else 128 bit).
+The size of a tile follows from the vector width of the CPU that Numba compiles for (AVX-512, AVX, else 128 bits).
 """
 
-import functools
 from contextlib import nullcontext
 from itertools import product
+from typing import Any, NamedTuple
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 
 from fastmlp.kernels.cpu.machine.jitable import intrinsic
 from fastmlp.kernels.cpu.machine.vectors import LINE, VECTOR_BYTES, Vectors, constant, loop
@@ -23,79 +24,118 @@ from fastmlp.kernels.cpu.machine.vectors import LINE, VECTOR_BYTES, Vectors, con
 __all__ = [
     *("BIAS", "PLAIN", "RELU_MASK", "UPDATE"),
     *("IN_ORDER", "PICKED_DEPTH", "PICKED_ROWS"),
-    *("ROWS", "tile"),
+    *("ROWS", "Product", "tile"),
 ]
 
-PLAIN, BIAS, RELU_MASK, UPDATE = range(4)  # epilogues
-IN_ORDER, PICKED_ROWS, PICKED_DEPTH = range(3)  # ways through A
+PLAIN, BIAS, RELU_MASK, UPDATE = range(4)
+"""Epilogues, in this order. C = AB; C = max(alpha, AB + beta bias), for alpha = 0 ReLU; C = AB where a mask is
+positive, else 0; C = beta C + alpha AB. With beta = 0 neither C nor the bias has to hold finite numbers."""
 
-# ROWS x 2 accumulators, 2 vectors of B and a broadcast of A: within 32 registers (AVX-512), within 16 otherwise.
+IN_ORDER, PICKED_ROWS, PICKED_DEPTH = range(3)
+"""How A is read: all of it, the rows of a list, or the columns of a list."""
+
+# ROWS x 2 sums, 2 vectors of B and one broadcast element of A: they fit 32 registers (AVX-512), or 16 otherwise.
 ROWS = 8 if VECTOR_BYTES == 64 else 4
 
 
-def tile(epilogue: int, way: int, rows: int, vectors: int, masked: bool):
-    """Intrinsic for one kind of tile.
+class Product(NamedTuple):
+    """C (rows, columns) = epilogue(A (rows, k) B (k, columns)), a matrix product or a tile of one.
 
-    Called as ``kernel(a, a_row, a_k, picks, soon, b, b_k, c, c_row, k, m, n, aside, alpha, beta)``: a, picks, soon, b,
-    c and aside are addresses, the strides count elements, alpha and beta have the element type. picks are int64: which
-    rows of A, or which steps through its depth; soon, for PICKED_ROWS, the m rows that are read next. aside is the bias
-    of the tile's columns, or, for RELU_MASK, the tile's place in a matrix like C whose positive entries let those of C
-    pass. A bias is added beta times, and nothing is stored below alpha: 0 is ReLU, and minus infinity no bound. For
-    UPDATE the rows of A are adjacent, whatever a_row.
-    Without `masked` the tile must be full, m = rows and n = vectors * lanes; else rows m and beyond are computed, as
-    repetitions of row m-1, and not stored.
+    Strides count elements; alpha and beta have the type of the elements.
     """
 
+    a: Any  # address
+    a_row: Any  # stride from row to row; not used for UPDATE, where the rows of A are adjacent elements
+    a_k: Any  # stride along the depth
+    picks: Any  # address of the list of A's rows or columns, int64; 0 for IN_ORDER
+    b: Any  # address
+    b_row: Any
+    c: Any  # address
+    c_row: Any
+    rows: Any
+    columns: Any
+    k: Any  # depth
+    aux: Any  # address of the columns' biases for BIAS, of the mask, laid out as C, for RELU_MASK; else 0
+    alpha: Any
+    beta: Any
+
+
+class _Kind(NamedTuple):
+    """What distinguishes one compiled kernel from another."""
+
+    epilogue: int
+    access: int  # IN_ORDER, PICKED_ROWS or PICKED_DEPTH
+    rows: int
+    vectors: int
+    masked: bool  # whether a tile may be smaller than rows x vectors
+
+
+def tile(epilogue: int, access: int, rows: int, vectors: int, masked: bool):
+    """Intrinsic for one kind of tile: ``kernel(product, next_picks)``.
+
+    For PICKED_ROWS `next_picks` is the address of the numbers of the rows that the next tile reads, to prefetch them.
+    Without `masked` every tile must be full: `rows` rows, vectors * lanes columns. With it, missing rows are computed
+    as repetitions of the last one, and not stored.
+    """
+    kind = _Kind(epilogue, access, rows, vectors, masked)
+
     @intrinsic
-    def kernel(typingctx, a, a_row, a_k, picks, soon, b, b_k, c, c_row, k, m, n, aside, alpha, beta):
-        signature = types.void(*([types.intp] * 13), alpha, beta)
-        emit = functools.partial(_emit, alpha, epilogue, way, rows, vectors, masked)
-        return signature, lambda context, builder, sig, args: (emit(builder, *args), context.get_dummy_value())[1]
+    def kernel(typingctx, product, next_picks):
+        real = product.types[Product._fields.index("alpha")]
+
+        def codegen(context, builder, signature, args):
+            fields, next_picks = args
+            _emit(kind, Vectors(builder, real), Product(*cgutils.unpack_tuple(builder, fields)), next_picks)
+            return context.get_dummy_value()
+
+        return types.void(product, next_picks), codegen
 
     return kernel
 
 
-def _emit(real, epilogue, way, rows, vectors, masked, builder, *arguments):
-    a, a_row, a_k, picks, soon, b, b_k, c, c_row, k, m, n, aside, alpha, beta = arguments
-    v = Vectors(builder, real)
-    a, b, c, aside = map(v.pointer, (a, b, c, aside))
-    picks, soon = (builder.inttoptr(numbers, ir.IntType(64).as_pointer()) for numbers in (picks, soon))
+def _emit(kind: _Kind, v: Vectors, p: Product, next_picks: ir.Value) -> None:
+    """Emit the kernel of this kind for the tile p."""
+    builder, rows, vectors = v.builder, kind.rows, kind.vectors
+    a, b, c, aux = map(v.pointer, (p.a, p.b, p.c, p.aux))
+    picks, next_picks = (builder.inttoptr(numbers, ir.IntType(64).as_pointer()) for numbers in (p.picks, next_picks))
     columns = [constant(j * v.lanes) for j in range(vectors)]
-    masks = [v.mask(n, j * v.lanes) if masked else None for j in range(vectors)]
+    masks = [v.mask(p.columns, j * v.lanes) if kind.masked else None for j in range(vectors)]
     cells = list(product(range(rows), range(vectors)))
-    offset = {(i, j): builder.add(builder.mul(constant(i), c_row), columns[j]) for i, j in cells}
+    offset = {(i, j): builder.add(builder.mul(constant(i), p.c_row), columns[j]) for i, j in cells}
 
     a_offset = [constant(i) for i in range(rows)]
-    if masked:
-        last = builder.sub(m, constant(1))
-        a_offset = [builder.select(builder.icmp_signed("<", row, m), row, last) for row in a_offset]
-    if way == PICKED_ROWS:
-        next_offset = [builder.mul(builder.load(builder.gep(soon, [row])), a_row) for row in a_offset]
+    if kind.masked:
+        last = builder.sub(p.rows, constant(1))
+        a_offset = [builder.select(builder.icmp_signed("<", row, p.rows), row, last) for row in a_offset]
+    if kind.access == PICKED_ROWS:
+        next_offset = [builder.mul(builder.load(builder.gep(next_picks, [row])), p.a_row) for row in a_offset]
         a_offset = [builder.load(builder.gep(picks, [row])) for row in a_offset]
-    if epilogue != UPDATE:
-        a_offset = [builder.mul(row, a_row) for row in a_offset]
-    if epilogue == UPDATE:
-        # C is as large as the weights and comes from the L2 cache or beyond: on its way while the sums are formed
+    if kind.epilogue != UPDATE:
+        a_offset = [builder.mul(row, p.a_row) for row in a_offset]
+    if kind.epilogue == UPDATE:
+        # C is as large as the weights and comes from the L2 cache or beyond: prefetch it while the sums are formed
         for cell in cells:
             v.prefetch(c, offset[cell], written=True)
 
     def step(state):
         at, bp, *sums = state
-        ap = builder.gep(a, [builder.mul(builder.load(at), a_k)]) if way == PICKED_DEPTH else at
-        if way == PICKED_DEPTH:  # what the next tiles read of this sample: no hardware foresees a leap to another
+        ap = builder.gep(a, [builder.mul(builder.load(at), p.a_k)]) if kind.access == PICKED_DEPTH else at
+        if kind.access == PICKED_DEPTH:
+            # what the next tiles read of this sample: the hardware prefetcher cannot predict a jump to another sample
             v.prefetch(ap, constant(LINE // v.itemsize), written=False)
         bs = [v.load(bp, column, mask) for column, mask in zip(columns, masks, strict=True)]
         for i in range(rows):
             ai = v.splat(builder.load(builder.gep(ap, [a_offset[i]]), align=v.itemsize))
             for j in range(vectors):
                 sums[i * vectors + j] = v.fma(ai, bs[j], sums[i * vectors + j])
-        return [builder.gep(at, [constant(1) if way == PICKED_DEPTH else a_k]), builder.gep(bp, [b_k]), *sums]
+        advance = constant(1) if kind.access == PICKED_DEPTH else p.a_k
+        return [builder.gep(at, [advance]), builder.gep(bp, [p.b_row]), *sums]
 
-    state = [picks if way == PICKED_DEPTH else a, b, *[v.zero] * len(cells)]
-    if way == PICKED_ROWS:
+    k, state = p.k, [picks if kind.access == PICKED_DEPTH else a, b, *[v.zero] * len(cells)]
+    if kind.access == PICKED_ROWS:
         per_line = LINE // v.itemsize
 
-        def fetch_next(place):  # no hardware foresees where a sample lies
+        def fetch_next(place):  # the hardware prefetcher cannot predict where a sample lies
             for row in next_offset:
                 v.prefetch(place, row, written=False)
 
@@ -107,24 +147,24 @@ def _emit(real, epilogue, way, rows, vectors, masked, builder, *arguments):
         fetch_next(state[0])
         k = builder.srem(k, constant(per_line))
     _, _, *sums = loop(builder, k, state, step)
-    # beta = 0 means without C or the bias, which need not hold finite numbers
-    without = builder.fcmp_ordered("==", beta, ir.Constant(v.scalar, 0.0))
-    alpha, beta = v.splat(alpha), v.splat(beta)
-    if epilogue == BIAS:
-        biases = [v.load(aside, column, mask) for column, mask in zip(columns, masks, strict=True)]
+    without = builder.fcmp_ordered("==", p.beta, ir.Constant(v.scalar, 0.0))
+    alpha, beta = v.splat(p.alpha), v.splat(p.beta)
+    if kind.epilogue == BIAS:
+        biases = [v.load(aux, column, mask) for column, mask in zip(columns, masks, strict=True)]
         biases = [builder.select(without, v.zero, builder.fmul(beta, bias)) for bias in biases]
     for i in range(rows):
-        with builder.if_then(builder.icmp_signed("<", constant(i), m), likely=True) if masked else nullcontext():
+        present = builder.icmp_signed("<", constant(i), p.rows)
+        with builder.if_then(present, likely=True) if kind.masked else nullcontext():
             for j in range(vectors):
                 value, place, mask = sums[i * vectors + j], offset[i, j], masks[j]
-                if epilogue == BIAS:
+                if kind.epilogue == BIAS:
                     value = builder.fadd(value, biases[j])
                     # not maxnum, which would turn NaN into 0 and hide a divergence
                     value = builder.select(builder.fcmp_ordered("<", value, alpha), alpha, value)
-                elif epilogue == RELU_MASK:
-                    passes = builder.fcmp_ordered(">", v.load(aside, place, mask), v.zero)
+                elif kind.epilogue == RELU_MASK:
+                    passes = builder.fcmp_ordered(">", v.load(aux, place, mask), v.zero)
                     value = builder.select(passes, value, v.zero)
-                elif epilogue == UPDATE:
+                elif kind.epilogue == UPDATE:
                     old = builder.select(without, v.zero, builder.fmul(beta, v.load(c, place, mask)))
                     value = v.fma(alpha, value, old)
                 v.store(value, c, place, mask)

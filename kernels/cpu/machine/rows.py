@@ -1,6 +1,6 @@
 """Passes over one row of a matrix in whole vectors, the last one masked.
 
-LLVM's own vector loops leave what fills no vector to scalar code, and the rows of an output layer have a few columns.
+LLVM's own vector loops process the remainder in scalar code, and an output layer's row may be no longer than that.
 """
 
 from llvmlite import ir
@@ -14,7 +14,7 @@ __all__ = ["row_scale", "softmax_minus_label", "softmax_row"]
 
 
 def _over_row(v, n, state, body):
-    """The state after state = body(offset, mask, state) for each vector of a row of n elements."""
+    """Emit state = body(offset, mask, state) for each vector of a row of n elements; returns the final state."""
     builder = v.builder
 
     def step(inside):
@@ -26,7 +26,7 @@ def _over_row(v, n, state, body):
 
 @jitable
 def softmax_row(source, target, n, one, itemsize):
-    """softmax of n numbers from one address to another, or in place; returns the largest and the sum of exp(z - it).
+    """softmax of n numbers z from address to address, or in place; returns the largest and Σ exp(z - largest).
 
     `one` carries the type.
     """
@@ -43,8 +43,10 @@ def _lowest(v):
 
 
 def _exponentials(v, kind, values, highest, mask):
-    """exp(values - highest) and its sum over the mask. Outside, not exp(-infinity): subnormal numbers on the way to 0
-    double the time."""
+    """exp(values - highest), and its sum over the mask.
+
+    Other lanes compute exp(0): on its way to 0, exp(-infinity) meets denormal numbers, which double the time.
+    """
     builder = v.builder
     shifted = builder.select(mask, builder.fsub(values, v.splat(highest)), v.zero)
     exponentials = emit_exp(builder, kind, shifted)
@@ -53,7 +55,7 @@ def _exponentials(v, kind, values, highest, mask):
 
 @intrinsic
 def _softmax_of_a_vector(typingctx, source, target, n, like):
-    """All at once in registers: what a masked store has written a load must wait for."""
+    """`softmax_row` of one vector, in registers throughout: a load after a masked store waits for the store."""
 
     def codegen(context, builder, signature, args):
         v = Vectors(builder, like)
@@ -69,7 +71,7 @@ def _softmax_of_a_vector(typingctx, source, target, n, like):
 
 
 def _labelled(fraction):
-    """`softmax_minus_label` for rows that fit into this fraction of a vector."""
+    """`softmax_minus_label` for rows that fit 1 / fraction of a vector."""
 
     @intrinsic
     def kernel(typingctx, source, target, n, label, scale):
@@ -94,9 +96,9 @@ _in_a_vector, _in_half_a_vector = map(_labelled, (1, 2))
 
 @jitable
 def softmax_minus_label(source, target, n, label, scale, itemsize):
-    """scale (softmax - 1 at the label) of n numbers; returns the largest of them and the sum of exp(z - it).
+    """scale (softmax - onehot(label)) of n numbers z; returns the largest and Σ exp(z - largest).
 
-    Short vectors are worth a way of their own: half of the work is to find the largest and the sum of the lanes.
+    Rows that fit half a vector have a kernel of their own: half of the work is the maximum and the sum over the lanes.
     """
     if 2 * n * itemsize <= VECTOR_BYTES:
         return _in_half_a_vector(source, target, n, label, scale)
@@ -111,7 +113,7 @@ def softmax_minus_label(source, target, n, label, scale, itemsize):
 
 @intrinsic
 def _row_max(typingctx, row, n, like):
-    """The largest of n elements of the type of `like` from an address on."""
+    """The largest of n elements at an address; `like` carries the type."""
 
     def codegen(context, builder, signature, args):
         v = Vectors(builder, like)

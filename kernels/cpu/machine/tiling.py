@@ -1,63 +1,77 @@
-"""A product of matrices cut into tiles for the microkernel."""
+"""A matrix product of any size, cut into tiles for the microkernel."""
 
 from functools import cache
 
-from fastmlp.kernels.cpu.machine.jitable import jitable
-from fastmlp.kernels.cpu.machine.microkernel import PICKED_ROWS, RELU_MASK, ROWS, tile
+from fastmlp.kernels.cpu.machine.jitable import inlined, jitable
+from fastmlp.kernels.cpu.machine.microkernel import PICKED_ROWS, RELU_MASK, ROWS, Product, tile
 from fastmlp.kernels.cpu.machine.vectors import HALF_L2, VECTOR_BYTES
 
 __all__ = ["INDEX_BYTES", "PANEL_BYTES", "tiled"]
 
-PANEL_BYTES = 2 * VECTOR_BYTES  # of a row of the columns of B that a full tile takes
+PANEL_BYTES = 2 * VECTOR_BYTES  # of each row of B, the columns that a full tile takes
 INDEX_BYTES = 8
-FEW = 2  # rows of a flat tile, which has as many sums as it takes to keep the units of the core busy
+FEW = 2  # rows of a flat tile: with 4 vectors of columns it has enough independent sums to keep the FMA units busy
 
 
 @cache
-def tiled(epilogue: int, way: int, flat: bool = False):
-    """Product of whole matrices: C (rows, columns) = epilogue(A (rows, k) B (k, columns)), in tiles.
+def tiled(epilogue: int, access: int, flat: bool = False):
+    """Function of a `Product` and its elements' size in bytes.
 
-    A tile computes all its rows, whether there are so many or not. With `flat`, an edge of a few rows is cut into
-    tiles of their own, for products whose C may have no more than a few.
+    A tile computes all its rows, even those beyond the edge of C. With `flat`, an edge of a few rows is cut into tiles
+    of FEW rows instead: for products whose C may have no more than these.
 
-    The rows of A in a tile serve all columns of a block of B, which the L2 cache holds. Picked ones are fetched while
-    the tiles before are computed.
+    The tiles of some rows of A go over all columns of a block of B that fits the L2 cache, before the next rows follow.
+    Rows of a list are prefetched while the tiles before them are computed.
     """
-    full, edge = tile(epilogue, way, ROWS, 2, False), tile(epilogue, way, ROWS, 1, True)
-    flat_tile = tile(epilogue, way, FEW, 4, True)
-    # by how much a row of C moves on in A, in the list of picks, and, in rows of C, in what stands aside
-    rows_of_a, rows_of_picks = (0, INDEX_BYTES) if way == PICKED_ROWS else (1, 0)
-    rows_aside = int(epilogue == RELU_MASK)
+    full, edge = tile(epilogue, access, ROWS, 2, False), tile(epilogue, access, ROWS, 1, True)
+    flat_tile = tile(epilogue, access, FEW, 4, True)
+    # one row down in C is one row down in A or in the list of its rows, and in the mask, but not in the biases
+    rows_of_a, rows_of_picks = (0, INDEX_BYTES) if access == PICKED_ROWS else (1, 0)
+    rows_of_aux = int(epilogue == RELU_MASK)
+
+    @inlined
+    def part(p, i, j, rows, columns, itemsize):
+        """The product for C[i : i + rows, j : j + columns] alone."""
+        return Product(
+            a=p.a + rows_of_a * i * p.a_row * itemsize,
+            a_row=p.a_row,
+            a_k=p.a_k,
+            picks=p.picks + rows_of_picks * i,
+            b=p.b + j * itemsize,
+            b_row=p.b_row,
+            c=p.c + (i * p.c_row + j) * itemsize,
+            c_row=p.c_row,
+            rows=rows,
+            columns=columns,
+            k=p.k,
+            aux=p.aux + (rows_of_aux * i * p.c_row + j) * itemsize,
+            alpha=p.alpha,
+            beta=p.beta,
+        )
 
     @jitable
-    def product(a, a_row, a_k, picks, b, b_k, c, c_row, rows, columns, k, aside, alpha, beta, itemsize):
-        lanes, over = VECTOR_BYTES // itemsize, rows % ROWS
-        tall = rows - over if flat and over <= ROWS // 2 and columns > 2 * lanes else rows
-        block = max(columns, 1)
-        if columns * k * itemsize > HALF_L2:
-            block = max(1, HALF_L2 // (k * PANEL_BYTES)) * 2 * lanes
-        for first in range(0, columns, block):
+    def product(p, itemsize):
+        lanes, over = VECTOR_BYTES // itemsize, p.rows % ROWS
+        tall = p.rows - over if flat and over <= ROWS // 2 and p.columns > 2 * lanes else p.rows
+        block = max(p.columns, 1)
+        if p.columns * p.k * itemsize > HALF_L2:
+            block = max(1, HALF_L2 // (p.k * PANEL_BYTES)) * 2 * lanes
+        for first in range(0, p.columns, block):
             for i in range(0, tall, ROWS):
-                m = min(ROWS, rows - i)
-                ai, picksi = a + rows_of_a * i * a_row * itemsize, picks + rows_of_picks * i
-                soon = picks + rows_of_picks * min(i + ROWS, rows - m)
-                for j in range(first, min(first + block, columns), 2 * lanes):
-                    n, bj = min(2 * lanes, columns - j), b + j * itemsize
-                    ci, asidei = c + (i * c_row + j) * itemsize, aside + (rows_aside * i * c_row + j) * itemsize
-                    if m == ROWS and n == 2 * lanes:
-                        full(ai, a_row, a_k, picksi, soon, bj, b_k, ci, c_row, k, m, n, asidei, alpha, beta)
+                rows = min(ROWS, p.rows - i)
+                next_picks = p.picks + rows_of_picks * min(i + ROWS, p.rows - rows)
+                for j in range(first, min(first + block, p.columns), 2 * lanes):
+                    columns = min(2 * lanes, p.columns - j)
+                    if rows == ROWS and columns == 2 * lanes:
+                        full(part(p, i, j, rows, columns, itemsize), next_picks)
                         continue
-                    for at in range(0, n, lanes):
-                        place = picksi, soon, bj + at * itemsize, b_k, ci + at * itemsize, c_row, k, m, n - at
-                        edge(ai, a_row, a_k, *place, asidei + at * itemsize, alpha, beta)
+                    for at in range(0, columns, lanes):
+                        edge(part(p, i, j + at, rows, columns - at, itemsize), next_picks)
         if not flat:
             return
-        for j in range(0, columns, 4 * lanes):
-            n, bj = columns - j, b + j * itemsize
-            for i in range(tall, rows, FEW):
-                m = min(FEW, rows - i)
-                ai, picksi = a + rows_of_a * i * a_row * itemsize, picks + rows_of_picks * i
-                ci, asidei = c + (i * c_row + j) * itemsize, aside + (rows_aside * i * c_row + j) * itemsize
-                flat_tile(ai, a_row, a_k, picksi, picksi, bj, b_k, ci, c_row, k, m, n, asidei, alpha, beta)
+        for j in range(0, p.columns, 4 * lanes):
+            for i in range(tall, p.rows, FEW):
+                tile_of_few = part(p, i, j, min(FEW, p.rows - i), p.columns - j, itemsize)
+                flat_tile(tile_of_few, tile_of_few.picks)
 
     return product

@@ -31,10 +31,10 @@ def _block(typingctx, source, source_row, target, target_row, rows, columns, lik
 
 
 def _interleaved(v, rows):
-    """The columns of a square of vectors.
+    """The columns of a square block, given its rows as vectors.
 
-    Interleaving the first half of the rows with the second, row by row, turns the bits of (row, column) by one place;
-    as many times as a number of a row has bits, and row and column have changed places.
+    Interleaving the first half of the rows with the second half rotates the bits of an element's index (row, column) by
+    one. After log2(lanes) rounds row and column have changed places.
     """
     half = v.lanes // 2
     low = [lane for i in range(half) for lane in (i, v.lanes + i)]
@@ -47,7 +47,7 @@ def _interleaved(v, rows):
 
 @jitable
 def transpose(source, source_row, rows, columns, target, target_row, like, itemsize):
-    """Memory at target (columns, rows) = transpose of that at source (rows, columns); `like` carries the type."""
+    """Transpose the matrix at the address source (rows, columns) to target (columns, rows); `like` carries the type."""
     lanes = VECTOR_BYTES // itemsize
     for i in range(0, rows, lanes):
         for j in range(0, columns, lanes):

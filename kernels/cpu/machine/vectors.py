@@ -1,4 +1,4 @@
-"""Vectors as wide as the registers of the CPU that Numba compiles for, in LLVM IR: Numba itself has none."""
+"""SIMD vectors in LLVM IR, as wide as the registers of the CPU that Numba compiles for; Numba itself has none."""
 
 import functools
 import platform
@@ -25,11 +25,11 @@ _FEATURES = cpu_target.target_context.codegen().magic_tuple()[2].split(",")
 VECTOR_BYTES = 64 if "+avx512f" in _FEATURES else 32 if "+avx" in _FEATURES else 16
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 FUSED = "+fma" in _FEATURES or not X86
-STRICT = ("nsz",)  # flags of its own keep Numba from giving an instruction the leave to reassociate
+STRICT = ("nsz",)  # flags for an instruction that must not get Numba's own, which allow reassociation
 
 
 def emit_fma(builder, suffix, a, b, c):
-    """a b + c: fused, or, where the CPU cannot, rounded twice, since a call of the C library would take its place."""
+    """a b + c, fused; on a CPU without FMA rounded twice, since LLVM would call the C library instead."""
     if not FUSED:
         return builder.fadd(builder.fmul(a, b, flags=STRICT), c, flags=STRICT)
     kind = ir.FunctionType(a.type, [a.type] * 3)
@@ -40,7 +40,7 @@ constant = functools.partial(ir.Constant, _I64)
 
 
 class Vectors:
-    """Emits what is done with vectors of one element type, float32 or float64.
+    """Emits operations on vectors of one element type, float32 or float64.
 
     Addresses are integers, offsets count elements, a mask is a vector of truth values. No address need be aligned.
     """
@@ -55,14 +55,14 @@ class Vectors:
         self.zero = ir.Constant(self.type, [0.0] * self.lanes)
 
     def of_lanes(self, lanes: int) -> "Vectors":
-        """The same for vectors of so many elements."""
+        """The same with another number of lanes."""
         return Vectors(self.builder, self._real, lanes)
 
     def pointer(self, address):
         return self.builder.inttoptr(address, self.scalar.as_pointer())
 
     def call(self, name: str, result, *arguments, fastmath: tuple[str, ...] = ()):
-        """Call one of LLVM's own functions."""
+        """Call an LLVM intrinsic."""
         kind = ir.FunctionType(result, [argument.type for argument in arguments])
         function = cgutils.get_or_insert_function(self.builder.module, kind, name)
         return self.builder.call(function, arguments, fastmath=fastmath)
@@ -82,7 +82,7 @@ class Vectors:
         return self.call(name, self.scalar, zero, vector, fastmath=("reassoc",))
 
     def max(self, vector):
-        """The largest element, or any if one is NaN: LLVM's own reduction sees to NaN at thrice the price."""
+        """The largest element, or any if one is NaN; LLVM's own reduction handles NaN and takes three times as long."""
         lanes, half = self.lanes, self.lanes // 2
         while half:
             order = [(i + half) % lanes for i in range(lanes)]
@@ -97,17 +97,17 @@ class Vectors:
         return self.builder.zext(bits, _I64)
 
     def mask(self, n, first: int = 0):
-        """Where first, first + 1, … are below n."""
+        """The mask of lanes whose index, counted from `first`, is below n."""
         lanes = ir.Constant(ir.VectorType(_I64, self.lanes), [first + i for i in range(self.lanes)])
         return self.builder.icmp_signed("<", lanes, self.splat(n))
 
     def lane(self, number):
-        """Where the lane has this number."""
+        """The mask of one lane."""
         lanes = ir.Constant(ir.VectorType(_I64, self.lanes), list(range(self.lanes)))
         return self.builder.icmp_signed("==", lanes, self.splat(number))
 
     def load(self, base, offset, mask=None):
-        """The vector at an offset from a pointer, 0 where the mask is not."""
+        """The vector at an offset from a pointer; 0 in lanes outside the mask."""
         place = self._place(base, offset)
         if mask is None:
             return self.builder.load(place, align=self.itemsize)
@@ -123,7 +123,7 @@ class Vectors:
             self.call(f"llvm.masked.store.{self.suffix}.p0", ir.VoidType(), value, place, align, mask)
 
     def prefetch(self, base, offset, written: bool) -> None:
-        """Bring a cache line that will be read, or read and written."""
+        """Prefetch a cache line that will be read or, if `written`, read and written."""
         _emit_prefetch(self.builder, self.builder.gep(base, [offset]), written)
 
     def _place(self, base, offset):
@@ -131,12 +131,12 @@ class Vectors:
 
 
 def blocks(builder, n, size: int):
-    """How many blocks of `size`, a power of two, n elements fill, the last perhaps in part."""
+    """⌈n / size⌉, for a `size` that is a power of two."""
     return builder.ashr(builder.add(n, constant(size - 1)), constant(size.bit_length() - 1))
 
 
 def repeat(builder: ir.IRBuilder, state: list, go: Callable[[list], ir.Value], body: Callable[[list], list]) -> list:
-    """The state, values in registers, after state = body(state) as long as go(state)."""
+    """Emit ``while go(state): state = body(state)``; returns the final state, values in registers."""
     entry = builder.block
     again, done = (builder.append_basic_block(name) for name in ("again", "done"))
     builder.cbranch(go(state), again, done)
@@ -155,7 +155,7 @@ def repeat(builder: ir.IRBuilder, state: list, go: Callable[[list], ir.Value], b
 
 
 def loop(builder: ir.IRBuilder, count, state: list, body: Callable[[list], list]) -> list:
-    """The state after `count` times state = body(state)."""
+    """Emit ``for _ in range(count): state = body(state)``; returns the final state."""
     return repeat(
         builder,
         [count, *state],
@@ -182,6 +182,6 @@ def _prefetch_line(typingctx, address):
 
 @jitable
 def prefetch(address, length):
-    """Bring the cache lines of some bytes that will be read."""
+    """Prefetch the cache lines of `length` bytes that will be read."""
     for line in range(address & ~(LINE - 1), address + length, LINE):
         _prefetch_line(line)

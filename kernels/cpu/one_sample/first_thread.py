@@ -1,4 +1,4 @@
-"""Operations on batches of one sample that the first thread does alone, through the general operations.
+"""Operations on batches of one sample that the first thread does alone, by the general operations.
 
 No barrier follows: it would take as long as the work. The other threads wait at the next `wait_if_deferred`, where they
 have a share of the work again.

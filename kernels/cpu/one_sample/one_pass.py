@@ -2,9 +2,9 @@
 
     W_i += alpha x_i δ        z = b + Σ_i x'_i W_i
 
-What counts is the way of the weights from the cache and back. Where both samples have the same inputs that are not
-zero, as dense ones do, a row of W is read once, into registers; else it is still in the nearest cache when the product
-asks for it. The digits are those of the two operations one after the other.
+Loading and storing the weights is what takes the time, and one pass does it once. Where the same inputs of both samples
+are nonzero, as in dense samples, a row of W is read once, into registers; else the product finds it in the L1 cache.
+The result is, bit for bit, that of the two operations one after the other.
 """
 
 from numba import types
@@ -26,7 +26,7 @@ __all__ = ["update_and_forward"]
 
 
 def _emit(v, x, next_x, inputs, rows, update, sums, in_registers):
-    """The sums after the pass."""
+    """Emit the pass; returns the sums."""
     builder = v.builder
 
     def product(i, sums):
@@ -88,7 +88,7 @@ _wide, _part = _pass(WIDE, True), _pass(WIDE // 2, False)
 
 @jitable
 def update_and_forward(x, next_x, inputs, w, delta, b, z, outputs, alpha, itemsize):
-    """W_i += alpha x_i δ, then z = b + Σ_i x'_i W_i; all from addresses on. b may be 0: no biases."""
+    """W_i += alpha x_i δ, then z = b + Σ_i x'_i W_i; all at addresses, b may be 0: no biases."""
     lanes, j = VECTOR_BYTES // itemsize, 0
     while j < outputs:
         left, at = outputs - j, j * itemsize

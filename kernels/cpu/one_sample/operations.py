@@ -1,10 +1,10 @@
 """The operations on batches of one sample (twins of `NumpyOps`).
 
-They have no tiles to fill: each is a pass over the rows of a matrix, of which those of zero inputs are left out. The
-first layer's weights are passed over once a sample where the next one is known (see `ahead`).
+One row fills no tile, so each is a pass over the rows of a weight matrix, which skips the rows of zero inputs. Where
+the next sample is known, the first layer's weights are passed over once a sample, not twice (see `lookahead`).
 
-A large layer is shared by two threads. All else the first thread does alone, and goes on without a barrier: the other
-waits for it at the next large layer.
+A large layer is split between two threads. Everything else the first thread does alone, and it goes on without a
+barrier: the other thread waits for it at the next large layer.
 """
 
 from fastmlp.kernels import codes
@@ -43,10 +43,10 @@ def _is_large(w):
 
 @inlined
 def _parts(w):
-    """How many parts the inputs of a layer are in, each with the rows of one thread.
+    """Number of parts that a layer's inputs are split into, one for each thread.
 
-    A sum over the inputs is that of its parts whatever the team, so results do not depend on the number of threads.
-    And a core meets the same weights in every product and update.
+    A sum over the inputs is always the sum of the parts' sums, by one thread too, so results do not depend on the
+    number of threads. And each core uses the same rows of weights in every product and update, from its own cache.
     """
     return 2 if _is_large(w) else 1
 
@@ -84,7 +84,7 @@ def _sample(ops, x, row, out):
 
 @inlined
 def _form_sums(team, x, w, b, second, out):
-    """out = b + x W; the sum over a second part of the inputs is put aside."""
+    """out = b + x W over the first part of the inputs, second = x W over the second part if there is one."""
     outputs, size, one = w.shape[1], out.itemsize, out.dtype.type(1)
     if _is_large(w):
         wait_if_deferred(team)
@@ -189,7 +189,7 @@ def accumulate(ops, a: Matrix, delta: Matrix, alpha: float, beta: float, out: Ma
     _scale(ops, beta, out)
     _accumulate_biases(ops, delta, alpha, bias_beta, bias)
     _update(ops, address(a), delta, alpha, out)
-    defer_barrier(ops)  # who is done must not go on to `accumulate_rows`, which may write to a
+    defer_barrier(ops)  # a thread that is done must not go on to `accumulate_rows`, which may overwrite a
 
 
 def accumulate_rows(
@@ -199,21 +199,21 @@ def accumulate_rows(
     wait_if_deferred(ops)
     _scale(ops, beta, out)
     _accumulate_biases(ops, delta, alpha, bias_beta, bias)
-    coming = next_sample(ops, out) if _is_large(out) else -1
-    if coming < 0:
+    next_row = next_sample(ops, out) if _is_large(out) else -1
+    if next_row < 0:
         _update(ops, _sample(ops, x, rows[0], out), delta, alpha, out)
     else:
-        ops.update_and_form_sums(x, rows[0], coming, delta, alpha, out, bias)
-        note_sums(ops, coming)
+        ops.update_and_form_sums(x, rows[0], next_row, delta, alpha, out, bias)
+        note_sums(ops, next_row)
     barrier(ops)
 
 
 def update_and_form_sums(
-    ops, x: Samples, row: int, coming: int, delta: Matrix, alpha: float, w: Matrix, b: Vector
+    ops, x: Samples, row: int, next_row: int, delta: Matrix, alpha: float, w: Matrix, b: Vector
 ):  # fmt: skip
-    """W += alpha xᵀ δ, then the sums of the sample `coming` where `linear_rows` has put those of the sample `row`."""
+    """W += alpha x[row]ᵀ δ, then the sums of x[next_row], where `linear_rows` has put those of x[row]."""
     inputs, outputs, size = w.shape[0], w.shape[1], w.itemsize
-    this, following = address(x) + row * inputs * size, address(x) + coming * inputs * size
+    this, following = address(x) + row * inputs * size, address(x) + next_row * inputs * size
     sums, second = places_of_sums(ops)
     for part in range(_parts(w)):
         if _is_mine(ops, part):

@@ -2,8 +2,8 @@
 
     z = b + Σ_i x_i W_i        W_i += alpha x_i δ        δ_below,i = W_i · δ        W_i row i of W
 
-Every weight is used once and the work is that of the memory, so what counts is to leave out rows: those of inputs that
-are zero, as are most pixels of an image and half the outputs of a ReLU layer, change nothing.
+Every weight is used once, so loading the weights bounds the speed, and what pays is to skip the rows of zero inputs:
+most pixels of an image, half the outputs of a ReLU layer.
 """
 
 import functools
@@ -16,13 +16,13 @@ from fastmlp.kernels.cpu.machine.vectors import VECTOR_BYTES, Vectors, blocks, c
 
 __all__ = ["BLOCK", "backward_relu", "dot", "forward", "update"]
 
-BLOCK = 64  # inputs whose zeros are told by the bits of one number
+BLOCK = 64  # inputs at once: a 64-bit integer has a bit for each that is not zero
 LATENCY = 4  # cycles of a fused multiply-add
-WIDE = 8  # vectors of a row at once: a row's sums live in registers while all rows go by
+WIDE = 8  # vectors of columns at once: their sums stay in registers over all rows
 
 
 def _emit_dot(v, a, b, n):
-    """Σ_j a_j b_j of n elements from two pointers on: as many sums at once as a sum takes cycles, then one."""
+    """Emit Σ_j a_j b_j of n elements at two pointers: LATENCY independent sums, the remainder in one."""
     builder, wide = v.builder, LATENCY * v.lanes
 
     def steps(inside):
@@ -53,7 +53,7 @@ def dot(typingctx, a, b, n, like):
 
 
 def nonzeros(v, x, first, n):
-    """A number whose bits say which of BLOCK elements of x from `first` on, below n, are not 0."""
+    """An integer with a bit for each of x[first : first + BLOCK]: set if it is not 0 and its index is below n."""
     builder, left = v.builder, v.builder.sub(n, first)
 
     def bits_from(lane):
@@ -72,7 +72,7 @@ def nonzeros(v, x, first, n):
 
 
 def for_bits(v, bits, first, state, body):
-    """The state after state = body(first + k, state) for each bit k of a number."""
+    """Emit state = body(first + k, state) for each set bit k; returns the final state."""
     builder, is_constant = v.builder, ir.Constant(ir.IntType(1), 1)
 
     def one(inside):
@@ -84,9 +84,9 @@ def for_bits(v, bits, first, state, body):
 
 
 def for_blocks(v, n, state, body):
-    """The state after state = body(first, state) for the first of each BLOCK of n inputs.
+    """Emit state = body(first, state) for each block of BLOCK of n inputs, from `first` on; returns the final state.
 
-    Their zeros are told at once: what the branch predictor misses is the end of such a block.
+    A block's zeros are found without branches, so the branch predictor misses once a block, not at every zero.
     """
 
     def block(inside):
@@ -97,12 +97,12 @@ def for_blocks(v, n, state, body):
 
 
 def _rows_of_nonzeros(v, x, n, state, body):
-    """The state after state = body(i, state) for each i < n with x_i != 0."""
+    """Emit state = body(i, state) for each i < n with x_i != 0; returns the final state."""
     return for_blocks(v, n, state, lambda first, state: for_bits(v, nonzeros(v, x, first, n), first, state, body))
 
 
 class Rows:
-    """The rows of W at an address, of which some vectors of columns are read at once: n columns, or all lanes."""
+    """Some columns of the rows of W, as `vectors` vectors: all of their lanes, or masked to n columns."""
 
     def __init__(self, v, w, length, vectors, n=None):
         self.v, self._w, self._length = v, w, length
@@ -112,7 +112,7 @@ class Rows:
         return self.v.builder.gep(self._w, [self.v.builder.mul(i, self._length)])
 
     def start(self, b, z):
-        """The elements at the address b, zeros if it is 0; z is another of so many elements."""
+        """The biases at the address b, or zeros if b is 0; z is any address of as many elements."""
         builder = self.v.builder
         none = builder.icmp_unsigned("==", b, constant(0))
         place = self.v.pointer(builder.select(none, z, b))
@@ -133,7 +133,7 @@ def added(v, x, i, row, sums):
 
 
 def wide_update(v, x, rows, delta, alpha):
-    """Function of i that emits W_i += x_i (alpha δ), for full vectors, and gives the new row."""
+    """Function of i that emits W_i += x_i (alpha δ), for full vectors, and returns the new row."""
     step = v.splat(alpha)
     moves = [v.builder.fmul(step, move) for move in rows.load(delta)]
 
@@ -147,10 +147,9 @@ def wide_update(v, x, rows, delta, alpha):
 
 
 def partial_update(v, x, rows, delta, alpha, n, most):
-    """Function of i that emits W_i += (x_i alpha) δ for n columns, `most` at most, in pieces of powers of two.
+    """Function of i that emits W_i += (x_i alpha) δ for n columns, at most `most`, in pieces of 2^k columns.
 
-    Not with a mask: where rows are short, a load of the next row that reaches into what a masked store has just left
-    out would wait until that store is done.
+    A mask would be slower: rows are short, and a load of the next row that overlaps a masked store waits for the store.
     """
     builder, lengths = v.builder, [most >> k for k in range(most.bit_length())]
 
@@ -249,7 +248,7 @@ def backward_relu(typingctx, delta, outputs, w, a, below, inputs, like):
 
 @jitable
 def forward(x, inputs, w, b, z, outputs, one, itemsize):
-    """z = b + Σ_i x_i W_i; all from addresses on, but for `one`, which carries the type. b may be 0: no biases."""
+    """z = b + Σ_i x_i W_i; all at addresses; `one` carries the type. b may be 0: no biases."""
     lanes, j = VECTOR_BYTES // itemsize, 0
     while j < outputs:
         left, at = outputs - j, j * itemsize

@@ -1,1 +1,1 @@
-"""The general operations, for any network; each folder beside this one replaces some of them in its regime."""
+"""The general operations, for any network; `one_sample`, `tiny` and `large` replace some of them in their regimes."""

@@ -1,4 +1,4 @@
-"""What is asked of a batch as a whole (twins of `NumpyOps`)."""
+"""Operations on a batch as a whole (twins of `NumpyOps`)."""
 
 from fastmlp.kernels.cpu.machine.vectors import HALF_L2, LINE, prefetch
 from fastmlp.kernels.cpu.team.signatures import Indices, Labels, Matrix, Samples, Weights
@@ -7,8 +7,8 @@ from fastmlp.kernels.cpu.team.views import address, span
 
 __all__ = ["announce_next_batch", "copy", "mean_scale"]
 
-EXPECTED = 1 << 17  # bytes a thread: more would take the room of the weights in its L2 cache
-MANY = 16  # rows, of less than a cache line: reading them has as many on their way at a time as expecting them
+PREFETCHED = 1 << 17  # bytes a thread, at most: more would evict the weights from its L2 cache
+MANY = 16  # rows shorter than a cache line: reading so many keeps as many loads in flight as prefetching does
 
 
 def announce_next_batch(ops, x: Samples, labels: Labels, rows: Indices):
@@ -16,7 +16,7 @@ def announce_next_batch(ops, x: Samples, labels: Labels, rows: Indices):
     if x.shape[0] * size <= HALF_L2 or (size < LINE and rows.shape[0] >= MANY):
         return
     begin, end = share(ops, rows.shape[0], 1)
-    for i in range(begin, min(end, begin + EXPECTED // size)):
+    for i in range(begin, min(end, begin + PREFETCHED // size)):
         prefetch(address(x) + rows[i] * size, size)
         if labels.shape[0] > 0:
             prefetch(address(labels) + rows[i] * labels.itemsize, 1)
@@ -32,7 +32,7 @@ def mean_scale(ops, weights: Weights, rows: Indices) -> float:
 
 
 def copy(ops, x: Matrix, out: Matrix):
-    wait_if_deferred(ops)  # one sample's outputs may be the first thread's alone as yet
+    wait_if_deferred(ops)  # with one sample, the first thread may have written x alone
     begin, end = share(ops, out.shape[0] * out.shape[1], 1)
     source, target = span(x, begin, end - begin), span(out, begin, end - begin)
     for i in range(target.shape[0]):

@@ -1,4 +1,4 @@
-"""Dropout by Philox4x32-10, (twin of `fastmlp.dropout`, which has the explanation)."""
+"""Dropout by Philox4x32-10 (twin of `fastmlp.dropout`, which explains it)."""
 
 import numpy as np
 

@@ -1,8 +1,8 @@
 """Activations and their derivatives over a block of rows and columns, in place.
 
-ReLU is part of whoever asks for it: a call would take longer. The others are operations that operations call, one for
-each activation: those here, softmax, which needs whole rows, and threshold, which has no derivative; the rest are
-generated (see `fastmlp.kernels.cpu.operations.formulas`).
+ReLU is compiled into the operations that use it, since a call would take longer. Every other activation is an operation
+of its own, which they call. Two of these are written here: softmax, which needs whole rows, and threshold, which has no
+derivative. The rest are generated (see `fastmlp.kernels.cpu.operations.formulas`).
 """
 
 from fastmlp.kernels import codes
@@ -20,7 +20,7 @@ __all__ = [
 
 @jitable
 def activate(ops, code, z, slope, r0, r1, c0, c1):
-    """z[r0:r1, c0:c1] = σ(z); for the GELUs and SiLU slope = σ'(z). Softmax needs whole rows."""
+    """z[r0:r1, c0:c1] = σ(z), and slope = σ'(z) if the activation stores it. Softmax needs whole rows."""
     if code == codes.RELU:
         zero = z.dtype.type(0)
         spans, width = spans_of(z, r0, r1, c0, c1)
@@ -81,5 +81,5 @@ def activation_backward(ops, activation: int, a: Matrix, slope: Matrix, delta: M
 
 @jitable
 def spans_of(z, r0, r1, c0, c1):
-    """How many spans of memory the block z[r0:r1, c0:c1] is made of, and their length: whole rows are one."""
+    """Number and length of the contiguous spans that make up z[r0:r1, c0:c1]; whole rows are one span."""
     return (1, (r1 - r0) * (c1 - c0)) if c1 - c0 == z.shape[1] else (r1 - r0, c1 - c0)

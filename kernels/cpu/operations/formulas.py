@@ -1,7 +1,7 @@
-"""Operations made of formulas: a loop written here around what is printed of a formula there.
+"""Operations generated from formulas: loops as templates, filled with what `fastmlp.formulas` prints of a formula.
 
-Each takes as its first argument the code of the formula, by which the call finds it (see
-`fastmlp.backends.call_table`). There is one for every formula that a network uses, and no other is compiled.
+The first argument of each is the formula's code, by which a call finds the operation (see
+`fastmlp.backends.call_table`). Only operations for formulas that a network uses are compiled.
 """
 
 import hashlib
@@ -124,17 +124,18 @@ def apply_rule(
 
 
 def formula_operation(name: str, code: int, formulas: Formulas) -> Callable:
-    """The operation of this name for the formula that the code stands for.
+    """The operation of this name for the formula of this code.
 
     Raises
     ------
-    InputError : the code stands for nothing, or for a formula that cannot be translated.
+    InputError
+        No formula has the code, or the formula cannot be translated.
     """
     return _BY_HAND.get((name, code)) or _operation_of(_TEXTS[name](formulas, code))
 
 
 def own_texts(formulas: Formulas) -> tuple[str, ...]:
-    """The texts of the user's own formulas: what equals another's is the same when compiled."""
+    """The operations' texts for the user's own formulas; equal texts are the same when compiled."""
     activations, losses, rules = formulas.own()
     texts = [text(activation) for activation in activations for text in (_activation_text, _derivative_text)]
     return (*texts, *map(_loss_text, losses), *(_rule_text(rule) for rule in rules if rule))
@@ -208,7 +209,7 @@ def _rule_text(rule: Rule) -> str:
 
 
 def _operation_of(text: str) -> Callable:
-    """The function that a text defines, named by the text, by which it is found again in the disk cache."""
+    """The function that a text defines. A digest of the text is part of its name, for the disk cache."""
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     file = f"<generated {digest}>"
     linecache.cache[file] = len(text), None, text.splitlines(keepends=True), file  # for tracebacks
@@ -228,7 +229,7 @@ _TEXTS: dict[str, Callable[[Formulas, int], str]] = {
 
 
 def _one(printer: NumbaPrinter, function: Callable | None, symbols: tuple[str, ...], what: str) -> str:
-    """What holds the value of a function of elements."""
+    """Print a function of elements that returns one number; the name that holds its value."""
     assert function is not None
     results = trace(function, symbols, what)
     if len(results) != 1:
@@ -237,7 +238,7 @@ def _one(printer: NumbaPrinter, function: Callable | None, symbols: tuple[str, .
 
 
 def _filled(template: str, **parts: str | list[str]) -> str:
-    """The template with its parts; lists of lines are indented as the place where they go, or leave it out."""
+    """Fill the template. Lines in a list get the indentation of their place, which an empty list removes."""
     lines = []
     for line in template.splitlines():
         name = line.strip().strip("{}")
@@ -260,4 +261,4 @@ FORMULA_OPERATIONS: dict[str, Callable] = {
     "loss_of_rows": _example("loss_of_rows", LOSSES["squared_error"].code),
     "apply_rule": _example("apply_rule", SGD().rule.code),
 }
-"""Names of the operations of which there is one for each formula, with an example that has their parameters."""
+"""The operations of which there is one for each formula, by name: an example that has their parameters."""

@@ -1,7 +1,8 @@
 """Losses fused with their gradients, a row at a time.
 
-By hand are softmax, which needs whole rows, and scikit-learn's clipped losses, which take the logarithm of a product of
-several probabilities. The others are generated (see `fastmlp.kernels.cpu.operations.formulas`).
+Written by hand are the losses of softmax, which needs whole rows, and scikit-learn's clipped losses. They take one
+logarithm of a product of several probabilities, in place of several logarithms. The others are generated (see
+`fastmlp.kernels.cpu.operations.formulas`).
 """
 
 import math
@@ -22,15 +23,15 @@ __all__ = [
     *("clipped_binary", "clipped_softmax", "softmax_cross_entropy"),
 ]
 
-BLOCK = 16  # rows in a part of the sum, or more
-# p may be below eps where z is that far below the largest or Σ exp(z - largest) that high (exp(12) 50 < 1/eps), and
-# above 1 - eps where the sum is that low
+BLOCK = 16  # rows in a part of the sum, at least
+# p is between eps and 1 - eps, in both dtypes, if largest - z <= _FAR and _LOW <= Σ exp(z - largest) <= _HIGH:
+# exp(12) 50 < 1/eps
 _FAR, _LOW, _HIGH = 12.0, 1.0 + 1e-6, 50.0
 
 
 @jitable
 def _clip(p, eps, one):
-    # comparisons that NaN fails leave it visible
+    # NaN fails both comparisons and stays NaN
     return eps if p < eps else one - eps if p > one - eps else p
 
 
@@ -45,8 +46,8 @@ def target_of(targets, row, label, j, one):
     return (one if j == label else one - one) if label >= 0 else targets[row, j]
 
 
-# Each sums s ℓ over the rows begin … end. The loops over rows are inside of what is chosen by the loss, since a call
-# with arrays costs as much as a short row.
+# The losses below return Σ s ℓ over the rows begin to end. Each loops over the rows itself, since a call with arrays
+# costs as much as a short row.
 
 
 @jitable
@@ -67,7 +68,7 @@ def add_log_loss(value, product, weight, weighted, clipped, below, total, eps):
     """
     if weighted or (clipped and (below > _FAR or total < _LOW or total > _HIGH)):
         loss = below + math.log(total)
-        if clipped:  # by comparisons that NaN fails
+        if clipped:  # NaN fails both comparisons and stays NaN
             least, most = -math.log(1.0 - eps), -math.log(eps)
             loss = least if loss < least else most if loss > most else loss
         return value + weight * loss, product
@@ -78,7 +79,7 @@ def add_log_loss(value, product, weight, weighted, clipped, below, total, eps):
 
 @inlined
 def _labelled_softmax(clipped, z, labels, weights, rows, out, begin, end):
-    """The two losses of softmax below for labels."""
+    """Either of the two losses of softmax below, for labels in place of targets."""
     outputs, size, one, eps = out.shape[1], out.itemsize, out.dtype.type(1), np.float64(np.finfo(out.dtype).eps)
     value, product, weighted = 0.0, 1.0, weights.shape[0] > 0
     for i in range(begin, end):
@@ -116,7 +117,7 @@ def clipped_softmax(
     ops, loss: int, parameter: Parameters, z: Matrix,
     labels: Labels, targets: Targets, weights: Weights, rows: Indices, out: Matrix, begin: int, end: int,
 ) -> float:  # fmt: skip
-    """scikit-learn's ℓ = -Σ y log clip(p); out = s (p - y), the gradient of what is not clipped."""
+    """scikit-learn's ℓ = -Σ y log clip(p); out = s (p - y), the gradient without clipping."""
     outputs, eps, one, sum_of_rows = out.shape[1], np.finfo(out.dtype).eps, out.dtype.type(1), 0.0
     for i in range(begin, end):
         row, value = rows[i], 0.0
@@ -134,7 +135,7 @@ def clipped_binary(
     ops, loss: int, parameter: Parameters, z: Matrix,
     labels: Labels, targets: Targets, weights: Weights, rows: Indices, out: Matrix, begin: int, end: int,
 ) -> float:  # fmt: skip
-    """The same for outputs on their own; the logarithms of several p of labels are that of their product."""
+    """The same for independent outputs; one logarithm of a product serves several outputs whose y is 0 or 1."""
     outputs, eps, one, sum_of_rows, product = out.shape[1], np.finfo(out.dtype).eps, out.dtype.type(1), 0.0, 1.0
     for i in range(begin, end):
         row, value = rows[i], 0.0
@@ -183,7 +184,7 @@ def loss_gradient(
 
 @jitable
 def weigh(weights, row, gradient, n, value):
-    """s ℓ; the n numbers from the address `gradient` on are multiplied by s."""
+    """s ℓ, with ℓ = value; multiplies the n numbers at the address `gradient` by s."""
     if weights.shape[0] == 0:
         return value
     row_scale(gradient, weights[row], n)

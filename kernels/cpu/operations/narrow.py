@@ -6,7 +6,7 @@ Forward, vectors go along the inputs: each output of a sample is a dot product. 
 
 from fastmlp.kernels.cpu.machine.dots import DOTS, dots
 from fastmlp.kernels.cpu.machine.jitable import inlined
-from fastmlp.kernels.cpu.machine.microkernel import IN_ORDER, UPDATE
+from fastmlp.kernels.cpu.machine.microkernel import IN_ORDER, UPDATE, Product
 from fastmlp.kernels.cpu.machine.tiling import tiled
 from fastmlp.kernels.cpu.machine.vectors import VECTOR_BYTES
 from fastmlp.kernels.cpu.team.views import address, element, span
@@ -14,8 +14,8 @@ from fastmlp.kernels.cpu.team.views import address, element, span
 __all__ = ["is_narrow", "is_worth_transposing", "narrow_gradient", "narrow_product"]
 
 # Measured in float32 with 32 to 256 inputs
-OUTPUTS = 4  # of 5 the dot products take as long as the tiles
-SAMPLES = 16  # with fewer, the transposition of a gradient of 10 outputs takes what it saves
+OUTPUTS = 4  # with 5, dot products take as long as tiles
+SAMPLES = 16  # with fewer, transposing a gradient of 10 outputs takes the time that it saves
 
 
 @inlined
@@ -25,7 +25,7 @@ def is_narrow(inputs, outputs, itemsize):
 
 @inlined
 def is_worth_transposing(samples, inputs, outputs, itemsize):
-    """Whether vectors over the inputs have so many fewer idle lanes, a fifth, that the transposition pays."""
+    """Whether vectors over the inputs are fewer by a fifth or more than those over the outputs: then it pays."""
     lanes = VECTOR_BYTES // itemsize
     wide, tall = (outputs + lanes - 1) // lanes * inputs, (inputs + lanes - 1) // lanes * outputs
     return samples >= SAMPLES and 5 * tall <= 4 * wide
@@ -46,16 +46,31 @@ def narrow_product(x, w, b, out, r0, r1, scratch):
             dots(source, inputs, rows, weights, inputs, target + j * size, outputs, b[j])
 
 
-_updated = tiled(UPDATE, IN_ORDER, flat=True)
+_multiply = tiled(UPDATE, IN_ORDER, flat=True)
 
 
 @inlined
 def narrow_gradient(a, delta, alpha, beta, out, r0, r1, scratch):
     """out[r0:r1] = beta out + alpha aᵀ δ, through its transpose in the scratch memory."""
     inputs, outputs, size, real = out.shape[0], out.shape[1], out.itemsize, out.dtype.type
-    rows, source, sums = r1 - r0, address(a) + r0 * a.itemsize, address(scratch)
-    place = address(delta), 1, outputs, 0, source, inputs, sums, rows, outputs, rows, delta.shape[0]
-    _updated(*place, source, real(1), real(0), size)
+    rows = r1 - r0
+    transposed = Product(
+        a=address(delta),
+        a_row=1,
+        a_k=outputs,
+        picks=0,
+        b=address(a) + r0 * size,
+        b_row=inputs,
+        c=address(scratch),
+        c_row=rows,
+        rows=outputs,
+        columns=rows,
+        k=delta.shape[0],
+        aux=0,
+        alpha=real(1),
+        beta=real(0),
+    )
+    _multiply(transposed, size)
     factor, kept = real(alpha), real(beta)
     for j in range(outputs):
         total = span(scratch, j * rows, rows)

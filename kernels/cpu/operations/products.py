@@ -1,7 +1,7 @@
 """The three matrix products of a layer: x W + b forward, δ Wᵀ backward, aᵀ δ for the gradient.
 
-Each is cut into tiles and shared out over the team (see `sharing`). The samples of a batch are read where they are.
-Those of another dtype are converted a few at a time, in scratch memory that stays in the L1 cache.
+Each is split among the threads (see `sharing`) and cut into tiles. The samples of a batch are read where they lie;
+those of another dtype are converted a few at a time, into scratch memory that stays in the L1 cache.
 """
 
 from numba import types
@@ -18,6 +18,7 @@ from fastmlp.kernels.cpu.machine.microkernel import (
     RELU_MASK,
     ROWS,
     UPDATE,
+    Product,
     tile,
 )
 from fastmlp.kernels.cpu.machine.tiling import INDEX_BYTES, tiled
@@ -33,17 +34,35 @@ from fastmlp.kernels.cpu.team.views import address, span
 __all__ = ["ROWS", "accumulate", "accumulate_rows", "add_bias_gradient", "backward_data", "linear", "linear_rows"]
 
 
-def _make_layer(way):
-    biased = tiled(BIAS, way)
+def _make_layer(access):
+    multiply = tiled(BIAS, access)
 
     @inlined
-    def layer(a, a_row, picks, w, b, times, floor, out, r0, r1, c0, c1, k0, k1):
-        """out[r0:r1, c0:c1] = max(floor, a W + times b) for inputs k0 … k1 from address a on, a_row to a row."""
+    def layer(a, a_row, picks, w, b, bias_factor, floor, out, r0, r1, c0, c1, k0, k1):
+        """out[r0:r1, c0:c1] = max(floor, a W + bias_factor b), of the inputs k0 to k1 alone.
+
+        a is the address of input k0 of row r0, or, with picks, of the first sample; a_row its stride.
+        """
         outputs, size, real = w.shape[1], out.itemsize, out.dtype.type
-        wj, bj = address(w) + (k0 * outputs + c0) * size, address(b) + c0 * size
-        c = address(out) + (r0 * outputs + c0) * size
-        place = a, a_row, 1, picks, wj, outputs, c, outputs, r1 - r0, c1 - c0, k1 - k0
-        biased(*place, bj, real(floor), real(times), size)
+        multiply(
+            Product(
+                a=a,
+                a_row=a_row,
+                a_k=1,
+                picks=picks,
+                b=address(w) + (k0 * outputs + c0) * size,
+                b_row=outputs,
+                c=address(out) + (r0 * outputs + c0) * size,
+                c_row=outputs,
+                rows=r1 - r0,
+                columns=c1 - c0,
+                k=k1 - k0,
+                aux=address(b) + c0 * size,
+                alpha=real(floor),
+                beta=real(bias_factor),
+            ),
+            size,
+        )
 
     return layer
 
@@ -51,45 +70,45 @@ def _make_layer(way):
 _layer_in_order, _layer_of_rows = _make_layer(IN_ORDER), _make_layer(PICKED_ROWS)
 
 
-def _layer(team, x, rows, w, b, times, floor, out, r0, r1, c0, c1, k0, k1):
-    """The same of the samples `rows` of x, None for all; some are converted at a time if x has another dtype."""
+def _layer(team, x, rows, w, b, bias_factor, floor, out, r0, r1, c0, c1, k0, k1):
+    """The same for the samples `rows` of x, None for all; samples of another dtype are converted, ROWS at a time."""
     raise NotImplementedError
 
 
 @overload(_layer, jit_options=JIT_OPTIONS)
-def _layer_of(team, x, rows, w, b, times, floor, out, r0, r1, c0, c1, k0, k1):
-    def in_order(team, x, rows, w, b, times, floor, out, r0, r1, c0, c1, k0, k1):
+def _layer_of(team, x, rows, w, b, bias_factor, floor, out, r0, r1, c0, c1, k0, k1):
+    def in_order(team, x, rows, w, b, bias_factor, floor, out, r0, r1, c0, c1, k0, k1):
         a = address(x) + (r0 * x.shape[1] + k0) * x.itemsize
-        _layer_in_order(a, x.shape[1], 0, w, b, times, floor, out, r0, r1, c0, c1, k0, k1)
+        _layer_in_order(a, x.shape[1], 0, w, b, bias_factor, floor, out, r0, r1, c0, c1, k0, k1)
 
-    def in_place(team, x, rows, w, b, times, floor, out, r0, r1, c0, c1, k0, k1):
+    def in_place(team, x, rows, w, b, bias_factor, floor, out, r0, r1, c0, c1, k0, k1):
         a, picks = address(x) + k0 * x.itemsize, address(rows) + r0 * INDEX_BYTES
-        _layer_of_rows(a, x.shape[1], picks, w, b, times, floor, out, r0, r1, c0, c1, k0, k1)
+        _layer_of_rows(a, x.shape[1], picks, w, b, bias_factor, floor, out, r0, r1, c0, c1, k0, k1)
 
-    def converted(team, x, rows, w, b, times, floor, out, r0, r1, c0, c1, k0, k1):
+    def converted(team, x, rows, w, b, bias_factor, floor, out, r0, r1, c0, c1, k0, k1):
         for first in range(r0, r1, ROWS):
             a, end = address(team.scratch), min(first + ROWS, r1)
             _convert(x, rows, first, end, k0, k1, team.scratch)
-            _layer_in_order(a, k1 - k0, 0, w, b, times, floor, out, first, end, c0, c1, k0, k1)
+            _layer_in_order(a, k1 - k0, 0, w, b, bias_factor, floor, out, first, end, c0, c1, k0, k1)
 
     return in_order if isinstance(rows, types.NoneType) else in_place if x.dtype == out.dtype else converted
 
 
 @inlined
 def _forward(team, x, rows, w, b, activation, slope, out):
-    """out = σ(x W + b), this thread's share; the barrier at its end is the caller's."""
+    """out = σ(x W + b), this thread's share, without the barrier at the end."""
     inputs, in_halves = w.shape[0], is_in_halves(out.shape[0], w.shape[0], w.shape[1])
-    one_each, half = in_halves and team.size == 2, (inputs + 1) // 2 if in_halves else inputs
-    at_once = activation == codes.RELU and not in_halves
-    r0, r1, c0, c1 = (0, out.shape[0], 0, out.shape[1]) if one_each else share_layer(team, out, activation)
+    half_each, half = in_halves and team.size == 2, (inputs + 1) // 2 if in_halves else inputs
+    fused_relu = activation == codes.RELU and not in_halves
+    r0, r1, c0, c1 = (0, out.shape[0], 0, out.shape[1]) if half_each else share_layer(team, out, activation)
     for h in range(2 if in_halves else 1):
-        if r1 > r0 and c1 > c0 and (h == team.rank or not one_each):
-            # `slope` is free until the activation
-            target, times = (out, 1.0) if h == 0 else (slope, 0.0)
-            floor, k0, k1 = 0.0 if at_once else -codes.INFINITY, h * half, min((h + 1) * half, inputs)
-            _layer(team, x, rows, w, b, times, floor, target, r0, r1, c0, c1, k0, k1)
-    if one_each:
-        barrier(team)  # of each row a thread has one sum, the other thread the other
+        if r1 > r0 and c1 > c0 and (h == team.rank or not half_each):
+            # `slope` is not needed before the activation: it holds the second half's sums
+            target, bias_factor = (out, 1.0) if h == 0 else (slope, 0.0)
+            floor, k0, k1 = 0.0 if fused_relu else -codes.INFINITY, h * half, min((h + 1) * half, inputs)
+            _layer(team, x, rows, w, b, bias_factor, floor, target, r0, r1, c0, c1, k0, k1)
+    if half_each:
+        barrier(team)  # each thread has one of the two sums of every row
         r0, r1 = share(team, out.shape[0], 1)
     if in_halves:
         for i in range(r0, r1):
@@ -97,7 +116,7 @@ def _forward(team, x, rows, w, b, activation, slope, out):
             sums, others = span(out, at, c1 - c0), span(slope, at, c1 - c0)
             for j in range(sums.shape[0]):
                 sums[j] += others[j]
-    if r1 > r0 and c1 > c0 and not at_once:
+    if r1 > r0 and c1 > c0 and not fused_relu:
         activate(team, activation, out, slope, r0, r1, c0, c1)
 
 
@@ -135,31 +154,62 @@ def backward_data(ops, delta: Matrix, w: Matrix, activation: int, a: Matrix, slo
     if r1 > r0 and c1 > c0:
         columns, wt = c1 - c0, address(ops.scratch)
         transpose(address(w) + c0 * outputs * size, outputs, columns, outputs, wt, columns, real(0), size)
-        source, c = address(delta) + r0 * outputs * size, (r0 * inputs + c0) * size
-        place = source, outputs, 1, 0, wt, columns, address(out) + c, inputs, r1 - r0, columns, outputs
+        at = (r0 * inputs + c0) * size
+        product = Product(
+            a=address(delta) + r0 * outputs * size,
+            a_row=outputs,
+            a_k=1,
+            picks=0,
+            b=wt,
+            b_row=columns,
+            c=address(out) + at,
+            c_row=inputs,
+            rows=r1 - r0,
+            columns=columns,
+            k=outputs,
+            aux=address(a) + at,
+            alpha=real(1),
+            beta=real(0),
+        )
         if activation == codes.RELU:
-            _masked_product(*place, address(a) + c, real(1), real(0), size)
+            _masked_product(product, size)
         else:
-            _product(*place, wt, real(1), real(0), size)
+            _product(product, size)
             multiply_by_derivative(ops, activation, a, slope, out, r0, r1, c0, c1)
     barrier(ops)
 
 
-def _gradient(way):
-    updated = tiled(UPDATE, way, flat=True)
+def _make_gradient(access):
+    multiply = tiled(UPDATE, access, flat=True)
 
     @inlined
     def gradient(a, a_k, picks, delta, alpha, beta, out, r0, r1, c0, c1):
-        """out[r0:r1, c0:c1] from the columns of inputs from address a on, a_k elements from sample to sample."""
-        size, real = out.itemsize, out.dtype.type
-        d, c = address(delta) + c0 * size, address(out) + (r0 * out.shape[1] + c0) * size
-        place = a, 1, a_k, picks, d, out.shape[1], c, out.shape[1], r1 - r0, c1 - c0, delta.shape[0]
-        updated(*place, d, real(alpha), real(beta), size)
+        """out[r0:r1, c0:c1] = beta out + alpha aᵀ δ; a is the address of input r0, a_k its stride between samples."""
+        outputs, size, real = out.shape[1], out.itemsize, out.dtype.type
+        multiply(
+            Product(
+                a=a,
+                a_row=1,
+                a_k=a_k,
+                picks=picks,
+                b=address(delta) + c0 * size,
+                b_row=outputs,
+                c=address(out) + (r0 * outputs + c0) * size,
+                c_row=outputs,
+                rows=r1 - r0,
+                columns=c1 - c0,
+                k=delta.shape[0],
+                aux=0,
+                alpha=real(alpha),
+                beta=real(beta),
+            ),
+            size,
+        )
 
     return gradient
 
 
-_gradient_in_order, _gradient_of_rows = _gradient(IN_ORDER), _gradient(PICKED_DEPTH)
+_gradient_in_order, _gradient_of_rows = _make_gradient(IN_ORDER), _make_gradient(PICKED_DEPTH)
 
 
 _SUMS = 4  # vectors of columns whose sums are formed at once
@@ -168,18 +218,32 @@ _sums, _narrow_sums = tile(UPDATE, IN_ORDER, 1, _SUMS, True), tile(UPDATE, IN_OR
 
 @inlined
 def add_bias_gradient(team, delta, alpha, beta, bias):
-    """bias = beta bias + alpha Σ_i delta[i], this thread's part: the gradient of the weights of an input that is 1."""
+    """bias = beta bias + alpha Σ_i delta[i], this thread's part: a product with one row of A, all of it 1."""
     size, real, row = bias.itemsize, bias.dtype.type, delta.shape[1]
     c0, c1 = share(team, bias.shape[0], COLUMNS)
     team.scratch[0] = 1
     one, lanes = address(team.scratch), VECTOR_BYTES // size
     for j in range(c0, c1, _SUMS * lanes):
-        d, c = address(delta) + j * size, address(bias) + j * size
-        place = one, 0, 0, 0, 0, d, row, c, 0, delta.shape[0], 1, c1 - j, d
+        product = Product(
+            a=one,
+            a_row=0,
+            a_k=0,
+            picks=0,
+            b=address(delta) + j * size,
+            b_row=row,
+            c=address(bias) + j * size,
+            c_row=0,
+            rows=1,
+            columns=c1 - j,
+            k=delta.shape[0],
+            aux=0,
+            alpha=real(alpha),
+            beta=real(beta),
+        )
         if c1 - j > lanes:
-            _sums(*place, real(alpha), real(beta))
+            _sums(product, 0)
         else:
-            _narrow_sums(*place, real(alpha), real(beta))
+            _narrow_sums(product, 0)
 
 
 @inlined
@@ -213,7 +277,7 @@ def accumulate_rows(
 
 
 def _gradient_rows(x, rows, delta, alpha, beta, out, r0, r1, c0, c1, scratch):
-    """The same for out[r0:r1, c0:c1] of a gradient."""
+    """out[r0:r1, c0:c1] = beta out + alpha x[rows]ᵀ δ; inputs of another dtype are converted, ROWS at a time."""
     raise NotImplementedError
 
 

@@ -15,7 +15,7 @@ BLOCK = 64  # threads split the buffers at multiples of cache lines
 
 @jitable
 def _own(team, values):
-    """This thread's part of a buffer. Loops over a slice from its beginning vectorise: no index can be negative."""
+    """This thread's part of a buffer, as a slice: loops over it from 0 vectorise, since no index is negative."""
     begin, end = share(team, values.shape[0], BLOCK)
     return values[begin:end]
 

@@ -1,12 +1,13 @@
-"""Which part of a layer's products is whose.
+"""How threads split the products of a layer: by rows, by columns, or by halves of the inputs.
 
-Small batches go by columns of the output: a core then meets the same columns of W in the forward product and in the
-update, in its own L2 cache. Large ones go by rows: there the products outweigh the way of W from core to core, and
+Small batches go by columns of the output: a core then uses the same columns of W in the forward product and in the
+update, from its own L2 cache. Large batches go by rows. There the arithmetic outweighs moving W between the cores, and
 threads that write to the same rows would contend for the cache lines in which their columns meet.
 
-Between two threads a wide layer goes by its inputs: forward, each forms the sums over half of them, with half of the
-rows of W, and plain SGD's gradient goes into the same rows, other rules' updates into about the same. So W stays on its
-core. The sums do not, but there are fewer of them, as long as a batch has fewer rows than the layer has inputs.
+Two threads split a wide layer by its inputs. Forward, each sums over half of the inputs, with half of the rows of W.
+The gradient of plain SGD goes into the same rows, the updates of other rules into about the same. So each half of W
+stays in one core's cache. The sums have to be exchanged instead, but they are fewer than the weights if a batch has
+fewer rows than the layer has inputs.
 """
 
 from fastmlp.kernels import codes
@@ -17,13 +18,13 @@ from fastmlp.kernels.cpu.team.threads import share
 __all__ = ["COLUMNS", "is_in_halves", "share_gradient", "share_layer", "share_output"]
 
 COLUMNS = 16  # threads split columns at multiples of a cache line of float32
-MANY_ROWS = 64  # of the batch, for each thread: then by rows
-HALVED_INPUTS, HALVED_OUTPUTS = 256, 32  # at least: the weights of smaller layers come and go in no time
+MANY_ROWS = 64  # of the batch for each thread: from here on by rows
+HALVED_INPUTS, HALVED_OUTPUTS = 256, 32  # at least: the weights of smaller layers are soon moved
 
 
 @inlined
 def is_in_halves(rows, inputs, outputs):
-    """Whether a sum over the inputs is that of two halves: in every team, so that all have the same digits."""
+    """Whether the forward pass sums over two halves of the inputs. One thread does, too, for the same digits."""
     return inputs >= HALVED_INPUTS and outputs >= HALVED_OUTPUTS and 3 * rows <= inputs
 
 
@@ -41,14 +42,17 @@ def share_output(team, rows, columns, by_rows):
 
 @inlined
 def share_layer(team, out, activation):
-    """Of a layer's outputs, or of its inputs' δ."""
+    """This thread's rows and columns of a layer's outputs, or of the δ of the layer below."""
     by_rows = activation == codes.SOFTMAX or out.shape[0] >= MANY_ROWS * team.size
     return share_output(team, out.shape[0], out.shape[1], by_rows)
 
 
 @inlined
 def share_gradient(team, samples, beta, out, in_halves):
-    """Of a gradient, to which beta times what it was is added; in_halves: as the layer's outputs were formed."""
-    # a fresh gradient is for an update rule, whose threads share out the flat buffer: in other words, the rows
+    """This thread's rows and columns of a weight gradient, out = beta out + …, from a batch of so many samples.
+
+    in_halves: the forward pass split the inputs in two.
+    """
+    # beta = 0: an update rule follows, whose threads split the flat buffer, and so the rows of W
     by_rows = samples >= MANY_ROWS * team.size or beta == 0.0 or (in_halves and team.size == 2)
     return share_output(team, out.shape[0], out.shape[1], by_rows and out.shape[0] >= ROWS * team.size)

@@ -16,7 +16,7 @@ def linear_sparse(
     ops, values: Weights, columns: Columns, starts: Labels, rows: Indices,
     w: Matrix, b: Vector, activation: int, slope: Matrix, out: Matrix,
 ):  # fmt: skip
-    # by rows if each thread gets one: lines of the output that two threads share are written once per entry
+    # by rows if there is one for each thread: by columns, threads write to shared cache lines once per entry
     by_rows = activation == codes.SOFTMAX or out.shape[0] >= ops.size
     r0, r1, c0, c1 = share_output(ops, out.shape[0], out.shape[1], by_rows)
     # an unsigned index needs no check for negative ones, which would keep the loop over it from being vectorised
@@ -37,10 +37,10 @@ def accumulate_sparse(
     ops, values: Weights, columns: Columns, starts: Labels, rows: Indices, delta: Matrix,
     alpha: float, beta: float, out: Matrix, bias_beta: float, bias: Vector,
 ):  # fmt: skip
-    wait_if_deferred(ops)  # one sample's δ may be the first thread's alone as yet
-    # Several samples write to one row of the output. Each thread owns some of these rows and passes over the entries of
-    # the others', so every sum is taken in the order of the samples, by any team. Not by columns: rows that do not end
-    # on a cache line would have their middle lines written by two threads in turn.
+    wait_if_deferred(ops)  # with one sample, the first thread may have written δ alone
+    # Several samples add to one row of the output. Each thread owns some rows and skips the entries of others, so every
+    # sum is taken in the order of the samples, whatever the team. By columns it would be slower: where a row does not
+    # end on a cache line, two threads would write to the line in its middle in turn.
     j0, j1 = share(ops, out.shape[0], 1)
     outputs, real = np.uint64(out.shape[1]), out.dtype.type
     if beta != 1.0:

@@ -1,1 +1,1 @@
-"""The team: threads that run one step together, what they pass to operations, and how."""
+"""The team of threads that run one step together, and the types of what they pass to operations."""

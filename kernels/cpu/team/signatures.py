@@ -1,4 +1,4 @@
-"""The types of the operations' parameters, as annotations that say both what a reader and what Numba must know.
+"""The types of the operations' parameters, as annotations for readers and for Numba.
 
 All arrays are C-ordered. `real` is float32 or float64, one of them throughout a network.
 """
@@ -19,7 +19,7 @@ __all__ = [
 
 
 class Layout(NamedTuple):
-    """What Numba must know of an array; without an element it has the real type of the network."""
+    """Dimensions and element type of an array; without an element type it has the network's real type."""
 
     dimensions: int
     element: types.Type | None = None
@@ -57,19 +57,19 @@ _NUMBERS = {int: types.int64, float: types.float64, bool: types.boolean}
 
 
 def numba_signature(operation: Callable, team: types.NamedTuple, samples: types.Type):
-    """Numba's types of an operation: (result, (team, parameters, …)), arrays as windows.
+    """Numba's types of an operation: (result, (team, parameters, …)), with slim arrays.
 
     The team's scratch has the dtype of the network; samples is the type of the data array.
     """
     real = team.types[team.fields.index("scratch")].dtype
 
-    def window(layout: Layout) -> types.Type:
+    def slim_array(layout: Layout) -> types.Type:
         return SlimArray(layout.element or real, layout.dimensions, layout.readonly)
 
     def kind(annotation: Any) -> types.Type:
         if annotation is Samples:
             return as_slim(samples)
-        return _NUMBERS.get(annotation) or window(*annotation.__metadata__)
+        return _NUMBERS.get(annotation) or slim_array(*annotation.__metadata__)
 
     signature = inspect.signature(operation)
     parameters = list(signature.parameters.values())[1:]

@@ -1,7 +1,7 @@
 """The type of the arrays that operations are called with: C-ordered, and passed by address and shape alone.
 
-Numba passes an array as seven numbers and two more for each dimension but one. A small operation is over in less time
-than it takes to put down and to take up its dozen arrays in that way.
+Numba passes an array as seven numbers, and two more for each dimension beyond the first. To store and load those of a
+dozen arrays takes longer than a small operation.
 """
 
 from llvmlite import ir
@@ -15,13 +15,15 @@ __all__ = ["SlimArray", "as_slim"]
 
 
 class SlimArray(types.Array):
+    """A C-ordered array without an owner, whose strides follow from its shape."""
+
     def __init__(self, dtype: types.Type, ndim: int, readonly: bool = False) -> None:
         name = f"{'readonly ' * readonly}slim array({dtype}, {ndim}d)"
         super().__init__(dtype, ndim, "C", readonly=readonly, name=name)
 
 
 def as_slim(kind: types.Type) -> types.Type:
-    """The type with windows for arrays, also within a named tuple."""
+    """The type with slim arrays for arrays, also within a named tuple."""
     if isinstance(kind, types.Array):
         return SlimArray(kind.dtype, kind.ndim, readonly=not kind.mutable)
     if isinstance(kind, types.NamedTuple):

@@ -24,10 +24,10 @@ __all__ = [
 ]
 
 PLACES = 8  # of int64 in a cache line: what threads write again and again must not share one
-PARTS = 64  # partial sums at most: the largest team that all have work in
-_DEFERRED, FREE = 2, 3  # places in a thread's line of `sync`, after its count and core; the rest is the operations'
-_SPINS = 32  # about 1 µs of pauses, the time between two looks at where the others are
-_PATIENCE = 128  # such times
+PARTS = 64  # partial sums at most; threads beyond that many would have no part
+_DEFERRED, FREE = 2, 3  # places in a thread's line of `sync`: 0 its arrivals, 1 its core; from FREE on the operations'
+_SPINS = 32  # pauses, about 1 µs, between two checks of which cores the others are on
+_PATIENCE = 128  # checks, after which a thread yields its core once
 
 _I64 = ir.IntType(64)
 
@@ -44,7 +44,7 @@ class Team(NamedTuple):
 
 
 def make_teams(size: int, scratch: np.ndarray, operations: int) -> list[Team]:
-    """The `size` members of one team, who share out the scratch memory; an empty table for so many operations."""
+    """The `size` members of one team, each with its part of the scratch memory, and a table that is not filled yet."""
     sync, partial = np.zeros(PLACES * (size + 1), np.int64), np.zeros(PARTS)
     table, own = np.zeros(operations, np.int64), len(scratch) // size
     return [Team(rank, size, sync, partial, scratch[rank * own :][:own], table) for rank in range(size)]
@@ -68,7 +68,7 @@ def _atomic_load(typingctx, address):
 
 @intrinsic
 def _pause(typingctx):
-    # Tells the core that this is a wait loop: frees execution units for a sibling and saves power.
+    # tells the core that this is a wait loop: frees execution units for its other hyperthread and saves power
     def codegen(context, builder, signature, args):
         if X86:
             kind = ir.FunctionType(ir.VoidType(), [])
@@ -98,9 +98,10 @@ def line(team):
 
 @jitable
 def _waits_for_my_core(team):
+    """Whether a thread that has not arrived yet was last seen on this thread's core."""
     mine = line(team)
-    for fellow in range(PLACES, PLACES * (team.size + 1), PLACES):
-        if team.sync[fellow] < team.sync[mine] and team.sync[fellow + 1] == team.sync[mine + 1]:
+    for other in range(PLACES, PLACES * (team.size + 1), PLACES):
+        if team.sync[other] < team.sync[mine] and team.sync[other + 1] == team.sync[mine + 1]:
             return True
     return False
 
@@ -109,8 +110,8 @@ def _waits_for_my_core(team):
 def barrier(team):
     """Return when every thread of the team has come here.
 
-    A thread that waits long gives its core away if a fellow needs it, who was last seen on the same one. Else it keeps
-    it, or almost: a strange process would keep it for a whole time slice, and the fellows would wait for this thread.
+    A waiting thread yields its core if another thread of the team, not here yet, was last seen on the same core. Else
+    it yields rarely: another process would keep the core for a whole time slice, and the team would wait for it.
     """
     if team.size == 1:
         return
@@ -127,7 +128,7 @@ def barrier(team):
         if spins % _SPINS:
             _pause()
         elif spins == _PATIENCE * _SPINS or _waits_for_my_core(team):
-            spins = -1  # and at the next look again
+            spins = -1  # so that the next round checks again
             _yield()
 
 
@@ -158,7 +159,7 @@ def wait_if_deferred(team):
 def share(team, n, block):
     """Begin and end of this thread's part of range(n), cut at multiples of `block`."""
     if team.size == 1:
-        return 0, n  # without divisions, which are a good part of a small operation
+        return 0, n  # no division, which would take a good part of a small operation's time
     blocks = (n + block - 1) // block
     begin = team.rank * blocks // team.size * block
     end = (team.rank + 1) * blocks // team.size * block
@@ -169,15 +170,15 @@ def share(team, n, block):
 def part_length(n, block):
     """Length of the parts, PARTS or fewer, whose sums a total over range(n) is made of: a multiple of `block`.
 
-    Threads share the parts out; where they begin depends on n alone. So every team adds the same numbers in the same
-    order: a result does not depend on the number of threads, not in its last bit.
+    Each part is one thread's; where the parts begin depends on n alone. So every team adds the same numbers in the same
+    order, and the total is the same, bit for bit, with any number of threads.
     """
     return max(1, (n + PARTS * block - 1) // (PARTS * block)) * block
 
 
 @jitable
 def sum_of_parts(team, n, length):
-    """Σ team.partial over the parts of range(n) on the first thread, 0 on the others: shares that add up to it."""
+    """This thread's share of Σ team.partial over the parts of range(n): all of it on the first, 0 on the others."""
     total = 0.0
     if team.rank == 0:
         for part in range((n + length - 1) // length):

@@ -1,6 +1,7 @@
-"""Views of arrays as code emitted in place: `NumpyOps.matrix` and `vector` for the step, `span` and `grid` for kernels.
+"""Views of arrays, emitted inline: `NumpyOps.matrix` and `vector` for the step, `span` and `grid` for kernels.
 
-Unlike a slice and a reshape they are a few instructions, and take no reference to the memory, which the caller keeps.
+A view is a few instructions, fewer than a slice and a reshape, and takes no reference to the memory, which the caller
+keeps alive.
 """
 
 from numba import types
@@ -69,7 +70,7 @@ def grid(typingctx, array, offset, rows, columns):
 
 @intrinsic
 def address(typingctx, array):
-    """Where the array begins."""
+    """The address of the first element."""
 
     def codegen(context, builder, signature, args):
         data = context.make_array(signature.args[0])(context, builder, args[0]).data
@@ -80,13 +81,13 @@ def address(typingctx, array):
 
 @jitable
 def element(array, i):
-    """Element i of a C-ordered array, for i that cannot be negative, which Numba's own index would look at."""
+    """Element i of a C-ordered array, i not negative; Numba's own index would check that."""
     return span(array, i, 1)[0]
 
 
 @jitable
 def row_address(matrix, i):
-    """Where row i of a C-ordered matrix begins."""
+    """The address of row i of a C-ordered matrix."""
     return address(matrix) + i * matrix.shape[1] * matrix.itemsize
 
 

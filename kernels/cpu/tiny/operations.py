@@ -1,8 +1,8 @@
 """The operations on tiny networks, with vectors along the batch (twins of `NumpyOps`).
 
-A layer of three outputs would fill three of sixteen lanes. So what the layers hand to one another, (B, O) to the step,
-lies by columns in memory, as (O, B): products, activations and losses then go by whole vectors of samples. The samples
-themselves and the parameters lie as ever.
+A layer of three outputs would fill three of sixteen lanes. So outputs and deltas, which the step takes for matrices
+(B, O), are stored by columns, as (O, B): products, activations and losses work on whole vectors of samples. Samples and
+parameters keep their layout.
 """
 
 import math
@@ -15,7 +15,7 @@ from fastmlp.kernels import codes
 from fastmlp.kernels.cpu.machine.dots import DOTS, dots
 from fastmlp.kernels.cpu.machine.exponential import exp
 from fastmlp.kernels.cpu.machine.jitable import inlined, jitable
-from fastmlp.kernels.cpu.machine.microkernel import IN_ORDER, PLAIN, RELU_MASK, UPDATE
+from fastmlp.kernels.cpu.machine.microkernel import IN_ORDER, PLAIN, RELU_MASK, UPDATE, Product
 from fastmlp.kernels.cpu.machine.tiling import tiled
 from fastmlp.kernels.cpu.machine.transposition import transpose
 from fastmlp.kernels.cpu.operations.elementwise import activate, multiply_by_derivative
@@ -30,10 +30,11 @@ __all__ = [
 ]
 
 WIDTH = 16  # inputs or outputs of a layer at most
-FILLED = 0.45  # of the lanes of vectors over the outputs
-BLOCK = 64  # samples of which threads take whole blocks, and which the losses look at together
+FILLED = 0.45  # at most, of the lanes of vectors over the outputs
+BLOCK = 64  # samples: threads take whole blocks, and losses are computed block by block
 
-_added, _product, _masked_product = (tiled(epilogue, IN_ORDER, flat=True) for epilogue in (UPDATE, PLAIN, RELU_MASK))
+_add_product = tiled(UPDATE, IN_ORDER, flat=True)
+_product, _masked_product = tiled(PLAIN, IN_ORDER, flat=True), tiled(RELU_MASK, IN_ORDER, flat=True)
 
 
 def is_tiny(widths: Sequence[int], rows: int) -> bool:
@@ -46,14 +47,14 @@ def is_tiny(widths: Sequence[int], rows: int) -> bool:
     return max(widths) <= WIDTH and rows >= WIDTH and filled <= FILLED
 
 
-def tiny_room(widths: Sequence[int], rows: int) -> int:
-    """Elements of scratch memory of a thread: samples by columns, a matrix of sums or rows, four numbers of each."""
+def tiny_scratch(widths: Sequence[int], rows: int) -> int:
+    """Elements of scratch memory for a thread: the samples by columns, and a few numbers of each in a block."""
     return max(widths) * (rows + 2 * BLOCK) + 4 * BLOCK
 
 
 @jitable
-def _turned(matrix):
-    """What the step takes for a matrix (B, O), as it is in memory: (O, B)."""
+def _by_columns(matrix):
+    """The matrix (O, B) that is stored where the step sees a matrix (B, O)."""
     return grid(matrix, 0, matrix.shape[1], matrix.shape[0])
 
 
@@ -70,22 +71,37 @@ def _gather(x, rows, r0, r1, c0, c1, out):
 
 @inlined
 def _layer(team, x, x_row, w, b, activation, slope, out, r0, r1, scratch):
-    """out[r0:r1] of inputs (I, r1-r0) from address x on, x_row elements from row to row."""
-    z, n = _turned(out), r1 - r0
+    """out[r0:r1] = σ(x W + b) of inputs (I, r1-r0) at address x, x_row elements from row to row."""
+    z, n = _by_columns(out), r1 - r0
     (outputs, rows), size, one = z.shape, out.itemsize, out.dtype.type(1)
     for j in range(outputs):
         row, bias = span(z, j * rows + r0, n), b[j]
         for i in range(row.shape[0]):
             row[i] = bias
-    target = address(z) + r0 * size
-    _added(address(w), 1, outputs, 0, x, x_row, target, rows, outputs, n, w.shape[0], x, one, one, size)
+    transposed = Product(
+        a=address(w),
+        a_row=1,
+        a_k=outputs,
+        picks=0,
+        b=x,
+        b_row=x_row,
+        c=address(z) + r0 * size,
+        c_row=rows,
+        rows=outputs,
+        columns=n,
+        k=w.shape[0],
+        aux=0,
+        alpha=one,
+        beta=one,
+    )
+    _add_product(transposed, size)
     if activation == codes.SOFTMAX:
         for begin in range(r0, r1, BLOCK):
             end = min(begin + BLOCK, r1)
             _, total = _exponentials(z, z, begin, end, scratch)
             _divide(z, begin, end, total)
     else:
-        activate(team, activation, z, _turned(slope), 0, outputs, r0, r1)
+        activate(team, activation, z, _by_columns(slope), 0, outputs, r0, r1)
 
 
 def linear(ops, x: Matrix, w: Matrix, b: Vector, activation: int, slope: Matrix, out: Matrix):
@@ -155,7 +171,7 @@ def _labelled_softmax(clipped, z, labels, weights, rows, out, begin, end, scratc
             for i in range(n):
                 row[i] *= element(weights, picks[i])
     elif not clipped or is_far_from_clipping(below, total):
-        value, product = 0.0, 1.0  # of at most BLOCK totals up to WIDTH: no overflow
+        value, product = 0.0, 1.0  # of at most BLOCK totals, each at most WIDTH: no overflow
         for i in range(n):
             value += np.float64(below[i])
             product *= np.float64(total[i])
@@ -169,8 +185,8 @@ def _labelled_softmax(clipped, z, labels, weights, rows, out, begin, end, scratc
 
 
 @jitable
-def _by_rows(team, loss, parameter, z, labels, targets, weights, rows, out, begin, end, scratch):
-    """Any other loss, on copies of the samples' rows."""
+def _loss_by_rows(team, loss, parameter, z, labels, targets, weights, rows, out, begin, end, scratch):
+    """Any other loss, on a copy of the outputs by rows."""
     (outputs, samples), n, size, one = z.shape, end - begin, out.itemsize, out.dtype.type(1)
     values, gradients = grid(scratch, 0, n, outputs), grid(scratch, n * outputs, n, outputs)
     transpose(address(z) + begin * size, samples, outputs, n, address(values), outputs, one, size)
@@ -184,7 +200,7 @@ def loss_gradient(
     ops, loss: int, parameter: Parameters, z: Matrix,
     labels: Labels, targets: Targets, weights: Weights, rows: Indices, out: Matrix,
 ) -> float:  # fmt: skip
-    n, values, gradients = out.shape[0], _turned(z), _turned(out)
+    n, values, gradients = out.shape[0], _by_columns(z), _by_columns(out)
     labelled = is_labelled_softmax(loss, labels.shape[0])
     length = part_length(n, BLOCK)
     r0, r1 = share(ops, n, length)
@@ -196,7 +212,7 @@ def loss_gradient(
             if labelled:
                 total += _labelled_softmax(loss == codes.CLIPPED_SOFTMAX_CROSS_ENTROPY, values, labels, *place)
             else:
-                total += _by_rows(ops, loss, parameter, values, labels, targets, *place)
+                total += _loss_by_rows(ops, loss, parameter, values, labels, targets, *place)
         ops.partial[first // length] = total
     barrier(ops)
     return sum_of_parts(ops, n, length)
@@ -204,7 +220,7 @@ def loss_gradient(
 
 def activation_backward(ops, activation: int, a: Matrix, slope: Matrix, delta: Matrix):
     r0, r1 = share(ops, delta.shape[0], BLOCK)
-    _derivative(ops, activation, _turned(a), _turned(slope), _turned(delta), r0, r1)
+    _derivative(ops, activation, _by_columns(a), _by_columns(slope), _by_columns(delta), r0, r1)
     barrier(ops)
 
 
@@ -227,12 +243,27 @@ def backward_data(ops, delta: Matrix, w: Matrix, activation: int, a: Matrix, slo
     (inputs, outputs), rows, size, real = w.shape, out.shape[0], out.itemsize, out.dtype.type
     if r1 > r0:
         at = r0 * size
-        place = address(w), outputs, 1, 0, address(delta) + at, rows, address(out) + at, rows, inputs, r1 - r0, outputs
+        transposed = Product(
+            a=address(w),
+            a_row=outputs,
+            a_k=1,
+            picks=0,
+            b=address(delta) + at,
+            b_row=rows,
+            c=address(out) + at,
+            c_row=rows,
+            rows=inputs,
+            columns=r1 - r0,
+            k=outputs,
+            aux=address(a) + at,
+            alpha=real(1),
+            beta=real(0),
+        )
         if activation == codes.RELU:
-            _masked_product(*place, address(a) + at, real(1), real(0), size)
+            _masked_product(transposed, size)
         else:
-            _product(*place, address(delta), real(1), real(0), size)
-            _derivative(ops, activation, _turned(a), _turned(slope), _turned(out), r0, r1)
+            _product(transposed, size)
+            _derivative(ops, activation, _by_columns(a), _by_columns(slope), _by_columns(out), r0, r1)
     barrier(ops)
 
 

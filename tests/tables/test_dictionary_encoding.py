@@ -1,4 +1,4 @@
-"""Repeated texts by their numbers: a table gives the same with them as with the texts themselves."""
+"""Dictionary-encoded texts: a table gives the same results with them as with plain texts."""
 
 import numpy as np
 import polars as pl
@@ -6,7 +6,7 @@ import pytest
 
 from fastmlp.datasets import load_table
 from fastmlp.errors import InputError
-from fastmlp.tables import repeats
+from fastmlp.tables import dictionary_encoding
 
 COLUMNS = {
     "colour": ["red", "green", None, "blue", "NA"],
@@ -43,7 +43,7 @@ def path(tmp_path):
 )
 def test_coded_texts_mean_the_same(path, options, monkeypatch):
     plain = load_table(path, **options)
-    monkeypatch.setattr(repeats, "_ROWS", 1)
+    monkeypatch.setattr(dictionary_encoding, "_ROWS", 1)
     coded = load_table(path, **options)
     for name in ("x", "y", "x_test", "y_test"):
         np.testing.assert_array_equal(getattr(coded, name), getattr(plain, name))
@@ -52,20 +52,20 @@ def test_coded_texts_mean_the_same(path, options, monkeypatch):
 
 def test_what_is_coded_and_what_is_not(path, monkeypatch):
     frame = pl.read_csv(path, separator=";")
-    assert repeats.with_codes(frame) is frame  # short
-    monkeypatch.setattr(repeats, "_ROWS", 1)
-    coded = repeats.with_codes(frame)
+    assert dictionary_encoding.dictionary_encoded(frame) is frame  # short
+    monkeypatch.setattr(dictionary_encoding, "_ROWS", 1)
+    coded = dictionary_encoding.dictionary_encoded(frame)
     texts = {name for name, kind in frame.schema.items() if kind == pl.String}
-    assert {name for name in coded.columns if repeats.is_coded(coded[name])} == texts - {"id"}
+    assert {name for name in coded.columns if dictionary_encoding.is_dictionary_encoded(coded[name])} == texts - {"id"}
     for name in texts:
-        assert repeats.as_texts(coded[name]).equals(frame[name])
+        assert dictionary_encoding.as_texts(coded[name]).equals(frame[name])
     lazy = frame.lazy()
-    assert repeats.with_codes(lazy) is lazy
+    assert dictionary_encoding.dictionary_encoded(lazy) is lazy
 
 
 @pytest.mark.parametrize("rows", [1, 1 << 13])
 def test_errors_name_the_text_and_its_line(tmp_path, rows, monkeypatch):
-    monkeypatch.setattr(repeats, "_ROWS", rows)
+    monkeypatch.setattr(dictionary_encoding, "_ROWS", rows)
     cells = [f"{i % 40},{i % 2}" for i in range(3000)]
     cells[2500] = "x,1"
     path = tmp_path / "table.csv"

@@ -1,4 +1,4 @@
-"""Work on one piece of data after another, a few of them at a time on threads."""
+"""A parallel map over columns or blocks of a table, lazy and in order."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from typing import TypeVar
 
 from fastmlp.backends.threads import available_threads
 
-__all__ = ["in_chunks", "mapped"]
+__all__ = ["column_chunks", "parallel_map"]
 
-_CHUNK = 1 << 20  # numbers of several columns that are looked at together
+_CHUNK = 1 << 20  # values in a chunk of columns
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def in_chunks(columns: Sequence[Item], rows: int) -> Iterator[Sequence[Item]]:
-    """Yield a few columns at a time, so that a copy of them as a matrix is small."""
+def column_chunks(columns: Sequence[Item], rows: int) -> Iterator[Sequence[Item]]:
+    """Yield the columns in chunks so small that a chunk can be copied to a matrix of `rows` rows."""
     step = max(1, _CHUNK // max(1, rows))
     for start in range(0, len(columns), step):
         yield columns[start : start + step]
 
 
-def mapped(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Yield `function(item)` for each of the items, in their order.
+def parallel_map(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Yield `function(item)` for each item, in order, computed on as many threads as are available.
 
-    As many are worked on at a time as there are threads, so the function must leave alone what others see. What it
-    raises is raised here, in the place of the result; the items after it may have been taken by then.
+    The function must be thread-safe. An exception of the function is raised in place of its result; by then some of
+    the items that follow may have been taken from the iterable.
     """
     threads = available_threads()
     every = iter(items)
@@ -54,7 +54,7 @@ def mapped(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterato
 def _submitted(pool: ThreadPoolExecutor, function: Callable[[Item], Result], item: Item) -> Future[Result]:
     try:
         return pool.submit(function, item)
-    except RuntimeError:  # no thread can be started. Those that could, or else this one, do the work
+    except RuntimeError:  # no further thread can be started: the item is done here
         result: Future[Result] = Future()
         try:
             result.set_result(function(item))

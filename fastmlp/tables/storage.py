@@ -1,4 +1,4 @@
-"""Where tables and arrays lie: in memory, or on the disk what is larger than a limit."""
+"""Storage of tables and arrays: in memory up to a limit, in temporary files beyond it."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ from fastmlp.tables.frames import polars_module
 if TYPE_CHECKING:
     import polars
 
-__all__ = ["Room"]
+__all__ = ["Storage"]
 
-_SHARE = 3  # a table, its arrays and the work on them take about as much each
-_PIECE = 1 << 28  # bytes of a file
-_SMALL = 1 << 22  # bytes that are not worth a question
-_UNKNOWN = 1 << 32  # bytes, where the system does not tell
+_SHARE = 3  # a table, its arrays and intermediate results take about as much memory each
+_PIECE = 1 << 28  # bytes of a temporary file
+_SMALL = 1 << 22  # bytes that are allocated without asking for the free memory
+_UNKNOWN = 1 << 32  # bytes taken as free where the system does not tell
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
-class Room:
-    """Memory for tables and arrays, and the folder for temporary files beyond it.
+class Storage:
+    """Holds tables and arrays in memory up to a limit, and in temporary files beyond it.
 
-    The files of arrays have no names, those of tables vanish with the room, at the latest with the process; if that is
-    killed, with the next one that writes files to the folder.
+    Files of arrays have no names and vanish with the array. Files of tables are removed with this object, at the latest
+    when the process ends; if it is killed, by the next process that writes files to the folder.
 
     Parameters
     ----------
-    limit : bytes that one table or array may take in memory; None for a third of what is free.
+    limit : bytes that one table or array may take in memory; None for a third of the free memory.
     """
 
     def __init__(self, limit: int | None = None) -> None:
         self._limit = limit
-        self._files: list[tuple[BinaryIO, Path]] = []  # of tables, open so that they stay locked
+        self._files: list[tuple[BinaryIO, Path]] = []  # of tables; they are kept open, since that locks them
         finalize(self, _remove, self._files, os.getpid())
 
     @cached_property
@@ -52,7 +52,7 @@ class Room:
         return _free_memory() // _SHARE if self._limit is None else self._limit
 
     def frame(self, parts: Iterable[polars.DataFrame]) -> polars.DataFrame | polars.LazyFrame:
-        """Put the parts of a table together, which have the same columns; one on the disk is a LazyFrame.
+        """Concatenate parts of a table, all with the same columns; the result is a LazyFrame if it is on disk.
 
         Raises
         ------
@@ -74,23 +74,23 @@ class Room:
         return pl.scan_parquet([path for _, path in self._files[first:]], glob=False)
 
     def clear(self) -> None:
-        """Remove the files of all tables."""
+        """Remove the temporary files of all tables."""
         while self._files:
             discard(*self._files.pop())
 
     def array(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-        """Give zeros; a memory map if they take more than the limit.
+        """Return an array of zeros; a memory map if it takes more than the limit.
 
         Raises
         ------
         InputError : the disk is full.
         """
         size = prod(shape) * np.dtype(dtype).itemsize
-        # Of a prediction for a few rows, asking the system would be a good part.
+        # Asking the system for the free memory would take a good part of the time of a prediction for a few rows.
         if (self._limit is None and size <= _SMALL) or size <= self.limit:
             return np.zeros(shape, dtype)
         with self._explained(size), tempfile.TemporaryFile() as file:
-            # A disk that is full when a page of a map is written would end the process.
+            # The space is allocated now: a full disk would end the process when a page of the map is written.
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(file.fileno(), 0, size)
             else:
@@ -119,14 +119,14 @@ class Room:
 
 
 def _remove(files: list[tuple[BinaryIO, Path]], process: int) -> None:
-    """Remove files of this process; a child that was forked has a room whose files are its parent's."""
+    """Remove the files if this process has made them; after a fork they belong to the parent."""
     if os.getpid() == process:
         for file, path in files:
             discard(file, path)
 
 
 def _free_memory() -> int:
-    """Bytes that this process may take without others being moved out of memory."""
+    """Bytes of memory that are available to this process, within the limits of its control group."""
     free = _UNKNOWN
     with suppress(AttributeError, OSError, ValueError):
         free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2

@@ -1,0 +1,82 @@
+"""Predictions with buffers and compiled code that are found once, for services that predict row by row."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from fastmlp.array_checks import check_features, is_finite
+from fastmlp.bound import BoundPrediction
+from fastmlp.engine import Engine, predictions
+from fastmlp.errors import InputError
+from fastmlp.losses import Loss, apply_link
+from fastmlp.network import Data
+
+__all__ = ["Predictor"]
+
+
+class Predictor:
+    """A function of samples (n, I), n up to `rows`: what `MLP.predict` gives for them.
+
+    Several threads may call it at once: each call has buffers of its own. It goes on with the network's parameters as
+    they are at the time of the call.
+
+    Parameters
+    ----------
+    engine : Engine
+        The network and where it is computed.
+    loss : Loss or None
+        Whose link is applied to the last layer.
+    rows : int
+        Samples that a call may have at most.
+    batch_invariant : bool
+        Whether a row's digits are the same whatever rows go with it: then rows pass one by one.
+    """
+
+    def __init__(self, engine: Engine, loss: Loss | None, rows: int, batch_invariant: bool = False) -> None:
+        last = engine.activations[-1]
+        # softmax and sigmoid are activations, which the kernels apply as they write; exp is none
+        fused = loss is not None and loss.link in ("softmax", "sigmoid") and last in (None, loss.link)
+        output = loss.link if loss is not None and fused else last
+        self._engine = replace(engine, activations=[*engine.activations[:-1], output], loss=None, sessions={})
+        self._loss, self._link = loss, None if fused or loss is None or loss.link == "identity" else loss.link
+        self._rows, self._at_once = rows, 1 if batch_invariant else rows
+        self._inputs, self._dtype = engine.layout.sizes[0], engine.params.dtype
+        self._one_column = engine.layout.sizes[-1] == 1
+        self._free = deque([BoundPrediction(self._engine, rows, self._at_once)] if engine.on_host else [])
+        self._raw = self._raw_bound if engine.on_host else self._raw_on_device
+
+    def __call__(self, x: Any) -> np.ndarray:
+        """Class indices (n,), labels 0 and 1 ((n,) or (n, O)), or values, for x (n, I)."""
+        out = predictions(self._loss, self.proba(x))
+        return out[:, 0] if self._one_column and out.ndim == 2 else out
+
+    def proba(self, x: Any) -> np.ndarray:
+        """What the network predicts, (n, O): probabilities of the classes, rates, or values."""
+        out = self._raw(self._checked(x))
+        return out if self._link is None else apply_link(self._link, out)
+
+    def _raw_bound(self, x: np.ndarray) -> np.ndarray:
+        try:
+            bound = self._free.pop()
+        except IndexError:  # all are in use by other threads
+            bound = BoundPrediction(self._engine, self._rows, self._at_once)
+        out = bound.predict(x)
+        self._free.append(bound)
+        return out
+
+    def _raw_on_device(self, x: np.ndarray) -> np.ndarray:
+        return self._engine.raw(Data.of(x, self._dtype))
+
+    def _checked(self, x: Any) -> np.ndarray:
+        """Samples (n, I); looked at closely only if they are not what kernels take."""
+        as_it_is = type(x) is np.ndarray and x.dtype == self._dtype and x.ndim == 2 and x.shape[1] == self._inputs
+        if not as_it_is or not len(x) or not is_finite(x):
+            x = check_features(x, self._inputs, self._dtype)
+            x = x.toarray() if hasattr(x, "toarray") else x
+        if len(x) > self._rows:
+            raise InputError(f"x has {len(x)} rows, but this predictor takes {self._rows} at most. Make one for more.")
+        return x
