@@ -1,4 +1,4 @@
-"""The error function of float64 from operators that onnxruntime has; its own Erf is of float32 alone."""
+"""The error function of float64 from operators that onnxruntime has; its own Erf takes float32 only."""
 
 from __future__ import annotations
 

@@ -25,14 +25,14 @@ class Rule(NamedTuple):
 
     @classmethod
     def of(cls, name: str, formula: Callable[..., Any], rates: tuple[str, ...], constants: tuple[str, ...]) -> Rule:
-        """Tell moments from constants: w, g, those named in rates and constants, and moments, in any order."""
+        """The rule of a formula. Its parameters are w, g, rates and constants, by name; any others are moments."""
         parameters = tuple(inspect.signature(formula).parameters)
         moments = tuple(p for p in parameters if p not in ("w", "g", *rates, *constants))
         used = tuple(p for p in parameters if p in constants)
         return cls(name, formula, parameters, moments, rates, used)
 
     def updated(self, *values: Any) -> tuple[Any, ...]:
-        """What w and the moments become, from values of the formula's parameters in their order."""
+        """w and the moments after an update, from values of the formula's parameters, in their order."""
         result = self.formula(*values)
         result = result if isinstance(result, tuple) else (result,)
         if len(result) != 1 + len(self.moments):
@@ -44,7 +44,7 @@ class Rule(NamedTuple):
 
     @property
     def evaluation(self) -> Evaluation:
-        """The formula for NumPy; it gives w and the moments."""
+        """The formula for NumPy, with w and the moments as results."""
         return _evaluation_of(self)
 
 
