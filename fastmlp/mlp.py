@@ -30,6 +30,10 @@ from fastmlp.checks import (
 )
 from fastmlp.engine import FEW, Engine, Gradients, predictions
 from fastmlp.errors import InputError
+from fastmlp.exporting.layers import Layers
+from fastmlp.exporting.onnx_network import write_layers
+from fastmlp.exporting.onnx_reading import read_onnx
+from fastmlp.exporting.torch_modules import read_module, to_module
 from fastmlp.gradient_check import numerical_gradient
 from fastmlp.history import History
 from fastmlp.initializers import default_initializer, initialize
@@ -425,6 +429,21 @@ class MLP:
         """Write the model to a safetensors file, whole or not at all."""
         write_network(self, path)
 
+    def to_onnx(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to an ONNX file, whole or not at all; the package onnx is needed (``fastmlp[onnx]``).
+
+        The input ``x`` (N, I) has the network's dtype. The outputs are ``label``, what `predict` gives, int64 (N,) or
+        (N, O), and ``probabilities`` (N, O) where the loss is one of classes, else ``prediction`` (N, O).
+
+        Raises
+        ------
+        InputError
+            Weights that are not finite, or a custom activation that cannot be translated.
+        FastmlpError
+            The package onnx cannot be imported.
+        """
+        write_layers(Layers.of(self), path)
+
     @classmethod
     def load(
         cls,
@@ -441,6 +460,63 @@ class MLP:
         """
         name = get_backend(backend, precision).name  # a missing backend is not the file's fault
         return read_network(cls, path, custom, backend=name, precision=precision, n_threads=n_threads)
+
+    @classmethod
+    def from_onnx(
+        cls, path: str | os.PathLike[str], *, loss: str | Loss | None = None, backend: BackendName | None = None
+    ) -> MLP:
+        """Read a multilayer perceptron from an ONNX file, whichever program wrote it; the package onnx is needed.
+
+        Parameters
+        ----------
+        path : path
+            A graph of one input, MatMul and Add, or Gemm, and activations of fastmlp, composed of any operators.
+        loss : str or Loss, optional
+            To go on training with; by default the one that the last activation stands for.
+        backend : optional
+            As for the constructor.
+
+        Raises
+        ------
+        InputError
+            The graph is another one.
+        ModelFileError
+            The file is no ONNX file.
+        """
+        return read_onnx(path).model(cls, loss, backend=backend)
+
+    @classmethod
+    def from_torch(cls, module: Any, *, loss: str | Loss | None = None, backend: BackendName | None = None) -> MLP:
+        """A copy of a torch.nn.Sequential of Linear, activations and Dropout.
+
+        Parameters
+        ----------
+        module : torch.nn.Sequential
+            A Flatten may come first. A network that ends in Linear gives raw values: name its loss.
+        loss : str or Loss, optional
+            To go on training with, and for what `predict` gives; by default the one that the last activation stands
+            for.
+        backend : optional
+            As for the constructor.
+
+        Raises
+        ------
+        InputError
+            It has other modules.
+        """
+        return read_module(module).model(cls, loss, backend=backend)
+
+    def to_torch(self) -> Any:
+        """A torch.nn.Sequential, in evaluation mode, that computes what `predict_raw` does: no softmax of the loss.
+
+        Raises
+        ------
+        InputError
+            PyTorch has no module for an activation.
+        FastmlpError
+            PyTorch cannot be imported.
+        """
+        return to_module(self)
 
     # What the methods above share
 

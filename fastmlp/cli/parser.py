@@ -25,6 +25,7 @@ examples
   fastmlp train housing.csv --target median_house_value --out housing.safetensors
   fastmlp predict housing.safetensors new_houses.csv --out prices.csv
   fastmlp evaluate mnist.safetensors mnist
+  fastmlp export mnist.safetensors mnist.onnx
   fastmlp info
 """
 _TRAIN_EXAMPLES = """\
@@ -57,6 +58,15 @@ examples
   fastmlp predict fish.safetensors new_fish.csv
   fastmlp predict fish.safetensors new_fish.csv --proba --keep id --out species.csv
   fastmlp predict fish.safetensors new_fish.parquet --out species.parquet
+"""
+_EXPORT_EXAMPLES = """\
+The preparation of the training data is a part of what is written. In ONNX each column of a table is an input of its
+name, a number or a text; the package onnx is needed. C is C99 without dependencies, and a program that reads CSV if it
+is compiled with -DFASTMLP_MAIN; it reads no dates.
+
+examples
+  fastmlp export fish.safetensors fish.onnx
+  fastmlp export digits.safetensors digits.c
 """
 _EVALUATE_EXAMPLES = """\
 If a named data set, .npz file or folder has test samples, those are scored; of a table, all rows.
@@ -92,6 +102,7 @@ def build_parser() -> ArgumentParser:
     _add_train(command("train", "train a network on data and score it on test samples", f"{_DATA}\n{_TRAIN_EXAMPLES}"))
     _add_predict(command("predict", "predict the targets of samples", _PREDICT_EXAMPLES))
     _add_evaluate(command("evaluate", "score a model on samples with known targets", _EVALUATE_EXAMPLES))
+    _add_export(command("export", "write a model for other programs: ONNX, or one file of C", _EXPORT_EXAMPLES))
     command("info", "show versions, backends, threads and the folder of compiled kernels")
     return parser
 
@@ -139,6 +150,11 @@ def _add_predict(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--proba", action="store_true", help="also write the probability of each class")
     options.add_machine(parser)
+
+
+def _add_export(parser: ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="file that 'fastmlp train --out' or MLP.save wrote")
+    parser.add_argument("out", metavar="OUT", help="the .onnx or .c file to write")
 
 
 def _add_evaluate(parser: ArgumentParser) -> None:

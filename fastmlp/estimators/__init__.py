@@ -5,8 +5,8 @@ from functools import partial
 from sklearn import neural_network
 
 from fastmlp.estimators.classifier import MLPClassifier
-from fastmlp.estimators.onnx import register
 from fastmlp.estimators.regressor import MLPRegressor
+from fastmlp.estimators.skl2onnx_converters import register
 from fastmlp.when_imported import when_imported
 
 __all__ = ["MLPClassifier", "MLPRegressor"]

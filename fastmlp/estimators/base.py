@@ -21,6 +21,7 @@ from fastmlp.estimators.conversion import from_sklearn, to_sklearn
 from fastmlp.estimators.estimator import Estimator
 from fastmlp.estimators.fitted_weights import layout_of, own_weights
 from fastmlp.estimators.interchange import like_input
+from fastmlp.estimators.onnx import write_estimator
 from fastmlp.estimators.optimizer import from_plain, mark_unread, read_optimizer, to_plain
 from fastmlp.estimators.parameters import CONSTRAINTS
 from fastmlp.estimators.prediction import by_rows
@@ -129,6 +130,20 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator):
             scikit-learn has nothing that does what a parameter says, e.g. an activation.
         """
         return to_sklearn(self, predict_only)
+
+    def to_onnx(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted estimator to an ONNX file, whole or not at all; the package onnx is needed.
+
+        The input ``X`` (N, I) has the dtype of the weights. The outputs of a classifier are ``label`` (N,), labels as
+        in training, and ``probabilities`` (N, C), the columns in the order of `classes_`; of several labels both are
+        (N, C). A regressor gives ``prediction`` (N, O). `skl2onnx.to_onnx` makes ONNX of pipelines and ensembles.
+
+        Raises
+        ------
+        InputError
+            ONNX has no such labels, or a subclass has a forward pass of its own.
+        """
+        write_estimator(self, path)
 
     @classmethod
     def from_sklearn(cls, estimator: Estimator, **ours: Any) -> Any:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from fastmlp.formulas.expressions import Expression
 from fastmlp.formulas.printing import Printer
 
-__all__ = ["CPrinter", "c_function"]
+__all__ = ["FUNCTIONS", "CPrinter", "c_function"]
 
 _TYPES = {"element": "real", "scalar": "double", "condition": "bool"}
-_FUNCTIONS = {
+FUNCTIONS = {
     "absolute": "fabs",
     "arcsin": "asin",
     "arccos": "acos",
@@ -28,7 +29,9 @@ _FUNCTIONS = {
 class CPrinter(Printer):
     """Lines of C. The text around them defines `sigmoid` and `log_add_exp`, and has <math.h>."""
 
-    functions = scalar_functions = _FUNCTIONS
+    functions: ClassVar[Mapping[str, str]] = FUNCTIONS
+    scalar_functions: ClassVar[Mapping[str, str]] = FUNCTIONS
+    types: ClassVar[Mapping[str, str]] = _TYPES
 
     def choice(self, condition: str, this: str, other: str) -> str:
         return f"{condition} ? {this} : {other}"
@@ -42,14 +45,16 @@ class CPrinter(Printer):
         return "real(0.0 / 0.0)" if math.isnan(value) else f"real({math.copysign(1.0, value)} / 0.0)"
 
     def assignment(self, name: str, text: str, kind: str) -> str:
-        return f"const {_TYPES[kind]} {name} = {text};"
+        return f"const {self.types[kind]} {name} = {text};"
 
 
 _OPERATORS = {"logical_and": " && ", "logical_or": " || "}
 
 
-def c_function(name: str, symbols: Sequence[str], expression: Expression, prefix: str = "") -> str:
-    """The text of a C function of numbers of the type `real`.
+def c_function(
+    name: str, symbols: Sequence[str], expression: Expression, prefix: str = "", printer: CPrinter | None = None
+) -> str:
+    """The text of a C function of numbers of one type.
 
     Parameters
     ----------
@@ -60,9 +65,11 @@ def c_function(name: str, symbols: Sequence[str], expression: Expression, prefix
         What the function returns. A NaN gives NaN, as in NumPy.
     prefix : str
         What stands before the type, such as "static inline".
+    printer : CPrinter, optional
+        A new one, which knows the type of the numbers; by default it is `real`.
     """
-    printer = CPrinter()
-    result = printer.element(expression)
-    parameters = ", ".join(f"real {symbol}" for symbol in symbols)
+    printer = printer or CPrinter()
+    result, number = printer.element(expression), printer.types["element"]
+    parameters = ", ".join(f"{number} {symbol}" for symbol in symbols)
     body = "".join(f"  {line}\n" for line in printer.body)
-    return f"{prefix} real {name}({parameters}) {{\n{body}  return {result};\n}}\n".lstrip()
+    return f"{prefix} {number} {name}({parameters}) {{\n{body}  return {result};\n}}\n".lstrip()

@@ -6,8 +6,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from fastmlp.errors import InputError
 from fastmlp.formulas.expressions import Expression
+from fastmlp.formulas.onnx_erf import erf_float64
 
 __all__ = ["onnx_value"]
 
@@ -27,7 +30,6 @@ _OPERATORS = {
     "exp": "Exp",
     "log": "Log",
     "expit": "Sigmoid",
-    "erf": "Erf",
     "floor": "Floor",
     "ceil": "Ceil",
     "sin": "Sin",
@@ -105,6 +107,7 @@ def _node(g: Any, part: Expression, values: list[Any]) -> Any:
         "exp2": lambda: g("Exp", g("Mul", first, math.log(2))),
         "log2": lambda: g("Div", g("Log", first), math.log(2)),
         "log10": lambda: g("Div", g("Log", first), math.log(10)),
+        "erf": lambda: erf_float64(g, first) if g.dtype == np.float64 else g("Erf", first),
         # log(exp(a) + exp(b)) without overflow
         "logaddexp": lambda: g("Add", g("Max", first, last), g("Log", g("Add", g("Exp", _less(g, first, last)), 1.0))),
     }

@@ -23,6 +23,7 @@ from fastmlp.kernels.cuda import KINDS, MAX_BLOCKS, operations
 from fastmlp.losses import BY_CODE as LOSSES
 from fastmlp.losses import loss_and_gradient
 from fastmlp.optimizers import BY_CODE as RULES
+from fastmlp.optimizers import code_of
 
 SCHEDULES = (0, 1, 2)
 BLOCKS = (1, 5)
@@ -566,11 +567,11 @@ def test_update_rules(check, draw, rule, shift):
     for n in LENGTHS:
         w, g, moments = draw(n), draw(n), abs(draw(len(rule.moments), n))
         numbers = 0.1, 0.2, 1e-3
-        (w_after, _, after, _), _ = of_numpy("apply_rule", rule.code, w, g, moments, *numbers, constants)
+        (w_after, _, after, _), _ = of_numpy("apply_rule", code_of(rule), w, g, moments, *numbers, constants)
         rates = {f"rate{i + 1}": device_number(0, 2 * number, 0.5) for i, number in enumerate(numbers)}
         arrays = {"w": Shifted(w, shift), "g": Shifted(g, shift), "moments": Shifted(moments, shift)}
         arrays |= {"constants": constants}
-        check("apply_rule", [(w, w_after), (moments, after)], rule=rule.code, **arrays, **rates, n=n)
+        check("apply_rule", [(w, w_after), (moments, after)], rule=code_of(rule), **arrays, **rates, n=n)
 
 
 # Compressed rows

@@ -25,6 +25,7 @@ from fastmlp.backends.cuda_backend import CudaBackend
 from fastmlp.kernels import codes
 from fastmlp.kernels.cuda import operations, source
 from fastmlp.optimizers import BY_CODE as RULES
+from fastmlp.optimizers import code_of
 
 DTYPES = {"thread": "float64", "address": "float32", "undefined": "float32"}
 REPORTS = {
@@ -192,7 +193,10 @@ def of_buffers(dtype):
         for rule in RULES[1:]:
             moments, constants = np.stack([m, v])[: len(rule.moments)], np.array([0.9, 0.99])[: len(rule.constants)]
             rates = {"rate1": 0.1, "rate2": 0.1, "rate3": 1e-3}
-            yield "apply_rule", {"rule": rule.code, "w": w, "g": g, "moments": moments, "constants": constants} | rates
+            yield (
+                "apply_rule",
+                {"rule": code_of(rule), "w": w, "g": g, "moments": moments, "constants": constants} | rates,
+            )
 
 
 def train(device, dtype, x, batch, optimizer, max_norm=None, chunk=16384, **options):

@@ -24,7 +24,7 @@ assert pathlib.Path(fastmlp.__file__).is_relative_to(pathlib.Path.cwd())
 from conftest import emulate_gpu, emulated_device
 from fastmlp import MLP
 from fastmlp.activations import ACTIVATIONS
-from fastmlp.estimators.onnx import activation_graph
+from fastmlp.exporting.onnx_nodes import activation_graph
 
 emulate_gpu(pytest.MonkeyPatch(), emulated_device("kernel"))
 random = np.random.RandomState(0)

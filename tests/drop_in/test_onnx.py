@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from fastmlp import MLPRegressor
 from fastmlp.activations import ACTIVATIONS, activate
-from fastmlp.estimators.onnx import LINK_GRAPHS, activation_graph
+from fastmlp.exporting.onnx_nodes import LINK_GRAPHS, activation_graph
 from fastmlp.losses import LINKS, apply_link
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -23,6 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 OPERATORS = {
     "Abs": np.abs,
     "Add": np.add,
+    "Div": np.divide,
     "Erf": erf,
     "Exp": np.exp,
     "GreaterOrEqual": np.greater_equal,
@@ -33,6 +34,7 @@ OPERATORS = {
     "Neg": np.negative,
     "Relu": lambda z: np.maximum(z, 0),
     "Sigmoid": expit,
+    "Sign": np.sign,
     "Softmax": lambda z, axis: np.exp(z) / np.exp(z).sum(axis, keepdims=True),
     "Sub": np.subtract,
     "Tanh": np.tanh,

@@ -21,10 +21,13 @@ from fastmlp.tables.meaning.notation import Notation
 if TYPE_CHECKING:
     import polars
 
-__all__ = ["CategoryColumn", "Column", "MomentColumn", "NumberColumn", "mean_and_std", "numbers_from", "read_column"]
+__all__ = [
+    *("FIRST_MONDAY", "PERIODS", "CategoryColumn", "Column", "MomentColumn", "NumberColumn"),
+    *("mean_and_std", "numbers_from", "read_column"),
+]
 
-_PERIODS = {"year": 365.2425 * 86400, "week": 7 * 86400.0, "day": 86400.0}  # in seconds
-_MONDAY = 4 * 86400.0  # the first one of 1970
+PERIODS = {"year": 365.2425 * 86400, "week": 7 * 86400.0, "day": 86400.0}  # in seconds
+FIRST_MONDAY = 4 * 86400.0  # the first one of 1970
 
 
 @dataclass(frozen=True)
@@ -105,8 +108,8 @@ class MomentColumn:
         span = np.ptp(seconds)
         return tuple(
             name
-            for name, period in _PERIODS.items()
-            if (span >= period or (is_time and name == "day")) and np.ptp((seconds - _MONDAY) % period) > 0
+            for name, period in PERIODS.items()
+            if (span >= period or (is_time and name == "day")) and np.ptp((seconds - FIRST_MONDAY) % period) > 0
         )
 
     def numbers(self, values: polars.Series) -> np.ndarray:
@@ -119,8 +122,8 @@ class MomentColumn:
 
     def waves(self, seconds: np.ndarray) -> np.ndarray:
         """Return the sines and cosines (2P, N) of P periods at N moments, seconds (N,)."""
-        periods = np.array([_PERIODS[name] for name in self.periods])[:, None]
-        phases = 2 * np.pi * ((seconds - _MONDAY) % periods) / periods
+        periods = np.array([PERIODS[name] for name in self.periods])[:, None]
+        phases = 2 * np.pi * ((seconds - FIRST_MONDAY) % periods) / periods
         return np.stack([np.sin(phases), np.cos(phases)], axis=1).reshape(-1, len(seconds))
 
     def to_dict(self) -> dict[str, Any]:
@@ -130,8 +133,8 @@ class MomentColumn:
     def from_dict(cls, data: object) -> MomentColumn:
         fields = Fields(data, "A column of dates or times", ("kind", *cls.__dataclass_fields__))
         periods = fields.texts("periods")
-        if not set(periods) <= _PERIODS.keys():
-            raise InputError(f"A column of dates: the periods {list(periods)!r:.100} are not among {list(_PERIODS)}.")
+        if not set(periods) <= PERIODS.keys():
+            raise InputError(f"A column of dates: the periods {list(periods)!r:.100} are not among {list(PERIODS)}.")
         return cls(
             fields.text("name"),
             fields.text("form"),

@@ -29,6 +29,7 @@ from fastmlp.optimizers import AdamW
 from fastmlp.options import BackendName
 from fastmlp.recipes import Recipe, candidates
 from fastmlp.tables.encoding.encoder import TableEncoder
+from fastmlp.tables.exporting.onnx_table import write_prepared
 from fastmlp.tables.features.expansion import Expansion
 from fastmlp.tables.fields import Fields
 from fastmlp.tables.frames import collected, is_frame
@@ -178,6 +179,23 @@ class BaseTabular(BaseEstimator):
         self.network_.metadata[_KEY] = {"feature_names": None if names is None else names.tolist(), **self._kept()}
         self.preparation_.keep_in(self.network_)
         self.network_.save(path)
+
+    def to_onnx(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted estimator to an ONNX file, whole or not at all; the package onnx is needed.
+
+        Each column is an input (N, 1) of its name: numbers are float64, NaN where one is missing, dates and times
+        their seconds since 1970, categories texts. A classifier gives ``label`` (N,), as in training, and
+        ``probabilities`` (N, C); a regressor ``prediction`` (N, O) float64.
+
+        Raises
+        ------
+        InputError
+            If ONNX has no such labels.
+        FastmlpError
+            If the package onnx cannot be imported.
+        """
+        check_is_fitted(self)
+        write_prepared(self.network_, self.preparation_, path, labels=getattr(self, "classes_", None))
 
     @classmethod
     def load(

@@ -107,7 +107,7 @@ class Expansion:
         if x.shape[1] != len(self.columns):
             raise InputError(f"The samples have {x.shape[1]} columns; the features are made of {len(self.columns)}.")
         out = (storage or Storage()).array((len(x), self.width), np.float32)
-        runs = self._runs()
+        runs = self.runs()
 
         def write(start: int) -> None:
             rows = slice(start, start + _ROWS)
@@ -123,7 +123,7 @@ class Expansion:
             pass
         return out
 
-    def _runs(self) -> list[tuple[slice, slice, Column | None]]:
+    def runs(self) -> list[tuple[slice, slice, Column | None]]:
         """Slices of columns and of their features: a column that is expanded, or adjacent columns that are copied."""
         runs: list[tuple[slice, slice, Column | None]] = []
         start = 0

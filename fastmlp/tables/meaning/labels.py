@@ -18,7 +18,7 @@ from fastmlp.tables.frames import polars_module
 if TYPE_CHECKING:
     import polars
 
-__all__ = ["alike", "codes_of", "label_counts", "label_index", "labels_of", "sort_labels"]
+__all__ = ["alike", "code_of", "codes_of", "label_counts", "label_index", "labels_of", "sort_labels"]
 
 _MOST_DIGITS = 15  # that float64 keeps
 # Numbers as programs write them. 007 and 1E2 may be codes, so they are compared as texts.
@@ -92,20 +92,21 @@ def codes_of(labels: polars.Series, index: Mapping[object, int]) -> tuple[np.nda
     pl = polars_module()
     if is_dictionary_encoded(labels):
         categories = labels.dtype.categories.to_list()  # type: ignore[attr-defined]
-        by_number = np.array([*(_code(text, index) for text in categories), -1])
+        by_number = np.array([*(code_of(text, index) for text in categories), -1])
         numbers = category_codes(labels)
         codes_found = by_number[numbers]
         others = labels.filter((codes_found < 0) & (numbers < len(categories)))
         return codes_found, as_texts(others)
     distinct = labels.drop_nulls().unique()
-    codes = [_code(text, index) for text in distinct.to_list()]
+    codes = [code_of(text, index) for text in distinct.to_list()]
     numbers = pl.Series(codes, dtype=pl.Int64)
     found = labels.replace_strict(distinct, numbers, default=-1, return_dtype=pl.Int64).fill_null(-1)
     unknown = distinct.filter(numbers < 0)
     return found.to_numpy(), labels.filter(labels.is_in(unknown.implode())) if len(unknown) else unknown
 
 
-def _code(text: str, index: Mapping[object, int]) -> int:
+def code_of(text: str, index: Mapping[object, int]) -> int:
+    """Return the code of a text by a `label_index`, -1 for an unknown text."""
     return index[text] if text in index else index.get(_key(text), -1)
 
 
