@@ -133,8 +133,8 @@ def add_columns(to: Options) -> None:
     to.add_argument(
         "--missing",
         choices=["error", "drop", "impute"],
-        help="missing values: refuse them, drop their rows, or impute the median, with a feature that marks them, or "
-        "for categories make them a category of their own (default: impute); rows without a target are left out",
+        help="missing values: refuse them; drop their rows; or impute the median of numbers, with a feature that marks "
+        "them, and make a category of those of texts (default: impute); rows without a target are left out",
     )
     to.add_argument(
         "--also-missing",
@@ -253,13 +253,13 @@ def add_training(to: Options) -> None:
         "--epochs",
         type=arguments.whole(1, 1 << 24),
         metavar="N",
-        help="passes over the data (default: as many as 400,000 samples make, but 10 to 40; by trial 80, see --decay)",
+        help="passes over the data (default: 400,000 samples in all, within 10 to 40 epochs; by trial 80, see --decay)",
     )
     to.add_argument(
         "--batch-size",
         type=arguments.batch_size,
         metavar="N",
-        help="samples per update; 1 is stochastic, full batch gradient descent (default: 64; 16 below 2,000 samples)",
+        help="samples per update; 1 is stochastic, 'full' batch gradient descent (default: 64; below 2,000 samples 16)",
     )
     to.add_argument("--optimizer", choices=_OPTIMIZERS, default="adamw", help="update rule (default: adamw)")
     to.add_argument(
@@ -325,5 +325,5 @@ def add_machine(to: Options) -> None:
         "--threads",
         type=arguments.whole(1, 1024),
         metavar="N",
-        help="threads of the numba backend (default: as many as help)",
+        help="threads of the numba backend (default: chosen by the amount of work)",
     )

@@ -47,8 +47,8 @@ def column(texts_of_a, *options, name="a", delimiter=",", target=None):
         (ZEROS, "category", "is taken for codes: '00000' begins with a zero"),
         ([f"{n % 30}E{n % 3}" for n in WHOLE], "category", "begin like numbers"),
         # labels
-        (RANDOM.choice(["red", "Red", "RED", "blue"], 500), "category", "differs only by case, spaces or invisible"),
-        (RANDOM.choice(["caf\u00e9", "cafe\u0301"], 500), "category", "differs only by case, spaces or invisible"),
+        (RANDOM.choice(["red", "Red", "RED", "blue"], 500), "category", "differ only by case, spaces or invisible"),
+        (RANDOM.choice(["caf\u00e9", "cafe\u0301"], 500), "category", "differ only by case, spaces or invisible"),
         ([*C[:-1], "Total"], "category", "the last row holds 'Total' in column 'a'"),
         ([*C[:-1], "a"], "category", "column 'a' holds its own name"),
         ([*texts(WHOLE[:-1], "d"), str(WHOLE[:-1].sum())], "number", "the sum of the others in column 'a'"),

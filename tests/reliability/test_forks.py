@@ -97,6 +97,7 @@ def hold():
 
 
 def test_while_a_module_is_imported(hold, tmp_path, monkeypatch):
+    backends._backend_class.cache_clear()  # as in a process that has not imported the backend yet
     (tmp_path / "held_module.py").write_text("import sys; sys.hold()")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(sys, "hold", hold, raising=False)
