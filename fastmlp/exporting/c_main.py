@@ -178,7 +178,7 @@ _PLACES = """\
 
 
 def main_of(columns: Columns | None) -> str:
-    """Give the text of the program, in which @PRINT_CLASS@ and @DIGITS@ are left open.
+    """Return the text of the program, in which @PRINT_CLASS@ and @DIGITS@ are left open.
 
     columns are those of a table; None for samples that are numbers only.
     """

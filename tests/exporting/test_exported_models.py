@@ -187,7 +187,7 @@ def test_tabular_classifiers(labels):
 @needs_onnx()
 def test_a_tabular_regressor():
     random = np.random.RandomState(0)
-    frame = pl.DataFrame({"prediction": random.randn(90), "b": random.randn(90)})
+    frame = pl.DataFrame({"prediction": random.randn(90), "constant_3": random.randn(90)})
     model = TabularRegressor(epochs=1, decay=0.1, random_state=0).fit(frame, random.randn(90, 2) * 100)
     model.to_onnx("m.onnx")
     got = outputs("m.onnx", **{name: frame[name].to_numpy()[:, None] for name in frame.columns})

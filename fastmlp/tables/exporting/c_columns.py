@@ -31,7 +31,7 @@ def numbers(values: Sequence[float]) -> str:
 
 
 def column_lines(columns: Sequence[Column], marks: Sequence[str], into: str) -> Iterator[str]:
-    """Give the lines that write the features of columns x[0], x[1], … to an array.
+    """Return the lines that write the features of columns x[0], x[1], … to an array.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def column_lines(columns: Sequence[Column], marks: Sequence[str], into: str) -> 
 
 
 def expansion_lines(expansion: Expansion) -> Iterator[str]:
-    """Give the lines that write features f[0], f[1], … made of columns c[0], c[1], …."""
+    """Return the lines that write features f[0], f[1], … made of columns c[0], c[1], …."""
     for columns, features, column in expansion.runs():
         j, first = columns.start, features.start
         if column is None:
