@@ -34,11 +34,11 @@ _HEAD = """\
 
 static char line[64 * INPUTS + 65536];
 
-/* Whether a field of a line is a number, which is written to *value. */
+/* Whether a field of a line is a finite number, which is written to *value. */
 static int is_number(const char *field, real *value) {
   char *end;
   *value = (real)strtod(field, &end);
-  return end != field && end[strspn(end, " \\t\\r\\n")] == '\\0';
+  return end != field && isfinite(*value) && end[strspn(end, " \\t\\r\\n")] == '\\0';
 }
 
 static void print_prediction(const real *x) {

@@ -64,7 +64,8 @@ def read_module(module: Any) -> ImportedNetwork:
             continue
         else:
             name = _ACTIVATIONS[kind](one) if kind in _ACTIVATIONS else None
-            if name is None or not names or (names[-1] != "identity" and name != "identity"):
+            taken = bool(names) and (names[-1] != "identity" or rates[-1] > 0)
+            if name is None or not names or (taken and name != "identity"):
                 raise InputError(
                     f"A Sequential with {one} in this place is no MLP of fastmlp. It may have Linear, after each one "
                     f"of {', '.join(_ACTIVATIONS)}, and Dropout; without a LogSoftmax, which is a part of "

@@ -87,5 +87,6 @@ def expansion_lines(expansion: Expansion) -> Iterator[str]:
 def _target_means(column: TargetMeans, j: int, first: int) -> Iterator[str]:
     k, o = column.categories, column.width
     rows = ", ".join(numbers(row) for row in (*column.means, column.unknown))
+    yield f"const int row_{j} = c[{j}] >= 0 && c[{j}] < {k} ? (int)c[{j}] : {k};"
     yield f"static const real means_{j}[{k + 1} * {o}] = {{{rows}}};"
-    yield (f"for (int o = 0; o < {o}; ++o) f[{first} + o] = means_{j}[(c[{j}] < 0 ? {k} : (int)c[{j}]) * {o} + o];")
+    yield (f"for (int o = 0; o < {o}; ++o) f[{first} + o] = means_{j}[row_{j} * {o} + o];")
