@@ -53,7 +53,7 @@ def alone(network, n_threads):
     return fit(network, n_threads)
 
 
-def beside_a_busy_process(network, n_threads):
+def with_a_busy_process(network, n_threads):
     with busy():
         return fit(network, n_threads)
 
@@ -79,7 +79,7 @@ def two_jobs(backend):
 
 CASES = {
     "alone": alone,
-    "beside a busy process": beside_a_busy_process,
+    "with a busy process": with_a_busy_process,
     "two fits in threads": two_threads,
     **{f"joblib, two jobs, {backend}": two_jobs(backend) for backend in ("loky", "threading", "multiprocessing")},
 }

@@ -30,7 +30,7 @@ REST = 15.0  # seconds that a part has, after the last it may begin something, b
 
 
 class Part(NamedTuple):
-    """Something to find out: a function of a module beside this one."""
+    """A part of the measurements: a function of a module in this folder."""
 
     name: str
     function: str  # "module.function", of (sizes, deadline, keep)

@@ -49,7 +49,7 @@ def products(sizes: Sizes, deadline: float, keep: Keep) -> dict[str, Any]:
         with attempted(name, result["failures"]):
             x, y = samples(layers[0], layers[-1], batch, sizes.emulated)
             model = MLP(layers, loss="softmax_cross_entropy", backend="cuda", precision=precision, seed=0)
-            # no program: it has our kernels alone, and asks nobody
+            # no program: it uses only our kernels, so there is no choice
             with measured_by(model, precision) as watch, patch.object(runs, "FEW", 0):
                 model.fit(x, y, epochs=1, batch_size=batch, optimizer=SGD(1e-4), progress=False)
             result["times"][name] = watch.seconds

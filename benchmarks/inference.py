@@ -1,4 +1,4 @@
-"""Predictions by fastmlp beside scikit-learn, onnxruntime and PyTorch (eager): microseconds a call, few rows and many.
+"""Predictions by fastmlp, scikit-learn, onnxruntime and PyTorch (eager): microseconds a call, for few rows and many.
 
 Run: python benchmarks/inference.py [--threads N] [--rounds N] [--output FILE]. Peers that are not installed (`onnx` and
 `onnxruntime`; `torch`) are left out. All have the same weights and float32 samples, one process and the same number of

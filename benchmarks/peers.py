@@ -37,7 +37,7 @@ NETWORKS = {
 RATES = {"sgd": 0.01, "adam": 0.001}  # at which no batch size diverges
 SAMPLES = 60_000
 SECONDS, LONGEST = 0.5, 1.0  # a run takes about so long; an epoch that takes longer is run in part
-PAUSE = 0.3  # seconds: the threads of a BLAS spin for a while after a product, and would disturb whoever comes next
+PAUSE = 0.3  # seconds: the threads of a BLAS spin for a while after a product, which would slow down the next contender
 QUICK = {"rounds": 1, "seconds": 0.05, "networks": ["784-128-10 SGD", "2-4-3 SGD"], "batches": ["1", "128"]}
 
 # Relative difference of the losses of an epoch. Sums in another order give 1e-6 by SGD; Adam magnifies that where
@@ -136,7 +136,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS), metavar="NETWORK")
     parser.add_argument("--batches", nargs="+", default=["1", "32", "128", "512", "full"], metavar="SIZE")
     parser.add_argument("--quick", action="store_true", help="a few short runs: only whether all of it works")
-    parser.add_argument("--output", type=Path, default=HERE / "PEERS.md", help="the plot goes beside it, as peers.png")
+    parser.add_argument("--output", type=Path, default=HERE / "PEERS.md", help="the plot is peers.png beside it")
     parser.set_defaults(seconds=SECONDS)
     if parser.parse_args().quick:
         parser.set_defaults(**QUICK)

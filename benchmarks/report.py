@@ -1,4 +1,4 @@
-"""Run every benchmark and write RESULTS.md and regimes.png beside this file.
+"""Run every benchmark and write RESULTS.md and regimes.png to this folder.
 
 Run: python benchmarks/report.py            (about ten minutes on two cores)
      python benchmarks/report.py FILE.json  (only the tables, from an earlier pytest --benchmark-json=FILE.json)

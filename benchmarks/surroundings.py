@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 from report import machine
 
-_DISTRIBUTIONS = {"PyTorch": "torch", "JAX": "jax"}  # beside those that `machine` names
+_DISTRIBUTIONS = {"PyTorch": "torch", "JAX": "jax"}  # besides those that `machine` names
 
 
 def limit_threads(threads: int) -> None:

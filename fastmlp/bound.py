@@ -3,36 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from fastmlp.network import Data
-
-if TYPE_CHECKING:
-    from fastmlp.engine import Engine
+from fastmlp.backends.base import Backend
+from fastmlp.network import Data, Network
 
 __all__ = ["BoundPrediction"]
 
 
 class BoundPrediction:
-    """Outputs of an engine's last layer for up to `rows` samples, for one thread at a time.
+    """Outputs of the last layer of a network for up to `rows` samples, for one thread at a time.
 
     Parameters
     ----------
-    engine : on a backend whose memory is the host's. Its parameters are read at each call.
-    rows : samples of a call at most.
-    at_once : samples that go through the network together.
+    backend : Backend
+        One whose memory is the host's.
+    net, operations
+        The network, whose parameters are read at each call, and what the backend runs on it.
+    rows : int
+        Samples of a call at most.
     """
 
-    def __init__(self, engine: Engine, rows: int, at_once: int) -> None:
-        inputs, outputs, dtype = engine.layout.sizes[0], engine.layout.sizes[-1], engine.params.dtype
-        self.net = engine.network(engine.params, at_once)
-        operations = engine.backend.operations(self.net, at_once, engine.n_threads, engine.formulas())
+    def __init__(self, backend: Backend, net: Network, operations: Any, rows: int) -> None:
+        inputs, outputs, dtype, depth = int(net.fan_in[0]), int(net.fan_out[-1]), net.params.dtype, len(net.fan_out)
         self._x, flat = np.zeros((rows, inputs), dtype), np.zeros(rows * outputs, dtype)
-        self._out, self._order, depth = flat.reshape(rows, outputs), np.arange(rows), len(engine.layout.sizes) - 1
-        arguments = "predict", operations, self.net, Data.of(self._x, dtype)
-        self._make_run = lambda n: engine.backend.repeatable(*arguments, self._order[:n], depth, flat)
+        self._out, self._order = flat.reshape(rows, outputs), np.arange(rows)
+        arguments = "predict", operations, net, Data.of(self._x, dtype)
+        self._make_run = lambda n: backend.repeatable(*arguments, self._order[:n], depth, flat)
         self._runs: dict[int, Callable[[], Any]] = {rows: self._make_run(rows)}  # by the number of rows
 
     def predict(self, x: np.ndarray) -> np.ndarray:

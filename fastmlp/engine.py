@@ -152,14 +152,19 @@ class Engine:
         """Whether the backend computes in the host's memory."""
         return self.backend.asarray(self.params) is self.params
 
+    def bound(self, rows: int, at_once: int) -> tuple[Network, BoundPrediction]:
+        """A prediction for up to `rows` samples, of which so many go through the network at once; and that network."""
+        net = self.network(self.params, at_once)
+        operations = self.backend.operations(net, at_once, self.n_threads, self.formulas())
+        return net, BoundPrediction(self.backend, net, operations, rows)
+
     def raw_of_few(self, x: np.ndarray) -> np.ndarray:
         """`raw` of dense samples x (n, I) of any real dtype, up to `FEW`: buffers are kept for the next call."""
         if not self.on_host:
             return self.raw(Data.of(np.ascontiguousarray(x, self.params.dtype), self.params.dtype))
 
         def build() -> tuple[Network, BoundPrediction]:
-            bound = BoundPrediction(self, len(x), len(x))
-            return bound.net, bound
+            return self.bound(len(x), len(x))
 
         with self.cached_session("few", (len(x),), build) as (_, bound):
             return bound.predict(x)

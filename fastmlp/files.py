@@ -16,7 +16,7 @@ from fastmlp.errors import InputError
 
 try:
     from fcntl import LOCK_EX, LOCK_NB, flock
-except ImportError:  # Windows, where a file that somebody has open cannot be removed anyway
+except ImportError:  # Windows, where open files cannot be removed anyway
     flock = None  # type: ignore[assignment]
 
 __all__ = ["atomic_write", "check_writable", "discard", "open_temporary", "write_together"]

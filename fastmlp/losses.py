@@ -280,6 +280,7 @@ def loss_and_gradient(
     Parameters
     ----------
     loss : Loss
+        One of the built-in losses or of the user's own.
     parameter : (K,) sequence
         `Loss.parameter`: a number for all outputs, or one for each.
     z, y : (B, O) arrays

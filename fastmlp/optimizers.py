@@ -19,7 +19,7 @@ from fastmlp import step
 from fastmlp.checks import check_flag, check_real
 from fastmlp.errors import InputError
 from fastmlp.forks import no_fork
-from fastmlp.formulas.numpy_program import Evaluation, evaluation
+from fastmlp.formulas.rule import Rule
 from fastmlp.kernels import codes
 from fastmlp.network import Update, aligned_zeros, build_update
 
@@ -31,63 +31,11 @@ __all__ = [
     "CustomOptimizer",
     "Optimizer",
     "RMSprop",
-    "Rule",
     "State",
+    "code_of",
     "custom_optimizer",
     "get_optimizer",
 ]
-
-
-class Rule(NamedTuple):
-    """The formula of an optimizer, with what its parameters stand for."""
-
-    name: str
-    formula: Callable[..., Any]  # of w, g, moments, rates and constants: w and the moments after an update
-    parameters: tuple[str, ...]  # of the formula, in their order
-    moments: tuple[str, ...]
-    rates: tuple[str, ...]  # names of the columns of `Optimizer.rates`
-    constants: tuple[str, ...]
-
-    @classmethod
-    def of(cls, name: str, formula: Callable[..., Any], rates: tuple[str, ...], constants: tuple[str, ...]) -> Rule:
-        """Tell moments from constants: w, g, those named in rates and constants, and moments, in any order."""
-        parameters = tuple(inspect.signature(formula).parameters)
-        moments = tuple(p for p in parameters if p not in ("w", "g", *rates, *constants))
-        used = tuple(p for p in parameters if p in constants)
-        return cls(name, formula, parameters, moments, rates, used)
-
-    def updated(self, *values: Any) -> tuple[Any, ...]:
-        """What w and the moments become, from values of the formula's parameters in their order."""
-        result = self.formula(*values)
-        result = result if isinstance(result, tuple) else (result,)
-        if len(result) != 1 + len(self.moments):
-            raise InputError(
-                f"The formula of the optimizer {self.name!r} gives {len(result)} numbers, but must give "
-                f"{1 + len(self.moments)}: {', '.join(('w', *self.moments))}."
-            )
-        return result
-
-    @property
-    def evaluation(self) -> Evaluation:
-        """The formula for NumPy; it gives w and the moments."""
-        return _evaluation_of(self)
-
-    @property
-    def code(self) -> int:
-        """What stands for the rule in an `Update`; after all others, if it is one of the user's own."""
-        return BY_CODE.index(self) if self in BY_CODE else len(BY_CODE)
-
-
-@lru_cache
-def _evaluation_of(rule: Rule) -> Evaluation:
-    arrays, scalars = ("w", *rule.moments, "g"), (*rule.rates, *rule.constants)
-    what = f"The formula of the optimizer {rule.name!r}"
-
-    def updated(*values: Any) -> tuple[Any, ...]:
-        known = dict(zip((*arrays, *scalars), values, strict=True))
-        return rule.updated(*(known[parameter] for parameter in rule.parameters))
-
-    return evaluation(updated, arrays, scalars, arrays[:-1], [what] * (len(arrays) - 1))
 
 
 @dataclass
@@ -156,7 +104,7 @@ class Optimizer:
 
         direct asks for gradients that are accumulated in the parameters themselves; only plain SGD can grant it.
         """
-        code, constants = codes.DIRECT if direct else self.rule.code, list(self.constants().values())
+        code, constants = codes.DIRECT if direct else code_of(self.rule), list(self.constants().values())
         objective["decay"] = getattr(self, "decay", 0.0)
         return State(build_update(params, code, len(self.rule.moments), constants, zeros=zeros, **objective))
 
@@ -294,6 +242,11 @@ BY_CODE: tuple[Rule | None, ...] = (
     *(optimizer.rule for optimizer in (SGD(), SGD(momentum=0.9), SGD(momentum=0.9, nesterov=True), RMSprop(), Adam())),
 )
 """The rules by the codes that stand for them in an `Update`."""
+
+
+def code_of(rule: Rule) -> int:
+    """The code of a rule; that after all others, if it is a custom one."""
+    return BY_CODE.index(rule) if rule in BY_CODE else len(BY_CODE)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from fastmlp.array_checks import check_features, is_finite
-from fastmlp.bound import BoundPrediction
 from fastmlp.engine import Engine, predictions
 from fastmlp.errors import InputError
 from fastmlp.losses import Loss, apply_link
@@ -46,7 +45,7 @@ class Predictor:
         self._rows, self._at_once = rows, 1 if batch_invariant else rows
         self._inputs, self._dtype = engine.layout.sizes[0], engine.params.dtype
         self._one_column = engine.layout.sizes[-1] == 1
-        self._free = deque([BoundPrediction(self._engine, rows, self._at_once)] if engine.on_host else [])
+        self._free = deque([self._engine.bound(rows, self._at_once)[1]] if engine.on_host else [])
         self._raw = self._raw_bound if engine.on_host else self._raw_on_device
 
     def __call__(self, x: Any) -> np.ndarray:
@@ -63,7 +62,7 @@ class Predictor:
         try:
             bound = self._free.pop()
         except IndexError:  # all are in use by other threads
-            bound = BoundPrediction(self._engine, self._rows, self._at_once)
+            bound = self._engine.bound(self._rows, self._at_once)[1]
         out = bound.predict(x)
         self._free.append(bound)
         return out

@@ -34,8 +34,8 @@ __all__ = [
 class Schedule(Protocol):
     """The interface of a schedule: any object with this method is one.
 
-    One whose rates hang on the position alone may say so by an attribute ``ignores_losses = True``: short epochs
-    then run several at once.
+    If the rates depend only on the position in the run, set the attribute ``ignores_losses = True``: several short
+    epochs then run in one call.
     """
 
     def rates(self, lr: float, epoch: int, epochs: int, steps: int, losses: Sequence[float]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Small runs of training, and all that two of them must have in common, for tests of checkpoints and signals."""
+"""Small training runs, and the results in which two of them must agree, for tests of checkpoints and signals."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ HELD = X[:30] + 0.1, Y[:30]
 
 
 def outcome(model, history):
-    """All that is to be the same, times aside."""
+    """All results that must agree, without times."""
     columns = {name: history[name] for name in history.columns if name not in ("seconds", "samples_per_second")}
     state = model._random.get_state(legacy=False)
     return {

@@ -39,7 +39,7 @@ class Compiled:
     def __init__(self) -> None:
         self.dispatchers: dict[Needed, Any] = {}  # of the operations of formulas
         self.tables: dict[tuple, np.ndarray] = {}  # see `CallTable.addresses`
-        self.runs: dict[tuple, Any] = {}  # see `numba_backend._compiled`
+        self.runs: dict[tuple, Any] = {}  # see `numba_backend._compiled_run`
 
 
 _BUILT_IN = Compiled()

@@ -104,7 +104,7 @@ class NumpyOps:
         self.linear(self._batch(x, rows, out.dtype), w, b, activation, slope, out)
 
     def linear_sparse(self, values, columns, starts, rows, w, b, activation, slope, out):
-        """`linear` of the compressed rows (see `fastmlp.network.Data`) numbered rows (B,); w (I, O)."""
+        """`linear` of compressed rows (see `fastmlp.network.Data`), those of numbers `rows` (B,); w (I, O)."""
         out[...] = _compressed(values, columns, starts, rows, w.shape[0]) @ w
         out += b
         activate(self._formulas.activation(activation), out, slope)
@@ -155,7 +155,7 @@ class NumpyOps:
         self.accumulate(self._batch(x, rows, out.dtype), delta, alpha, beta, out, bias_beta, bias)
 
     def accumulate_sparse(self, values, columns, starts, rows, delta, alpha, beta, out, bias_beta, bias):
-        """`accumulate` with the compressed rows numbered rows (B,) as a."""
+        """`accumulate` with the compressed rows of numbers `rows` (B,) as a."""
         self._add(_compressed(values, columns, starts, rows, out.shape[0]).T @ delta, alpha, beta, out)
         self._add(delta.sum(axis=0), alpha, bias_beta, bias)
 
@@ -203,7 +203,7 @@ class NumpyOps:
 
 
 def _compressed(values, columns, starts, rows, n_columns):
-    """The compressed rows numbered rows (B,) as a matrix (B, n_columns), at a cost that does not grow with N."""
+    """The compressed rows of numbers `rows` (B,), as a matrix (B, n_columns); the cost does not grow with N."""
     with no_fork():
         from scipy.sparse import csr_matrix
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from fastmlp import activations, losses, optimizers
 from fastmlp.activations import Activation, activation_of
 from fastmlp.errors import InputError
+from fastmlp.formulas.rule import Rule
 from fastmlp.losses import Loss
-from fastmlp.optimizers import Rule
 
 __all__ = ["BUILT_IN", "Formulas"]
 

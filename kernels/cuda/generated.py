@@ -9,8 +9,8 @@ from fastmlp.errors import InputError
 from fastmlp.formulas.by_code import Formulas
 from fastmlp.formulas.c_text import CPrinter
 from fastmlp.formulas.expressions import trace
+from fastmlp.formulas.rule import Rule
 from fastmlp.losses import Loss
-from fastmlp.optimizers import Rule
 
 __all__ = ["cases"]
 

@@ -41,4 +41,13 @@ def test_every_backend_updates_by_the_formula_of_the_rule(check, draw, rule):
         values = known | {name: array.astype(np.float64) for name, array in arrays.items()}
         after, *later = rule.updated(*(values[name] for name in rule.parameters))
         expected = {"w": after, "moments": np.reshape(later, moments.shape)}
-        check("apply_rule", expected, rule=rule.code, w=w, g=g, moments=moments, **rates, constants=constants)
+        check(
+            "apply_rule",
+            expected,
+            rule=optimizers.code_of(rule),
+            w=w,
+            g=g,
+            moments=moments,
+            **rates,
+            constants=constants,
+        )

@@ -166,7 +166,7 @@ def test_targets_that_cannot_be_meant(target, about):
 
 def test_spellings_of_a_class_are_said():
     path = write("target.csv", "a y", texts(A), RANDOM.choice(["yes", "Yes", "no"], 500))
-    assert "the target 'y' tells apart what differs only by case" in train(path, *SHORT)[1]
+    assert "the target 'y' holds texts that differ only by case" in train(path, *SHORT)[1]
 
 
 def test_a_column_may_be_called_as_a_number():

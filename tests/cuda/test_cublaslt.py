@@ -1,4 +1,4 @@
-"""The binding of cublasLt: against a library that computes by columns as cublasLt does, and on the real descriptors."""
+"""The binding of cublasLt: with a column-major stand-in for the library, and with the real descriptors."""
 
 import ctypes
 from ctypes import c_int, c_size_t, c_void_p
@@ -168,7 +168,7 @@ def test_precisions(library, dtype, precision, code):
 
 
 def test_factors_in_bfloat16(library):
-    """Whatever the precision of float32 products is, these are computed from what is there."""
+    """They are computed from the given bits, whatever the precision of float32 products."""
     a, b = (np.random.default_rng(0).integers(0, 1 << 15, shape).astype(np.uint16) for shape in ((M, K), (K, N)))
     a, b = a & 0xBFFF, b & 0xBFFF  # below 2
     out = np.empty((M, N), np.float32)
@@ -233,7 +233,7 @@ def test_a_library_without_memory():
 
 @pytest.fixture
 def real():
-    """The library of this machine."""
+    """The cublasLt library of this machine."""
     pathfinder = pytest.importorskip("cuda.pathfinder")
     try:
         found = pathfinder.load_nvidia_dynamic_lib("cublasLt")
@@ -243,7 +243,7 @@ def real():
 
 
 class Mixed(Library):
-    """Descriptors are the real library's, what needs a GPU is not."""
+    """Descriptors of the real library, with a stand-in for functions that need a GPU."""
 
     def __init__(self, real):
         super().__init__()

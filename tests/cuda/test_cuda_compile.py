@@ -1,5 +1,5 @@
-"""The CUDA kernels as NVIDIA's compiler sees them, which needs no GPU: they compile for all GPUs that are supported,
-without spills, and their arguments are laid out as Python thinks.
+"""The CUDA kernels compiled by NVIDIA's compiler, which needs no GPU: for all supported GPUs, without spills, and with
+the argument layout that Python assumes.
 """
 
 import ctypes
@@ -47,7 +47,7 @@ _REPORT = re.compile(
 
 
 class Nvrtc:
-    """The compiler as a library, the one that CuPy uses."""
+    """The compiler as a library, as used by CuPy."""
 
     def __init__(self, path):
         for builtins in path.parent.glob("libnvrtc-builtins.so.*"):
@@ -56,7 +56,7 @@ class Nvrtc:
         self._library.nvrtcGetErrorString.restype = ctypes.c_char_p
 
     def compile(self, text, options):
-        """Machine code, and what the compiler says."""
+        """Machine code, and the messages of the compiler."""
         given = [option.encode() for option in (*options, "--ptxas-options=-v")]
         program = ctypes.c_void_p()
         self._check(

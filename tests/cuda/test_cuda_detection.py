@@ -1,4 +1,4 @@
-"""Why there is no CUDA backend: every cause has its own message, with what to do."""
+"""The reasons why the CUDA backend is unavailable: each has its own message, with the remedy."""
 
 import os
 import subprocess
@@ -26,7 +26,7 @@ def no_settings(monkeypatch):
 
 @pytest.fixture
 def machine(monkeypatch):
-    """Make a machine by what CuPy and the pathfinder report. As it is by default, nothing is wrong."""
+    """Simulate a machine by the reports of CuPy and the pathfinder; by default everything works."""
 
     def make(devices=1, driver=13000, runtime=CUDA_13, capability="90", missing=(), headers="/usr/include"):
         def count():

@@ -1,8 +1,7 @@
 """Every CUDA kernel against the NumPy reference in float64: emulated on a CPU, or with --require-gpu on a GPU.
 
-What a kernel is to overwrite is NaN before. Whatever it is not to write must stay as it is, as must the memory on
-either side of each array. The result must be the same to the last bit by any schedule of the emulation's threads, or a
-second time on the GPU.
+Arrays that a kernel must overwrite are NaN before. Other arrays and the memory on either side of each array must not
+change. The result must have the same bits with every schedule of the emulation's threads, or in a second GPU run.
 """
 
 from itertools import count, product
@@ -24,6 +23,7 @@ from fastmlp.kernels.cuda import KINDS, MAX_BLOCKS, operations
 from fastmlp.losses import BY_CODE as LOSSES
 from fastmlp.losses import loss_and_gradient
 from fastmlp.optimizers import BY_CODE as RULES
+from fastmlp.optimizers import code_of
 
 SCHEDULES = (0, 1, 2)
 BLOCKS = (1, 5)
@@ -39,7 +39,7 @@ ops = NumpyOps()
 
 @pytest.fixture(scope="module")
 def devices(request):
-    """Where each kernel runs, one after another: the emulation's schedules; or the GPU, twice."""
+    """The devices on which each kernel runs: the emulation with several schedules, or the GPU twice."""
     if request.config.getoption("--require-gpu"):
         return [get_backend("cuda")._device] * 2
     return [EmulatedDevice(schedule) for schedule in SCHEDULES]
@@ -62,7 +62,7 @@ def reduction():
 
 
 def run(name, dtype, blocks, here, arguments, written):
-    """Launch a kernel on a device. Gives what is in the arrays `written` then; all others must be as before."""
+    """Launch a kernel on a device; return the arrays `written`. All others must not change."""
     places = []  # host array, shift, device array
 
     def place(value):
@@ -105,9 +105,9 @@ def run(name, dtype, blocks, here, arguments, written):
 
 @pytest.fixture
 def check(devices, dtype, tolerance):
-    """check(kernel, {result: expected, ...} as pairs, **arguments): by all numbers of blocks, on two devices each.
+    """check(kernel, {result: expected, ...} as pairs, **arguments): with every number of blocks, on two devices each.
 
-    These are the first and, in turns, one of the others, so that every device meets every number of blocks.
+    These are the first and, in turn, one of the others, so that every device runs every number of blocks.
     """
     turns = count()
 
@@ -131,7 +131,7 @@ def is_reduction(value):
 
 
 def batch(rows):
-    """Picks of `rows` samples, from some place of an order on, and these samples."""
+    """Indices of `rows` samples from some position of an order on, and these samples."""
     order = picks(SAMPLES, rows + 3)
     return (order, np.array([2])), order[2 : 2 + rows]
 
@@ -396,7 +396,7 @@ def losses(n, outputs, labelled, weighted, draw):
 
 
 def means(loss):
-    """Arguments of `loss_gradient` that say what is a mean over the outputs."""
+    """Arguments of `loss_gradient` for losses that are means over the outputs."""
     return {"value_is_mean": LOSSES[loss].value_is_mean, "gradient_is_mean": LOSSES[loss].gradient_is_mean}
 
 
@@ -567,11 +567,11 @@ def test_update_rules(check, draw, rule, shift):
     for n in LENGTHS:
         w, g, moments = draw(n), draw(n), abs(draw(len(rule.moments), n))
         numbers = 0.1, 0.2, 1e-3
-        (w_after, _, after, _), _ = of_numpy("apply_rule", rule.code, w, g, moments, *numbers, constants)
+        (w_after, _, after, _), _ = of_numpy("apply_rule", code_of(rule), w, g, moments, *numbers, constants)
         rates = {f"rate{i + 1}": device_number(0, 2 * number, 0.5) for i, number in enumerate(numbers)}
         arrays = {"w": Shifted(w, shift), "g": Shifted(g, shift), "moments": Shifted(moments, shift)}
         arrays |= {"constants": constants}
-        check("apply_rule", [(w, w_after), (moments, after)], rule=rule.code, **arrays, **rates, n=n)
+        check("apply_rule", [(w, w_after), (moments, after)], rule=code_of(rule), **arrays, **rates, n=n)
 
 
 # Compressed rows

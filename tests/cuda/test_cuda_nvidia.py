@@ -1,4 +1,4 @@
-"""`NvidiaDevice` over as much of CuPy as it uses: training by its streams, graphs, staging buffers and choices."""
+"""`NvidiaDevice` on a stand-in for CuPy: training with its streams, graphs, staging buffers and choices."""
 
 import numpy as np
 import pytest
@@ -41,7 +41,7 @@ def test_batches_of_several_chunks(gpu, monkeypatch, free, chunk, weighted, rule
 @pytest.mark.parametrize("hasty", [False, True])
 @pytest.mark.parametrize("batch", [20, "full"])
 def test_copies_and_work_wait_for_one_another(gpu, monkeypatch, batch, hasty):
-    """Whether the copies are done as late as can be or as early."""
+    """Whether copies are done as late or as early as possible."""
     monkeypatch.setattr(CudaBackend, "chunk_of", lambda self, row_bytes: 20)
     monkeypatch.setattr(type(gpu), "free_memory", lambda self: 0)
     gpu.gpu.hasty = {gpu._copies.ptr} if hasty else set()
@@ -62,7 +62,7 @@ def test_memory_of_the_host_may_change_after_a_write(gpu):
 
 @pytest.mark.parametrize("function", ["cublasLtMatmul", "cublasLtMatmulAlgoGetHeuristic"])
 def test_a_library_that_fails_leaves_all_to_our_kernels(gpu, function):
-    """What it does not know is no failure; anything else is told."""
+    """An unsupported product is no failure; any other error is reported."""
     gpu._library._library.status = {function: 7}
     with pytest.warns(RuntimeWarning, match=f"a way to compute a product is left out: {function} of .* unsupported"):
         assert_same(optimizer=RULES["sgd"], batch_size=40, epochs=1)
@@ -70,7 +70,7 @@ def test_a_library_that_fails_leaves_all_to_our_kernels(gpu, function):
 
 
 def test_ways_are_compared_when_the_clocks_have_risen(gpu):
-    """The first measurement of all takes ten times as long."""
+    """The very first measurement takes ten times as long."""
     seconds, idle = gpu.seconds, [10.0]
     gpu.seconds = lambda nodes, real: seconds(nodes, real) * (idle.pop() if idle else 1.0)
     choice = Choice(gpu, np.dtype(np.float64), None)

@@ -23,7 +23,7 @@ WAYS = ("bf16 library", "fused bf16 library")
 
 @pytest.fixture
 def device(monkeypatch):
-    """The emulated one, which takes the ways in bfloat16 wherever there are such."""
+    """The emulated device, which uses bfloat16 products wherever possible."""
     device = EmulatedDevice(prefers_products=True, precision="bf16")
     emulate_gpu(monkeypatch, device)
     return device
@@ -31,14 +31,14 @@ def device(monkeypatch):
 
 @pytest.fixture
 def any_device(request):
-    """That, or with --require-gpu the GPU."""
+    """The same, or with --require-gpu the GPU."""
     if request.config.getoption("--require-gpu"):
         return get_backend("cuda", "bf16")._device
     return request.getfixturevalue("device")
 
 
 def representable(*shape):
-    """Numbers that bfloat16 has, so that nothing is lost on the way into a product."""
+    """Numbers that bfloat16 represents exactly, so that rounding for a product loses nothing."""
     return np.random.RandomState(0).randint(-8, 9, shape).astype(np.float32) / 4
 
 
@@ -47,7 +47,7 @@ def drawn(*shape):
 
 
 def products(draw):
-    """Operations, their arguments, and what they give."""
+    """Operations, their arguments and results."""
     x, w, b, delta = draw(ROWS, INPUTS), draw(INPUTS, OUTPUTS), draw(OUTPUTS), draw(ROWS, OUTPUTS)
     a = np.maximum(draw(ROWS, INPUTS), 0)
     x64, w64, b64, d64 = (array.astype(np.float64) for array in (x, w, b, delta))

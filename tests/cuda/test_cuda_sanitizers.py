@@ -1,7 +1,7 @@
 """Every CUDA kernel, and short training runs, on the emulated device under the compiler's sanitizers: no races between
-threads, no reads past an array. A fault that is planted in the kernels is found.
+threads, no reads past an array. Faults planted in the kernels are found.
 
-Run as a script with the name of a sanitizer, a dtype and perhaps a fault, this file is what the tests start.
+The tests run this file as a script with the name of a sanitizer, a dtype and perhaps a fault.
 """
 
 import os
@@ -25,6 +25,7 @@ from fastmlp.backends.cuda_backend import CudaBackend
 from fastmlp.kernels import codes
 from fastmlp.kernels.cuda import operations, source
 from fastmlp.optimizers import BY_CODE as RULES
+from fastmlp.optimizers import code_of
 
 DTYPES = {"thread": "float64", "address": "float32", "undefined": "float32"}
 REPORTS = {
@@ -58,7 +59,7 @@ FAULTS = {
 
 
 def run(sanitizer, *arguments):
-    """Exit code of this file run under a sanitizer, and what it says."""
+    """Run this file under a sanitizer; return its exit code and error output."""
     try:
         words, variables = build.under_sanitizer(sanitizer)
     except build.CompilerMissingError as error:
@@ -93,7 +94,7 @@ launched = set()  # names of kernels
 
 
 class TwoBlocks(EmulatedDevice):
-    """Runs every kernel on two blocks, a program on as many as it takes."""
+    """Runs every kernel on two blocks, and a program on as many as it needs."""
 
     def _ready_launch(self, node, real):
         launched.add(node.name)
@@ -101,7 +102,7 @@ class TwoBlocks(EmulatedDevice):
 
 
 def planted(fault):
-    """Kernels with a fault, of one operation if that is enough, which is compiled sooner."""
+    """Source of the kernels with a fault; only of one operation if that is enough, which compiles faster."""
     _, _, right, wrong, name = FAULTS[fault]
     text = source()
     assert text.count(right) == 1
@@ -124,7 +125,7 @@ def call_operations(device, dtype, margin, only=None):
 
 
 def round_to_bf16(device, dtype, margin):
-    """No operation of the contract: what a product's factors go through."""
+    """The rounding of factors to bfloat16, which is not an operation of the contract."""
     for n in (1, 1003):
         x, out = device.upload(np.ones(n + margin, dtype)), device.empty(n + margin, np.uint16)
         arguments = np.zeros((), operations(np.dtype(dtype))["round_to_bf16"].arguments)
@@ -192,7 +193,10 @@ def of_buffers(dtype):
         for rule in RULES[1:]:
             moments, constants = np.stack([m, v])[: len(rule.moments)], np.array([0.9, 0.99])[: len(rule.constants)]
             rates = {"rate1": 0.1, "rate2": 0.1, "rate3": 1e-3}
-            yield "apply_rule", {"rule": rule.code, "w": w, "g": g, "moments": moments, "constants": constants} | rates
+            yield (
+                "apply_rule",
+                {"rule": code_of(rule), "w": w, "g": g, "moments": moments, "constants": constants} | rates,
+            )
 
 
 def train(device, dtype, x, batch, optimizer, max_norm=None, chunk=16384, **options):
@@ -224,7 +228,7 @@ def train_everything(sanitizer, dtype):
 
 
 class OneKernel(TwoBlocks):
-    """Has one kernel, and does nothing else that is queued."""
+    """Runs a single kernel, and ignores other queued work."""
 
     def __init__(self, name, *given, **named):
         super().__init__(*given, **named)

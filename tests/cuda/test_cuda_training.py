@@ -1,4 +1,4 @@
-"""Training by the CUDA backend on an emulated device: what NumPy does, for every rule, loss and regime."""
+"""Training by the CUDA backend on an emulated device: the results of NumPy, for every rule, loss and regime."""
 
 import gc
 import math
@@ -313,7 +313,7 @@ def test_a_diverging_run_is_reported_and_keeps_finite_weights(emulated):
 @pytest.mark.parametrize("kind", ["float64", "uint8"])
 @pytest.mark.parametrize("batch", BATCHES)
 def test_samples_that_do_not_fit_stream(emulated, monkeypatch, batch, kind):
-    """They stay on the host, and come batch by batch or chunk by chunk."""
+    """They stay on the host, and are copied batch by batch or chunk by chunk."""
     monkeypatch.setattr(type(emulated), "chunk_of", lambda self, row_bytes: 32)
     monkeypatch.setattr(EmulatedDevice, "free_memory", lambda self: 0)
     x = (np.abs(samples()[0]) * 3).astype(kind)
@@ -348,7 +348,7 @@ NEED = 4 * 4 * 11152  # bytes of float32 parameters, gradients and Adam's two mo
 
 
 def fit_large(**fit):
-    """What the fit raises on the device of this moment; whether the weights are what they were, if it does."""
+    """The exception of a fit on the current device, and whether the weights are unchanged then."""
     model = MLP(LARGE, backend="cuda", seed=3)
     before = [w.copy() for w in model.weights]
     try:
@@ -381,7 +381,7 @@ def test_a_batch_too_large_beside_the_network_is_reported_with_one_that_fits(mon
 @pytest.mark.parametrize("clusters", [True, False])
 @pytest.mark.parametrize("order", [0, 1, 2])
 def test_programs_on_several_blocks(monkeypatch, clusters, order):
-    """In every schedule of the threads, with barriers after all operations, some, or none."""
+    """With every schedule of the threads, and barriers after all operations, some, or none."""
     emulate_gpu(monkeypatch, EmulatedDevice(order, clusters=clusters))
     weights = []
     for work in (0, 500, 20_000):

@@ -1,6 +1,6 @@
-"""The emulated CUDA device finds the faults it is there to find, and has nothing to say about kernels without any.
+"""The emulated CUDA device finds the faults that it is meant to find, and reports none for correct kernels.
 
-Run as a script with the name of a sanitizer, this file is what the tests of that sanitizer start.
+The tests of a sanitizer run this file as a script with its name.
 """
 
 import os
@@ -136,7 +136,7 @@ N = 1003
 
 
 class Bench:
-    """A device with numbers on it, to launch the kernels above."""
+    """A device with arrays, for launches of the kernels above."""
 
     def __init__(self, order=0, dtype="float64", **options):
         self.real = np.dtype(dtype)
@@ -546,7 +546,7 @@ REPORTS = {
 
 
 def under_sanitizer(sanitizer):
-    """What a process says in which this file runs under a sanitizer, by the kernel it was about."""
+    """Run this file under a sanitizer; return its error output by kernel."""
     try:
         words, variables = build.under_sanitizer(sanitizer)
     except build.CompilerMissingError as error:

@@ -1,4 +1,4 @@
-"""benchmarks/gpu.py on the emulated device: all of its own code runs, and it says that nothing was measured."""
+"""benchmarks/gpu.py on the emulated device: all of its code runs, and the report says that nothing was measured."""
 
 import json
 import subprocess
@@ -24,7 +24,7 @@ def run(folder, *arguments):
 
 @pytest.fixture(scope="module")
 def emulated(tmp_path_factory):
-    """What an emulated run leaves: gpu.json as a dictionary, GPU.md."""
+    """The files of an emulated run: gpu.json as a dictionary, and GPU.md."""
     try:
         build._compiler()
     except build.CompilerMissingError as error:

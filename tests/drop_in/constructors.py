@@ -30,7 +30,7 @@ def is_regressor(base):
 @form()
 def nothing_new(base):
     class Model(base):
-        """Its constructor is the base's."""
+        """A subclass with the base's constructor."""
 
         def __init__(self, random_state=0):
             super().__init__()

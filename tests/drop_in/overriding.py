@@ -1,4 +1,4 @@
-"""The ways to override a private method: in a subclass, on an instance, and on the class itself."""
+"""Ways to override a private method: in a subclass, on an instance, and on the class itself."""
 
 from types import MethodType
 

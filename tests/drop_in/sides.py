@@ -1,4 +1,4 @@
-"""A user's program, run with scikit-learn's classes and with fastmlp's, and the comparison of its results."""
+"""Running a user's program with scikit-learn's classes and with fastmlp's, and comparing its results."""
 
 import inspect
 import re
@@ -38,20 +38,20 @@ def base(nn, target):
 
 
 def begin(model, target, rows=slice(None)):
-    """The first call of partial_fit; the classifier is told all classes."""
+    """The first call of partial_fit, with all classes for the classifier."""
     y = TARGETS[target]
     classes = {"classes": np.arange(3) if target == "multilabel" else np.unique(y)} if target in CLASSIFIED else {}
     return model.partial_fit(X[rows], y[rows], **classes)
 
 
 def fitted(model):
-    """Everything public that a fit has left, and predictions for X."""
+    """All public fitted attributes, and predictions for X."""
     state = {name: getattr(model, name) for name in ATTRIBUTES if hasattr(model, name)}
     return state | {name: getattr(model, name)(X) for name in PREDICTIONS if hasattr(model, name)}
 
 
 def copied(results):
-    """Results as they are now: arrays are copied, models replaced by what is compared of them."""
+    """Copy results: arrays are copied, models are replaced by the values to compare."""
     if hasattr(results, "get_params"):
         return copied(fitted(results))
     if isinstance(results, dict):

@@ -1,4 +1,4 @@
-"""`coefs_` and `intercepts_` that a user has changed, in place or by assignment, and arrays that a user holds."""
+"""`coefs_` and `intercepts_` that a user changes, in place or by assignment, and arrays that a user keeps."""
 
 import copy
 import pickle
@@ -185,7 +185,7 @@ def test_copies_of_changed_models(nn, name):
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
 @on_both_sides
 def test_arrays_that_are_held(nn, solver):
-    """They are trained by partial fits and warm starts; a fit leaves them and makes others."""
+    """They are trained by partial fits and warm starts; a fit leaves them unchanged and makes new ones."""
     model = begin(make(nn, "multiclass", solver=solver), "multiclass")
     held, lists = model.coefs_ + model.intercepts_, (model.coefs_, model.intercepts_)
     yield model.partial_fit(X, LABELS), held
@@ -262,7 +262,7 @@ def test_other_dtypes_in_predictions(nn, dtype):
 
 @on_both_sides
 def test_half_precision_to_save_space(nn):
-    """Weights are cut to 16 bits and the optimizer is taken away, so that the pickle is small."""
+    """Weights are converted to 16 bits and the optimizer is removed, for a small pickle."""
     model = make(nn, "multiclass").fit(X, LABELS)
     for layer in range(len(model.coefs_)):
         model.coefs_[layer] = model.coefs_[layer].astype(np.float16)
@@ -319,7 +319,7 @@ def test_biases_that_are_broadcast(nn):
 )
 @on_both_sides
 def test_shapes_that_do_not_fit(nn, layer, shape):
-    """An error and no prediction, and the model is as it was once the array is."""
+    """Predictions raise an error; with the old array the model works again."""
     model = make(nn, "outputs").fit(X, OUTPUTS)
     right, model.coefs_[layer] = model.coefs_[layer], np.ones(shape)
     with pytest.raises(ValueError):

@@ -1,4 +1,4 @@
-"""Names that a user's subclass takes for its own, and models that others use while they are trained."""
+"""Names that a user's subclass also uses, and models that are used elsewhere while they are trained."""
 
 import threading
 
@@ -82,7 +82,7 @@ def test_numbers_of_classes_for_a_model_of_several_labels(nn):
 
 @on_both_sides
 def test_draws_from_the_generator_between_calls(nn):
-    """Who holds it is not disturbed by later calls."""
+    """Later calls do not affect the user's generator."""
     model = make(nn, "one output", batch_size="auto").partial_fit(X[:9], VALUES[:9])
     random, drawn = model._random_state, []
     for _ in range(4):
@@ -109,7 +109,7 @@ def test_a_global_generator_that_is_replaced(nn):
 
 @on_both_sides
 def test_weights_thrown_away(nn):
-    """The next partial fit draws new ones and goes on with the optimizer."""
+    """The next partial fit draws new weights and continues with the optimizer."""
     model = begin(make(nn, "one output"), "one output")
     del model.coefs_
     return model.partial_fit(X, VALUES), model._optimizer.t

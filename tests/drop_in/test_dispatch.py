@@ -1,4 +1,4 @@
-"""Code that asks for the type of a model: instances, dispatch, and scikit-learn's modules patched with our classes."""
+"""Code that depends on the type of a model: isinstance, dispatch, and scikit-learn's modules with our classes."""
 
 from functools import singledispatch
 

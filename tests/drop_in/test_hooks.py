@@ -1,4 +1,4 @@
-"""Private methods by which users set up weights and train: fits call those of a subclass, as scikit-learn's do."""
+"""Private methods by which users initialise weights and train: fits call those of a subclass, as in scikit-learn."""
 
 from itertools import pairwise
 
@@ -41,7 +41,7 @@ def test_initial_weights(nn, way, target, monkeypatch):
 )
 @on_both_sides
 def test_initial_weights_of_draws(nn, parameters):
-    """Batches are drawn from where the weights have left the generator."""
+    """Batches are drawn after the weights, from the same generator."""
 
     class Normal(nn.MLPClassifier):
         def _init_coef(self, fan_in, fan_out, dtype):
@@ -55,7 +55,7 @@ def test_initial_weights_of_draws(nn, parameters):
 
 @on_both_sides(tolerance=1e-5)
 def test_initial_weights_in_double_precision(nn):
-    """Of a user who ignores the dtype, for samples in single precision."""
+    """A user's method may ignore the dtype, for samples in single precision."""
 
     class Model(nn.MLPRegressor):
         def _init_coef(self, fan_in, fan_out, dtype):
@@ -132,7 +132,7 @@ def test_output_activation_of_its_own(activation):
 
 @on_both_sides
 def test_initial_state_by_hand(nn):
-    """Weights without a step, with which training goes on."""
+    """Weights are initialised without a step, and training continues with them."""
     for target, y in (("multiclass", LABELS), ("outputs", OUTPUTS)):
         model = base(nn, target)(**SMALL)
         encoded = model._validate_input(X, y, False, reset=True)[1]

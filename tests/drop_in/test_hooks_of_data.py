@@ -1,4 +1,4 @@
-"""`_validate_input` and `_label_binarizer` of a user's own: what is trained on, and what predictions mean."""
+"""A user's `_validate_input` and `_label_binarizer`, which change the training data and the meaning of predictions."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ SOFT = 0.7 * ONE_HOT + 0.1  # probabilities, whose largest is that of the label
 
 
 class Distributions:
-    """In place of a LabelBinarizer: y has a probability for each class."""
+    """Takes the place of a LabelBinarizer: y has a probability for each class."""
 
     y_type_ = "multiclass"
 
@@ -43,7 +43,7 @@ def classifier_of_distributions(nn, binarizer, classes):
 @pytest.mark.parametrize("target", ["multiclass", "multilabel", "outputs"])
 @on_both_sides
 def test_samples_of_its_own(nn, way, target, monkeypatch):
-    """What it returns is trained on, and it is told whether the call is incremental and whether it is the first."""
+    """Its result is trained on; its arguments say whether the call is incremental and whether it is the first."""
 
     def without_outliers(original):
         def _validate_input(self, X, y, incremental, reset):
@@ -99,7 +99,7 @@ def test_distributions_with_weights_and_partial_fit(nn):
 @pytest.mark.parametrize("binarizer", [Distributions(), LabelBinarizer().fit(LABELS)], ids=["own", "LabelBinarizer"])
 @on_both_sides
 def test_distributions_with_early_stopping(nn, binarizer):
-    """Scores are of the likeliest class."""
+    """Scores use the most probable class."""
     model = classifier_of_distributions(nn, binarizer, np.arange(3))(**SMALL, early_stopping=True).fit(X, SOFT)
     return model.validation_scores_, model.best_validation_score_, model.coefs_, model.predict(X)
 
@@ -130,7 +130,7 @@ def test_values_of_its_own(nn, y):
 
 @on_both_sides
 def test_features_of_its_own(nn):
-    """A column more than the samples of the user have, in training and in predictions."""
+    """An additional column, in training and in predictions."""
 
     class Model(nn.MLPClassifier):
         def _validate_input(self, X, y, incremental, reset):

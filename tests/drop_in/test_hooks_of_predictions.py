@@ -1,4 +1,4 @@
-"""`_forward_pass_fast` and `_predict` of a user's own, in predictions, probabilities and scores."""
+"""A user's `_forward_pass_fast` and `_predict`, in predictions, probabilities and scores."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ pytestmark = QUIET
 
 
 def answers(model, X):
-    """What the public methods say of X; the classifier's probabilities, too."""
+    """The results of the public methods for X, including the classifier's probabilities."""
     names = ("predict", "predict_proba", "predict_log_proba")
     return {name: getattr(model, name)(X) for name in names if hasattr(model, name)}
 

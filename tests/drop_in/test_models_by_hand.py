@@ -1,4 +1,4 @@
-"""Models that were never fitted: built from arrays, cut, stitched together, restored from a file."""
+"""Models without a fit: built from arrays, cut, joined, restored from a file."""
 
 from copy import deepcopy
 from itertools import pairwise
@@ -19,7 +19,7 @@ CLASSES = {"binary": np.arange(2), "multiclass": np.arange(3), "multilabel": IND
 
 
 def built(nn, target, **parameters):
-    """A model of random arrays, with what scikit-learn's needs for predictions and no more."""
+    """A model of random arrays, with only the attributes that scikit-learn needs for predictions."""
     random, sizes = np.random.RandomState(0), (FEATURES, 6, 5, OUTPUT_UNITS[target])
     model = make(nn, target, **parameters)
     model.coefs_ = [random.uniform(-0.5, 0.5, shape) for shape in pairwise(sizes)]
@@ -34,7 +34,7 @@ def built(nn, target, **parameters):
 
 
 def ready(model):
-    """With what a step of scikit-learn's needs, too."""
+    """The same, with the attributes that scikit-learn needs for a step."""
     model.t_ = model.n_iter_ = model._no_improvement_count = 0
     model.loss_curve_, model.best_loss_ = [], np.inf
     return model
@@ -84,7 +84,7 @@ def test_fit_begins_again(nn, target):
 
 @on_both_sides
 def test_classes_may_be_told_again(nn):
-    """And must be the same."""
+    """They must be the same."""
     model = ready(built(nn, "multiclass"))
     yield model.partial_fit(X, LABELS, classes=[0, 1, 2]).coefs_
     with pytest.raises(ValueError, match="is not the same as on last call to partial_fit"):
@@ -93,7 +93,7 @@ def test_classes_may_be_told_again(nn):
 
 @on_both_sides
 def test_parameter_of_other_layers(nn):
-    """Arrays count, not `hidden_layer_sizes`, which a user has left at the default."""
+    """The arrays determine the layers, not `hidden_layer_sizes`, which is left at its default."""
     model = ready(built(nn, "outputs"))
     model.hidden_layer_sizes = (100, 100)
     yield model.predict(X)

@@ -1,4 +1,4 @@
-"""One partial fit after another: what a call keeps for the next one changes no numbers."""
+"""Successive partial fits: the set-up that is kept from call to call does not change the numbers."""
 
 import copy
 import gc
@@ -26,7 +26,7 @@ SOLVERS = {
 
 @pytest.fixture
 def counted(monkeypatch):
-    """How many epochs were made with what was kept."""
+    """The number of epochs that used the kept set-up."""
     made = []
 
     def make_epoch(*arguments):
@@ -38,7 +38,7 @@ def counted(monkeypatch):
 
 
 def compare(monkeypatch, program):
-    """What the program gives is the same bits if nothing is kept."""
+    """Compare the results of a program with those of a run that keeps nothing, bit for bit."""
     with monkeypatch.context() as patch:
         patch.setattr(fitting, "make_epoch", lambda *_arguments: False)
         expected = [copied(result) for result in program()]
@@ -46,7 +46,7 @@ def compare(monkeypatch, program):
 
 
 def everything(model):
-    """Public attributes and predictions, and the private ones that training goes on with."""
+    """Public attributes, predictions, and private attributes that later training uses."""
     optimizer = vars(copy.copy(model)._optimizer)
     return model, {name: value for name, value in optimizer.items() if name not in ("rule", "params")}
 

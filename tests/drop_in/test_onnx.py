@@ -1,4 +1,4 @@
-"""ONNX graphs that skl2onnx makes of our estimators; where it is not installed, their formulas alone."""
+"""ONNX graphs of our estimators by skl2onnx; if it is not installed, only their formulas."""
 
 import subprocess
 import sys
@@ -42,7 +42,7 @@ OPERATORS = {
 
 
 class Evaluated:
-    """Stands for a graph under construction: values are arrays, each operator is carried out."""
+    """A stand-in for a graph under construction, whose values are arrays and whose operators are executed."""
 
     dtype = np.float64
 

@@ -1,4 +1,4 @@
-"""`_optimizer` after a fit: read, changed, replaced, shared, and used for steps by hand."""
+"""`_optimizer` after a fit: read, changed, replaced, shared, and used for a user's own steps."""
 
 import copy
 import pickle
@@ -91,7 +91,7 @@ def test_lbfgs_has_none(nn):
 
 @on_both_sides
 def test_after_early_stopping(nn):
-    """It is that of the last epoch, whichever was the best."""
+    """It is the state after the last epoch, whichever was the best."""
     model = make(nn, "multiclass", early_stopping=True).fit(X, LABELS)
     yield state(model._optimizer)
     model.early_stopping, model.best_loss_ = False, np.inf
@@ -352,7 +352,7 @@ def test_stopping_by_hand(nn):
 
 
 class Clipped(optimizers.SGDOptimizer):
-    """Steps of its own."""
+    """An optimizer with its own steps."""
 
     def _get_updates(self, grads):
         return [np.clip(update, -0.01, 0.01) for update in super()._get_updates(grads)]

@@ -23,7 +23,7 @@ def encoded(model, y):
 
 
 def buffers(model, x, dtype=np.float64):
-    """Lists for activations, deltas and gradients, as a fit of scikit-learn's makes them."""
+    """Lists for activations, deltas and gradients, as in a fit of scikit-learn."""
     sizes = [x.shape[1], *(w.shape[1] for w in model.coefs_)]
     activations, deltas = [x, *[None] * len(model.coefs_)], [None] * len(model.coefs_)
     weights, biases = [np.empty(shape, dtype) for shape in pairwise(sizes)], [np.empty(n, dtype) for n in sizes[1:]]

@@ -1,4 +1,4 @@
-"""Overridden private methods that no fit of fastmlp's calls: a fit of scikit-learn's would, so ours refuses."""
+"""Overridden private methods that scikit-learn's fits call and fastmlp's do not: such fits are refused."""
 
 import pytest
 from parity.cases import LABELS, TARGETS, VALUES, X
@@ -33,7 +33,7 @@ PUBLIC_WAYS = "custom_loss|callbacks|coefs_init|hidden_activations|early_stoppin
 
 
 def counted(calls):
-    """A method that counts its calls and is the original otherwise."""
+    """A method that counts its calls and calls the original."""
 
     def around(original):
         def method(self, *args, **given):

@@ -1,4 +1,4 @@
-"""Several models whose weights are exchanged: averaged, shared, copied over, evolved."""
+"""Several models that exchange weights: averaged, shared, copied, evolved."""
 
 from copy import deepcopy
 
@@ -192,7 +192,7 @@ def test_average_over_epochs(nn):
 
 
 class World:
-    """Two models, and arrays and lists of theirs that somebody holds."""
+    """Two models, and arrays and lists of theirs that a user keeps."""
 
     def __init__(self, nn):
         self.a, self.b = (

@@ -1,4 +1,4 @@
-"""Subclasses that override public methods, change parameters in `fit`, go into searches, or are refused."""
+"""Subclasses that override public methods, change parameters in `fit`, are used in searches, or are refused."""
 
 import copy
 import pickle
@@ -142,7 +142,7 @@ def test_constraints_of_its_own(nn):
 
 
 def unfit(nn, define):
-    """How fits of a wrong subclass end."""
+    """The exceptions of fits of an invalid subclass."""
     model = define(nn.MLPRegressor)()
     return outcome(model.fit, X, VALUES)[1], hasattr(model, "coefs_")
 

@@ -1,1 +1,1 @@
-"""A CUDA device emulated on the CPU: the kernels' own source, thread by thread, for tests without a GPU."""
+"""A CUDA device emulated on the CPU: it runs the source of the kernels thread by thread, for tests without a GPU."""

@@ -1,6 +1,6 @@
 """Compiles CUDA kernels for the CPU: their source after `cuda_emulation.hpp`, by $CXX (g++), into a shared object.
 
-A shared object is made once per source, compiler and options, and kept in a folder of the user's among the temporary
+A shared object is compiled once for each source, compiler and options, and kept in a user's folder for temporary
 files.
 """
 
@@ -37,7 +37,7 @@ FLAGS = (
 
 
 class Sanitizer(NamedTuple):
-    """One of the compiler's, and what a process needs that loads code made for it."""
+    """A sanitizer of the compiler, and the requirements of a process that loads code compiled for it."""
 
     flags: tuple[str, ...]
     runtime: str
@@ -68,11 +68,11 @@ _KERNEL = re.compile(rf'\bOPERATION\(\s*(\w+)\s*,|extern\s+"C"\s+__global__\s+vo
 
 
 class CompilerMissingError(RuntimeError):
-    """There is no C++ compiler, or it lacks what was asked for."""
+    """There is no C++ compiler, or it does not support the request."""
 
 
 class CompilationError(RuntimeError):
-    """The compiler refuses the kernels; the message is the compiler's."""
+    """The kernels do not compile; the message is that of the compiler."""
 
 
 def kernel_names(source: str) -> list[str]:
@@ -94,7 +94,7 @@ class Library:
             self.argument_sizes[name] = size_of()
 
     def run(self, name: str, blocks: int, arguments: bytes, cooperative: bool, order: int) -> str:
-        """Run a kernel to its end. Gives what went wrong, or an empty string."""
+        """Run a kernel to its end; return an error message, or an empty string."""
         failed = getattr(self._library, f"launch_{name}")(arguments, blocks, int(cooperative), order)
         return self._library.emulation_error().decode() if failed else ""
 
@@ -130,7 +130,7 @@ def load(source: str, real: str, sanitizer: str | None = None) -> Library:
 
 
 def under_sanitizer(sanitizer: str) -> tuple[list[str], dict[str, str]]:
-    """Words before a command, and variables of its environment, that make the sanitizer see a Python process.
+    """Command prefix and environment variables for running a Python process under the sanitizer.
 
     Raises CompilerMissingError if that is not possible here.
     """
@@ -175,7 +175,7 @@ def _check_that_sanitizer_is_loaded(sanitizer: str) -> None:
 
 @cache
 def _folder() -> Path:
-    """Where compiled kernels are kept: a folder that nobody else can write to."""
+    """The folder of compiled kernels, which only this user can write to."""
     folder = Path(tempfile.gettempdir()) / f"fastmlp-emulation-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     status = folder.lstat()
@@ -185,5 +185,5 @@ def _folder() -> Path:
 
 
 def real_name(dtype: np.dtype | type) -> str:
-    """float32 or float64 as C++ has it."""
+    """The C++ type of float32 or float64."""
     return {"float32": "float", "float64": "double"}[np.dtype(dtype).name]

@@ -1,4 +1,4 @@
-"""cublasLt on host memory, for the binding to call: every matrix by columns, the pointers as C passes them."""
+"""A stand-in for cublasLt on host memory, with its C interface and column-major matrices."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ALGORITHM = bytes(range(64))
 
 
 class Library:
-    """In place of the shared object. `status` is what fails how; queue: what becomes of work for a stream."""
+    """Takes the place of the shared object. `status` has the failing functions; `queue` takes the work for a stream."""
 
     def __init__(self, **status):
         self.status, self.found, self.state = status, 1, 0

@@ -1,4 +1,4 @@
-"""The CUDA device that the tests run on: kernels by the emulation, products by NumPy, and checks that no GPU makes.
+"""The CUDA device of the tests: kernels by the emulation, products by NumPy, and checks that no GPU makes.
 
 It fulfils the protocol of `fastmlp.backends.cuda.device`. All work is done when it is queued. What it reports:
 faults in a kernel (`KernelFault`), arguments that do not fit it (`LaunchError`: size of the struct, pointers that lead
@@ -37,7 +37,7 @@ Pointers = Mapping[str, tuple[tuple[int, int], ...]]
 
 
 class KernelFault(AssertionError):
-    """A kernel did what no GPU promises to survive."""
+    """A kernel did something that is undefined on a GPU."""
 
 
 class LaunchError(AssertionError):
@@ -45,7 +45,7 @@ class LaunchError(AssertionError):
 
 
 class GraphError(AssertionError):
-    """A graph that cannot be launched any more."""
+    """A graph can no longer be launched."""
 
 
 @dataclass(eq=False)
@@ -77,7 +77,7 @@ class Allocation:
 
 
 class Span(NamedTuple):
-    """Where an array lies. Does not keep its memory, as an address in a graph does not."""
+    """The location of an array; it does not keep the memory alive, like an address in a graph."""
 
     allocation: Allocation
     offset: int
@@ -201,7 +201,7 @@ class EmulatedDevice:
         self._addresses.remove(allocation.address)
 
     def _guard(self, allocation: Allocation, how: str) -> None:
-        """Tell AddressSanitizer that the guards are nobody's memory, or are no guards any more."""
+        """Mark the guards as inaccessible for AddressSanitizer, or as accessible again."""
         if self._sanitizer == "address":
             mark = getattr(ctypes.CDLL(None), f"__asan_{how}_memory_region")
             for address in allocation.address - GUARD, allocation.address + allocation.nbytes:
@@ -265,7 +265,7 @@ class EmulatedDevice:
         return len(nodes) + 1e-12 * work + (-score if self.prefers_products else score)
 
     def _ready(self, node: Node, real: np.dtype) -> Callable[[], None]:
-        """A function that does the work, with arguments as they are now."""
+        """A function that does the work with the current arguments."""
         if isinstance(node, Launch):
             return self._ready_launch(node, np.dtype(real))
         spans = {key: v.span if isinstance(v, DeviceArray) else v for key, v in node._asdict().items()}
@@ -316,7 +316,7 @@ class EmulatedDevice:
         return cuda.operations(real)[name].pointers
 
     def _reached(self, name: str, arguments: bytes, offset: int, size: int) -> Allocation | None:
-        """What the pointer at an offset of the arguments leads into; None for a null pointer."""
+        """The allocation that the pointer at an offset of the arguments refers to; None for a null pointer."""
         pointer = int.from_bytes(arguments[offset : offset + 8], "little")
         if not pointer:
             return None
@@ -335,7 +335,7 @@ class EmulatedDevice:
 
 
 class EmulatedStaging:
-    """What has been released is poisoned: work that was queued too late computes with NaN."""
+    """Released memory is filled with NaN, which shows work that was queued too late."""
 
     def __init__(self, device: EmulatedDevice, n: int, dtype: np.dtype) -> None:
         self._device, self.array = device, device.empty(n, dtype)
@@ -355,7 +355,7 @@ class EmulatedStaging:
 
 
 class EmulatedGraph:
-    """Work with the arguments that it had at the capture, on what the memory holds at the launch."""
+    """Work with the arguments of the capture, on the memory contents at the launch."""
 
     def __init__(self, work: list[Callable[[], None]]) -> None:
         self._work = work

@@ -1,8 +1,8 @@
-"""As much of CuPy as `nvidia.py` uses, over the emulated device: streams, events, captures and pinned memory behave.
+"""A stand-in for the parts of CuPy that `nvidia.py` uses, on the emulated device, with streams, events and captures.
 
-Work on a stream waits until somebody synchronizes it, as late as CUDA may do it, so that memory of the host that is
-changed too early is seen; or, on a hasty stream, for nothing but the events that it must wait for. A capture takes
-kernels and products; whatever else would be recorded raises `CaptureError`.
+Work on a stream is done when the stream is synchronized, as late as CUDA may do it, which shows host memory that is
+changed too early; on a hasty stream it waits only for events. A capture accepts kernels and products; anything else
+raises `CaptureError`.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ NVIDIA = "fastmlp.backends.cuda.nvidia"
 
 
 class CaptureError(AssertionError):
-    """What CUDA refuses to do while a stream is captured, or what a graph must not have."""
+    """Something that CUDA refuses during a capture, or that a graph must not contain."""
 
 
 class Array(DeviceArray):
-    """With the address where CuPy has it."""
+    """An array with its address in the attribute where CuPy has it."""
 
     @property
     def data(self) -> Any:
@@ -44,7 +44,7 @@ class Array(DeviceArray):
 
 
 class Pinned(bytearray):
-    """Memory of the host at a place that stays."""
+    """Host memory with a fixed address."""
 
     @property
     def ptr(self) -> int:
@@ -120,7 +120,7 @@ class Graph:
 
 
 class Marker:
-    """A place in a stream's work."""
+    """A position in the work of a stream."""
 
     def __init__(self, stream: Stream) -> None:
         self.stream, self.done, self.time = stream, False, 0.0
@@ -186,7 +186,7 @@ class Gpu:
         self.streams[stream].put(partial(ctypes.memset, at, byte, size))
 
     def modules(self) -> dict[str, ModuleType]:
-        """What `import cupy` and what nvidia.py takes from it."""
+        """The modules for `import cupy` and its submodules in nvidia.py."""
         cupy, cuda = ModuleType("cupy"), ModuleType("cupy.cuda")
         errors = {name: type(name, (RuntimeError,), {"status": 0}) for name in ("CUDARuntimeError", "CUDADriverError")}
         names = {"name": b"Fake GPU", "totalGlobalMem": 1 << 30}

@@ -1,1 +1,1 @@
-"""What the estimators do beyond scikit-learn's: each parameter against the same thing done by hand."""
+"""The parameters that only our estimators have, each compared with an independent computation."""

@@ -1,4 +1,4 @@
-"""A fit that was killed and resumed is, bit for bit, one that never stopped; fitted attributes included."""
+"""A fit that is killed and resumed ends, bit for bit, like an uninterrupted one, including fitted attributes."""
 
 import warnings
 

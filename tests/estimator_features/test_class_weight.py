@@ -1,4 +1,4 @@
-"""`class_weight` against the same weights given sample by sample."""
+"""`class_weight` compared with the same weights given as sample weights."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""`early_stopping_metric`: scores by name, by function and of several quantiles, against those taken by hand."""
+"""`early_stopping_metric`: scores by name, by function and of several quantiles, computed independently."""
 
 import warnings
 

@@ -1,4 +1,4 @@
-"""What a fitted model keeps: its state when a fit is refused, its copies, its memory."""
+"""Fitted models: their state after a refused fit, their copies, their memory."""
 
 import copy
 import tracemalloc

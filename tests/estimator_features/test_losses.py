@@ -1,4 +1,4 @@
-"""Losses of the regressor, by name and as objects, against their definitions."""
+"""Losses of the regressor, by name and as objects, compared with their definitions."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Validation data of one's own, early stopping on them, and callbacks, epoch by epoch."""
+"""Given validation data, early stopping on them, and callbacks, epoch by epoch."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Wrong parameters and arguments are refused in words that name them."""
+"""Wrong parameters and arguments are refused with messages that name them."""
 
 import numpy as np
 import pytest

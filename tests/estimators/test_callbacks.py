@@ -83,7 +83,7 @@ def test_errors_of_functions_come_through():
 
 
 class Recorder:
-    """Writes down the hooks and the tasks they are called for."""
+    """Records the hooks that are called, and their tasks."""
 
     max_propagation_depth = None
 
@@ -110,7 +110,7 @@ class Recorder:
 
 
 class Listener(Recorder):
-    """Asks for everything there is."""
+    """Requests all available values."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""scikit-learn's own estimators made of ours, and the way back."""
+"""Conversion of our estimators to scikit-learn's, and back."""
 
 import numpy as np
 import pytest

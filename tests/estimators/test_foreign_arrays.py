@@ -1,4 +1,4 @@
-"""Arrays and frames of other libraries, and data of many kinds, given to the estimators."""
+"""Arrays and frames of other libraries, and data of many types, given to the estimators."""
 
 import os
 import subprocess
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 
 class Foreign:
-    """An array of which nothing is known but DLPack; on a device whose memory the host cannot read, if asked."""
+    """An array with only the DLPack interface; optionally on a device whose memory the host cannot read."""
 
     def __init__(self, array, device=1, copies=()):
         self.array, self.device, self.exports = np.asarray(array), device, 0
@@ -81,7 +81,7 @@ def test_unreadable_arrays_are_refused():
 
 
 class Tensor(Foreign):
-    """One that fails as libraries do: with a gradient, on a device that is gone, without memory there."""
+    """A tensor that fails like those of libraries: with a gradient, on a lost device, without memory there."""
 
     def __init__(self, error, on_host):
         self.error = error
@@ -149,7 +149,7 @@ def network_doors(x, values, weights):
 
 
 def test_hidden_entries_are_refused_at_every_door(monkeypatch):
-    """NumPy gives the numbers beneath the mask to whoever asks for an array."""
+    """Conversion to an array would give the numbers under the mask."""
     monkeypatch.setenv("FASTMLP_BACKEND", "numpy")
     hidden = [masked(array, True) for array in (X, LABELS, Y["regression"], WEIGHTS)]
     for call in (*estimator_doors(*hidden), *network_doors(hidden[0], *hidden[2:])):

@@ -1,4 +1,4 @@
-"""Bad input of every kind: only errors of fastmlp escape, no warning does, and a refused call changes nothing."""
+"""Invalid input of every kind raises only fastmlp's errors and no warnings, and a refused call changes nothing."""
 
 import inspect
 import warnings
@@ -53,7 +53,7 @@ OPTIONS = list(inspect.signature(MLP.fit).parameters)[3:]
 
 
 def only_our_errors(call):
-    """The error of fastmlp that the call ends in, or None."""
+    """Call; return the error of fastmlp that it raises, or None."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:

@@ -1,4 +1,4 @@
-"""The estimators among others: working memory, pickles and copies, meta-estimators, processes, threads."""
+"""The estimators with other libraries: working memory, pickles and copies, meta-estimators, processes, threads."""
 
 import copy
 import multiprocessing

@@ -1,1 +1,1 @@
-"""The systems of the source documents, numbered as there, on the numbers given there."""
+"""The systems of the source documents, with their numbering and their numbers."""

@@ -1,4 +1,4 @@
-"""Parts of a model and their comparison, and a linear regression by hand."""
+"""Comparison of the parameters of models, and a linear regression written out."""
 
 import numpy as np
 from numpy.testing import assert_allclose

@@ -7,7 +7,7 @@ from fastmlp import MLP
 
 @pytest.fixture
 def network(backend):
-    """network(sizes, activations, …): a model in float64, and on NumPy and Numba alike."""
+    """network(sizes, activations, …): a model in float64 on the NumPy and the Numba backend."""
 
     def build(*arguments, dtype="float64", seed=0, **options):
         return MLP(*arguments, dtype=dtype, seed=seed, backend=backend, **options)

@@ -1,4 +1,4 @@
-"""Training on mapped files, larger than the memory that it takes: row 21."""
+"""Training on memory-mapped files larger than the memory that the training takes: row 21."""
 
 import json
 import os
@@ -64,7 +64,7 @@ print(json.dumps({"growth": max(seen) - before, "watched": len(seen), "updates":
 
 @pytest.fixture(scope="module")
 def mapped_file(tmp_path_factory):
-    """A file of 98 times the same 4096 rows of 256 numbers, 411 MB in all."""
+    """A file with the same 4096 rows of 256 numbers 98 times, 411 MB in all."""
     path = tmp_path_factory.mktemp("mapped") / "samples.f32"
     block = np.random.RandomState(10).standard_normal((4096, 256)).astype(np.float32)
     with open(path, "wb") as file:

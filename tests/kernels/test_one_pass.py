@@ -1,4 +1,4 @@
-"""Batches of one sample: the update by one and the first layer's sums of the next, in one pass over the weights."""
+"""Batches of one sample: an update and the first layer's sums of the next sample in one pass over the weights."""
 
 import subprocess
 import sys

@@ -1,1 +1,1 @@
-"""What scikit-learn's meta-estimators do to an MLP, and what helps: docs/meta_estimators.md, by its sections."""
+"""Networks in scikit-learn's meta-estimators: the statements of docs/meta_estimators.md, by section."""

@@ -1,4 +1,4 @@
-"""What the tests of meta-estimators share."""
+"""Fixtures for the tests of meta-estimators."""
 
 from functools import wraps
 
@@ -14,7 +14,7 @@ if RELEASE < (1, 9):
 
 @pytest.fixture
 def fits(monkeypatch):
-    """What every fit was given, in the order of the calls: rows of X, sample weights, rows of X_val."""
+    """The arguments of every fit, in the order of calls: rows of X, sample weights, rows of X_val."""
     seen, fit = [], BaseMLP.fit
 
     @wraps(fit)

@@ -1,4 +1,4 @@
-"""What meta-estimators do to validation data, and do not do."""
+"""Validation data in meta-estimators."""
 
 import numpy as np
 import pytest
@@ -63,7 +63,7 @@ def test_labels_are_numbered_but_not_those_of_validation_data(kind, routing):
     rows = Y != 2
 
     def scores(y):
-        """What the network saw last, and what the ensemble scores."""
+        """The last validation score of the network, and the score of the ensemble."""
         model = NUMBERING[kind](asking).fit(X, y, X_val=X[rows], y_val=y[rows])
         return model.estimators_[0].validation_scores_[-1], model.score(X[rows], y[rows])
 

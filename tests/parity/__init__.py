@@ -1,1 +1,1 @@
-"""MLPClassifier and MLPRegressor against scikit-learn's of the same name: the same numbers, messages and draws."""
+"""MLPClassifier and MLPRegressor compared with scikit-learn's classes: the same numbers, messages and random draws."""

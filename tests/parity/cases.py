@@ -1,4 +1,4 @@
-"""Estimators of scikit-learn and ours of the same parameters, and how far apart they are."""
+"""Pairs of estimators of scikit-learn and ours with the same parameters, and their differences."""
 
 import itertools
 import warnings
@@ -65,7 +65,7 @@ def need(feature, wanted=True):
 
 
 def make(module, target, **parameters):
-    """An estimator of one of the two modules; each has a generator of its own."""
+    """An estimator of one of the two modules, each with its own generator."""
     if target == "counts":
         parameters["loss"] = "poisson"
     name = "MLPClassifier" if target in CLASSIFIED else "MLPRegressor"
@@ -78,7 +78,7 @@ def both(target, backend, **parameters):
 
 
 def outcome(call, *args, **given):
-    """What a call warns of and how it ends, as texts."""
+    """The warnings and the exception of a call, as texts."""
     error = None
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -185,7 +185,7 @@ def covering(factors, at_once):
 
 
 def assert_same_draws(found, expected):
-    """Both generators are where the other is."""
+    """Assert that both generators are in the same state."""
     for one, other in zip(found.random_state.get_state(), expected.random_state.get_state(), strict=True):
         np.testing.assert_array_equal(one, other)
 

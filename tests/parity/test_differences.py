@@ -1,4 +1,4 @@
-"""Where we differ from scikit-learn, and want to."""
+"""Intended differences from scikit-learn."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What both refuse in the same words, and what both take with the same warnings."""
+"""Arguments that both refuse with the same message, and those that both accept with the same warnings."""
 
 import numpy as np
 import pytest

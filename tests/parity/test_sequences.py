@@ -1,4 +1,4 @@
-"""Stops and resumes: early stopping, partial fits, warm starts, interrupts, and what is printed meanwhile."""
+"""Early stopping, partial fits, warm starts and interrupts, and the output of verbose fits."""
 
 from copy import deepcopy
 from functools import cache

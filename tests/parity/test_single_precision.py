@@ -1,4 +1,4 @@
-"""Samples of float32: weights after a few updates, scores after many, and the dtypes that come out."""
+"""Samples of float32: weights after a few updates, scores after many, and the resulting dtypes."""
 
 import functools
 import itertools

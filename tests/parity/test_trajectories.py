@@ -1,4 +1,4 @@
-"""Whole trainings side by side, over combinations of parameters in which all pairs of choices meet."""
+"""Whole trainings compared with scikit-learn's, over combinations of parameters that cover all pairs of choices."""
 
 import functools
 import os

@@ -1,4 +1,4 @@
-"""Sample weights that are negative, cancel or vanish: the same numbers, or a refusal where scikit-learn fails, too."""
+"""Sample weights that are negative, cancel or vanish: the same numbers, or a refusal where scikit-learn fails."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""TabularClassifier and TabularRegressor: scikit-learn's checks, and frames with categories and holes."""
+"""TabularClassifier and TabularRegressor: scikit-learn's checks, and frames with categories and missing values."""
 
 import pickle
 

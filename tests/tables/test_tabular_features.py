@@ -1,4 +1,4 @@
-"""Bins, indicators and means of the target: what they write, what is kept of them, and what they must not tell."""
+"""Bins, indicators and means of the target: their features, their saved form, and that they do not leak targets."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Which of several recipes held-out samples choose."""
+"""The choice between recipes by held-out samples."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Several short epochs in one call of the backend end where the same ones do that are run one by one."""
+"""Several short epochs in one call of the backend give the results of epochs that are run one by one."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ Y = (X[:, 0] > X[:, 1]).astype(int) + (X[:, 2] > 1)
 
 
 def one_by_one(epoch):
-    """A callback, which has to be told of every epoch."""
+    """A callback, which must be called after every epoch."""
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_patience_bounds_how_many(calls):
 
 
 class Halved:
-    """A schedule of a user's own, which says nothing about losses."""
+    """A user's schedule that does not set `ignores_losses`."""
 
     def rates(self, lr, epoch, epochs, steps, losses):
         return np.full(steps, lr / (1 + len(losses)))

@@ -1,4 +1,4 @@
-"""Backpropagation against central differences in float64, and against formulas written out by hand."""
+"""Backpropagation compared with central differences in float64, and with formulas written out."""
 
 from itertools import chain
 

@@ -1,4 +1,4 @@
-"""Losses with a parameter and losses of one's own: their gradients, what they learn, errors and files."""
+"""Losses with a parameter and custom losses: gradients, trained results, errors and files."""
 
 import gc
 import math

@@ -1,4 +1,4 @@
-"""Metrics: the examples of the requirements, and agreement with scikit-learn."""
+"""Metrics: examples, and agreement with scikit-learn."""
 
 import math
 import subprocess

@@ -1,4 +1,4 @@
-"""The order of the samples in each epoch: NumPy's shuffles, compiled or not, drawn ahead or not."""
+"""The order of the samples in each epoch: NumPy's shuffles, compiled or not, prefetched or not."""
 
 import copy
 import subprocess

@@ -1,4 +1,4 @@
-"""Schedules: what each one promises, as properties over random runs."""
+"""Schedules: their definitions as properties over random runs."""
 
 import math
 
@@ -35,7 +35,7 @@ LOSSES = st.lists(st.floats(-10, 10) | st.just(math.nan) | st.just(math.inf), ma
 
 
 def run(schedule: Schedule, lr: float = 0.1, epochs: int = 20, steps: int = 7, losses=()) -> np.ndarray:
-    """Rates of a whole run (epochs, steps), each epoch told only the losses before it."""
+    """Rates of a whole run (epochs, steps), with only the earlier losses passed for each epoch."""
     losses = list(losses) or [1.0 / (epoch + 1) for epoch in range(epochs)]
     return np.array([schedule.rates(lr, epoch, epochs, steps, losses[:epoch]) for epoch in range(epochs)])
 

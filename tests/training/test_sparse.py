@@ -1,4 +1,4 @@
-"""Sparse features: the same results as of the dense array, without ever making it."""
+"""Sparse features: the same results as with the dense array, which is never made."""
 
 import tracemalloc
 
@@ -160,7 +160,7 @@ def test_what_cannot_be_used_is_refused(backend, x, message):
 
 
 def damaged(form, change):
-    """A valid matrix (6, 4) of which some numbers have been changed since, as a file or another thread would."""
+    """A valid matrix (6, 4) with some indices changed afterwards, as by a damaged file or another thread."""
     x = getattr(sparse, form)(np.random.RandomState(0).standard_normal((6, FEATURES)))
     change(x)
     return x

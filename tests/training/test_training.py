@@ -1,4 +1,4 @@
-"""What `fit` promises: history, stopping, interruption, weights of samples, and a model that is never left broken."""
+"""`fit`: history, stopping, interruption, sample weights, and a model that stays valid after every failure."""
 
 import contextlib
 import gc
@@ -223,7 +223,7 @@ def test_ctrl_c_in_a_callback_keeps_weights_and_history(backend):
 
 @pytest.fixture
 def ctrl_c():
-    """A function that presses Ctrl-C a moment later; a run in the background would otherwise ignore it."""
+    """A function that sends Ctrl-C a moment later, with a handler that background jobs do not have by default."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield lambda: threading.Timer(0.05, signal.raise_signal, [signal.SIGINT]).start()
     signal.signal(signal.SIGINT, before)

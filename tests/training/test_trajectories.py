@@ -1,4 +1,4 @@
-"""Whole training runs: the same on every backend, the same twice, and the same as in PyTorch and scikit-learn."""
+"""Whole training runs: the same on every backend, reproducible, and the same as in PyTorch and scikit-learn."""
 
 import warnings
 from itertools import pairwise

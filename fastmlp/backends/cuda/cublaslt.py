@@ -146,7 +146,7 @@ class CublasLt:
         return f"{number // 10000}.{number // 100 % 100}.{number % 100}"
 
     def plan(self, product: Product, vector: int = 0, mask: int = 0) -> Plan:
-        """How to compute a product; addresses of a vector and a mask that its epilogue could have.
+        """How to compute a product; `vector` and `mask` are addresses aligned as those that its epilogue will get.
 
         Not to be called for a new product while a stream is captured.
 
@@ -172,7 +172,7 @@ class CublasLt:
         workspace: int,
         stream: int,
     ) -> None:
-        """Queue a planned product of arrays at these addresses; alpha and beta are addresses too if it says so."""
+        """Queue a planned product of arrays at these addresses; alpha and beta too if the plan is `on_device`."""
         if plan.on_device:
             factors: list[Any] = [alpha, beta]
         else:

@@ -41,7 +41,7 @@ def _problem() -> str | None:
 
 
 def _driver_problem(runtime: Any) -> str | None:
-    """CuPy is there, and no GPU can be reached."""
+    """Why CuPy reaches no GPU."""
     try:
         devices = runtime.getDeviceCount()
     except Exception as error:
@@ -83,7 +83,7 @@ def _no_device() -> str:
 
 
 def _gpu_problem(cupy: Any, runtime: Any) -> str | None:
-    """The GPU is there, and too old."""
+    """Why the GPU is too old."""
     version = runtime.runtimeGetVersion()
     cuda = version // 1000
     capability = cupy.cuda.Device().compute_capability  # such as "90"
@@ -99,7 +99,7 @@ def _gpu_problem(cupy: Any, runtime: Any) -> str | None:
 
 
 def _library_problem(runtime: Any) -> str | None:
-    """The GPU is there, and CUDA's libraries are not, or not the headers that CuPy wants for every kernel."""
+    """What is missing of CUDA's libraries, and of the headers that CuPy needs for every kernel."""
     remedy = f"It comes with pip install 'fastmlp[cuda{runtime.runtimeGetVersion() // 1000}]'."
     try:
         with no_fork():
@@ -130,7 +130,7 @@ def _broken(error: Exception) -> str:
 
 
 def _text(error: Exception) -> str:
-    """One line of an error; CuPy tells less of why it was not imported than what it met."""
+    """One line of an error, or of its cause, which tells more than CuPy's own message."""
     error = error.__cause__ if isinstance(error.__cause__, Exception) else error
     lines = [line.strip() for line in str(error).splitlines() if line.strip(" =-")]
     return ": ".join([type(error).__name__, *lines[:1]])

@@ -97,7 +97,7 @@ class Device(Protocol):
     clusters: bool  # whether eight blocks can be a cluster, which has a barrier of its own
 
     def free_memory(self) -> int:
-        """Bytes that could still be had."""
+        """Bytes that are free."""
         ...
 
     def staging(self, n: int, dtype: np.dtype | type) -> Staging:
@@ -109,7 +109,7 @@ class Device(Protocol):
         ...
 
     def empty(self, n: int, dtype: np.dtype | type) -> Any:
-        """(n,) elements, whatever is in them, from a 256-byte boundary on.
+        """(n,) elements, not initialised, aligned to 256 bytes.
 
         Raises OutOfDeviceMemoryError, whose `asked` and `free` are bytes.
         """
@@ -120,19 +120,19 @@ class Device(Protocol):
         ...
 
     def write(self, array: Any, host: np.ndarray) -> None:
-        """The contents of an array become those of a host array of as many elements of the same dtype."""
+        """Copy a host array, of as many elements of the same dtype, to an array."""
         ...
 
     def fill(self, array: Any, byte: int) -> None:
-        """Every byte of the array becomes this one."""
+        """Set every byte of an array."""
         ...
 
     def download(self, array: Any) -> np.ndarray:
-        """A host array with the contents, when all work queued before is done."""
+        """Copy an array to a new host array, after all work queued before."""
         ...
 
     def address(self, array: Any) -> int:
-        """Of its first element."""
+        """The address of an array's first element."""
         ...
 
     def queue(self, nodes: list[Node], real: np.dtype) -> None:
@@ -148,7 +148,7 @@ class Device(Protocol):
         ...
 
     def capture(self, nodes: list[Node], real: np.dtype) -> Graph:
-        """A graph of these."""
+        """A graph of these nodes."""
         ...
 
     def lock(self) -> AbstractContextManager[Any]:

@@ -12,7 +12,7 @@ __all__ = ["Number", "Scalar", "scalar"]
 
 
 class Scalar(NamedTuple):
-    """Struct `Scalar` of the kernels: offset + factor * (what `first` and `second` point to; 0: nothing, that is 1)."""
+    """Struct `Scalar` of the kernels: offset + factor * (number at `first`) * (number at `second`); address 0: 1."""
 
     offset: float
     factor: float

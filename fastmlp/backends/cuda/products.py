@@ -32,7 +32,7 @@ Read = Callable[[Any], Any]
 
 
 class Products(Tape):
-    """Forward, backward and gradient of a dense layer, and what is done to their elements."""
+    """Forward, backward and gradient of a dense layer, with its activation."""
 
     def __init__(
         self,

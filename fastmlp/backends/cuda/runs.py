@@ -187,7 +187,7 @@ class Run:
         return ops, control.advance(ops, loss, rows)
 
     def _replay(self, training: _Training, order: np.ndarray, rows: int) -> None:
-        """Steps of `rows` rows over the samples `order`."""
+        """Run steps of `rows` rows over the samples `order`."""
         recorded, steps, slot = self._step(training, rows, 0), len(order) // rows, 0
         if isinstance(recorded, _Program):
             self._run_program(recorded, steps)

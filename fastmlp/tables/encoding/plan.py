@@ -97,7 +97,7 @@ def make_plan(
     if not used:
         reasons = ", ".join(sorted({kind.kind for kind in kinds}))
         raise InputError(
-            f"No column is left to learn from: those beside the target are {reasons} ({listed(features)}). Add "
+            f"No column is left to learn from: those besides the target are {reasons} ({listed(features)}). Add "
             "columns, check the delimiter, or list columns in categorical that hold categories."
         )
     notes += _left_out(kinds)
@@ -225,7 +225,7 @@ def _feature_names(table: Table, targets: Sequence[str], dropped: Sequence[str])
     features = [name for name in candidates if name not in out]
     if not features:
         raise InputError(
-            f"Beside the target {listed(targets)} the table has no column to learn from. Add one, check the "
+            f"Besides the target {listed(targets)} the table has no column to learn from. Add one, check the "
             "delimiter it was read with, or drop fewer columns."
         )
     return features

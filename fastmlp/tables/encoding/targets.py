@@ -118,7 +118,7 @@ class NumberTarget:
             y = (numbers - self.mean) / self.std
         if not np.isfinite(y).all():
             raise InputError(
-                f"The target {self.name!r} holds numbers up to {np.abs(numbers).max():g}, too large beside a "
+                f"The target {self.name!r} holds numbers up to {np.abs(numbers).max():g}, too large for a "
                 f"mean of {self.mean:g} and a deviation of {self.std:g}. Correct them."
             )
         return y

@@ -95,7 +95,7 @@ def _write_numbers(
         column = columns[position]
         largest = np.nanmax(np.abs(part.numbers([column], marks)))
         raise InputError(
-            f"Column {column.name!r} holds numbers up to {largest:g}, too large beside a mean of "
+            f"Column {column.name!r} holds numbers up to {largest:g}, too large for a mean of "
             f"{column.shift:g} and a deviation of {column.scale:g}. Correct them."
         )
     for first, last in _runs(places):

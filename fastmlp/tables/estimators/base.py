@@ -117,6 +117,7 @@ class BaseTabular(BaseEstimator):
         Returns
         -------
         self
+            The fitted estimator.
         """
         X, y = self._checked(X, y)
         if sample_weight is not None:

@@ -71,7 +71,7 @@ def category(name: str, missing: int, labels: Sequence[str], rows: int = 0) -> K
         example = min(labels)
         raise InputError(
             f"Column {name!r} holds {example!r}, which is not a number, and {distinct:,} different values, more than "
-            f"the {_MOST_CATEGORIES:,} that are taken for categories unasked. Leave the column out (drop_columns), "
+            f"the {_MOST_CATEGORIES:,} that are taken for categories by default. Leave the column out (drop_columns), "
             f"name it as one of categories (categorical), or say that {example!r} stands for no value (also_missing)."
         )
     kind = "empty" if not distinct else "constant" if distinct == 1 and not missing else "category"

@@ -222,4 +222,4 @@ def label_notes(what: str, labels: list[str]) -> list[str]:
     if not groups:
         return []
     shown = "; ".join(listed(sorted(group)[:4]) for group in sorted(groups)[:3])
-    return [f"{what} tells apart what differs only by case, spaces or invisible characters: {shown}; write each alike"]
+    return [f"{what} holds texts that differ only by case, spaces or invisible characters: {shown}; write them alike"]

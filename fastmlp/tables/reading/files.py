@@ -179,7 +179,7 @@ def _check_options(delimiter: object, skip_lines: object, decimal: object, thous
         raise InputError(f"decimal={decimal!r} is no decimal mark. Give '.' or ','.")
     if thousands is not None and (thousands not in _THOUSANDS or thousands == decimal):
         raise InputError(
-            f"thousands={thousands!r} cannot stand between thousands, beside decimal={decimal!r}. Give one of "
+            f"thousands={thousands!r} cannot separate thousands with decimal={decimal!r}. Give one of "
             f"{listed(_THOUSANDS)}, other than the decimal mark."
         )
 

@@ -18,6 +18,7 @@ from fastmlp.errors import InputError
 from fastmlp.formulas.by_code import BUILT_IN, Formulas
 from fastmlp.formulas.expressions import trace
 from fastmlp.formulas.numba_text import NumbaPrinter
+from fastmlp.formulas.rule import Rule
 from fastmlp.kernels import codes
 from fastmlp.kernels.cpu.machine.functions import exp, expm1, log_add_exp, sigmoid, tanh
 from fastmlp.kernels.cpu.operations.elementwise import differentiate_softmax, softmax_block, spans_of, threshold_block
@@ -33,7 +34,7 @@ from fastmlp.kernels.cpu.team.signatures import Indices, Labels, Matrix, Paramet
 from fastmlp.kernels.cpu.team.threads import barrier, share
 from fastmlp.kernels.cpu.team.views import row_address, span
 from fastmlp.losses import LOSSES, Loss
-from fastmlp.optimizers import SGD, Rule
+from fastmlp.optimizers import SGD, code_of
 
 __all__ = ["FORMULA_OPERATIONS", "formula_operation", "own_texts"]
 
@@ -238,7 +239,7 @@ def _one(printer: NumbaPrinter, function: Callable | None, symbols: tuple[str, .
 
 
 def _filled(template: str, **parts: str | list[str]) -> str:
-    """Fill the template. Lines in a list get the indentation of their place, which an empty list removes."""
+    """Fill the template. A list of lines is indented as its place; an empty list removes the place."""
     lines = []
     for line in template.splitlines():
         name = line.strip().strip("{}")
@@ -259,6 +260,6 @@ FORMULA_OPERATIONS: dict[str, Callable] = {
     "activate_block": _example("activate_block", BUILT_IN.code_of("tanh")),
     "differentiate_block": _example("differentiate_block", BUILT_IN.code_of("tanh")),
     "loss_of_rows": _example("loss_of_rows", LOSSES["squared_error"].code),
-    "apply_rule": _example("apply_rule", SGD().rule.code),
+    "apply_rule": _example("apply_rule", code_of(SGD().rule)),
 }
 """The operations of which there is one for each formula, by name: an example that has their parameters."""

@@ -44,7 +44,7 @@ class Team(NamedTuple):
 
 
 def make_teams(size: int, scratch: np.ndarray, operations: int) -> list[Team]:
-    """The `size` members of one team, each with its part of the scratch memory, and a table that is not filled yet."""
+    """The members of one team, each with its part of the scratch memory; an empty table for so many operations."""
     sync, partial = np.zeros(PLACES * (size + 1), np.int64), np.zeros(PARTS)
     table, own = np.zeros(operations, np.int64), len(scratch) // size
     return [Team(rank, size, sync, partial, scratch[rank * own :][:own], table) for rank in range(size)]

@@ -153,7 +153,7 @@ def _divide(out, begin, end, total):
 
 @inlined
 def _labelled_softmax(clipped, z, labels, weights, rows, out, begin, end, scratch):
-    """The two losses of softmax for labels: Σ s ℓ of the columns begin … end of z (O, B), gradients in out (O, B)."""
+    """Either loss of softmax, for labels: Σ s ℓ of columns begin … end of z (O, B), gradients in out (O, B)."""
     n, samples, real, weighted = end - begin, out.shape[1], out.dtype.type, weights.shape[0] > 0
     picks, label, below = span(rows, begin, n), span(scratch, 2 * BLOCK, n), span(scratch, 3 * BLOCK, n)
     for i in range(n):
