@@ -11,6 +11,7 @@ import pytest
 from cli.command import fail, misuse, run, succeed
 
 from exporting.c_programs import needs_compiler, program
+from exporting.networks import network, samples
 from exporting.onnx_sessions import needs_onnx, outputs
 from fastmlp import MLP, TabularClassifier, TabularRegressor
 from fastmlp.datasets import load, read_table
@@ -192,6 +193,22 @@ def test_a_tabular_regressor():
     model.to_onnx("m.onnx")
     got = outputs("m.onnx", **{name: frame[name].to_numpy()[:, None] for name in frame.columns})
     np.testing.assert_allclose(got["prediction_"], model.predict(frame), rtol=1e-6, atol=1e-4)
+
+
+@needs_onnx()
+@needs_compiler()
+@pytest.mark.parametrize(("loss", "width"), [("softmax_cross_entropy", 3), ("binary_cross_entropy", 1), ("huber", 2)])
+def test_networks_without_a_preparation(loss, width):
+    model = network([4, 5, width], "relu", loss, "float64", width)
+    model.save("m.safetensors")
+    x = samples(30, "float64")
+    labels = [*map(str, model.predict(x).tolist())] if loss != "huber" else None
+    numbers = model.predict_proba(x)
+    both = np.hstack([1 - numbers, numbers]) if width == 1 else numbers
+    assert_same_in_onnx({"x": x}, labels, both)
+    if labels:
+        assert outputs("m.onnx", x=x)["label"].dtype == np.int64
+    assert_same_in_c("\n".join(",".join(map(repr, row)) for row in x.tolist()), labels, both)
 
 
 def test_wrong_usage(odd):
