@@ -69,7 +69,7 @@ int main(void) {
     const int is_whole = strchr(line, '\\n') || feof(stdin);
     if (is_whole && is_sample(x)) {
       print_prediction(x);
-    } else if (number > 1 || !is_whole) {
+    } else if (number > 1 || !is_whole || is_number(line, x)) { /* a header does not begin with a number */
       fprintf(stderr, "line %ld is not %d numbers separated by commas\\n", number, INPUTS);
       return 1;
     }
@@ -130,7 +130,7 @@ static int read_header(void) {
 int main(void) {
   const int lacking = read_header();
   if (lacking < INPUTS) {
-    fprintf(stderr, "line 1 lacks the column %s\\n", names[lacking]);
+    fprintf(stderr, "line 1 lacks the column %s; commas are to separate the columns\\n", names[lacking]);
     return 1;
   }
   for (long number = @FIRST@; is_line(); ++number) {

@@ -72,6 +72,11 @@ def test_the_program_refuses_other_lines(line, tmp_path):
     assert err == "line 2 is not 4 numbers separated by commas\n"
 
 
+def test_a_first_line_that_begins_with_a_number_is_no_header(tmp_path):
+    run = program(written(tmp_path / "m.c", network([4, 3], "relu", "squared_error", "float32")))
+    assert run("1,2,x,4\n1,2,3,4\n") == (1, "", "line 1 is not 4 numbers separated by commas\n")
+
+
 def test_networks_that_have_no_c():
     odd = custom_activation(lambda z: np.fft.fft(z), lambda z: z, "odd")
     with pytest.raises(InputError, match=r"'odd' cannot be exported: .*np\.fft"):

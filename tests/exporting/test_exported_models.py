@@ -160,10 +160,11 @@ def test_dates_categories_and_missing_values_in_onnx(odd, features):
 def test_categories_and_missing_values_in_c(odd, features):
     _, labels, numbers = trained(*odd, "--drop-columns", "when", *features)
     assert_same_in_c("\ufeff" + ODD, labels, numbers)
-    code, out, err = program(Path("m.c"))(ODD.replace("100001", "100.001 $"))
+    compiled = program(Path("m.c"))
+    code, out, err = compiled(ODD.replace("100001", "100.001 $"))
     assert code == 1 and out.count("\n") == 1 and err == "line 3: '100.001 $' in the column size is no number\n"
-    assert program(Path("m.c"))("size,kind\n")[2] == "line 1 lacks the column code\n"
-    assert program(Path("m.c"))("kind,size,yes,code\nred,1,True\n")[2] == "line 2 has 3 fields, too few\n"
+    assert compiled("size,kind\n")[2] == "line 1 lacks the column code; commas are to separate the columns\n"
+    assert compiled("kind,size,yes,code\nred,1,True\n")[2] == "line 2 has 3 fields, too few\n"
 
 
 def test_what_c_cannot_read(odd):
