@@ -432,8 +432,10 @@ class MLP:
     def to_onnx(self, path: str | os.PathLike[str]) -> None:
         """Write the model to an ONNX file, whole or not at all; the package onnx is needed (``fastmlp[onnx]``).
 
-        The input ``x`` (N, I) has the network's dtype. The outputs are ``label``, what `predict` gives, int64 (N,) or
-        (N, O), and ``probabilities`` (N, O) where the loss is one of classes, else ``prediction`` (N, O).
+        Parameters
+        ----------
+        path : path
+            A file that exists is replaced.
 
         Raises
         ------
@@ -441,6 +443,11 @@ class MLP:
             Weights that are not finite, or a custom activation that cannot be translated.
         FastmlpError
             The package onnx cannot be imported.
+
+        Notes
+        -----
+        The input ``x`` (N, I) has the network's dtype. The outputs are ``label``, what `predict` gives, int64 (N,) or
+        (N, O), and ``probabilities`` (N, O) where the loss is one of classes, else ``prediction`` (N, O).
         """
         write_layers(Layers.of(self), path)
 
@@ -465,12 +472,13 @@ class MLP:
     def from_onnx(
         cls, path: str | os.PathLike[str], *, loss: str | Loss | None = None, backend: BackendName | None = None
     ) -> MLP:
-        """Read a multilayer perceptron from an ONNX file, whichever program wrote it; the package onnx is needed.
+        """Read a multilayer perceptron from an ONNX file of any program; the package onnx is needed.
 
         Parameters
         ----------
         path : path
-            A graph of one input, MatMul and Add, or Gemm, and activations of fastmlp, composed of any operators.
+            The file: a graph of one input, MatMul and Add, or Gemm, and activations of fastmlp, composed of any
+            operators.
         loss : str or Loss, optional
             To go on training with; by default the one that the last activation stands for.
         backend : optional

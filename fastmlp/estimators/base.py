@@ -134,14 +134,21 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator):
     def to_onnx(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to an ONNX file, whole or not at all; the package onnx is needed.
 
-        The input ``X`` (N, I) has the dtype of the weights. The outputs of a classifier are ``label`` (N,), labels as
-        in training, and ``probabilities`` (N, C), the columns in the order of `classes_`; of several labels both are
-        (N, C). A regressor gives ``prediction`` (N, O). `skl2onnx.to_onnx` makes ONNX of pipelines and ensembles.
+        Parameters
+        ----------
+        path : path
+            A file that exists is replaced.
 
         Raises
         ------
         InputError
             ONNX has no such labels, or a subclass has a forward pass of its own.
+
+        Notes
+        -----
+        The input ``X`` (N, I) has the dtype of the weights. The outputs of a classifier are ``label`` (N,), labels as
+        in training, and ``probabilities`` (N, C), the columns in the order of `classes_`; of several labels both are
+        (N, C). A regressor gives ``prediction`` (N, O). `skl2onnx.to_onnx` makes ONNX of pipelines and ensembles.
         """
         write_estimator(self, path)
 

@@ -34,11 +34,11 @@ _HEAD = """\
 
 static char line[64 * INPUTS + 65536];
 
-/* Whether a field of a line is a number, which is written to *value. */
+/* Whether a field of a line is a finite number, which is written to *value. */
 static int is_number(const char *field, real *value) {
   char *end;
   *value = (real)strtod(field, &end);
-  return end != field && end[strspn(end, " \\t\\r\\n")] == '\\0';
+  return end != field && isfinite(*value) && end[strspn(end, " \\t\\r\\n")] == '\\0';
 }
 
 static void print_prediction(const real *x) {
@@ -69,7 +69,7 @@ int main(void) {
     const int is_whole = strchr(line, '\\n') || feof(stdin);
     if (is_whole && is_sample(x)) {
       print_prediction(x);
-    } else if (number > 1 || !is_whole) {
+    } else if (number > 1 || !is_whole || is_number(line, x)) { /* a header does not begin with a number */
       fprintf(stderr, "line %ld is not %d numbers separated by commas\\n", number, INPUTS);
       return 1;
     }
@@ -130,7 +130,7 @@ static int read_header(void) {
 int main(void) {
   const int lacking = read_header();
   if (lacking < INPUTS) {
-    fprintf(stderr, "line 1 lacks the column %s\\n", names[lacking]);
+    fprintf(stderr, "line 1 lacks the column %s; commas are to separate the columns\\n", names[lacking]);
     return 1;
   }
   for (long number = @FIRST@; is_line(); ++number) {
@@ -178,7 +178,7 @@ _PLACES = """\
 
 
 def main_of(columns: Columns | None) -> str:
-    """Give the text of the program, in which @PRINT_CLASS@ and @DIGITS@ are left open.
+    """Return the text of the program, in which @PRINT_CLASS@ and @DIGITS@ are left open.
 
     columns are those of a table; None for samples that are numbers only.
     """

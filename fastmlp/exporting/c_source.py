@@ -15,7 +15,7 @@ from fastmlp.exporting.c_main import Columns, main_of, quoted
 from fastmlp.exporting.layers import Layers, formula_of
 from fastmlp.formulas.c_text import c_function
 
-__all__ = ["Around", "c_source"]
+__all__ = ["CPreparation", "c_source"]
 
 _HEAD = """\
 /* A multilayer perceptron, @SIZES@, of @BYTES@ bytes of weights.
@@ -81,8 +81,8 @@ int predict_class(const real *x) {
 """
 
 
-class Around(NamedTuple):
-    """What is done to samples before the network, and to its outputs after it.
+class CPreparation(NamedTuple):
+    """What a program does to samples before the network, and to its outputs afterwards.
 
     Attributes
     ----------
@@ -100,36 +100,37 @@ class Around(NamedTuple):
     columns: Columns | None = None
 
 
-def c_source(layers: Layers, class_names: Sequence[str] = (), around: Around = Around()) -> str:  # noqa: B008
-    """Give the text of the file.
+def c_source(layers: Layers, class_names: Sequence[str] = (), preparation: CPreparation | None = None) -> str:
+    """Return the text of the file.
 
     Parameters
     ----------
     layers : of the network.
     class_names : C names to print for the classes, if it has classes; their numbers without.
-    around : what is done before and after.
+    preparation : what is done before and after the network; by default nothing.
 
     Raises
     ------
     InputError : an activation that cannot be translated.
     """
+    preparation = preparation or CPreparation()
     number = "float" if layers.dtype == np.float32 else "double"
     names = _function_names(layers.activations)
     functions = [_activation(one, name, number) for one, name in names.items()]
-    network = list(_body(layers, names, "f" if around.before else "x"))
+    network = list(_body(layers, names, "f" if preparation.before else "x"))
     text = "\n".join([*functions, *network])
     helpers = [helper for name, helper in _HELPERS.items() if re.search(rf"\b{name}\(", text)]
-    body = [f"  {line}\n" for line in (*around.before, *network, *around.after)]
-    parts = [_HEAD, *_columns(around.columns), *_arrays(layers, number), _DENSE, *helpers, *functions]
-    parts += [*around.functions, "void predict(const real *x, real *out) {\n", *body, "}\n"]
+    body = [f"  {line}\n" for line in (*preparation.before, *network, *preparation.after)]
+    parts = [_HEAD, *_columns(preparation.columns), *_arrays(layers, number), _DENSE, *helpers, *functions]
+    parts += [*preparation.functions, "void predict(const real *x, real *out) {\n", *body, "}\n"]
     has_classes = bool(class_names) or (layers.classifies and (layers.link == "softmax" or layers.sizes[-1] == 1))
     if has_classes:
         parts.append(_ONE_OUTPUT if layers.sizes[-1] == 1 else _LARGEST)
     if class_names:
         parts.append(f"const char *const class_names[] = {{{', '.join(map(quoted, class_names))}}};\n")
     shown = '"%s,", class_names[predict_class(x)]' if class_names else '"%d,", predict_class(x)'
-    sizes, itemsize, inputs = layers.sizes, layers.dtype.itemsize, around.inputs or layers.sizes[0]
-    before = 0 if not around.before else inputs + sizes[0]
+    sizes, itemsize, inputs = layers.sizes, layers.dtype.itemsize, preparation.inputs or layers.sizes[0]
+    before = 0 if not preparation.before else inputs + sizes[0]
     values = {
         "SIZES": "-".join(map(str, sizes)),
         "BYTES": f"{sum(array.nbytes for array in (*layers.weights, *layers.biases)):,}",
@@ -145,7 +146,7 @@ def c_source(layers: Layers, class_names: Sequence[str] = (), around: Around = A
         "FABS": "fabsf" if number == "float" else "fabs",
         "LOG1P": "log1pf" if number == "float" else "log1p",
     }
-    parts.append(main_of(around.columns))
+    parts.append(main_of(preparation.columns))
     return re.sub("@([A-Z0-9_]+)@", lambda match: values[match[1]], "".join(parts))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fastmlp.errors import FastmlpError
+from fastmlp.errors import FastmlpError, InputError
 from fastmlp.exporting.onnx_nodes import Graph
 from fastmlp.files import atomic_write
 from fastmlp.forks import no_fork
@@ -19,6 +19,7 @@ __all__ = ["OnnxModel", "onnx_package"]
 # Versions of the operators, the oldest that have all that is used: older programs read the file, too
 _OPSETS = {"": 13, "ai.onnx.ml": 2}
 _IR_VERSION = 8
+_LARGEST = 2**31 - 2**20  # bytes that protobuf can write, less some for the nodes
 _ML_OPERATORS = ("LabelEncoder",)
 
 
@@ -63,7 +64,14 @@ class OnnxModel(Graph):
         self._numbers: dict[tuple[Any, float], str] = {}  # names of constants
 
     def add_input(self, name: str, dtype: Any, width: int, text: str = "") -> str:
-        """Add an input (N, width) of real numbers or of strings (dtype object); its name, which must be a new one."""
+        """Add an input (N, width) of real numbers or of strings (dtype object); returns its name.
+
+        Raises
+        ------
+        InputError : an empty name, which ONNX has for inputs that are left out.
+        """
+        if not name:
+            raise InputError("A column without a name cannot be an input in ONNX. Name it, and train again.")
         self._names.add(name)
         self._inputs.append(self._declared(name, dtype, ["N", width], text))
         return name
@@ -98,9 +106,17 @@ class OnnxModel(Graph):
         return super().__call__(operator, *map(self._shared, inputs), out=out, **attributes)
 
     def write(self, path: str | os.PathLike[str], notes: Mapping[str, str]) -> None:
-        """Write the file, whole or not at all; notes are its metadata."""
+        """Write the file, whole or not at all; notes are its metadata.
+
+        Raises
+        ------
+        InputError : more weights than an ONNX file can hold, or a path that cannot be written.
+        """
         from fastmlp import __version__
 
+        size = sum(tensor.ByteSize() for tensor in self._tensors)
+        if size >= _LARGEST:
+            raise InputError(f"The weights take {size:,} bytes, but an ONNX file holds less than {_LARGEST:,}.")
         helper = self._onnx.helper
         graph = helper.make_graph(self._nodes, "fastmlp", self._inputs, self._outputs, self._tensors)
         opsets = [helper.make_opsetid(domain, version) for domain, version in _OPSETS.items()]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastmlp.errors import InputError, ModelFileError
-from fastmlp.exporting.foreign import Foreign
+from fastmlp.exporting.imported import ImportedNetwork
 from fastmlp.exporting.onnx_functions import GRID, OPERATORS, known_function
 from fastmlp.exporting.onnx_model import onnx_package
 
@@ -42,8 +42,8 @@ class _Value:
         return not self.is_softmax and self.at_grid is GRID
 
 
-def read_onnx(path: str | os.PathLike[str]) -> Foreign:
-    """Give the layers of the network in a file.
+def read_onnx(path: str | os.PathLike[str]) -> ImportedNetwork:
+    """Return the layers of the network in a file.
 
     Raises
     ------
@@ -72,7 +72,7 @@ class _Reader:
             raise InputError(f"it has {len(inputs)} inputs, not one.")
         self._known[inputs[0]] = _Value(None, GRID)
 
-    def layers(self) -> Foreign:
+    def layers(self) -> ImportedNetwork:
         """Those on the way to the output."""
         for node in self._graph.node:
             self._read(node)
@@ -89,7 +89,7 @@ class _Reader:
         if not found or not value.is_z:
             raise InputError("its input goes through something else before the first layer.")
         weights, biases, names = map(list, zip(*found, strict=True))
-        return Foreign(weights, biases, names)
+        return ImportedNetwork(weights, biases, names)
 
     def _real_types(self) -> tuple[int, ...]:
         """ONNX's numbers for the types of predictions, not of labels."""

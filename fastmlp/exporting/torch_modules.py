@@ -9,7 +9,7 @@ import numpy as np
 
 from fastmlp.activations import name_of
 from fastmlp.errors import FastmlpError, InputError
-from fastmlp.exporting.foreign import Foreign
+from fastmlp.exporting.imported import ImportedNetwork
 from fastmlp.forks import no_fork
 from fastmlp.interchange import as_numpy
 
@@ -42,8 +42,8 @@ _MODULES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def read_module(module: Any) -> Foreign:
-    """Give the layers of a torch.nn.Sequential of Linear, activations, Dropout and Flatten.
+def read_module(module: Any) -> ImportedNetwork:
+    """Return the layers of a torch.nn.Sequential of Linear, activations, Dropout and Flatten.
 
     Raises
     ------
@@ -64,7 +64,8 @@ def read_module(module: Any) -> Foreign:
             continue
         else:
             name = _ACTIVATIONS[kind](one) if kind in _ACTIVATIONS else None
-            if name is None or not names or (names[-1] != "identity" and name != "identity"):
+            taken = bool(names) and (names[-1] != "identity" or rates[-1] > 0)
+            if name is None or not names or (taken and name != "identity"):
                 raise InputError(
                     f"A Sequential with {one} in this place is no MLP of fastmlp. It may have Linear, after each one "
                     f"of {', '.join(_ACTIVATIONS)}, and Dropout; without a LogSoftmax, which is a part of "
@@ -73,7 +74,7 @@ def read_module(module: Any) -> Foreign:
             names[-1] = name if name != "identity" else names[-1]
     if not names or rates[-1]:
         raise InputError(f"{module} has no Linear as its last layer, or a Dropout after it.")
-    return Foreign(weights, biases, names, rates[:-1])
+    return ImportedNetwork(weights, biases, names, rates[:-1])
 
 
 def _flat(module: Any) -> Iterator[Any]:
@@ -86,7 +87,7 @@ def _flat(module: Any) -> Iterator[Any]:
 
 
 def to_module(model: Any) -> Any:
-    """Give a torch.nn.Sequential that computes what `MLP.predict_raw` computes.
+    """Return a torch.nn.Sequential that computes what `MLP.predict_raw` computes.
 
     Raises
     ------

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fastmlp.forks import no_fork
 from fastmlp.formulas.expressions import special
 
 __all__ = ["erf_float64"]
@@ -39,6 +40,7 @@ def _coefficients() -> tuple[float, ...]:
         t = (s + 1) / 2
         return special().erfcx(_SCALE / t - _SCALE) / t
 
-    from numpy.polynomial import Chebyshev, Polynomial
+    with no_fork():
+        from numpy.polynomial import Chebyshev, Polynomial
 
     return tuple(Chebyshev.interpolate(scaled, _DEGREE).convert(kind=Polynomial).coef.tolist())

@@ -14,10 +14,10 @@ def needs_compiler():
     return pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler called cc")
 
 
-def library(path):
+def library(path, *flags):
     """The file as a library."""
     binary = path.resolve().with_suffix(".so")
-    subprocess.run([*COMPILER, "-shared", "-fPIC", str(path), "-o", str(binary), "-lm"], check=True)
+    subprocess.run([*COMPILER, *flags, "-shared", "-fPIC", str(path), "-o", str(binary), "-lm"], check=True)
     return ctypes.CDLL(str(binary))
 
 

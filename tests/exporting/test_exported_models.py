@@ -11,6 +11,7 @@ import pytest
 from cli.command import fail, misuse, run, succeed
 
 from exporting.c_programs import needs_compiler, program
+from exporting.networks import network, samples
 from exporting.onnx_sessions import needs_onnx, outputs
 from fastmlp import MLP, TabularClassifier, TabularRegressor
 from fastmlp.datasets import load, read_table
@@ -159,10 +160,11 @@ def test_dates_categories_and_missing_values_in_onnx(odd, features):
 def test_categories_and_missing_values_in_c(odd, features):
     _, labels, numbers = trained(*odd, "--drop-columns", "when", *features)
     assert_same_in_c("\ufeff" + ODD, labels, numbers)
-    code, out, err = program(Path("m.c"))(ODD.replace("100001", "100.001 $"))
+    compiled = program(Path("m.c"))
+    code, out, err = compiled(ODD.replace("100001", "100.001 $"))
     assert code == 1 and out.count("\n") == 1 and err == "line 3: '100.001 $' in the column size is no number\n"
-    assert program(Path("m.c"))("size,kind\n")[2] == "line 1 lacks the column code\n"
-    assert program(Path("m.c"))("kind,size,yes,code\nred,1,True\n")[2] == "line 2 has 3 fields, too few\n"
+    assert compiled("size,kind\n")[2] == "line 1 lacks the column code; commas are to separate the columns\n"
+    assert compiled("kind,size,yes,code\nred,1,True\n")[2] == "line 2 has 3 fields, too few\n"
 
 
 def test_what_c_cannot_read(odd):
@@ -187,11 +189,27 @@ def test_tabular_classifiers(labels):
 @needs_onnx()
 def test_a_tabular_regressor():
     random = np.random.RandomState(0)
-    frame = pl.DataFrame({"prediction": random.randn(90), "b": random.randn(90)})
+    frame = pl.DataFrame({"prediction": random.randn(90), "constant_3": random.randn(90)})
     model = TabularRegressor(epochs=1, decay=0.1, random_state=0).fit(frame, random.randn(90, 2) * 100)
     model.to_onnx("m.onnx")
     got = outputs("m.onnx", **{name: frame[name].to_numpy()[:, None] for name in frame.columns})
     np.testing.assert_allclose(got["prediction_"], model.predict(frame), rtol=1e-6, atol=1e-4)
+
+
+@needs_onnx()
+@needs_compiler()
+@pytest.mark.parametrize(("loss", "width"), [("softmax_cross_entropy", 3), ("binary_cross_entropy", 1), ("huber", 2)])
+def test_networks_without_a_preparation(loss, width):
+    model = network([4, 5, width], "relu", loss, "float64", width)
+    model.save("m.safetensors")
+    x = samples(30, "float64")
+    labels = [*map(str, model.predict(x).tolist())] if loss != "huber" else None
+    numbers = model.predict_proba(x)
+    both = np.hstack([1 - numbers, numbers]) if width == 1 else numbers
+    assert_same_in_onnx({"x": x}, labels, both)
+    if labels:
+        assert outputs("m.onnx", x=x)["label"].dtype == np.int64
+    assert_same_in_c("\n".join(",".join(map(repr, row)) for row in x.tolist()), labels, both)
 
 
 def test_wrong_usage(odd):

@@ -102,6 +102,14 @@ def test_estimators_that_have_no_onnx(tmp_path):
     assert not path.exists()
 
 
+def test_what_an_onnx_file_cannot_hold(monkeypatch, tmp_path):
+    with pytest.raises(InputError, match="column without a name"):
+        onnx_model.OnnxModel(np.float32).add_input("", np.float32, 1)
+    monkeypatch.setattr(onnx_model, "_LARGEST", 40)
+    with pytest.raises(InputError, match="an ONNX file holds less than 40"):
+        MLP([4, 4], backend="numpy").to_onnx(tmp_path / "m.onnx")
+
+
 def test_without_the_package(monkeypatch, tmp_path):
     onnx_model.onnx_package.cache_clear()
     monkeypatch.setitem(sys.modules, "onnx", None)

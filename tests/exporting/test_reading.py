@@ -144,6 +144,7 @@ def test_modules_that_are_none(torch):
         [nn.Linear(4, 3), nn.LeakyReLU(0.2), nn.Linear(3, 1)],
         [nn.Linear(4, 3), nn.ReLU(), nn.Tanh()],
         [nn.ReLU(), nn.Linear(4, 3)],
+        [nn.Linear(4, 3), nn.Dropout(0.5), nn.Tanh(), nn.Linear(3, 1)],
         [nn.Conv1d(1, 1, 1)],
         [nn.Linear(4, 3), nn.Dropout(0.5)],
         [],

@@ -183,9 +183,10 @@ class BaseTabular(BaseEstimator):
     def to_onnx(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to an ONNX file, whole or not at all; the package onnx is needed.
 
-        Each column is an input (N, 1) of its name: numbers are float64, NaN where one is missing, dates and times
-        their seconds since 1970, categories texts. A classifier gives ``label`` (N,), as in training, and
-        ``probabilities`` (N, C); a regressor ``prediction`` (N, O) float64.
+        Parameters
+        ----------
+        path : path
+            A file that exists is replaced.
 
         Raises
         ------
@@ -193,6 +194,12 @@ class BaseTabular(BaseEstimator):
             If ONNX has no such labels.
         FastmlpError
             If the package onnx cannot be imported.
+
+        Notes
+        -----
+        Each column is an input (N, 1) of its name: numbers are float64, NaN where one is missing, dates and times
+        their seconds since 1970, categories texts. A classifier gives ``label`` (N,), as in training, and
+        ``probabilities`` (N, C); a regressor ``prediction`` (N, O) float64.
         """
         check_is_fitted(self)
         write_prepared(self.network_, self.preparation_, path, labels=getattr(self, "classes_", None))

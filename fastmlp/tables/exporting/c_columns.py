@@ -31,7 +31,7 @@ def numbers(values: Sequence[float]) -> str:
 
 
 def column_lines(columns: Sequence[Column], marks: Sequence[str], into: str) -> Iterator[str]:
-    """Give the lines that write the features of columns x[0], x[1], … to an array.
+    """Return the lines that write the features of columns x[0], x[1], … to an array.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def column_lines(columns: Sequence[Column], marks: Sequence[str], into: str) -> 
 
 
 def expansion_lines(expansion: Expansion) -> Iterator[str]:
-    """Give the lines that write features f[0], f[1], … made of columns c[0], c[1], …."""
+    """Return the lines that write features f[0], f[1], … made of columns c[0], c[1], …."""
     for columns, features, column in expansion.runs():
         j, first = columns.start, features.start
         if column is None:
@@ -87,5 +87,6 @@ def expansion_lines(expansion: Expansion) -> Iterator[str]:
 def _target_means(column: TargetMeans, j: int, first: int) -> Iterator[str]:
     k, o = column.categories, column.width
     rows = ", ".join(numbers(row) for row in (*column.means, column.unknown))
+    yield f"const int row_{j} = c[{j}] >= 0 && c[{j}] < {k} ? (int)c[{j}] : {k};"
     yield f"static const real means_{j}[{k + 1} * {o}] = {{{rows}}};"
-    yield (f"for (int o = 0; o < {o}; ++o) f[{first} + o] = means_{j}[(c[{j}] < 0 ? {k} : (int)c[{j}]) * {o} + o];")
+    yield (f"for (int o = 0; o < {o}; ++o) f[{first} + o] = means_{j}[row_{j} * {o} + o];")

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 
 from fastmlp.exporting.c_main import Columns
-from fastmlp.exporting.c_source import Around, c_source
+from fastmlp.exporting.c_source import CPreparation, c_source
 from fastmlp.exporting.layers import Layers
 from fastmlp.files import atomic_write
 from fastmlp.mlp import MLP
@@ -53,7 +53,7 @@ def write_c(model: MLP, preparation: Preparation, path: str | os.PathLike[str], 
     before, width = list(_before(preparation, layers)), layers.sizes[0]
     given = width if expansion is None else len(expansion.columns)
     after = [*_after(preparation), *(["ascending(out, OUTPUTS);"] if ascending else [])]
-    around = Around(
+    prepared = CPreparation(
         inputs=given if encoder is None else len(encoder.columns),
         functions=[text for text in (BINS, _ASCENDING) if any(_name_of(text) in line for line in (*before, *after))],
         before=before,
@@ -61,7 +61,7 @@ def write_c(model: MLP, preparation: Preparation, path: str | os.PathLike[str], 
         columns=None if encoder is None else _columns(encoder, preparation),
     )
     with atomic_write(path) as file:
-        file.write(c_source(layers, preparation.class_names, around).encode())
+        file.write(c_source(layers, preparation.class_names, prepared).encode())
 
 
 def _name_of(text: str) -> str:

@@ -12,7 +12,7 @@ __all__ = ["codes_by_text", "number_of"]
 
 
 def codes_by_text(column: CategoryColumn, marks: Sequence[str]) -> dict[str, int]:
-    """Give the number of the category by each text that stands for it, or for no value.
+    """Return the number of the category by each text that stands for it, or for no value.
 
     A number is known as 1 and as 1.0, a truth value in lower case, upper case, and as Python writes it. Other texts
     that `CategoryColumn` takes for the same number, such as 1.00, are not among them.

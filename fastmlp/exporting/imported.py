@@ -8,10 +8,10 @@ import numpy as np
 
 from fastmlp.losses import LOSS_OF_OUTPUT, Loss
 
-__all__ = ["Foreign"]
+__all__ = ["ImportedNetwork"]
 
 
-class Foreign(NamedTuple):
+class ImportedNetwork(NamedTuple):
     """The layers of such a network.
 
     Attributes
