@@ -107,7 +107,7 @@ def test_files_that_are_none(tmp_path):
 
 @pytest.fixture
 def torch():
-    return pytest.importorskip("torch", reason="needs PyTorch", exc_type=ImportError)
+    return pytest.importorskip("torch", reason="needs PyTorch")
 
 
 @pytest.mark.parametrize("activation", OF_TORCH)
