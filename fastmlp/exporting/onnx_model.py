@@ -112,7 +112,8 @@ class OnnxModel(Graph):
         ------
         InputError : more weights than an ONNX file can hold, or a path that cannot be written.
         """
-        from fastmlp import __version__
+        with no_fork():
+            from fastmlp import __version__
 
         size = sum(tensor.ByteSize() for tensor in self._tensors)
         if size >= _LARGEST:
