@@ -60,13 +60,14 @@ def tiled(epilogue: int, access: int, flat: bool = False):
             for i in range(0, tall, ROWS):
                 rows = min(ROWS, p.rows - i)
                 next_picks = p.picks + rows_of_picks * min(i + ROWS, p.rows - rows)
+                strip = part(p, i, 0, rows, p.columns, itemsize)
                 for j in range(first, min(first + block, p.columns), 2 * lanes):
                     columns = min(2 * lanes, p.columns - j)
                     if rows == ROWS and columns == 2 * lanes:
-                        full(part(p, i, j, rows, columns, itemsize), next_picks)
+                        full(part(strip, 0, j, rows, columns, itemsize), next_picks)
                         continue
                     for at in range(0, columns, lanes):
-                        edge(part(p, i, j + at, rows, columns - at, itemsize), next_picks)
+                        edge(part(strip, 0, j + at, rows, columns - at, itemsize), next_picks)
         if not flat:
             return
         for j in range(0, p.columns, 4 * lanes):
