@@ -19,6 +19,7 @@ ARGUMENTS = {
     "mnist": ["--samples", "20_000", "--epochs", "1"],
     "larger_than_memory": ["--samples", "20_000", "--epochs", "1"],
 }
+ENDLESS = {"server"}  # examples that are shown without being run
 
 
 class CodePage(MystParser):
@@ -42,15 +43,22 @@ def example_page(path: Path, source: str, root: Path) -> str:
     tree = ast.parse(source)
     title, _, text = (ast.get_docstring(tree) or "").partition("\n")
     code = "".join(source.splitlines(keepends=True)[tree.body[0].end_lineno :]).lstrip()
+    parts = [f"# {title.rstrip('.')}", text.strip()]
+    if path.stem not in ENDLESS:
+        parts += printed_and_drawn(path, "--plot" in source, root)
+    return "\n\n".join([*parts, "## The code", block("python", code)])
+
+
+def printed_and_drawn(path: Path, draws: bool, root: Path) -> list[str]:
+    """The figure of a run, and what it prints."""
     figure = root / "build" / "examples" / f"{path.stem}.png"
     figure.unlink(missing_ok=True)
-    printed = run(path, figure if "--plot" in source else None)
-    parts = [f"# {title.rstrip('.')}", text.strip()]
+    printed = run(path, figure if draws else None)
+    parts = []
     if figure.is_file():
         parts.append(f"![What {path.name} draws](/{figure.relative_to(root).as_posix()})")
     command = " ".join(["python", path.relative_to(root).as_posix(), *ARGUMENTS.get(path.stem, [])])
-    parts += ["## What it prints", block("text", f"$ {command}\n{printed}"), "## The code", block("python", code)]
-    return "\n\n".join(parts)
+    return [*parts, "## What it prints", block("text", f"$ {command}\n{printed}")]
 
 
 def run(path: Path, figure: Path | None) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Table", "as_table"]
 
 _ROWS = 1 << 18  # of a part
-_VALUES = 1 << 21  # of a part that is read from disk
+_VALUES = 1 << 20  # of a part that is read from disk
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+ELSEWHERE = ["server"]  # tests/docs/test_server.py
 
 # The command line of a quick run of each, and what it must print.
 COMMANDS = {
@@ -57,10 +58,11 @@ def assert_png(path):
 
 def test_every_example_is_run_here_and_listed_in_order():
     files = {path.name for path in EXAMPLES.glob("*.py")}
-    assert files == {f"{name}.py" for name in COMMANDS}
+    names = [*COMMANDS, *ELSEWHERE]
+    assert files == {f"{name}.py" for name in names}
     readme = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (\d+) \| \[(\w+\.py)\]\((\w+\.py)\) \|", readme, re.M)
-    assert rows == [(str(i), f"{name}.py", f"{name}.py") for i, name in enumerate(COMMANDS, 1)]
+    assert rows == [(str(i), f"{name}.py", f"{name}.py") for i, name in enumerate(names, 1)]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
