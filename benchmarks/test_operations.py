@@ -10,7 +10,9 @@ from workloads import record
 
 from fastmlp.backends.numpy_ops import NumpyOps
 from fastmlp.kernels import codes
+from fastmlp.optimizers import Adam, code_of
 
+ADAM = Adam()
 B, I, O, C = 128, 784, 128, 10
 
 
@@ -24,7 +26,7 @@ def arrays(seed=0):
     d = {
         "x": real(B, I), "w": real(I, O), "b": real(O), "a": np.maximum(real(B, O), 0), "delta": real(B, O),
         "w2": real(O, C), "delta2": real(B, C), "z": real(B, C), "target": np.eye(C, dtype=np.float32)[labels],
-        "weight": np.ones(B, np.float32), "m": np.zeros(I * O, np.float32), "v": np.zeros(I * O, np.float32),
+        "weight": np.ones(B, np.float32), "moments": np.zeros((2, I * O), np.float32),
         "flat": real(I * O), "g": real(I * O), "labels": np.zeros(0, np.int64),
     }  # fmt: skip
     for name in ("target", "weight", "labels"):  # as all that is given
@@ -57,9 +59,11 @@ def unfused_accumulate(d):
 
 
 def unfused_adam(d):
-    d["m"] = 0.9 * d["m"] + 0.1 * d["g"]
-    d["v"] = 0.999 * d["v"] + 0.001 * d["g"] ** 2
-    d["flat"] = d["flat"] - 1e-3 * d["m"] / (np.sqrt(d["v"]) + 1e-8)
+    m, v = d["moments"]
+    m = 0.9 * m + 0.1 * d["g"]
+    v = 0.999 * v + 0.001 * d["g"] ** 2
+    d["moments"] = m, v
+    d["flat"] = d["flat"] - 1e-3 * m / (np.sqrt(v) + 1e-8)
 
 
 UNFUSED = {
@@ -67,10 +71,10 @@ UNFUSED = {
     "backward_data": unfused_backward,
     "loss_gradient": unfused_cross_entropy,
     "accumulate": unfused_accumulate,
-    "adam": unfused_adam,
+    "apply_rule": unfused_adam,
 }
 FLOPS = {"linear": 2 * B * I * O, "backward_data": 2 * B * O * C, "loss_gradient": 5 * B * C,
-         "accumulate": 2 * B * I * O, "adam": 10 * I * O}  # fmt: skip
+         "accumulate": 2 * B * I * O, "apply_rule": 10 * I * O}  # fmt: skip
 
 
 def arguments(name, d):
@@ -83,7 +87,10 @@ def arguments(name, d):
             *(np.arange(B), np.empty((B, C), real)),
         ),
         "accumulate": (d["x"], d["delta"], -1e-6 / B, 1.0, d["w"], 1.0, d["b"]),
-        "adam": (d["flat"], d["g"], d["m"], d["v"], 1e-3, 1e-8, 0.9, 0.999),
+        "apply_rule": (
+            *(code_of(ADAM.rule), d["flat"], d["g"], d["moments"], *ADAM.rates(1, np.array([ADAM.lr]))[0]),
+            np.array(list(ADAM.constants().values())),
+        ),
     }[name]
 
 
@@ -108,10 +115,11 @@ def test_operation(benchmark, name, form):
 
         (team,) = cpu.make_teams(1, np.zeros(O * C, np.float32), 0)
         needed = [(operation.__name__, 0) for operation in cpu.INNER_OPERATIONS]
-        needed.append(("loss_of_rows", codes.SOFTMAX_CROSS_ENTROPY))
+        needed += [("loss_of_rows", codes.SOFTMAX_CROSS_ENTROPY), ("apply_rule", code_of(ADAM.rule))]
         table = TABLE.addresses(needed, team, d["x"], "", BUILT_IN, compiled_of(BUILT_IN))
         team = team._replace(table=table)
         given = (team, *arguments(name, d))
-        operation = numba.njit(**OPTIONS)(getattr(cpu, name))  # that of the table has no way in from Python
+        function = cpu.FORMULA_OPERATIONS.get(name) or getattr(cpu, name)
+        operation = numba.njit(**OPTIONS)(function)  # that of the table has no way in from Python
         benchmark.pedantic(operation, args=given, rounds=30, iterations=10, warmup_rounds=2)
     record(benchmark, B, FLOPS[name] / B)

@@ -68,7 +68,10 @@ class Predictor:
         return out
 
     def _raw_on_device(self, x: np.ndarray) -> np.ndarray:
-        return self._engine.raw(Data.of(x, self._dtype))
+        try:
+            return self._engine.raw(Data.of(x, self._dtype))
+        finally:
+            self._engine.forget_samples()
 
     def _checked(self, x: Any) -> np.ndarray:
         """Samples (n, I); looked at closely only if they are not what kernels take."""
