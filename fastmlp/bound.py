@@ -12,6 +12,8 @@ from fastmlp.network import Data, Network
 
 __all__ = ["BoundPrediction"]
 
+_KEPT = 64  # numbers of rows for which compiled code stays bound
+
 
 class BoundPrediction:
     """Outputs of the last layer of a network for up to `rows` samples, for one thread at a time.
@@ -40,6 +42,8 @@ class BoundPrediction:
         self._x[:n] = x
         run = self._runs.get(n)
         if run is None:
+            if len(self._runs) == _KEPT:
+                self._runs.clear()
             run = self._runs[n] = self._make_run(n)
         run()
         return self._out[:n].copy()
