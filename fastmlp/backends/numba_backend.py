@@ -76,8 +76,9 @@ class _NetworkTeams:
         self.n_threads, self.formulas, self.compiled = n_threads, formulas, compiled_of(formulas)
         self._rows, self._products = min(rows, net.chunk), int(products.sum())
         self._real = net.params.dtype
-        # of a thread: for a transposed weight matrix, or a few converted samples
-        self._scratch = int(max(products[1:].max(initial=0), cpu.ROWS * max(net.fan_in[0], net.chunk)))
+        # of a thread: for a transposed weight matrix, or a few converted samples, or rows of a softmax
+        samples = cpu.ROWS * max(net.fan_in[0], net.chunk)
+        self._scratch = int(max(products[1:].max(initial=0), samples, cpu.SHORT_ROWS_SCRATCH))
         special = _special(net)
         if special == "large":
             self._scratch = cpu.LARGE_SCRATCH_BYTES // self._real.itemsize
@@ -148,6 +149,7 @@ class NumbaBackend(Backend):
     """
 
     name = "numba"
+    checks_samples = True
     samples_at_once = 1 << 14
 
     @classmethod

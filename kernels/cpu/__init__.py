@@ -15,7 +15,7 @@ from fastmlp.kernels.cpu.machine.vectors import VECTOR_BYTES
 from fastmlp.kernels.cpu.one_sample import first_thread
 from fastmlp.kernels.cpu.one_sample import operations as one_sample
 from fastmlp.kernels.cpu.one_sample.operations import is_shared, update_and_form_sums
-from fastmlp.kernels.cpu.operations.batches import announce_next_batch, copy, mean_scale
+from fastmlp.kernels.cpu.operations.batches import announce_next_batch, copy, mean_scale, zero_if_finite
 from fastmlp.kernels.cpu.operations.dropout import dropout
 from fastmlp.kernels.cpu.operations.elementwise import activation_backward
 from fastmlp.kernels.cpu.operations.formulas import FORMULA_OPERATIONS, formula_operation, own_texts
@@ -29,6 +29,7 @@ from fastmlp.kernels.cpu.operations.products import (
     linear_rows,
 )
 from fastmlp.kernels.cpu.operations.rules import clip, penalty, regularize, scale
+from fastmlp.kernels.cpu.operations.short_rows import SHORT_ROWS_SCRATCH
 from fastmlp.kernels.cpu.operations.sparse import accumulate_sparse, linear_sparse
 from fastmlp.kernels.cpu.shuffling import shuffle
 from fastmlp.kernels.cpu.team.signatures import numba_signature
@@ -39,7 +40,7 @@ from fastmlp.kernels.cpu.tiny import operations as tiny
 from fastmlp.kernels.cpu.tiny.operations import is_tiny, tiny_scratch
 
 OPERATIONS: tuple[Callable, ...] = (
-    *(mean_scale, announce_next_batch, copy),
+    *(mean_scale, announce_next_batch, zero_if_finite, copy),
     *(linear, linear_rows, linear_sparse, dropout, loss_gradient, activation_backward, backward_data),
     *(accumulate, accumulate_rows, accumulate_sparse),
     *(penalty, regularize, clip, scale),
@@ -60,6 +61,7 @@ __all__ = [
     "LARGE_SCRATCH_BYTES",
     "OPERATIONS",
     "ROWS",
+    "SHORT_ROWS_SCRATCH",
     "SPECIAL_OPERATIONS",
     "VECTOR_BYTES",
     "VIEWS",
