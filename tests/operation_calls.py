@@ -75,7 +75,7 @@ def room_of_a_thread(kind, name, itemsize, first, second, *rest):
         "linear": lambda: second.size,  # the weights transposed
         "backward_data": lambda: second.size,
         "accumulate": lambda: first.shape[1] * second.shape[1],  # the gradient transposed
-        "linear_rows": lambda: cpu.ROWS * first.shape[1],  # some samples converted
+        "linear_rows": lambda: max(cpu.ROWS, cpu.NARROW_ROWS) * first.shape[1],  # some samples converted
         "accumulate_rows": lambda: max(cpu.ROWS * len(second), first.shape[1]),  # some columns of all samples
     }
     return max(needs.get(name, int)(), cpu.SHORT_ROWS_SCRATCH if name.startswith("linear") else 1)

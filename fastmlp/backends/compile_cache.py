@@ -39,6 +39,7 @@ from fastmlp.cache_folders import cache_folders
 from fastmlp.errors import InputError
 from fastmlp.files import atomic_write
 from fastmlp.forks import hold_at_forks, no_fork
+from fastmlp.kernels import cpu
 
 __all__ = ["cached", "compiling", "kernel_folders", "prepare_loading", "stored_sizes"]
 
@@ -137,9 +138,8 @@ def _environment() -> str:
     codegen = cpu_target.target_context.codegen()
     settings = [getattr(config, name, None) for name in _SETTINGS]
     python = sys.implementation.cache_tag, getattr(sys, "abiflags", "")
-    digest = hashlib.sha256(
-        repr((numba.__version__, llvmlite.__version__, python, codegen.magic_tuple(), settings)).encode()
-    )
+    versions = numba.__version__, llvmlite.__version__, python
+    digest = hashlib.sha256(repr((versions, codegen.magic_tuple(), cpu.L2, settings)).encode())
     files = [Path(str(module.__file__)) for module in (network, step)]
     files += [
         Path(__file__).with_name(f"{name}.py") for name in ("compile_cache", "call_table", "numba_backend", "shuffler")

@@ -77,7 +77,7 @@ class _NetworkTeams:
         self._rows, self._products = min(rows, net.chunk), int(products.sum())
         self._real = net.params.dtype
         # of a thread: for a transposed weight matrix, or a few converted samples, or rows of a softmax
-        samples = cpu.ROWS * max(net.fan_in[0], net.chunk)
+        samples = max(cpu.ROWS, cpu.NARROW_ROWS) * max(net.fan_in[0], net.chunk)
         self._scratch = int(max(products[1:].max(initial=0), samples, cpu.SHORT_ROWS_SCRATCH))
         special = _special(net)
         if special == "large":

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from fastmlp.kernels.cpu.large import operations as large
 from fastmlp.kernels.cpu.large.blocking import LARGE_SCRATCH_BYTES, is_large
 from fastmlp.kernels.cpu.machine.denormals import flush_denormals, restore_denormals
-from fastmlp.kernels.cpu.machine.vectors import VECTOR_BYTES
+from fastmlp.kernels.cpu.machine.processor import L2, ROWS, VECTOR_BYTES
 from fastmlp.kernels.cpu.one_sample import first_thread
 from fastmlp.kernels.cpu.one_sample import operations as one_sample
 from fastmlp.kernels.cpu.one_sample.operations import is_shared, update_and_form_sums
@@ -20,8 +20,8 @@ from fastmlp.kernels.cpu.operations.dropout import dropout
 from fastmlp.kernels.cpu.operations.elementwise import activation_backward
 from fastmlp.kernels.cpu.operations.formulas import FORMULA_OPERATIONS, formula_operation, own_texts
 from fastmlp.kernels.cpu.operations.losses import is_labelled_softmax, loss_gradient
+from fastmlp.kernels.cpu.operations.narrow import NARROW_ROWS
 from fastmlp.kernels.cpu.operations.products import (
-    ROWS,
     accumulate,
     accumulate_rows,
     backward_data,
@@ -58,7 +58,9 @@ SPECIAL_OPERATIONS = {
 __all__ = [
     "FORMULA_OPERATIONS",
     "INNER_OPERATIONS",
+    "L2",
     "LARGE_SCRATCH_BYTES",
+    "NARROW_ROWS",
     "OPERATIONS",
     "ROWS",
     "SHORT_ROWS_SCRATCH",

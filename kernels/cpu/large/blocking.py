@@ -1,9 +1,9 @@
-"""Products of large matrices, by packed panels and blocks.
+"""Products of large matrices, by packed panels.
 
-A large B does not stay in the L2 cache from tile to tile. And the rows that a tile reads of it are far apart: each in
-another page, and, with rows of 2^n bytes, all in the same few sets of the cache, where they evict one another. So a
-panel of B, as wide as a tile, is packed (copied densely) before the tiles read it, and so is a block of A, strip by
-strip. Source: Goto & van de Geijn, Anatomy of high-performance matrix multiplication, ACM TOMS 34 (2008).
+The rows that a tile reads of a large B are far apart: each in another page, and, with rows of 2ⁿ bytes, all in the same
+few sets of the cache, where they evict one another. So a block of B, as much as fits half of the L2 cache, is packed
+panel by panel (copied densely, in the order in which tiles read it), and all tiles of that block follow. Source: Goto &
+van de Geijn, Anatomy of high-performance matrix multiplication, ACM TOMS 34 (2008).
 
 The depth is cut into parts, whose sums are added up in C. Where the parts end does not depend on a thread's share, so
 results do not depend on the number of threads.
@@ -11,74 +11,24 @@ results do not depend on the number of threads.
 
 from collections.abc import Iterable
 
-from fastmlp.kernels.cpu.machine.jitable import jitable
-from fastmlp.kernels.cpu.machine.microkernel import IN_ORDER, ROWS, UPDATE, Product
-from fastmlp.kernels.cpu.machine.tiling import PANEL_BYTES, tiled
-from fastmlp.kernels.cpu.machine.vectors import HALF_L2
-from fastmlp.kernels.cpu.team.views import address
+from fastmlp.kernels.cpu.machine.processor import HALF_L2, evicts_itself
+from fastmlp.kernels.cpu.machine.tiling import PANEL_BYTES
 
-__all__ = ["LARGE_SCRATCH_BYTES", "is_large", "make_product"]
+__all__ = ["A_BLOCK_BYTES", "BLOCK_BYTES", "DEPTH", "LARGE_SCRATCH_BYTES", "is_large"]
 
-# Weight matrices beyond this size are packed. Measured on Zen 4, with 1 MiB of L2 cache a core: beyond it packing is
-# faster, up to twice as fast with rows of 2^n bytes; below it, slower in float32.
-LARGE_BYTES = 1 << 22
-NARROW = 128  # with fewer inputs or outputs, packing the other operand does not pay
-DEPTH = 256  # of a packed part: so many lines 2^n bytes apart fit the L2 cache beside the panel that is in use
-LONG_DEPTH = 1024  # where B is read along its rows or in place: the longer, the less often C is read and written
+NARROW = 128  # with fewer inputs or outputs packing does not pay
+LARGE_BYTES = 1 << 22  # weights beyond this are packed whatever the length of their rows
+DEPTH = 512  # of a part: as many as the rows of a chunk, so that a gradient is one part
 
-_PANEL_BYTES, _STRIP_BYTES = LONG_DEPTH * PANEL_BYTES, LONG_DEPTH * ROWS * 8
-LARGE_SCRATCH_BYTES = _PANEL_BYTES + _STRIP_BYTES + HALF_L2  # a panel of B, a strip and a block of A
+_PANELS = max(1, HALF_L2 // (DEPTH * PANEL_BYTES))  # in a block of B; one of A has half as many
+BLOCK_BYTES, A_BLOCK_BYTES = (panels * DEPTH * PANEL_BYTES for panels in (_PANELS, max(1, _PANELS // 2)))
+LARGE_SCRATCH_BYTES = BLOCK_BYTES + A_BLOCK_BYTES
 
 
 def is_large(layers: Iterable[tuple[int, int]], itemsize: int) -> bool:
     """Whether packed products pay in a network of such layers (inputs, outputs)."""
-    return any(min(layer) >= NARROW and layer[0] * layer[1] * itemsize > LARGE_BYTES for layer in layers)
-
-
-_multiply = tiled(UPDATE, IN_ORDER)
-
-
-def make_product(pack_a, pack_b, depth_of_part: int):
-    """Function for out[r0:r1, c0:c1] = beta out + alpha A B: A (rows, depth), B (depth, columns).
-
-    pack_a and pack_b, from `packing`, read A and B from the matrices a and b, as they are or transposed; of a only the
-    rows `picks`, None for all. Without `packed` B is read in place.
-    """
-
-    @jitable
-    def product(a, picks, b, out, r0, r1, c0, c1, depth, alpha, beta, packed, scratch):
-        size, columns, real = out.itemsize, out.shape[1], out.dtype.type
-        width, strip, block = PANEL_BYTES // size, _PANEL_BYTES // size, (_PANEL_BYTES + _STRIP_BYTES) // size
-        most = depth_of_part if packed else LONG_DEPTH
-        most_rows = HALF_L2 // (most * size)
-        for i in range(r0, r1, most_rows):
-            rows = min(most_rows, r1 - i)
-            for p in range(0, max(depth, 1), most):
-                k, part_beta = min(most, depth - p), real(beta) if p == 0 else real(1)
-                for at in range(0, rows, ROWS):
-                    pack_a(a, picks, i + at, min(ROWS, rows - at), p, k, ROWS, scratch, block + at * k, strip)
-                for j in range(c0, c1, width):
-                    n, panel, b_row = min(width, c1 - j), address(scratch), width
-                    if packed:
-                        pack_b(b, None, j, n, p, k, width, scratch, 0, 0)
-                    else:
-                        panel, b_row = address(b) + (p * b.shape[1] + j) * size, b.shape[1]
-                    packed_part = Product(
-                        a=address(scratch) + block * size,
-                        a_row=k,
-                        a_k=ROWS,
-                        picks=0,
-                        b=panel,
-                        b_row=b_row,
-                        c=address(out) + (i * columns + j) * size,
-                        c_row=columns,
-                        rows=rows,
-                        columns=n,
-                        k=k,
-                        aux=0,
-                        alpha=real(alpha),
-                        beta=part_beta,
-                    )
-                    _multiply(packed_part, size)
-
-    return product
+    return any(
+        min(inputs, outputs) >= NARROW
+        and (inputs * outputs * itemsize > LARGE_BYTES or evicts_itself(inputs, outputs * itemsize))
+        for inputs, outputs in layers
+    )

@@ -10,7 +10,7 @@ from numba import types
 from numba.core import cgutils
 
 from fastmlp.kernels.cpu.machine.jitable import intrinsic
-from fastmlp.kernels.cpu.machine.vectors import X86
+from fastmlp.kernels.cpu.machine.processor import X86
 
 __all__ = ["flush_denormals", "restore_denormals"]
 

@@ -12,7 +12,8 @@ from llvmlite import ir
 from numba import types
 
 from fastmlp.kernels.cpu.machine.jitable import intrinsic, jitable
-from fastmlp.kernels.cpu.machine.vectors import VECTOR_BYTES, Vectors, blocks, constant, loop, repeat
+from fastmlp.kernels.cpu.machine.processor import VECTOR_BYTES
+from fastmlp.kernels.cpu.machine.vectors import Vectors, blocks, constant, loop, repeat
 
 __all__ = ["BLOCK", "backward_relu", "dot", "forward", "update"]
 

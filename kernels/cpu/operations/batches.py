@@ -5,8 +5,9 @@ from numba import types
 from numba.extending import overload
 
 from fastmlp.kernels.cpu.machine.jitable import JIT_OPTIONS
+from fastmlp.kernels.cpu.machine.processor import HALF_L2, LINE
 from fastmlp.kernels.cpu.machine.rows import row_zero_times
-from fastmlp.kernels.cpu.machine.vectors import HALF_L2, LINE, prefetch
+from fastmlp.kernels.cpu.machine.vectors import prefetch
 from fastmlp.kernels.cpu.team.signatures import Indices, Labels, Matrix, Samples, Weights
 from fastmlp.kernels.cpu.team.threads import barrier, share, wait_if_deferred
 from fastmlp.kernels.cpu.team.views import address, row_address, span

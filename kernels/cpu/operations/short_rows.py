@@ -6,8 +6,8 @@ which 30-64-2 forms a third of its products. Transposed, 16 rows of 2 columns ta
 
 from fastmlp.kernels.cpu.machine.functions import exp
 from fastmlp.kernels.cpu.machine.jitable import inlined, jitable
+from fastmlp.kernels.cpu.machine.processor import VECTOR_BYTES
 from fastmlp.kernels.cpu.machine.transposition import transpose
-from fastmlp.kernels.cpu.machine.vectors import VECTOR_BYTES
 from fastmlp.kernels.cpu.team.views import address, span
 
 __all__ = ["SHORT_ROWS", "SHORT_ROWS_SCRATCH", "are_short", "softmax_of_short_rows"]

@@ -14,7 +14,7 @@ from numba import types
 from numba.core import cgutils
 
 from fastmlp.kernels.cpu.machine.jitable import intrinsic, jitable
-from fastmlp.kernels.cpu.machine.vectors import X86
+from fastmlp.kernels.cpu.machine.processor import X86
 from fastmlp.kernels.cpu.team.views import address
 
 __all__ = [
