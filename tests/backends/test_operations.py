@@ -33,7 +33,9 @@ SILU = ACTIVATION["silu"]
 
 
 def test_the_kernels_have_the_names_and_parameters_of_the_contract():
-    from fastmlp.kernels import cpu
+    from fastmlp.kernels.cpu.catalog import prototype
+    from fastmlp.kernels.cpu.table import OPERATIONS
+    from fastmlp.kernels.cpu.team.views import VIEWS
 
     def parameters(functions):
         return {function.__name__: list(inspect.signature(function).parameters)[1:] for function in functions}
@@ -41,9 +43,9 @@ def test_the_kernels_have_the_names_and_parameters_of_the_contract():
     methods = [method for _, method in inspect.getmembers(NumpyOps, inspect.isfunction)]
     contract = parameters(method for method in methods if not method.__name__.startswith("_"))
     # views are code emitted in place, which has no names for its parameters: the buffer and these
-    for view in cpu.VIEWS:
+    for view in VIEWS:
         assert len(contract.pop(view.__name__)) == 1 + len(view.rest)
-    assert parameters([*cpu.OPERATIONS, cpu.FORMULA_OPERATIONS["apply_rule"]]) == contract
+    assert parameters(map(prototype, (*OPERATIONS, "apply_rule"))) == contract
 
 
 def sigma(code, z):
@@ -400,10 +402,11 @@ def test_views_are_windows_on_the_flat_buffer(backend, dtype):
     if backend == "numba":
         import numba
 
-        from fastmlp.backends.numba_backend import OPTIONS
-        from fastmlp.kernels.cpu import make_teams
+        import fastmlp.backends.compiled.call_table  # noqa: F401  # views become methods of the team
+        from fastmlp.backends.compiled.options import OPTIONS
+        from fastmlp.kernels.cpu.team.members import make_teams
 
-        write, ops = numba.njit(**OPTIONS)(write), make_teams(1, np.zeros(0, dtype), 0)[0]
+        write, (ops,) = numba.njit(**OPTIONS)(write), make_teams(1, np.zeros(0, dtype), np.zeros(0, np.int64))
     write(ops, flat)
     assert {i: flat[i] for i in np.flatnonzero(flat)} == {5 + 4 + 2: 7, 20 + 3: 8}
 

@@ -1,6 +1,7 @@
 """Operations on a batch as a whole (twins of `NumpyOps`)."""
 
-from fastmlp.kernels.cpu.machine.vectors import HALF_L2, LINE, prefetch
+from fastmlp.kernels.cpu.machine.host import HALF_L2, LINE
+from fastmlp.kernels.cpu.machine.vectors import prefetch
 from fastmlp.kernels.cpu.team.signatures import Indices, Labels, Matrix, Samples, Weights
 from fastmlp.kernels.cpu.team.threads import barrier, share, wait_if_deferred
 from fastmlp.kernels.cpu.team.views import address, span
