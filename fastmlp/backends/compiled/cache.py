@@ -59,8 +59,8 @@ def load(job: Job) -> ObjectCode | None:
     return None
 
 
-def store(job: Job, code: ObjectCode) -> None:
-    """Write the machine code to the first folder that takes it; where none does, say so once."""
+def store(job: Job, code: ObjectCode) -> Path | None:
+    """Write the machine code to the first folder that takes it, and return that; where none does, say so once."""
     name, refusals = _file_name(job), []
     content = _sealed(name, code.packed())
     for folder in kernel_folders():
@@ -69,11 +69,12 @@ def store(job: Job, code: ObjectCode) -> None:
             _make_way(folder / name)
             with atomic_write(folder / name, durable=False) as file:
                 file.write(content)
-            return
+            return folder
         except (OSError, InputError) as error:
             reason = error.__cause__ or error
             refusals.append(f"{folder}: {getattr(reason, 'strerror', None) or reason}")
     _warn_unsaved("; ".join(refusals) or "there is neither FASTMLP_CACHE_DIR nor a home folder")
+    return None
 
 
 def _file_name(job: Job) -> str:
