@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Iterator
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from itertools import pairwise
@@ -138,9 +138,7 @@ class NumbaBackend(Backend):
 
     @classmethod
     def problem(cls) -> str | None:
-        # what is compiled already runs without Numba, whose import takes longer than a small fit
-        if find_spec("numba") is None or not any(map(stored_sizes, kernel_folders())):
-            import numba  # noqa: F401  # an ImportError is explained by the caller
+        _import_numba_if_needed()
         return None
 
     def describe(self) -> str:
@@ -209,6 +207,16 @@ class NumbaBackend(Backend):
     def compilations() -> int:
         """How many functions this process has compiled rather than found in the disk cache."""
         return library_of(BUILT_IN).compilations
+
+
+@cache
+def _import_numba_if_needed() -> None:
+    """Raise an ImportError, which the caller explains, where Numba is missing, or broken and nothing is compiled yet.
+
+    What is compiled runs without it, and its import takes longer than a small fit.
+    """
+    if find_spec("numba") is None or not any(map(stored_sizes, kernel_folders())):
+        import numba  # noqa: F401
 
 
 def _widths(net: Network) -> list[int]:

@@ -126,11 +126,8 @@ class Library:
         """
         length = table_length(max(map(len, formulas)))
         table = self._tables.setdefault((real, samples, regime), np.zeros(length, np.int64))
-        jobs = {
-            (name, code): operation_job(name, code, real, samples, regime, formulas)
-            for name, code in needed
-            if not table[place_of(name, code)]
-        }
+        jobs = {one: operation_job(*one, real, samples, regime, formulas) for one in needed}  # an unknown code raises
+        jobs = {one: job for one, job in jobs.items() if not table[place_of(*one)]}
         own = {job for (name, code), job in jobs.items() if self._is_own(name, code)}
         addresses = dict(self.addresses(own)) if self._common else {}
         addresses |= (self._common or self).addresses([*{*jobs.values(), *besides} - (own if self._common else set())])
