@@ -15,7 +15,7 @@ from fastmlp.kernels.cpu.machine.vectors import VECTOR_BYTES
 from fastmlp.kernels.cpu.one_sample import first_thread
 from fastmlp.kernels.cpu.one_sample import operations as one_sample
 from fastmlp.kernels.cpu.one_sample.operations import is_shared, update_and_form_sums
-from fastmlp.kernels.cpu.operations.batches import announce_next_batch, copy, mean_scale
+from fastmlp.kernels.cpu.operations.batches import announce_next_batch, copy, total_weight
 from fastmlp.kernels.cpu.operations.dropout import dropout
 from fastmlp.kernels.cpu.operations.elementwise import activation_backward
 from fastmlp.kernels.cpu.operations.formulas import FORMULA_OPERATIONS, formula_operation, own_texts
@@ -39,7 +39,7 @@ from fastmlp.kernels.cpu.tiny import operations as tiny
 from fastmlp.kernels.cpu.tiny.operations import is_tiny, tiny_scratch
 
 OPERATIONS: tuple[Callable, ...] = (
-    *(mean_scale, announce_next_batch, copy),
+    *(total_weight, announce_next_batch, copy),
     *(linear, linear_rows, linear_sparse, dropout, loss_gradient, activation_backward, backward_data),
     *(accumulate, accumulate_rows, accumulate_sparse),
     *(penalty, regularize, clip, scale),
