@@ -91,6 +91,9 @@ struct ApplyRule {
   long long n;
 };
 
+// Adam of doubles would else take 68 registers a thread, and only three blocks have so many.
+template <> constexpr int BLOCKS_AT_ONCE<ApplyRule> = 4;
+
 // w and the moments after an update along g. The rules are generated from fastmlp.optimizers.
 __device__ void run(const ApplyRule &a, const Part &part) {
   switch (a.rule) {
