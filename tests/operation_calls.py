@@ -10,7 +10,7 @@ import numpy as np
 from fastmlp.backends import get_backend
 from fastmlp.backends.cuda.cublaslt import NoAlgorithmError
 from fastmlp.backends.cuda.device import Matmul
-from fastmlp.backends.cuda.numbers import Number
+from fastmlp.backends.cuda.numbers import Divisor, Number
 from fastmlp.backends.cuda.ops import CudaOps
 from fastmlp.backends.cuda.tape import Samples
 from fastmlp.backends.cuda.workspace import Workspace
@@ -248,6 +248,8 @@ class CudaBench:
             values["rows"] = self._samples(given["rows"], alive)
         if self._moving:
             values |= {key: self._number(given[key], alive) for key in MOVING if given.get(key)}
+            if "total" in given:
+                values["total"] = Divisor(self._number(1 / given["total"], alive))
         rows, inputs = len(given.get("rows", ())), given["x"].shape[-1] if "x" in given else 1
         parameter = given.get("parameter", np.zeros(0))
         net = SimpleNamespace(chunk=max(rows, 1), fan_in=[inputs], params=np.zeros(0, real), loss_parameter=parameter)
@@ -267,7 +269,8 @@ class CudaBench:
         products = [node for node in ops.tape if isinstance(node, Matmul)]
         if not all(node.a.size and node.b.size for node in products):
             return None  # the library is not asked for products of nothing: a step has samples
-        terms = returned.scalars() if isinstance(returned, Number) else []
+        number = returned.reciprocal if isinstance(returned, Divisor) else returned
+        terms = number.scalars() if isinstance(number, Number) else []
         sums = device.upload(np.zeros(len(terms), real))
         for i, term in enumerate(terms):
             ops.launch("store_scalar", 1, 0, number=term, to=sums[i : i + 1])
@@ -277,7 +280,10 @@ class CudaBench:
             return None
         for kept in held.values():
             kept.bring_back(name)
-        return [float(device.download(sums).sum(dtype=np.float64)) if terms else returned]
+        if not terms:
+            return [returned]
+        whole = float(device.download(sums).sum(dtype=np.float64))
+        return [whole if number is returned else 1 / whole if whole else np.inf]
 
     def _make_mask(self, ops, values, alive):
         """`a` is what a product gives, I being its weights: the derivative is from the mask that this leaves.

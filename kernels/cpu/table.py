@@ -5,7 +5,7 @@ from fastmlp.kernels.cpu.regimes import Regime
 __all__ = ["FORMULA_TABLES", "INNER", "OF_SAMPLES", "OPERATIONS", "REPLACED", "place_of", "table_length"]
 
 OPERATIONS = (
-    *("mean_scale", "announce_next_batch", "copy", "linear", "linear_rows", "linear_sparse", "dropout"),
+    *("total_weight", "announce_next_batch", "copy", "linear", "linear_rows", "linear_sparse", "dropout"),
     *("loss_gradient", "activation_backward", "backward_data", "accumulate", "accumulate_rows", "accumulate_sparse"),
     *("penalty", "regularize", "clip", "scale"),
 )

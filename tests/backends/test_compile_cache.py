@@ -27,7 +27,7 @@ from fastmlp.backends.compiled.cache import kernel_folders, stored_sizes
 from fastmlp.backends.compiled.jobs import SHUFFLE, Job, entry_job
 from fastmlp.backends.compiled.library import Library
 
-MEAN_SCALE = [Job("mean_scale", real, "") for real in ("float32", "float64")]
+TOTAL_WEIGHT = [Job("total_weight", real, "") for real in ("float32", "float64")]
 
 
 @pytest.fixture(autouse=True)
@@ -87,8 +87,8 @@ def test_a_folder_that_is_named_and_can_be_written_to_is_the_only_one(folder, tm
 
 
 def test_a_later_process_compiles_nothing(folder):
-    assert compilations(SHUFFLE, *MEAN_SCALE) == 3
-    assert compilations(SHUFFLE, *MEAN_SCALE) == 0
+    assert compilations(SHUFFLE, *TOTAL_WEIGHT) == 3
+    assert compilations(SHUFFLE, *TOTAL_WEIGHT) == 0
     assert len(stored_sizes(folder)) == len([*folder.iterdir()]) == 3
 
 
@@ -127,13 +127,13 @@ def test_a_damaged_file_is_compiled_anew_and_mended(folder, kind):
 def test_the_file_of_another_function_is_not_taken_for_its_own(folder):
     compilations()
     (one,) = folder.iterdir()
-    compilations(*MEAN_SCALE[:1])
+    compilations(*TOTAL_WEIGHT[:1])
     (other,) = {*folder.iterdir()} - {one}
     one_content, other_content = one.read_bytes(), other.read_bytes()
     one.write_bytes(other_content)
     other.write_bytes(one_content)
-    assert [compilations(), compilations(*MEAN_SCALE[:1])] == [1, 1]
-    assert [compilations(), compilations(*MEAN_SCALE[:1])] == [0, 0]
+    assert [compilations(), compilations(*TOTAL_WEIGHT[:1])] == [1, 1]
+    assert [compilations(), compilations(*TOTAL_WEIGHT[:1])] == [0, 0]
 
 
 def test_a_folder_in_the_place_of_a_file_is_replaced(folder):
@@ -192,7 +192,7 @@ def test_processes_that_write_at_once_lose_nothing(folder):
     def start(*names: str) -> subprocess.Popen:
         return subprocess.Popen([sys.executable, "-c", WRITER, *names], stdout=subprocess.PIPE, text=True)
 
-    names = [f"{name}-{real}" for name in ("mean_scale", "copy", "scale") for real in ("float32", "float64")]
+    names = [f"{name}-{real}" for name in ("total_weight", "copy", "scale") for real in ("float32", "float64")]
     writers = [start(*names[:4]), start(*names[2:])]
     assert sum(int(writer.communicate()[0]) for writer in writers) >= len(names)
     assert start(*names).communicate()[0] == "0\n"
@@ -206,8 +206,8 @@ def test_a_read_only_folder_that_is_filled_is_used(folder, monkeypatch, caplog, 
     unwritable(monkeypatch, [folder, folder.parents[1]][level])
     assert compilations() == 0
     # what it lacks goes to the user's folder
-    assert compilations(SHUFFLE, MEAN_SCALE[0]) == 1
-    assert compilations(SHUFFLE, MEAN_SCALE[0]) == 0
+    assert compilations(SHUFFLE, TOTAL_WEIGHT[0]) == 1
+    assert compilations(SHUFFLE, TOTAL_WEIGHT[0]) == 0
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
     assert [len(stored_sizes(place)) for place in kernel_folders()] == [1, 1]
     assert caplog.text == ""
@@ -239,13 +239,13 @@ def test_a_full_disk_stops_nothing(folder, caplog):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
     try:
-        assert compilations(SHUFFLE, MEAN_SCALE[0]) == 2
+        assert compilations(SHUFFLE, TOTAL_WEIGHT[0]) == 2
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert [*folder.iterdir()] == []
     assert len(caplog.messages) == 1 and "File too large" in caplog.text
-    assert compilations(SHUFFLE, MEAN_SCALE[0]) == 2
-    assert compilations(SHUFFLE, MEAN_SCALE[0]) == 0
+    assert compilations(SHUFFLE, TOTAL_WEIGHT[0]) == 2
+    assert compilations(SHUFFLE, TOTAL_WEIGHT[0]) == 0
 
 
 def test_without_a_home_nothing_is_written_anywhere(tmp_path, monkeypatch, caplog):
@@ -286,7 +286,7 @@ def test_what_a_program_compiles_with_settings_of_its_own_is_not_kept(folder, mo
 
 
 def test_workers_compile_what_this_process_would(folder, monkeypatch):
-    jobs = [SHUFFLE, *MEAN_SCALE, entry_job("predict", np.dtype("f4"), np.dtype("f4"))]
+    jobs = [SHUFFLE, *TOTAL_WEIGHT, entry_job("predict", np.dtype("f4"), np.dtype("f4"))]
     monkeypatch.setattr("fastmlp.backends.compiled.building.available_threads", lambda: 2)
     assert compilations(*jobs) == 4
     by_workers = {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -299,4 +299,4 @@ def test_workers_compile_what_this_process_would(folder, monkeypatch):
 def test_what_workers_cannot_compile_is_an_error_here(folder, monkeypatch):
     monkeypatch.setattr("fastmlp.backends.compiled.building.available_threads", lambda: 2)
     with pytest.raises(Exception, match="float16"):
-        compilations(SHUFFLE, *MEAN_SCALE, Job("mean_scale", "float16", ""))
+        compilations(SHUFFLE, *TOTAL_WEIGHT, Job("total_weight", "float16", ""))
