@@ -21,7 +21,7 @@ from fastmlp.kernels import codes
 GUARD = 67  # elements of poison on either side: odd, so that nothing between them is aligned
 READ_ONLY = {"labels", "targets", "weights", "values", "columns", "starts"}
 FLOAT64 = {"parameter", "constants"}  # whatever the network's dtype
-READS_SAMPLES = {"linear_rows", "accumulate_rows", "announce_next_batch"}  # whose x is read-only too
+READS_SAMPLES = {"linear_rows", "accumulate_rows", "announce_next_batch", "zero_if_finite"}  # whose x is read-only
 BY_COLUMNS = {  # what lies by columns in memory in a tiny network
     "linear": ("x", "slope", "out"),
     "linear_rows": ("slope", "out"),
@@ -79,7 +79,7 @@ def room_of_a_thread(kind, name, itemsize, first, second, *rest):
         "linear_rows": lambda: ROWS * first.shape[1],  # some samples converted
         "accumulate_rows": lambda: max(ROWS * len(second), first.shape[1]),  # some columns of all samples
     }
-    return max(needs.get(name, int)(), 1)
+    return max(needs.get(name, int)(), scratch_elements("", [1, 1], 1, itemsize))
 
 
 @cache

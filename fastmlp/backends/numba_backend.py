@@ -134,6 +134,7 @@ class NumbaBackend(Backend):
     """
 
     name = "numba"
+    checks_samples = True
     samples_at_once = 1 << 14
 
     @classmethod

@@ -10,7 +10,7 @@ from typing import Literal
 from fastmlp.kernels.cpu.machine.host import HALF_L2, ROWS, VECTOR_BYTES
 
 __all__ = [
-    *("BLOCK", "FILLED", "LONG_DEPTH", "PANEL_BYTES", "SHARED", "STRIP_BYTES", "TINY_BLOCK", "WIDTH"),
+    *("BLOCK", "FILLED", "LONG_DEPTH", "PANEL_BYTES", "SHARED", "SHORT_ROWS", "STRIP_BYTES", "TINY_BLOCK", "WIDTH"),
     *("Regime", "is_large", "is_shared", "is_tiny", "regime_of", "scratch_elements"),
 ]
 
@@ -28,6 +28,8 @@ NARROW = 128  # with fewer inputs or outputs, packing the other operand does not
 LONG_DEPTH = 1024  # where B is read along its rows or in place: the longer, the less often C is read and written
 PANEL_BYTES = 2 * VECTOR_BYTES  # of each row of B, the columns that a full tile takes
 STRIP_BYTES = LONG_DEPTH * ROWS * 8
+
+SHORT_ROWS = VECTOR_BYTES // 4  # of a softmax at a time: a vector of float32, two of float64
 
 # Tiny layers
 WIDTH = 16  # inputs or outputs of a layer at most
@@ -68,8 +70,9 @@ def scratch_elements(regime: Regime, widths: Sequence[int], rows: int, itemsize:
     """Elements of scratch memory for a thread."""
     if regime == "large":  # a panel of B, a strip and a block of A
         return (LONG_DEPTH * PANEL_BYTES + STRIP_BYTES + HALF_L2) // itemsize
-    transposed = max((i * o for i, o in pairwise(widths[1:])), default=0)
-    general = max(transposed, ROWS * max(widths[0], rows))  # a weight matrix transposed; a few converted samples
+    transposed = max((i * o for i, o in pairwise(widths[1:])), default=0)  # a weight matrix
+    converted = ROWS * max(widths[0], rows)  # a few samples
+    general = max(transposed, converted, SHORT_ROWS * (SHORT_ROWS + 2))
     if regime == "tiny":  # the samples by columns, and a few numbers of each in a block
         return max(general, max(widths) * (rows + 2 * TINY_BLOCK) + 4 * TINY_BLOCK)
     return general

@@ -5,7 +5,8 @@ from fastmlp.kernels.cpu.regimes import Regime
 __all__ = ["FORMULA_TABLES", "INNER", "OF_SAMPLES", "OPERATIONS", "REPLACED", "place_of", "table_length"]
 
 OPERATIONS = (
-    *("total_weight", "announce_next_batch", "copy", "linear", "linear_rows", "linear_sparse", "dropout"),
+    *("total_weight", "announce_next_batch", "zero_if_finite", "copy"),
+    *("linear", "linear_rows", "linear_sparse", "dropout"),
     *("loss_gradient", "activation_backward", "backward_data", "accumulate", "accumulate_rows", "accumulate_sparse"),
     *("penalty", "regularize", "clip", "scale"),
 )
@@ -13,7 +14,7 @@ OPERATIONS = (
 INNER = ("update_and_form_sums",)
 """Called by other operations, in networks with a large first layer and one sample a step."""
 
-OF_SAMPLES = ("announce_next_batch", "linear_rows", "accumulate_rows", "update_and_form_sums")
+OF_SAMPLES = ("announce_next_batch", "zero_if_finite", "linear_rows", "accumulate_rows", "update_and_form_sums")
 """Those that read dense samples, whose dtype may be another than the network's."""
 
 REPLACED: dict[Regime, tuple[str, ...]] = {

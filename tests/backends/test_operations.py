@@ -411,6 +411,23 @@ def test_views_are_windows_on_the_flat_buffer(backend, dtype):
     assert {i: flat[i] for i in np.flatnonzero(flat)} == {5 + 4 + 2: 7, 20 + 3: 8}
 
 
+def test_samples_that_are_not_finite_are_seen(check, draw, backend, dtype):
+    if backend == "cuda":
+        pytest.skip("the CUDA backend leaves the check to the host")
+    for kind, columns in product((dtype, "uint8"), COLUMNS):
+        x = (draw(columns, SAMPLES).T * 9).astype(kind)
+        x[1, -1] = np.finfo(x.dtype).max if x.dtype.kind == "f" else 255  # finite, if not twice as much
+        order = picks(SAMPLES, 33)
+        check("zero_if_finite", {"share": 0}, tolerance=EXACT, x=x, rows=order)
+        if x.dtype.kind == "f":
+            for value, column in product((np.inf, -np.inf, np.nan), {0, columns // 2, columns - 1}):
+                spoiled = x.copy()
+                spoiled[order[-1], column] = value
+                check("zero_if_finite", {"share": np.nan}, tolerance=EXACT, x=spoiled, rows=order)
+                others = order[order != order[-1]]
+                check("zero_if_finite", {"share": 0}, tolerance=EXACT, x=spoiled, rows=others)
+
+
 def test_total_weight_and_copy(check, draw, nan, dtype):
     x, weights = draw(SAMPLES, 3), abs(draw(SAMPLES))
     for rows in ROWS:
