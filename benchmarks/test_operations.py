@@ -117,7 +117,7 @@ def test_operation(benchmark, name, form):
         needed = [(operation.__name__, 0) for operation in cpu.INNER_OPERATIONS]
         needed += [("loss_of_rows", codes.SOFTMAX_CROSS_ENTROPY), ("apply_rule", code_of(ADAM.rule))]
         table = TABLE.addresses(needed, team, d["x"], "", BUILT_IN, compiled_of(BUILT_IN))
-        team = team._replace(table=table)
+        team = team.with_table(table)
         given = (team, *arguments(name, d))
         function = cpu.FORMULA_OPERATIONS.get(name) or getattr(cpu, name)
         operation = numba.njit(**OPTIONS)(function)  # that of the table has no way in from Python

@@ -146,7 +146,7 @@ def numba_calls(name, formulas):
             needed = [*inner, *codes_in(name, given), *([] if name == "apply_rule" else [(name, 0)])]
             samples = arrays[0] if arrays[0].ndim == 2 else np.zeros((0, 0), real)
             table = TABLE.addresses(needed, teams[0], samples, kind, formulas, compiled_of(formulas))
-            teams = [team._replace(table=table) for team in teams]
+            teams = [team.with_table(table) for team in teams]
             # an error while it compiles would leave the other thread waiting at the barrier
             operation = through_the_table(name)
             operation.compile((numba.typeof(teams[0]), numba.typeof(tuple(arguments))))
@@ -178,7 +178,7 @@ def in_threads(kind, size, samples):
     def run(name, *arguments):
         operation = through_the_table(name)
         table = TABLE.addresses([(name, 0), *needed], teams[0], samples, kind, BUILT_IN, compiled_of(BUILT_IN))
-        given = [(team._replace(table=table), arguments) for team in teams]
+        given = [(team.with_table(table), arguments) for team in teams]
         operation.compile(tuple(map(numba.typeof, given[0])))
         return list(_threads.map(lambda both: operation(*both), given))
 

@@ -111,7 +111,7 @@ class _NetworkTeams:
         key = size, id(table)
         if key not in self._teams:
             members = cpu.make_teams(size, aligned_zeros(size * self._scratch, self._real), 0)
-            self._teams[key] = [member._replace(table=table) for member in members]
+            self._teams[key] = [member.with_table(table) for member in members]
         team = self._teams[key]
         team[0].sync[:] = 0
         return team
@@ -256,7 +256,7 @@ def _compiled_run(entry: str, call: dict[str, Any], formulas: Formulas, compiled
             getattr(step, entry)(recorder, **_shortened(call, 1))  # one sample passes the same branches as all of them
             needed = {*recorder.needed, *_inner_operations({name for name, _ in recorder.needed}, call)}
             table = TABLE.addresses(sorted(needed), team, x, special, formulas, compiled)
-            idle = team._replace(table=table), *_idle(entry, call)
+            idle = team.with_table(table), *_idle(entry, call)
             _ENTRIES[entry](*idle)  # Numba compiles or loads it
             compiled.runs[kind] = _Run(table, _ENTRIES[entry].get_overload(tuple(map(numba.typeof, idle))))
     return compiled.runs[kind]
