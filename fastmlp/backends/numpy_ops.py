@@ -87,6 +87,13 @@ class NumpyOps:
         the first layer before the next batch's `linear_rows`.
         """
 
+    def zero_if_finite(self, x, rows):
+        """0 if x[rows] are finite numbers, else NaN: this thread's share. x (N, I) of any real dtype.
+
+        A backend that does not check samples (see `Backend.checks_samples`) returns 0.
+        """
+        return 0.0 if np.isfinite(x[rows]).all() else math.nan
+
     def copy(self, x, out):
         """out (B, O) = x (B, O)."""
         out[...] = x

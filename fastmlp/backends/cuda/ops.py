@@ -61,6 +61,9 @@ class CudaOps(Products):
     def announce_next_batch(self, x, labels, rows):
         pass
 
+    def zero_if_finite(self, x, rows):
+        return 0.0
+
     def copy(self, x, out):
         self.launch("copy", self._elements(x.size), x.size, x=x, out=out, n=x.size)
 
