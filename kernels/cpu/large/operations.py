@@ -1,20 +1,27 @@
 """Packed products, for all layers of a network that has a large one (twins of `NumpyOps`).
 
-Threads split the output by columns wherever they can; split by rows, each would pack all of W.
+The rows that a tile reads of a large B are far apart: each in another page, and, with rows of 2ⁿ bytes, all in the same
+few sets of the cache, where they evict one another. So a block of B, as much as fits half of the L2 cache, is packed
+panel by panel (copied densely, in the order in which tiles read it), and all tiles of that block follow. Source: Goto &
+van de Geijn, Anatomy of high-performance matrix multiplication, ACM TOMS 34 (2008).
+
+The depth is cut into parts, whose sums are added up in C. Where the parts end does not depend on a thread's share, so
+results do not depend on the number of threads. Threads split the output by columns wherever they can; split by rows,
+each would pack all of W.
 """
 
 from numba import types
 from numba.extending import overload
 
 from fastmlp.kernels import codes
-from fastmlp.kernels.cpu.large.blocking import A_BLOCK_BYTES, BLOCK_BYTES, DEPTH
 from fastmlp.kernels.cpu.large.packing import pack_columns, pack_rows
 from fastmlp.kernels.cpu.machine.jitable import JIT_OPTIONS, inlined, jitable
 from fastmlp.kernels.cpu.machine.microkernel import BIAS, IN_ORDER, PICKED_ROWS, UPDATE, Product
-from fastmlp.kernels.cpu.machine.tiling import INDEX_BYTES, PANEL_BYTES, tiled
+from fastmlp.kernels.cpu.machine.tiling import INDEX_BYTES, tiled
 from fastmlp.kernels.cpu.operations.elementwise import activate, multiply_by_derivative
 from fastmlp.kernels.cpu.operations.products import add_bias_gradient
 from fastmlp.kernels.cpu.operations.sharing import share_gradient, share_output
+from fastmlp.kernels.cpu.regimes import A_BLOCK_BYTES, BLOCK_BYTES, DEPTH, PANEL_BYTES
 from fastmlp.kernels.cpu.team.signatures import Indices, Matrix, Samples, Vector
 from fastmlp.kernels.cpu.team.threads import barrier
 from fastmlp.kernels.cpu.team.views import address, span

@@ -8,7 +8,8 @@ derivative. The rest are generated (see `fastmlp.kernels.cpu.operations.formulas
 from fastmlp.kernels import codes
 from fastmlp.kernels.cpu.machine.jitable import jitable
 from fastmlp.kernels.cpu.machine.rows import softmax_row
-from fastmlp.kernels.cpu.operations.short_rows import SHORT_ROWS, are_short, softmax_of_short_rows
+from fastmlp.kernels.cpu.operations.short_rows import are_short, softmax_of_short_rows
+from fastmlp.kernels.cpu.regimes import SHORT_ROWS
 from fastmlp.kernels.cpu.team.signatures import Matrix
 from fastmlp.kernels.cpu.team.threads import barrier, share
 from fastmlp.kernels.cpu.team.views import row_address, span

@@ -4,24 +4,22 @@ Forward, vectors go along the inputs: each output of a sample is a dot product. 
 (δᵀ a)ᵀ, with vectors over the inputs.
 """
 
-from fastmlp.kernels.cpu.machine.dots import DOTS, dots
+from fastmlp.kernels.cpu.machine.dots import dots
+from fastmlp.kernels.cpu.machine.host import VECTOR_BYTES
 from fastmlp.kernels.cpu.machine.jitable import inlined
 from fastmlp.kernels.cpu.machine.microkernel import IN_ORDER, UPDATE, Product
-from fastmlp.kernels.cpu.machine.processor import VECTOR_BYTES
 from fastmlp.kernels.cpu.machine.tiling import tiled
+from fastmlp.kernels.cpu.regimes import DOTS, NARROW_OUTPUTS
 from fastmlp.kernels.cpu.team.views import address, element, row_address, span
 
-__all__ = ["NARROW_ROWS", "is_narrow", "is_worth_transposing", "narrow_gradient", "narrow_product"]
+__all__ = ["is_narrow", "is_worth_transposing", "narrow_gradient", "narrow_product"]
 
-# Measured in float32 with 32 to 256 inputs
-OUTPUTS = 4  # with 5, dot products take as long as tiles
-NARROW_ROWS = OUTPUTS + DOTS  # of as many elements as there are inputs, in the scratch memory of a forward product
 SAMPLES = 16  # with fewer, transposing a gradient of 10 outputs takes the time that it saves
 
 
 @inlined
 def is_narrow(inputs, outputs, itemsize):
-    return outputs <= OUTPUTS and inputs * itemsize >= 2 * VECTOR_BYTES
+    return outputs <= NARROW_OUTPUTS and inputs * itemsize >= 2 * VECTOR_BYTES
 
 
 @inlined

@@ -5,15 +5,13 @@ which 30-64-2 forms a third of its products. Transposed, 16 rows of 2 columns ta
 """
 
 from fastmlp.kernels.cpu.machine.functions import exp
+from fastmlp.kernels.cpu.machine.host import VECTOR_BYTES
 from fastmlp.kernels.cpu.machine.jitable import inlined, jitable
-from fastmlp.kernels.cpu.machine.processor import VECTOR_BYTES
 from fastmlp.kernels.cpu.machine.transposition import transpose
+from fastmlp.kernels.cpu.regimes import SHORT_ROWS
 from fastmlp.kernels.cpu.team.views import address, span
 
-__all__ = ["SHORT_ROWS", "SHORT_ROWS_SCRATCH", "are_short", "softmax_of_short_rows"]
-
-SHORT_ROWS = VECTOR_BYTES // 4  # rows at a time: a vector of float32, two of float64
-SHORT_ROWS_SCRATCH = SHORT_ROWS * (SHORT_ROWS + 2)  # elements
+__all__ = ["are_short", "softmax_of_short_rows"]
 
 FEW = 4  # rows of a batch, below which transposing takes the time that it saves
 

@@ -1,22 +1,41 @@
-"""The CPU that the kernels are compiled for, and what follows from it for tiles and blocks: such rules are all here.
+"""The CPU that kernels are compiled for, and what follows from it for tiles and blocks; docs/speed.md has a table.
 
-docs/speed.md has a table of what this chooses for which CPU.
+Without Numba: programs that only load kernels ask, too.
 """
 
+import os
 import platform
 from contextlib import suppress
 from math import gcd
 from pathlib import Path
 from typing import NamedTuple
 
-from numba.core.registry import cpu_target
+from llvmlite import binding
 
-__all__ = ["FUSED", "HALF_L2", "L2", "LINE", "ROWS", "UNEVEN", "VECTOR_BYTES", "X86", "Cache", "evicts_itself"]
+__all__ = [
+    *("CPU", "FEATURES", "FUSED", "HALF_L2", "L2", "LINE", "ROWS", "UNEVEN", "VECTOR_BYTES", "X86", "Cache"),
+    "evicts_itself",
+]
 
-_FEATURES = cpu_target.target_context.codegen().magic_tuple()[2].split(",")
-VECTOR_BYTES = 64 if "+avx512f" in _FEATURES else 32 if "+avx" in _FEATURES else 16
+
+def _features() -> str:
+    """LLVM's list of features, such as +avx2; Numba's own environment variables change it as they do for Numba."""
+    given = os.environ.get("NUMBA_CPU_FEATURES")
+    if given is not None:
+        return given
+    features = binding.get_host_cpu_features()
+    if os.environ.get("NUMBA_ENABLE_AVX", "0" if CPU in _WITHOUT_AVX else "1") == "0":
+        features.update((name, False) for name in features if name.startswith("avx"))
+    return features.flatten()
+
+
+_WITHOUT_AVX = {"corei7-avx", "core-avx-i", "sandybridge", "ivybridge"}  # where Numba leaves it out by default
+CPU = os.environ.get("NUMBA_CPU_NAME") or binding.get_host_cpu_name()
+FEATURES = _features()
+_HAS = set(FEATURES.split(","))
 X86 = platform.machine().lower() in ("x86_64", "amd64")
-FUSED = "+fma" in _FEATURES or not X86
+VECTOR_BYTES = 64 if "+avx512f" in _HAS else 32 if "+avx" in _HAS else 16
+FUSED = "+fma" in _HAS or not X86  # whether there is an instruction for a b + c
 LINE = 64  # bytes in a cache line
 
 # Rows of a tile, which is two vectors wide: its ROWS x 2 sums, 2 vectors of B and one broadcast element of A have to
@@ -52,7 +71,7 @@ def _count(mask: Path) -> int:
 
 
 L2 = Cache(1 << 20, 16)  # where the system does not say: that of most server CPUs
-with suppress(OSError, ValueError, KeyError):
+with suppress(OSError, ValueError):
     L2 = _read_l2() or L2
 
 HALF_L2 = L2.size // 2  # bytes that one operand may fill
