@@ -14,7 +14,8 @@ from numba import types
 from numba.extending import overload
 
 from fastmlp.kernels import codes
-from fastmlp.kernels.cpu.large.packing import pack_columns, pack_rows
+from fastmlp.kernels.cpu.large.packing import pack_columns, pack_rows, pack_strips
+from fastmlp.kernels.cpu.machine.host import ROWS
 from fastmlp.kernels.cpu.machine.jitable import JIT_OPTIONS, inlined, jitable
 from fastmlp.kernels.cpu.machine.microkernel import BIAS, IN_ORDER, PICKED_ROWS, UPDATE, Product
 from fastmlp.kernels.cpu.machine.tiling import INDEX_BYTES, tiled
@@ -107,7 +108,7 @@ def _make_layer(pack):
             n = min(block, c1 - j)
             for p in range(0, depth, DEPTH):
                 k = min(DEPTH, depth - p)
-                pack(b, None, p, k, j, n, scratch, 0)
+                pack(b, p, k, j, n, scratch)
                 term, term_row, factor = biases + j * size, 0, bias_factor
                 if p > 0:
                     term, term_row, factor = address(out) + j * size, out.shape[1], 1.0
@@ -158,28 +159,27 @@ def backward_data(ops, delta: Matrix, w: Matrix, activation: int, a: Matrix, slo
 def _gradient(x, picks, delta, alpha, beta, out, r0, r1, c0, c1, scratch):
     """out[r0:r1, c0:c1] = beta out + alpha x[picks]ᵀ δ. Blocks of x are packed like those of δ."""
     size, columns, real, depth = out.itemsize, out.shape[1], out.dtype.type, delta.shape[0]
-    width, at = PANEL_BYTES // size, BLOCK_BYTES // size
-    inputs, outputs = A_BLOCK_BYTES // (DEPTH * size), BLOCK_BYTES // (DEPTH * size)
+    at, outputs = BLOCK_BYTES // size, BLOCK_BYTES // (DEPTH * size)
+    inputs = A_BLOCK_BYTES // (DEPTH * size) // ROWS * ROWS
     for j in range(c0, c1, outputs):
         n = min(outputs, c1 - j)
         for p in range(0, max(depth, 1), DEPTH):
             k, kept = min(DEPTH, depth - p), real(beta if p == 0 else 1.0)
-            pack_columns(delta, None, p, k, j, n, scratch, 0)
-            for i in range(r0, r1, width):
-                panel = (i - r0) % inputs
-                if panel == 0:
-                    pack_columns(x, picks, p, k, i, min(inputs, r1 - i), scratch, at)
+            pack_columns(delta, p, k, j, n, scratch)
+            for i in range(r0, r1, inputs):
+                rows = min(inputs, r1 - i)
+                pack_strips(x, picks, p, k, i, rows, scratch, at)
                 product = Product(
-                    a=address(scratch) + (at + panel * k) * size,
-                    a_row=1,
-                    a_k=width,
+                    a=address(scratch) + at * size,
+                    a_row=k,  # from strip to strip, for each of its rows
+                    a_k=ROWS,
                     picks=0,
                     b=address(scratch),
-                    b_row=width,
+                    b_row=PANEL_BYTES // size,
                     b_column=k,
                     c=address(out) + (i * columns + j) * size,
                     c_row=columns,
-                    rows=min(width, r1 - i),
+                    rows=rows,
                     columns=n,
                     k=k,
                     aux=0,
