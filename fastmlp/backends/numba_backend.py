@@ -148,7 +148,7 @@ class NumbaBackend(Backend):
     """
 
     name = "numba"
-    samples_at_once = 1 << 14
+    samples_at_once = 1 << 17
 
     @classmethod
     def problem(cls) -> str | None:
