@@ -133,6 +133,7 @@ def _add_train(parser: ArgumentParser) -> None:
     output.add_argument("--out", metavar="MODEL", help="write the model to this .safetensors file")
     output.add_argument("--history", metavar="FILE", help="write the history of the epochs to this .json or .csv file")
     output.add_argument("--plot", metavar="FILE", help="draw the losses into this .png, .pdf or .svg file")
+    _add_report(output)
     output.add_argument(
         "--checkpoint",
         metavar="FILE",
@@ -197,4 +198,13 @@ def _add_evaluate(parser: ArgumentParser) -> None:
     parser.add_argument("data", metavar="DATA", help="samples with targets, as for train")
     options.add_reading(parser)
     parser.add_argument("--target-file", metavar="FILE", help=".npy file of targets for a .npy DATA")
+    _add_report(parser)
     options.add_machine(parser)
+
+
+def _add_report(to: options.Options) -> None:
+    to.add_argument(
+        "--report",
+        metavar="FILE",
+        help="write scores, figures and settings to this .html file, which needs no other file",
+    )

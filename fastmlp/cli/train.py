@@ -14,6 +14,7 @@ import numpy as np
 
 from fastmlp.backends import get_backend
 from fastmlp.checkpoint import DEFAULT_INTERVAL, open_checkpoint, read_state
+from fastmlp.cli import reporting
 from fastmlp.cli.backend import prepare_backend
 from fastmlp.cli.columns import column_lines, print_notes
 from fastmlp.cli.compiling import announce_compilation
@@ -57,7 +58,7 @@ def train(arguments: Namespace) -> int:
     """
     say = (lambda text: None) if arguments.quiet else print
     outputs = {"--out": arguments.out, "--history": arguments.history, "--plot": arguments.plot}
-    outputs["--checkpoint"] = arguments.checkpoint
+    outputs |= {"--checkpoint": arguments.checkpoint, "--report": arguments.report}
     check_outputs(outputs, [arguments.data, arguments.test_file, arguments.target_file])
     done = _check_checkpoint(arguments)
     check_optimizers(arguments, [arguments.optimizer])
@@ -101,10 +102,29 @@ def train(arguments: Namespace) -> int:
             say("no epoch was finished, so nothing is written")
             return INTERRUPTED
         say(_speed_line(history, seconds, options["restore_best"]))
-        complete = write_results(_files(arguments, model, history), say)
-    x, y, what = dataset.x, dataset.y, "training"
-    if dataset.x_test is not None and dataset.y_test is not None:
-        x, y, what = dataset.x_test, dataset.y_test, "test"
+        x, y, what = dataset.x, dataset.y, "training"
+        if dataset.x_test is not None and dataset.y_test is not None:
+            x, y, what = dataset.x_test, dataset.y_test, "test"
+        files = _files(arguments, model, history)
+        if arguments.report is not None:
+
+            def report(path: str) -> None:
+                reporting.write(
+                    path,
+                    arguments,
+                    model,
+                    preparation,
+                    (x, y),
+                    what,
+                    data=_data_line(dataset, preparation, validation),
+                    names=dataset.feature_names,
+                    kinds=dataset.kinds,
+                    notes=dataset.notes,
+                    history=history,
+                )
+
+            files["report"] = arguments.report, report
+        complete = write_results(files, say)
     print(score_lines(model, preparation, _slices(x, y), what))
     if not complete:
         return 1
