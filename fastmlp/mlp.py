@@ -348,7 +348,15 @@ class MLP:
 
     def predict_raw(self, x: Any) -> np.ndarray:
         """Values of the last layer (N, O), before the loss's link."""
-        return self._engine().raw(Data.of(check_features(x, self.sizes[0], self.dtype), self.dtype))
+        return self._raw(x, len(self.sizes) - 1)
+
+    def _raw(self, x: Any, depth: int) -> np.ndarray:
+        """Outputs (N, O) of layer `depth`, from 1, before the loss's link."""
+        samples = Data.of(check_features(x, self.sizes[0], self.dtype, finite=False), self.dtype)
+        out, finite = self._engine().raw_and_check(samples, depth)
+        if not finite:
+            check_features(x, self.sizes[0], self.dtype)  # which says where it is not
+        return out
 
     def predictor(self, rows: int = 1, *, batch_invariant: bool = False) -> Predictor:
         """A function of up to `rows` samples (n, I) that predicts with less ado, for services: see `Predictor`.
@@ -386,8 +394,7 @@ class MLP:
 
     def hidden_activations(self, x: Any, layer: int = -1) -> np.ndarray:
         """Outputs (N, H) of a hidden layer; layers count from 0, or from the end."""
-        depth = self._layout.hidden_depth(layer)
-        return self._engine().raw(Data.of(check_features(x, self.sizes[0], self.dtype), self.dtype), depth)
+        return self._raw(x, self._layout.hidden_depth(layer))
 
     def evaluate(self, x: Any, y: Any, sample_weight: Any = None, metrics: Sequence[str] | None = None) -> dict:
         """Loss (without penalties) and metrics on given data: ``{"loss": …, "accuracy": …}``."""

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from fastmlp.cli.backend import prepare_backend
+from fastmlp.backends import get_backend
 from fastmlp.cli.columns import column_lines, print_notes
 from fastmlp.cli.compiling import announce_compilation
 from fastmlp.cli.curves import draw_curves
@@ -69,7 +69,7 @@ def compare(arguments: Namespace) -> int:
     outputs = {"--plot": arguments.plot, "--table": arguments.table}
     check_outputs(outputs, [arguments.data, arguments.target_file])
     check_optimizers(arguments, arguments.optimizer)
-    prepare_backend(arguments.backend)
+    get_backend(arguments.backend)  # before any work: it may be missing
     storage = Storage(arguments.memory)
     choices = _combinations(arguments)
     if arguments.validation_fraction is None:

@@ -15,7 +15,7 @@ def announce_compilation(backend: str, quiet: bool = False) -> None:
     if backend != "numba" or quiet:
         return
     with no_fork():
-        from fastmlp.backends.compile_cache import kernel_folders, stored_sizes
+        from fastmlp.backends.compiled.cache import kernel_folders, stored_sizes
 
     folders = kernel_folders()
     if not any(map(stored_sizes, folders)):

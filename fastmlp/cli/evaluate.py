@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from fastmlp.backends import get_backend
 from fastmlp.cli import reporting
-from fastmlp.cli.backend import prepare_backend
 from fastmlp.cli.columns import print_notes
 from fastmlp.cli.compiling import announce_compilation
 from fastmlp.cli.outputs import check_outputs
@@ -24,7 +24,7 @@ __all__ = ["evaluate"]
 def evaluate(arguments: Namespace) -> int:
     """Run the command; return the exit code."""
     check_outputs({"--report": arguments.report}, [arguments.model, arguments.data, arguments.target_file])
-    prepare_backend(arguments.backend)
+    get_backend(arguments.backend)  # before any work: it may be missing
     model = MLP.load(arguments.model, backend=arguments.backend, n_threads=arguments.threads)
     preparation, found = Preparation.of(model), Findings()
 

@@ -27,6 +27,7 @@ examples
   fastmlp evaluate mnist.safetensors mnist
   fastmlp compare digits --batch-size full,32,1 --plot regimes.png
   fastmlp export mnist.safetensors mnist.onnx
+  fastmlp compile
   fastmlp info
 """
 _TRAIN_EXAMPLES = """\
@@ -80,6 +81,15 @@ examples
   fastmlp compare digits --batch-size 32 --optimizer sgd,adam --lr 0.1,0.01,0.001
   fastmlp compare housing.csv --target median_house_value --hidden 8 64 64,64 --batch-size 64 --seeds 5
 """
+_COMPILE_EXAMPLES = """\
+The first training on a machine compiles what it needs, which takes some seconds. This command does so beforehand, as in
+an image of a container. The code is for this CPU and these versions: on another CPU it is compiled anew. It lies in
+FASTMLP_CACHE_DIR, else in the user's cache folder; the folder may be read-only later.
+
+examples
+  fastmlp compile --dtype float32
+  FASTMLP_CACHE_DIR=/opt/fastmlp fastmlp compile --all
+"""
 _EVALUATE_EXAMPLES = """\
 If a named data set, .npz file or folder has test samples, those are scored; of a table, all rows.
 
@@ -116,6 +126,7 @@ def build_parser() -> ArgumentParser:
     _add_predict(command("predict", "predict the targets of samples", _PREDICT_EXAMPLES))
     _add_evaluate(command("evaluate", "score a model on samples with known targets", _EVALUATE_EXAMPLES))
     _add_export(command("export", "write a model for other programs: ONNX, or one file of C", _EXPORT_EXAMPLES))
+    _add_compile(command("compile", "compile the kernels of the numba backend ahead of time", _COMPILE_EXAMPLES))
     command("info", "show versions, backends, threads and the folder of compiled kernels")
     return parser
 
@@ -191,6 +202,20 @@ def _add_predict(parser: ArgumentParser) -> None:
 def _add_export(parser: ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="file that 'fastmlp train --out' or MLP.save wrote")
     parser.add_argument("out", metavar="OUT", help="the .onnx or .c file to write")
+
+
+def _add_compile(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--dtype",
+        choices=["float32", "float64"],
+        help="dtype of the networks (default: both)",
+    )
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="every activation, loss and update rule, and samples that are bytes or of the other dtype (default: the "
+        "usual ones)",
+    )
 
 
 def _add_evaluate(parser: ArgumentParser) -> None:

@@ -15,7 +15,6 @@ import numpy as np
 from fastmlp.backends import get_backend
 from fastmlp.checkpoint import DEFAULT_INTERVAL, open_checkpoint, read_state
 from fastmlp.cli import reporting
-from fastmlp.cli.backend import prepare_backend
 from fastmlp.cli.columns import column_lines, print_notes
 from fastmlp.cli.compiling import announce_compilation
 from fastmlp.cli.network import build_network, targets_for
@@ -62,7 +61,7 @@ def train(arguments: Namespace) -> int:
     check_outputs(outputs, [arguments.data, arguments.test_file, arguments.target_file])
     done = _check_checkpoint(arguments)
     check_optimizers(arguments, [arguments.optimizer])
-    prepare_backend(arguments.backend)
+    get_backend(arguments.backend)  # before any work: it may be missing
     storage = Storage(arguments.memory)
     dataset, preparation = load_training(arguments, storage)
     recipes = chosen_recipes(arguments, dataset)

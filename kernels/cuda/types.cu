@@ -67,10 +67,13 @@ __device__ inline unsigned atom_add_acq_rel(unsigned *p, unsigned v) {
 }
 #endif
 
+// How many blocks of an operation a multiprocessor shall be able to run at once, which bounds the registers of a thread.
+template <class Arguments> constexpr int BLOCKS_AT_ONCE = 1;
+
 // The kernel of an operation: one parameter, the struct of its arguments. The operation itself is the function `run` of
 // that struct, or `run_few`, which the persistent kernel calls.
-#define OPERATION(name, Arguments)                                                       \
-  extern "C" __global__ void __launch_bounds__(THREADS, 1) name(const Arguments arguments) { \
-    SHARED(scratch, real[SCRATCH]);                                                      \
-    run(arguments, Part{int(blockIdx.x), int(gridDim.x), scratch});                      \
+#define OPERATION(name, Arguments)                                                                                   \
+  extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_AT_ONCE<Arguments>) name(const Arguments arguments) { \
+    SHARED(scratch, real[SCRATCH]);                                                                                  \
+    run(arguments, Part{int(blockIdx.x), int(gridDim.x), scratch});                                                  \
   }

@@ -71,9 +71,9 @@ def runs(tmp_path_factory) -> dict[str, dict]:
     results = {"cold": run(package, cache), "warm": run(package, cache)}
     replace(package / "fastmlp/step.py", "delta, alpha, weight_beta", "delta, 2 * alpha, weight_beta")
     # the operation itself, and one that an operation in another file calls, which Numba's own cache would not notice
-    replace(package / "fastmlp/kernels/cpu/operations/formulas.py", 'f"rate{i + 1}"', 'f"2 * rate{i + 1}"')
+    replace(package / "fastmlp/kernels/cpu/formula_texts.py", 'f"rate{i + 1}"', 'f"2 * rate{i + 1}"')
     replace(package / "fastmlp/kernels/cpu/machine/functions.py", "return double / (double + like(z, 2.0))", "return z")
-    replace(package / "fastmlp/kernels/cpu/operations/formulas.py", "row[j] = {result}", "row[j] = d")
+    replace(package / "fastmlp/kernels/cpu/formula_texts.py", "row[j] = {result}", "row[j] = d")
     results["changed"] = run(package, cache)
     return results
 

@@ -71,10 +71,10 @@ def train(backend, threads, dtype, batch_size, activation, optimizer):
 
 def main(name, path):
     """Compute all results for one CPU, in a process with its settings."""
-    from fastmlp.kernels import cpu
+    from fastmlp.kernels.cpu.machine.host import ROWS, VECTOR_BYTES
 
     trained = {"/".join(map(str, case)): [train("numba", n, *case) for n in THREADS] for case in cases(CPUS[name])}
-    np.savez(path, vector_bytes=cpu.VECTOR_BYTES, rows=cpu.ROWS, **trained)
+    np.savez(path, vector_bytes=VECTOR_BYTES, rows=ROWS, **trained)
 
 
 @cache

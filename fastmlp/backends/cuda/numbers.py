@@ -63,6 +63,15 @@ class Number:
     __radd__, __rmul__ = __add__, __mul__
 
 
+class Divisor(NamedTuple):
+    """A number on the device of which only the reciprocal is known."""
+
+    reciprocal: Number
+
+    def __rtruediv__(self, number: float) -> Number:
+        return self.reciprocal * number
+
+
 def _terms(number: Number | float) -> dict[tuple[int, ...], float]:
     return number._terms if isinstance(number, Number) else {(): float(number)}
 

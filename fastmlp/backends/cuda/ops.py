@@ -12,7 +12,7 @@ import numpy as np
 
 from fastmlp.backends.cuda.choice import Choice, OwnKernels
 from fastmlp.backends.cuda.device import Device
-from fastmlp.backends.cuda.numbers import scalar
+from fastmlp.backends.cuda.numbers import Divisor, scalar
 from fastmlp.backends.cuda.products import Products
 from fastmlp.backends.cuda.streaming import HostSamples, Stage
 from fastmlp.backends.cuda.workspace import Workspace
@@ -49,17 +49,20 @@ class CudaOps(Products):
 
     # Batches
 
-    def mean_scale(self, weights, rows):
+    def total_weight(self, weights, rows):
         if not weights.size:
-            return 1.0 / len(rows) if len(rows) else 0.0
+            return float(len(rows)) or math.inf
         reduction, result = self._workspace.reduction()
         self.launch(
             "mean_scale", len(rows) / THREADS, 4 * len(rows), weights=weights, rows=rows, n=len(rows), sum=reduction
         )
-        return result
+        return Divisor(result)
 
     def announce_next_batch(self, x, labels, rows):
         pass
+
+    def zero_if_finite(self, x, rows):
+        return 0.0
 
     def copy(self, x, out):
         self.launch("copy", self._elements(x.size), x.size, x=x, out=out, n=x.size)
@@ -154,8 +157,10 @@ class CudaOps(Products):
         self.launch("penalty", self._elements(w.size), w.size, w=w, **numbers, n=w.size, sum=reduction)
         return result
 
-    def regularize(self, w, l1, l2, out):
-        self.launch("regularize", self._elements(w.size), w.size, w=w, l1=scalar(l1), l2=scalar(l2), out=out, n=w.size)
+    def regularize(self, w, l1, l2, total, out):
+        numbers = {"l1": scalar(l1), "l2": scalar(l2), "scale": scalar(1.0 / total)}
+        sizes = {"n": out.size, "n_weights": w.size}
+        self.launch("regularize", self._elements(out.size), out.size, w=w, **numbers, out=out, **sizes)
 
     def clip(self, g, max_norm):
         blocks, whole = self._elements(g.size), {"g": g, "n": g.size}

@@ -9,31 +9,18 @@ The depth is cut into parts, whose sums are added up in C. Where the parts end d
 results do not depend on the number of threads.
 """
 
-from collections.abc import Iterable
-
+from fastmlp.kernels.cpu.machine.host import HALF_L2, ROWS
 from fastmlp.kernels.cpu.machine.jitable import jitable
-from fastmlp.kernels.cpu.machine.microkernel import IN_ORDER, ROWS, UPDATE, Product
-from fastmlp.kernels.cpu.machine.tiling import PANEL_BYTES, tiled
-from fastmlp.kernels.cpu.machine.vectors import HALF_L2
+from fastmlp.kernels.cpu.machine.microkernel import IN_ORDER, UPDATE, Product
+from fastmlp.kernels.cpu.machine.tiling import tiled
+from fastmlp.kernels.cpu.regimes import LONG_DEPTH, PANEL_BYTES, STRIP_BYTES
 from fastmlp.kernels.cpu.team.views import address
 
-__all__ = ["LARGE_SCRATCH_BYTES", "is_large", "make_product"]
+__all__ = ["DEPTH", "make_product"]
 
-# Weight matrices beyond this size are packed. Measured on Zen 4, with 1 MiB of L2 cache a core: beyond it packing is
-# faster, up to twice as fast with rows of 2^n bytes; below it, slower in float32.
-LARGE_BYTES = 1 << 22
-NARROW = 128  # with fewer inputs or outputs, packing the other operand does not pay
 DEPTH = 256  # of a packed part: so many lines 2^n bytes apart fit the L2 cache beside the panel that is in use
-LONG_DEPTH = 1024  # where B is read along its rows or in place: the longer, the less often C is read and written
 
-_PANEL_BYTES, _STRIP_BYTES = LONG_DEPTH * PANEL_BYTES, LONG_DEPTH * ROWS * 8
-LARGE_SCRATCH_BYTES = _PANEL_BYTES + _STRIP_BYTES + HALF_L2  # a panel of B, a strip and a block of A
-
-
-def is_large(layers: Iterable[tuple[int, int]], itemsize: int) -> bool:
-    """Whether packed products pay in a network of such layers (inputs, outputs)."""
-    return any(min(layer) >= NARROW and layer[0] * layer[1] * itemsize > LARGE_BYTES for layer in layers)
-
+_PANEL_BYTES = LONG_DEPTH * PANEL_BYTES
 
 _multiply = tiled(UPDATE, IN_ORDER)
 
@@ -48,7 +35,7 @@ def make_product(pack_a, pack_b, depth_of_part: int):
     @jitable
     def product(a, picks, b, out, r0, r1, c0, c1, depth, alpha, beta, packed, scratch):
         size, columns, real = out.itemsize, out.shape[1], out.dtype.type
-        width, strip, block = PANEL_BYTES // size, _PANEL_BYTES // size, (_PANEL_BYTES + _STRIP_BYTES) // size
+        width, strip, block = PANEL_BYTES // size, _PANEL_BYTES // size, (_PANEL_BYTES + STRIP_BYTES) // size
         most = depth_of_part if packed else LONG_DEPTH
         most_rows = HALF_L2 // (most * size)
         for i in range(r0, r1, most_rows):

@@ -4,12 +4,13 @@ Threads split the output by columns wherever they can; split by rows, each would
 """
 
 from fastmlp.kernels import codes
-from fastmlp.kernels.cpu.large.blocking import DEPTH, LONG_DEPTH, make_product
+from fastmlp.kernels.cpu.large.blocking import DEPTH, make_product
 from fastmlp.kernels.cpu.large.packing import pack_columns, pack_rows
 from fastmlp.kernels.cpu.machine.jitable import jitable
 from fastmlp.kernels.cpu.operations.elementwise import activate, multiply_by_derivative
 from fastmlp.kernels.cpu.operations.products import add_bias_gradient
 from fastmlp.kernels.cpu.operations.sharing import share_gradient, share_output
+from fastmlp.kernels.cpu.regimes import LONG_DEPTH
 from fastmlp.kernels.cpu.team.signatures import Indices, Matrix, Samples, Vector
 from fastmlp.kernels.cpu.team.threads import barrier
 from fastmlp.kernels.cpu.team.views import span

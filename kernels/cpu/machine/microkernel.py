@@ -18,13 +18,14 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
+from fastmlp.kernels.cpu.machine.host import LINE
 from fastmlp.kernels.cpu.machine.jitable import intrinsic
-from fastmlp.kernels.cpu.machine.vectors import LINE, VECTOR_BYTES, Vectors, constant, loop
+from fastmlp.kernels.cpu.machine.vectors import Vectors, constant, loop
 
 __all__ = [
     *("BIAS", "PLAIN", "RELU_MASK", "UPDATE"),
     *("IN_ORDER", "PICKED_DEPTH", "PICKED_ROWS"),
-    *("ROWS", "Product", "tile"),
+    *("Product", "tile"),
 ]
 
 PLAIN, BIAS, RELU_MASK, UPDATE = range(4)
@@ -33,9 +34,6 @@ positive, else 0; C = beta C + alpha AB. With beta = 0 neither C nor the bias ha
 
 IN_ORDER, PICKED_ROWS, PICKED_DEPTH = range(3)
 """How A is read: all of it, the rows of a list, or the columns of a list."""
-
-# ROWS x 2 sums, 2 vectors of B and one broadcast element of A: they fit 32 registers (AVX-512), or 16 otherwise.
-ROWS = 8 if VECTOR_BYTES == 64 else 4
 
 
 class Product(NamedTuple):

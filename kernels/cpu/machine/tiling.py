@@ -2,13 +2,13 @@
 
 from functools import cache
 
+from fastmlp.kernels.cpu.machine.host import HALF_L2, ROWS, VECTOR_BYTES
 from fastmlp.kernels.cpu.machine.jitable import inlined, jitable
-from fastmlp.kernels.cpu.machine.microkernel import PICKED_ROWS, RELU_MASK, ROWS, Product, tile
-from fastmlp.kernels.cpu.machine.vectors import HALF_L2, VECTOR_BYTES
+from fastmlp.kernels.cpu.machine.microkernel import PICKED_ROWS, RELU_MASK, Product, tile
+from fastmlp.kernels.cpu.regimes import PANEL_BYTES
 
-__all__ = ["INDEX_BYTES", "PANEL_BYTES", "tiled"]
+__all__ = ["INDEX_BYTES", "tiled"]
 
-PANEL_BYTES = 2 * VECTOR_BYTES  # of each row of B, the columns that a full tile takes
 INDEX_BYTES = 8
 FEW = 2  # rows of a flat tile: with 4 vectors of columns it has enough independent sums to keep the FMA units busy
 

@@ -5,10 +5,10 @@ Forward, vectors go along the inputs: each output of a sample is a dot product. 
 """
 
 from fastmlp.kernels.cpu.machine.dots import DOTS, dots
+from fastmlp.kernels.cpu.machine.host import VECTOR_BYTES
 from fastmlp.kernels.cpu.machine.jitable import inlined
 from fastmlp.kernels.cpu.machine.microkernel import IN_ORDER, UPDATE, Product
 from fastmlp.kernels.cpu.machine.tiling import tiled
-from fastmlp.kernels.cpu.machine.vectors import VECTOR_BYTES
 from fastmlp.kernels.cpu.team.views import address, element, span
 
 __all__ = ["is_narrow", "is_worth_transposing", "narrow_gradient", "narrow_product"]

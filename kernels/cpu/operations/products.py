@@ -8,6 +8,7 @@ from numba import types
 from numba.extending import overload
 
 from fastmlp.kernels import codes
+from fastmlp.kernels.cpu.machine.host import ROWS, VECTOR_BYTES
 from fastmlp.kernels.cpu.machine.jitable import JIT_OPTIONS, inlined
 from fastmlp.kernels.cpu.machine.microkernel import (
     BIAS,
@@ -16,14 +17,12 @@ from fastmlp.kernels.cpu.machine.microkernel import (
     PICKED_ROWS,
     PLAIN,
     RELU_MASK,
-    ROWS,
     UPDATE,
     Product,
     tile,
 )
 from fastmlp.kernels.cpu.machine.tiling import INDEX_BYTES, tiled
 from fastmlp.kernels.cpu.machine.transposition import transpose
-from fastmlp.kernels.cpu.machine.vectors import VECTOR_BYTES
 from fastmlp.kernels.cpu.operations.elementwise import activate, multiply_by_derivative
 from fastmlp.kernels.cpu.operations.narrow import is_narrow, is_worth_transposing, narrow_gradient, narrow_product
 from fastmlp.kernels.cpu.operations.sharing import COLUMNS, is_in_halves, share_gradient, share_layer, share_output
@@ -31,7 +30,7 @@ from fastmlp.kernels.cpu.team.signatures import Indices, Matrix, Samples, Vector
 from fastmlp.kernels.cpu.team.threads import barrier, share
 from fastmlp.kernels.cpu.team.views import address, span
 
-__all__ = ["ROWS", "accumulate", "accumulate_rows", "add_bias_gradient", "backward_data", "linear", "linear_rows"]
+__all__ = ["accumulate", "accumulate_rows", "add_bias_gradient", "backward_data", "linear", "linear_rows"]
 
 
 def _make_layer(access):
