@@ -102,7 +102,7 @@ def to_tensorboard(folder: str | os.PathLike[str]) -> Callback:
             from tensorboard.summary.writer.event_file_writer import EventFileWriter
     except ImportError as error:
         raise FastmlpError(
-            f"Event files need the package tensorboard, which cannot be imported ({error}). Run: pip install tensorboard"
+            f"Event files need TensorBoard, which cannot be imported ({error}). Run: pip install tensorboard"
         ) from error
     writer: Any = None
 
