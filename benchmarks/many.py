@@ -9,6 +9,7 @@ affects them alike. With --before, each round has a process for the build in CHE
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import os
 import statistics
@@ -24,6 +25,7 @@ NETWORKS = {
     "64-32-10, batch 32": ([64, 32, 10], 1437, 32, 20, 64),
     "2-4-3, batch 32": ([2, 4, 3], 300, 32, 300, 256),
 }
+PEERS_SHARE = 10  # peers train a tenth of the epochs, which is multiplied: one of them is slow
 # 36 fits each: 12 settings, 3 folds
 GRID = {"hidden_layer_sizes": [(16,), (32,), (64,)], "alpha": [1e-4, 1e-2], "learning_rate_init": [1e-3, 1e-2]}
 SEARCHES = {"digits": 60, "breast cancer": 60}  # max_iter
@@ -38,6 +40,8 @@ def seconds(function: Callable[[], object]) -> float:
 def networks(name: str) -> dict[str, float]:
     """Seconds by ways to train the networks."""
     import numpy as np
+    from contenders import Task
+    from many_peers import THERE
 
     from fastmlp import MLP, fit_many
 
@@ -54,11 +58,20 @@ def networks(name: str) -> dict[str, float]:
             model.fit(x, y, **options)
 
     in_turn(make()[:2])  # compiles, or loads what is compiled
-    one, other = make(), make()
-    return {
+    one, other, third = make(), make(), make()
+    result = {
         "in turn": seconds(lambda: in_turn(one)),
         "fit_many": seconds(lambda: fit_many(other, x, y, **options)),
     }
+    tasks = [Task(x, y, m.weights, m.biases, batch, "adam", 1e-3, os.cpu_count() or 1, shuffle=False) for m in third]
+    alone = {"epochs": 1, "batch_size": batch, "shuffle": False, "progress": False}
+    expected = [copy.deepcopy(model).fit(x, y, **alone)["loss"][0] for model in third]
+    for peer, train in THERE.items():
+        _, losses = train(tasks, 0)
+        np.testing.assert_allclose(losses, expected, rtol=1e-3, err_msg=f"{peer} computes something else")
+        share = max(1, epochs // PEERS_SHARE)
+        result[peer] = train([task._replace(shuffle=True) for task in tasks], share)[0] * epochs / share
+    return result
 
 
 def search(name: str) -> dict[str, float]:
@@ -114,14 +127,14 @@ def spread(values: list[float], digits: int) -> str:
 
 def tables(now: list[dict], before: list[dict]) -> list[str]:
     """Markdown lines."""
-    lines = ["| networks | in turn, s | fit_many, s | samples/s | times the rate |", "|---|---|---|---|---|"]
+    lines = ["| networks | way | s | samples/s | times fit_many's time |", "|---|---|---|---|---|"]
     for name, (_, samples, _, epochs, number) in NETWORKS.items():
-        turn, many = ([one[name][way] for one in now] for way in ("in turn", "fit_many"))
-        ratios = [a / b for a, b in zip(turn, many, strict=True)]
-        rate = samples * epochs * number / statistics.median(many)
-        lines.append(
-            f"| {number} × {name} | {spread(turn, 2)} | {spread(many, 2)} | {rate:,.0f} | {spread(ratios, 2)} |"
-        )
+        for way in now[0][name]:
+            times = [one[name][way] for one in now]
+            ratios = [one[name][way] / one[name]["fit_many"] for one in now]
+            rate = samples * epochs * number / statistics.median(times)
+            cells = f"{number} × {name}", way, spread(times, 2), f"{rate:,.0f}", spread(ratios, 2)
+            lines.append(f"| {' | '.join(cells)} |")
     lines += ["", "| search | way | s | s, build before |" if before else "| search | way | s |"]
     lines.append("|---|---|---|---|" if before else "|---|---|---|")
     for name in SEARCHES:
@@ -144,8 +157,10 @@ def main() -> None:
     if options.measure:
         print(json.dumps(measure(options.only_searches)))
         return
+    from many_peers import PEERS, THERE
     from report import machine
 
+    missing = [(name, package) for name, (package, _) in PEERS.items() if name not in THERE]
     now, before = [], []
     for _ in range(options.rounds):
         now.append(round_of(Path(__file__).resolve().parents[1], only_searches=False))
@@ -164,6 +179,7 @@ def main() -> None:
             "of up to 60 epochs.",
             "",
             *tables(now, before),
+            *(f"\n{name} is left out: {package} is not installed." for name, package in missing),
         ]
     )
     print(text)
