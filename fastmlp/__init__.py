@@ -15,6 +15,7 @@ Networks:
 - `fastmlp.MLP`: the library's own class, for arrays.
 - `fastmlp.MLPClassifier`, `fastmlp.MLPRegressor`: drop-in replacements of scikit-learn's classes of these names.
 - `fastmlp.TabularClassifier`, `fastmlp.TabularRegressor`: for data frames; the command ``fastmlp`` is for files.
+- `fastmlp.fit_many`: trains many of them at once, one on each core.
 
 Their options, mostly given by name:
 
@@ -57,6 +58,7 @@ from fastmlp.errors import (
 from fastmlp.forks import no_fork
 from fastmlp.gradient_check import numerical_gradient
 from fastmlp.history import History
+from fastmlp.many import fit_many
 from fastmlp.mlp import MLP
 from fastmlp.optimizers import SGD, Adam, AdamW, RMSprop
 
@@ -85,6 +87,7 @@ __all__ = [
     "TabularClassifier",
     "TabularRegressor",
     "available_backends",
+    "fit_many",
     "get_backend",
     "numerical_gradient",
 ]

@@ -135,7 +135,7 @@ class NumbaBackend(Backend):
 
     name = "numba"
     checks_samples = True
-    samples_at_once = 1 << 14
+    samples_at_once = 1 << 17
 
     @classmethod
     def problem(cls) -> str | None:
