@@ -203,6 +203,18 @@ def test_an_epoch_in_several_calls_is_the_epoch_in_one(emulated, monkeypatch):
     np.testing.assert_allclose(second, first, rtol=1e-12)
 
 
+@pytest.mark.parametrize("batch", [1, 32])
+def test_a_launch_is_short_enough_to_be_interrupted(monkeypatch, batch):
+    """A span is one launch of a program; a step takes 25 µs or less."""
+    emulate_gpu(monkeypatch, EmulatedDevice())
+    spans, steps = [], 20_000
+    monkeypatch.setattr(Run, "_run_program", lambda self, program, steps: spans.append(steps))
+    n = batch * steps
+    MLP([2, 3], backend="cuda").fit(np.zeros((n, 2)), np.zeros(n, int), epochs=1, batch_size=batch, shuffle=False)
+    assert sum(spans) == steps
+    assert max(spans) * 25e-6 < 0.21
+
+
 def test_a_repeated_run_is_the_same_to_the_last_bit(emulated):
     runs = [train("cuda", dtype="float32", optimizer=RULES["adam"], batch_size=bs) for bs in (16, 40) for _ in range(2)]
     for once, again in (runs[:2], runs[2:]):

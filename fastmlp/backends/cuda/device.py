@@ -18,7 +18,7 @@ import numpy as np
 
 from fastmlp.formulas.by_code import BUILT_IN, Formulas
 
-__all__ = ["Device", "Graph", "Launch", "Matmul", "Node", "Staging", "mask_width"]
+__all__ = ["Device", "Graph", "Launch", "Matmul", "NoClusterError", "Node", "Staging", "mask_width"]
 
 
 class Launch(NamedTuple):
@@ -66,6 +66,10 @@ class Matmul(NamedTuple):
 Node = Launch | Matmul
 
 
+class NoClusterError(RuntimeError):
+    """The device has no place where the blocks of a cluster could run; its `clusters` is false from now on."""
+
+
 def mask_width(columns: int) -> int:
     """Bytes of a mask's row: a bit for each column, in the library's units of 128 bits."""
     return -(-columns // 128) * 16
@@ -94,7 +98,7 @@ class Staging(Protocol):
 class Device(Protocol):
     precision: str  # of the library's products of float32 numbers: "float32", "tf32" or "bf16"
     multiprocessors: int
-    clusters: bool  # whether eight blocks can be a cluster, which has a barrier of its own
+    clusters: bool  # whether eight blocks can be a cluster, which has a barrier of its own, as far as is known
 
     def free_memory(self) -> int:
         """Bytes that are free."""
@@ -136,7 +140,10 @@ class Device(Protocol):
         ...
 
     def queue(self, nodes: list[Node], real: np.dtype) -> None:
-        """Queue the kernels and products, one after another."""
+        """Queue the kernels and products, one after another.
+
+        Raises NoClusterError if a launch is of a cluster and can have none.
+        """
         ...
 
     def prepare(self, nodes: list[Node], real: np.dtype) -> None:

@@ -21,7 +21,7 @@ import numpy as np
 from cupy.cuda import driver, runtime
 
 from fastmlp.backends.cuda.cublaslt import CublasLt, CublasLtError, NoAlgorithmError, Product, alignment
-from fastmlp.backends.cuda.device import Launch, Matmul, Node
+from fastmlp.backends.cuda.device import Launch, Matmul, NoClusterError, Node
 from fastmlp.errors import BackendUnavailableError, OutOfDeviceMemoryError
 from fastmlp.formulas.by_code import Formulas
 from fastmlp.kernels.cuda import THREADS, source
@@ -222,7 +222,15 @@ class NvidiaDevice:
             blocks = min(blocks, room * self.multiprocessors)
         # CuPy passes an array of one element by value; of a struct it would list the fields first, which takes longer
         struct = node.arguments.view(f"V{node.arguments.nbytes}")
-        kernel((blocks,), (THREADS,), (struct,), 0, self._stream, node.cooperative and not node.cluster)
+        try:
+            kernel((blocks,), (THREADS,), (struct,), 0, self._stream, node.cooperative and not node.cluster)
+        except driver.CUDADriverError as error:
+            if not node.cluster or error.status == _OUT_OF_MEMORY:
+                raise
+            # A part of a GPU, as MIG and MPS give it, may have no eight multiprocessors beside each other. If it was
+            # something else, the launch that takes its place fails as well.
+            self.clusters = False
+            raise NoClusterError(f"eight blocks cannot run as a cluster: {error}") from error
 
     def _kernel(self, node: Launch, real: np.dtype) -> Any:
         module = real, node.formulas

@@ -16,7 +16,7 @@ import numpy as np
 
 from fastmlp.backends.cuda.choice import Choice, OwnKernels
 from fastmlp.backends.cuda.device import Device, Node
-from fastmlp.backends.cuda.numbers import scalar
+from fastmlp.backends.cuda.numbers import Number, scalar
 from fastmlp.backends.cuda.tape import Tape
 from fastmlp.backends.cuda.workspace import Workspace
 from fastmlp.formulas.by_code import Formulas
@@ -159,6 +159,8 @@ class Products(Tape):
             ways["fused library"] = fused
         else:
             key = *key, "summed"
+        # for factors in device memory, or where it adds to out, the library may have other algorithms or none
+        key = *key, "device" if _any_on_device(alpha, beta) else "host", "added" if _may_add(beta) else "written"
         self._record_fastest(key, ways, [out, bias])
 
     def _bias_gradient(self, delta, alpha, beta, bias):
@@ -222,6 +224,14 @@ class Products(Tape):
         chosen = self._choice.of(key, {name: partial(trial, name, way) for name, way in ways.items()}, written)
         ways[chosen]()
         return chosen
+
+
+def _any_on_device(*factors: Number | float) -> bool:
+    return any(isinstance(factor, Number) for factor in factors)
+
+
+def _may_add(beta: Number | float) -> bool:
+    return isinstance(beta, Number) or beta != 0.0
 
 
 def _tiles(rows: int, columns: int) -> int:

@@ -19,7 +19,7 @@ import numpy as np
 from fastmlp import step
 from fastmlp.backends.cuda.choice import Choice, OwnKernels
 from fastmlp.backends.cuda.control import Control, Rates
-from fastmlp.backends.cuda.device import Device, Graph, Launch, Node
+from fastmlp.backends.cuda.device import Device, Graph, Launch, NoClusterError, Node
 from fastmlp.backends.cuda.numbers import Number
 from fastmlp.backends.cuda.ops import CudaOps
 from fastmlp.backends.cuda.streaming import HostSamples, Stage
@@ -214,7 +214,10 @@ class Run:
         name, blocks = ("cluster_program", CLUSTER) if cluster else ("program", self._device.multiprocessors)
         blocks = 1 if program.single_block else min(PROGRAM_BLOCKS, blocks)
         launch = Launch(name, blocks, arguments, cooperative=True, cluster=cluster, formulas=self._formulas)
-        self._device.queue([launch], self._real)
+        try:
+            self._device.queue([launch], self._real)
+        except NoClusterError:
+            self._run_program(program, steps)  # without one
 
 
 def _segments(tape: list[Node | Stage]) -> list[_Segment]:
