@@ -11,7 +11,7 @@ from emulation.fake_cupy import nvidia_device
 from test_cuda_training import RULES, assert_same
 
 from fastmlp.backends import get_backend
-from fastmlp.backends.cuda import runs
+from fastmlp.backends.cuda import programs
 from fastmlp.backends.cuda.choice import Choice
 from fastmlp.backends.cuda.device import Matmul
 from fastmlp.backends.cuda_backend import CudaBackend
@@ -110,9 +110,9 @@ KINDS = {"adam": "host-written", "sgd": "device-added"}
 
 def test_a_program_does_without_clusters_where_there_is_no_place_for_one(gpu, monkeypatch):
     """As on a part of a GPU; its blocks then meet at a barrier of the grid."""
-    monkeypatch.setattr(runs, "SINGLE_BLOCK_WORK", 0)
+    monkeypatch.setattr(programs, "BARRIER", 0)
     gpu.gpu.refused = {"cluster_program"}
     assert_same(optimizer=RULES["sgd"], batch_size=16, epochs=3, options={"l1": 1e-3})
-    programs = [name for name in gpu.gpu.launched if "program" in name]
-    assert programs.count("cluster_program") == 1
-    assert programs.count("program") > 1
+    launched = [name for name in gpu.gpu.launched if "program" in name]
+    assert launched.count("cluster_program") == 1
+    assert launched.count("program") > 1

@@ -21,6 +21,7 @@ from emulation.cublaslt import Library
 from emulation.device import DeviceArray, EmulatedDevice
 from fastmlp.backends.cuda.cublaslt import CublasLt
 from fastmlp.backends.cuda.device import Launch
+from fastmlp.kernels.cuda import part_of
 
 __all__ = ["CaptureError", "nvidia_device"]
 
@@ -220,7 +221,12 @@ class Gpu:
 
         def raw_module(code: str, options: tuple[str, ...]) -> Any:
             real = np.dtype({"-DREAL=float": np.float32, "-DREAL=double": np.float64}[options[0]])
-            return SimpleNamespace(get_function=lambda name: SimpleNamespace(kernel=Kernel(self, name, real)))
+
+            def get_function(name: str) -> Any:
+                assert options[1] == f"-D{part_of(name)}", f"{name} is not compiled by {options}"
+                return SimpleNamespace(kernel=Kernel(self, name, real))
+
+            return SimpleNamespace(get_function=get_function)
 
         vars(cupy).update(
             __version__="0", cuda=cuda, empty=self.empty, ndarray=Array, RawModule=raw_module,

@@ -18,14 +18,27 @@ import numpy as np
 
 from fastmlp.formulas.by_code import BUILT_IN, Formulas
 
-__all__ = ["Device", "Graph", "Launch", "Matmul", "NoClusterError", "Node", "Staging", "mask_width"]
+__all__ = ["Access", "Device", "Graph", "Launch", "Matmul", "NoClusterError", "Node", "Staging", "mask_width"]
+
+
+class Access(NamedTuple):
+    """The memory that a kernel reads, or also writes: addresses from `first` to before `last`.
+
+    own: the way in which blocks share it, if none touches another's part; else None.
+    """
+
+    first: int
+    last: int
+    written: bool
+    own: tuple[str, int] | None = None
 
 
 class Launch(NamedTuple):
     """A kernel of ours with so many blocks, and the struct of its arguments.
 
     cooperative: all blocks must run at once; cluster: they do, since they are one cluster. work: the time it takes, as
-    a number of multiply-adds. formulas: those that the kernels are compiled with.
+    a number of multiply-adds; numbers: how many it reads and writes in memory. formulas: those that the kernels are
+    compiled with.
     """
 
     name: str
@@ -35,6 +48,8 @@ class Launch(NamedTuple):
     cluster: bool = False
     work: float = math.inf
     formulas: Formulas = BUILT_IN
+    numbers: float = math.inf
+    accesses: tuple[Access, ...] = ()
 
 
 class Matmul(NamedTuple):
