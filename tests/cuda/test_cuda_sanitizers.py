@@ -49,7 +49,9 @@ FAULTS = {
     "a barrier of the grid that orders nothing": (
         *("thread", "program", "atom_add_acq_rel(arrivals, 1)", "atomicAdd(arrivals, 1u)", None),
     ),
-    "a row past the end of the weights": (*("address", "few", "k < left ? p[k]", "k <= left ? p[k]", "linear_few"),),
+    "a row past the end of the weights": (
+        *("address", "few", "if (k < left) v.of[k]", "if (k <= left) v.of[k]", "linear_few"),
+    ),
     "16 bytes at once of what is not aligned": (
         *("undefined", "batches", "% sizeof(Pack<T, N>) == 0", "% sizeof(T) == 0", "scale"),
     ),
