@@ -5,10 +5,11 @@
 // A block always does the same columns of a matrix of n columns, whatever the operation (see `share`). So in a program
 // what a block has written of a layer, its outputs, δ or weights, it can read in the next operation without a barrier.
 
-constexpr int FEW = 32;                   // rows of a small batch, at most
-constexpr int GROUP = 32 / sizeof(real);  // rows that a weight is multiplied with while it is in a register
-constexpr int UNIT = 8;                   // columns: in float32 32 bytes, the smallest transaction of memory
-constexpr int WARPS = THREADS / 32;       // of a block
+constexpr int FEW = 32;                               // rows of a small batch, at most
+constexpr int GROUP = 32 / sizeof(real);              // rows that a weight is multiplied with while it is in a register
+constexpr int UNIT = 8;                               // columns: in float32 32 bytes, the smallest transaction of memory
+constexpr int LOG_WARPS = 3, WARPS = 1 << LOG_WARPS;  // of a block
+static_assert(32 * WARPS == THREADS, "warps");
 
 struct Interval {
   int begin, end;
@@ -22,11 +23,11 @@ __device__ inline Interval share(int n, const Part &part) {
   return {begin, end < n ? end : n};
 }
 
-// Four adjacent numbers, of which `left` exist; those beyond count as 0. Whole: all exist, and are aligned.
+// Four adjacent numbers, of which `left` exist; those beyond count as 0. WHOLE: all exist, and are aligned.
 template <bool WHOLE> __device__ inline Pack<real> four(const real *p, int left) {
   Pack<real> v{};
   if constexpr (WHOLE) {
-    if (left > 0) v = pack(p);
+    v = pack(p);
   } else {
 #pragma unroll
     for (int k = 0; k < 4; k++)
@@ -49,10 +50,11 @@ __device__ inline void few_rows(const real *x, const real *w, int n, int depth, 
   const int quads = 1 << log, slices = 32 >> log, width = 4 << log;
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   const int quad = TRANSPOSED ? lane / slices : lane % quads, slice = TRANSPOSED ? lane % slices : lane / quads;
-  int warps = WARPS;  // that have the same rows
-  while (WARPS / warps * ROWS < n) warps /= 2;
-  const int first = warp / warps * ROWS, rows = n - first, k0 = 4 * (warp % warps * slices + slice);
-  const int groups = WARPS / warps, step = 4 * warps * slices;
+  int log_groups = 0;  // of rows
+  while (ROWS << log_groups < n) log_groups++;
+  const int groups = 1 << log_groups, warps = WARPS >> log_groups, piece = warp & (warps - 1);
+  const int first = warp / warps * ROWS, rows = n - first, k0 = 4 * (piece * slices + slice);
+  const int log_step = 2 + LOG_WARPS - log_groups + 5 - log;  // all warps of a group take 1 << log_step terms at once
   x += (long long)first * depth;
   for (int c0 = own.begin; c0 < own.end; c0 += width) {
     const int c = c0 + 4 * quad, left = own.end - c;
@@ -62,16 +64,22 @@ __device__ inline void few_rows(const real *x, const real *w, int n, int depth, 
       const int e = threadIdx.x + t * THREADS, r = e >> (log + 2), column = c0 + (e & (width - 1));
       before[t] = r < n && column < own.end ? known(r, column) : real(0);
     }
+    const bool idle = left <= 0 || rows <= 0;  // the lane has no columns, or the warp no rows
     real sum[ROWS][4] = {};
 #pragma unroll(ROWS == 1 && WHOLE ? int(16 / sizeof(real)) : 1)
-    for (int k = k0; k < depth; k += step) {
+    // by the number of turns, for which the compiler would divide
+    for (int turn = 0, turns = idle ? 0 : (depth - k0 + (1 << log_step) - 1) >> log_step; turn < turns; turn++) {
+      const int k = k0 + (turn << log_step);
       Pack<real> v[4], u[ROWS];
 #pragma unroll
       for (int i = 0; i < 4; i++)
-        v[i] = TRANSPOSED ? four<WHOLE>(w + (long long)(c + i) * depth + k, i < left ? depth - k : 0)
-                          : four<WHOLE>(w + (long long)(k + i) * columns + c, k + i < depth ? left : 0);
+        if constexpr (TRANSPOSED)
+          v[i] = four<WHOLE>(w + (long long)(c + i) * depth + k, WHOLE || i < left ? depth - k : 0);
+        else
+          v[i] = four<WHOLE>(w + (long long)(k + i) * columns + c, WHOLE || k + i < depth ? left : 0);
 #pragma unroll
-      for (int r = 0; r < ROWS; r++) u[r] = four<WHOLE>(x + (long long)r * depth + k, r < rows ? depth - k : 0);
+      for (int r = 0; r < ROWS; r++)  // beyond the last row it once more, of which nothing is stored
+        u[r] = four<WHOLE>(x + (r < rows ? r : rows - 1) * depth + k, depth - k);
 #pragma unroll
       for (int r = 0; r < ROWS; r++)
 #pragma unroll
@@ -90,7 +98,7 @@ __device__ inline void few_rows(const real *x, const real *w, int n, int depth, 
       for (int r = 0; r < ROWS; r++)
 #pragma unroll
         for (int j = 0; j < 4; j++)
-          scratch[(warp % warps * groups * ROWS + first + r) * width + 4 * quad + j] = sum[r][j];
+          scratch[(piece * groups * ROWS + first + r) * width + 4 * quad + j] = sum[r][j];
     __syncthreads();
 #pragma unroll
     for (int t = 0; t < ITEMS; t++) {
@@ -155,7 +163,8 @@ __device__ inline void few_outer(const real *x, const real *delta, int n, int in
     if constexpr (SINGLE) {
 #pragma unroll
       for (int t = 0; t < TILES; t++) {
-        tiles[t].x = four<WHOLE>(x + tiles[t].row, down.end - tiles[t].row);
+        const bool beyond = tiles[t].row >= down.end;
+        tiles[t].x = beyond ? Pack<real>{} : four<WHOLE>(x + tiles[t].row, down.end - tiles[t].row);
         tiles[t].delta = four<WHOLE>(delta + tiles[t].column, across.end - tiles[t].column);
       }
     } else {
