@@ -1,4 +1,4 @@
-"""The operations by name, and their places in a team's table of addresses. Without Numba, as `machine.host`."""
+"""The operations by name, and their places in a team's table of addresses. Without Numba, as `machine.processor`."""
 
 from fastmlp.kernels.cpu.regimes import Regime
 

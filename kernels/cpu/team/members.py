@@ -1,4 +1,4 @@
-"""The members of a team of threads, and the memory they share. Without Numba, as `machine.host`."""
+"""The members of a team of threads, and the memory they share. Without Numba, as `machine.processor`."""
 
 from typing import NamedTuple
 
