@@ -63,8 +63,8 @@ _threads = ThreadPoolExecutor(2)
 
 def room_of_a_thread(kind, name, itemsize, first, second, *rest):
     """Elements of scratch memory that an operation needs in a network of this kind, from its arguments."""
-    from fastmlp.kernels.cpu.machine.processor import ROWS
-    from fastmlp.kernels.cpu.regimes import DOTS, NARROW_OUTPUTS, scratch_elements
+    from fastmlp.kernels.cpu.machine.host import ROWS
+    from fastmlp.kernels.cpu.regimes import scratch_elements
 
     if kind == "large":
         return scratch_elements(kind, [1, 1], 1, itemsize)
@@ -76,7 +76,7 @@ def room_of_a_thread(kind, name, itemsize, first, second, *rest):
         "linear": lambda: second.size,  # the weights transposed
         "backward_data": lambda: second.size,
         "accumulate": lambda: first.shape[1] * second.shape[1],  # the gradient transposed
-        "linear_rows": lambda: max(ROWS, NARROW_OUTPUTS + DOTS) * first.shape[1],  # some samples converted
+        "linear_rows": lambda: scratch_elements("", [first.shape[1], 1], 1, itemsize),  # some samples converted
         "accumulate_rows": lambda: max(ROWS * len(second), first.shape[1]),  # some columns of all samples
     }
     return max(needs.get(name, int)(), scratch_elements("", [1, 1], 1, itemsize))

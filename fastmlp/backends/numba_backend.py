@@ -27,7 +27,7 @@ from fastmlp.backends.teams import POOL, Task
 from fastmlp.backends.threads import WORK_PER_ROW, available_threads, is_worth_sharing, worth_threads
 from fastmlp.formulas.by_code import BUILT_IN, Formulas
 from fastmlp.kernels import codes
-from fastmlp.kernels.cpu.machine.processor import VECTOR_BYTES
+from fastmlp.kernels.cpu.machine.host import VECTOR_BYTES
 from fastmlp.kernels.cpu.regimes import Regime, is_shared, regime_of, scratch_elements
 from fastmlp.kernels.cpu.table import FORMULA_TABLES
 from fastmlp.kernels.cpu.team.members import Team, make_teams

@@ -5,6 +5,6 @@ Numba backend attaches them to the type `Team` as methods. Views are emitted in 
 on its own, once per dtype, and called through the team's table of addresses. What a formula defines, such as an
 activation, is generated: one operation for each formula.
 
-`catalog` lists the operations and imports Numba with them. `regimes`, `formula_texts`, `machine.processor` and
+`catalog` lists the operations and imports Numba with them. `regimes`, `formula_texts`, `machine.host` and
 `team.members` do without: a program whose kernels are all compiled needs no more.
 """

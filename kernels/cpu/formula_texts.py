@@ -1,7 +1,7 @@
 """Operations generated from formulas, as text: loops, filled with what `fastmlp.formulas` prints of a formula.
 
-Without Numba, as `machine.processor`; `operations.formulas` makes functions of the texts. The first argument of each is
-the formula's code, by which a call finds the operation (see `table`).
+Without Numba, as `machine.host`; `operations.formulas` makes functions of the texts. The first argument of each is the
+formula's code, by which a call finds the operation (see `table`).
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Which set of operations a network uses, and the scratch memory that they need. Without Numba, as `machine.processor`.
+"""Which set of operations a network uses, and the scratch memory that they need. Without Numba, as `machine.host`.
 
 Three sets replace some of the general operations: `one_sample`, `large` and `tiny`.
 """
@@ -7,11 +7,12 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Literal
 
-from fastmlp.kernels.cpu.machine.processor import HALF_L2, ROWS, VECTOR_BYTES, evicts_itself
+from fastmlp.kernels.cpu.machine.host import HALF_L2, ROWS, VECTOR_BYTES, evicts_itself
 
 __all__ = [
-    *("A_BLOCK_BYTES", "BLOCK", "BLOCK_BYTES", "DEPTH", "DOTS", "NARROW_OUTPUTS", "PANEL_BYTES", "SHORT_ROWS"),
-    *("TINY_BLOCK", "Regime", "is_large", "is_shared", "is_tiny", "regime_of", "scratch_elements"),
+    *("A_BLOCK_BYTES", "BLOCK", "BLOCK_BYTES", "DEPTH", "DOTS", "FILLED", "NARROW_OUTPUTS", "PANEL_BYTES", "SHARED"),
+    *("SHORT_ROWS", "TINY_BLOCK", "WIDTH"),
+    *("Regime", "is_large", "is_shared", "is_tiny", "regime_of", "scratch_elements"),
 ]
 
 Regime = Literal["", "sample", "large", "tiny"]
@@ -21,18 +22,17 @@ Regime = Literal["", "sample", "large", "tiny"]
 BLOCK = 64  # inputs at once: a 64-bit integer has a bit for each that is not zero
 SHARED = 1 << 14  # weights of a layer that is worth two threads, and more than an L1 cache holds
 
-# Weight matrices that are packed
+# Large layers
+LARGE_BYTES = 1 << 22  # weights beyond this are packed whatever the length of their rows
 NARROW = 128  # with fewer inputs or outputs packing does not pay
-LARGE_BYTES = 1 << 22  # beyond this they are packed whatever the length of their rows
-DEPTH = 512  # of a part: as many as the rows of a chunk, so that a gradient is one part
+DEPTH = 512  # of a packed part: as many as the rows of a chunk, so that a gradient is one part
 PANEL_BYTES = 2 * VECTOR_BYTES  # of each row of B, the columns that a full tile takes
 _PANELS = max(1, HALF_L2 // (DEPTH * PANEL_BYTES))  # in a block of B; one of A has half as many
 BLOCK_BYTES, A_BLOCK_BYTES = (panels * DEPTH * PANEL_BYTES for panels in (_PANELS, max(1, _PANELS // 2)))
 
-# Layers of few outputs
-NARROW_OUTPUTS = 4  # at most: with 5, dot products take as long as tiles
-DOTS = 4  # rows at once: as many independent sums as a fused multiply-add has cycles of latency
-
+# Layers of few outputs, measured in float32 with 32 to 256 inputs
+NARROW_OUTPUTS = 4  # with 5, dot products take as long as tiles
+DOTS = 4  # of them at once: as many independent sums as a fused multiply-add has cycles of latency
 
 SHORT_ROWS = VECTOR_BYTES // 4  # of a softmax at a time: a vector of float32, two of float64
 
@@ -77,10 +77,10 @@ def is_tiny(widths: Sequence[int], rows: int) -> bool:
 
 def scratch_elements(regime: Regime, widths: Sequence[int], rows: int, itemsize: int) -> int:
     """Elements of scratch memory for a thread."""
-    if regime == "large":
+    if regime == "large":  # a block of B and one of A
         return (BLOCK_BYTES + A_BLOCK_BYTES) // itemsize
     transposed = max((i * o for i, o in pairwise(widths[1:])), default=0)  # a weight matrix
-    converted = max(ROWS, NARROW_OUTPUTS + DOTS) * max(widths[0], rows)  # a few samples; weights by columns
+    converted = max(ROWS, NARROW_OUTPUTS + DOTS) * max(widths[0], rows)  # a few samples, and weights by columns
     general = max(transposed, converted, SHORT_ROWS * (SHORT_ROWS + 2))
     if regime == "tiny":  # the samples by columns, and a few numbers of each in a block
         return max(general, max(widths) * (rows + 2 * TINY_BLOCK) + 4 * TINY_BLOCK)

@@ -1,4 +1,4 @@
-"""The operations by name, and their places in a team's table of addresses. Without Numba, as `machine.processor`."""
+"""The operations by name, and their places in a team's table of addresses. Without Numba, as `machine.host`."""
 
 from fastmlp.kernels.cpu.regimes import Regime
 

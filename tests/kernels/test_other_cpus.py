@@ -71,7 +71,7 @@ def train(backend, threads, dtype, batch_size, activation, optimizer):
 
 def main(name, path):
     """Compute all results for one CPU, in a process with its settings."""
-    from fastmlp.kernels.cpu.machine.processor import ROWS, VECTOR_BYTES
+    from fastmlp.kernels.cpu.machine.host import ROWS, VECTOR_BYTES
 
     trained = {"/".join(map(str, case)): [train("numba", n, *case) for n in THREADS] for case in cases(CPUS[name])}
     np.savez(path, vector_bytes=VECTOR_BYTES, rows=ROWS, **trained)

@@ -25,7 +25,7 @@ from fastmlp.backends.compiled.loading import ObjectCode
 from fastmlp.cache_folders import cache_folders
 from fastmlp.errors import InputError
 from fastmlp.files import atomic_write
-from fastmlp.kernels.cpu.machine.processor import CPU, FEATURES, L2
+from fastmlp.kernels.cpu.machine.host import CPU, FEATURES, L2
 
 __all__ = ["kernel_folders", "load", "settings_changed", "store", "stored_sizes"]
 

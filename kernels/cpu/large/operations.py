@@ -1,4 +1,4 @@
-"""Products of large matrices, by packed panels, for all layers of a network that has one (twins of `NumpyOps`).
+"""Packed products, for all layers of a network that has a large one (twins of `NumpyOps`).
 
 The rows that a tile reads of a large B are far apart: each in another page, and, with rows of 2ⁿ bytes, all in the same
 few sets of the cache, where they evict one another. So a block of B, as much as fits half of the L2 cache, is packed
@@ -6,9 +6,8 @@ panel by panel (copied densely, in the order in which tiles read it), and all ti
 van de Geijn, Anatomy of high-performance matrix multiplication, ACM TOMS 34 (2008).
 
 The depth is cut into parts, whose sums are added up in C. Where the parts end does not depend on a thread's share, so
-results do not depend on the number of threads.
-
-Threads split the output by columns wherever they can; split by rows, each would pack all of W.
+results do not depend on the number of threads. Threads split the output by columns wherever they can; split by rows,
+each would pack all of W.
 """
 
 from numba import types

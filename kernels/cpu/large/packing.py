@@ -4,9 +4,9 @@ from numba import types
 from numba.extending import overload
 
 from fastmlp.kernels.cpu.machine.jitable import JIT_OPTIONS, intrinsic, jitable
-from fastmlp.kernels.cpu.machine.tiling import PANEL_BYTES
 from fastmlp.kernels.cpu.machine.transposition import transpose
 from fastmlp.kernels.cpu.machine.vectors import Vectors, constant, loop
+from fastmlp.kernels.cpu.regimes import PANEL_BYTES
 from fastmlp.kernels.cpu.team.views import address, span
 
 __all__ = ["pack_columns", "pack_rows"]

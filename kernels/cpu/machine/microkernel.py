@@ -7,7 +7,7 @@ The operands are read where they lie. A has two strides, so one kernel serves x 
 unit column stride. As the sums stay in registers, an epilogue (bias, ReLU, ReLU's derivative, beta C + alpha AB)
 costs no further pass over memory.
 
-The size of a tile follows from the CPU that Numba compiles for (see `processor`).
+The size of a tile follows from the CPU that Numba compiles for (see `host`).
 """
 
 from contextlib import nullcontext
@@ -18,8 +18,8 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
+from fastmlp.kernels.cpu.machine.host import LINE
 from fastmlp.kernels.cpu.machine.jitable import intrinsic
-from fastmlp.kernels.cpu.machine.processor import LINE
 from fastmlp.kernels.cpu.machine.vectors import Vectors, constant, loop
 
 __all__ = [

@@ -7,8 +7,8 @@ from llvmlite import ir
 from numba import types
 
 from fastmlp.kernels.cpu.machine.exponential import emit_exp
+from fastmlp.kernels.cpu.machine.host import VECTOR_BYTES
 from fastmlp.kernels.cpu.machine.jitable import intrinsic, jitable
-from fastmlp.kernels.cpu.machine.processor import VECTOR_BYTES
 from fastmlp.kernels.cpu.machine.vectors import Vectors, blocks, constant, loop
 
 __all__ = ["row_scale", "row_zero_times", "softmax_minus_label", "softmax_row"]

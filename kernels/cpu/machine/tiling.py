@@ -2,9 +2,9 @@
 
 from functools import cache
 
+from fastmlp.kernels.cpu.machine.host import HALF_L2, ROWS, VECTOR_BYTES
 from fastmlp.kernels.cpu.machine.jitable import inlined, jitable
 from fastmlp.kernels.cpu.machine.microkernel import PICKED_ROWS, Product, tile
-from fastmlp.kernels.cpu.machine.processor import HALF_L2, ROWS, VECTOR_BYTES
 from fastmlp.kernels.cpu.regimes import PANEL_BYTES
 
 __all__ = ["INDEX_BYTES", "tiled"]

@@ -3,8 +3,8 @@
 from llvmlite import ir
 from numba import types
 
+from fastmlp.kernels.cpu.machine.host import VECTOR_BYTES
 from fastmlp.kernels.cpu.machine.jitable import intrinsic, jitable
-from fastmlp.kernels.cpu.machine.processor import VECTOR_BYTES
 from fastmlp.kernels.cpu.machine.vectors import Vectors, constant
 
 __all__ = ["transpose"]

@@ -7,8 +7,8 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
+from fastmlp.kernels.cpu.machine.host import FUSED, LINE, VECTOR_BYTES
 from fastmlp.kernels.cpu.machine.jitable import intrinsic, jitable
-from fastmlp.kernels.cpu.machine.processor import FUSED, LINE, VECTOR_BYTES
 
 __all__ = [
     *("STRICT", "Vectors"),

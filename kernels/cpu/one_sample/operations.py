@@ -8,8 +8,8 @@ barrier: the other thread waits for it at the next large layer.
 """
 
 from fastmlp.kernels import codes
+from fastmlp.kernels.cpu.machine.host import HALF_L2, LINE
 from fastmlp.kernels.cpu.machine.jitable import inlined
-from fastmlp.kernels.cpu.machine.processor import HALF_L2, LINE
 from fastmlp.kernels.cpu.machine.vectors import prefetch
 from fastmlp.kernels.cpu.one_sample.lookahead import (
     are_formed,

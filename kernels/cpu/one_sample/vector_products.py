@@ -11,8 +11,8 @@ import functools
 from llvmlite import ir
 from numba import types
 
+from fastmlp.kernels.cpu.machine.host import VECTOR_BYTES
 from fastmlp.kernels.cpu.machine.jitable import intrinsic, jitable
-from fastmlp.kernels.cpu.machine.processor import VECTOR_BYTES
 from fastmlp.kernels.cpu.machine.vectors import Vectors, blocks, constant, loop, repeat
 from fastmlp.kernels.cpu.regimes import BLOCK
 

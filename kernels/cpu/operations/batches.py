@@ -6,8 +6,8 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
+from fastmlp.kernels.cpu.machine.host import HALF_L2, LINE
 from fastmlp.kernels.cpu.machine.jitable import JIT_OPTIONS
-from fastmlp.kernels.cpu.machine.processor import HALF_L2, LINE
 from fastmlp.kernels.cpu.machine.rows import row_zero_times
 from fastmlp.kernels.cpu.machine.vectors import prefetch
 from fastmlp.kernels.cpu.team.signatures import Indices, Labels, Matrix, Samples, Weights

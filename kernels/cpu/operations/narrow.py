@@ -5,16 +5,15 @@ Forward, vectors go along the inputs: each output of a sample is a dot product. 
 """
 
 from fastmlp.kernels.cpu.machine.dots import dots
+from fastmlp.kernels.cpu.machine.host import VECTOR_BYTES
 from fastmlp.kernels.cpu.machine.jitable import inlined
 from fastmlp.kernels.cpu.machine.microkernel import IN_ORDER, UPDATE, Product
-from fastmlp.kernels.cpu.machine.processor import VECTOR_BYTES
 from fastmlp.kernels.cpu.machine.tiling import tiled
 from fastmlp.kernels.cpu.regimes import DOTS, NARROW_OUTPUTS
 from fastmlp.kernels.cpu.team.views import address, element, row_address, span
 
 __all__ = ["is_narrow", "is_worth_transposing", "narrow_gradient", "narrow_product"]
 
-# Measured in float32 with 32 to 256 inputs
 SAMPLES = 16  # with fewer, transposing a gradient of 10 outputs takes the time that it saves
 
 

@@ -8,6 +8,7 @@ from numba import types
 from numba.extending import overload
 
 from fastmlp.kernels import codes
+from fastmlp.kernels.cpu.machine.host import ROWS, UNEVEN, VECTOR_BYTES
 from fastmlp.kernels.cpu.machine.jitable import JIT_OPTIONS, inlined
 from fastmlp.kernels.cpu.machine.microkernel import (
     BIAS,
@@ -20,7 +21,6 @@ from fastmlp.kernels.cpu.machine.microkernel import (
     Product,
     tile,
 )
-from fastmlp.kernels.cpu.machine.processor import ROWS, UNEVEN, VECTOR_BYTES
 from fastmlp.kernels.cpu.machine.tiling import INDEX_BYTES, tiled
 from fastmlp.kernels.cpu.machine.transposition import transpose
 from fastmlp.kernels.cpu.operations.elementwise import activate, multiply_by_derivative

@@ -5,8 +5,8 @@ which 30-64-2 forms a third of its products. Transposed, 16 rows of 2 columns ta
 """
 
 from fastmlp.kernels.cpu.machine.functions import exp
+from fastmlp.kernels.cpu.machine.host import VECTOR_BYTES
 from fastmlp.kernels.cpu.machine.jitable import inlined, jitable
-from fastmlp.kernels.cpu.machine.processor import VECTOR_BYTES
 from fastmlp.kernels.cpu.machine.transposition import transpose
 from fastmlp.kernels.cpu.regimes import SHORT_ROWS
 from fastmlp.kernels.cpu.team.views import address, span

@@ -1,4 +1,4 @@
-"""The members of a team of threads, and the memory they share. Without Numba, as `machine.processor`."""
+"""The members of a team of threads, and the memory they share. Without Numba, as `machine.host`."""
 
 from typing import NamedTuple
 

@@ -11,8 +11,8 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
+from fastmlp.kernels.cpu.machine.host import X86
 from fastmlp.kernels.cpu.machine.jitable import intrinsic, jitable
-from fastmlp.kernels.cpu.machine.processor import X86
 from fastmlp.kernels.cpu.team.members import PARTS, PLACES, RECORD, Team
 from fastmlp.kernels.cpu.team.views import address, span
 

@@ -1,6 +1,6 @@
-"""The CPU that the kernels are compiled for, and what follows from it for tiles and blocks: such rules are all here.
+"""The CPU that kernels are compiled for, and what follows from it for tiles and blocks; docs/speed.md has a table.
 
-Without Numba: programs that only load kernels ask, too. docs/speed.md has a table of what this chooses for which CPU.
+Without Numba: programs that only load kernels ask, too.
 """
 
 import os
@@ -13,8 +13,8 @@ from typing import NamedTuple
 from llvmlite import binding
 
 __all__ = [
-    *("CPU", "FEATURES", "FUSED", "HALF_L2", "L2", "LINE", "ROWS", "UNEVEN", "VECTOR_BYTES", "X86"),
-    *("Cache", "evicts_itself"),
+    *("CPU", "FEATURES", "FUSED", "HALF_L2", "L2", "LINE", "ROWS", "UNEVEN", "VECTOR_BYTES", "X86", "Cache"),
+    "evicts_itself",
 ]
 
 
@@ -33,9 +33,9 @@ _WITHOUT_AVX = {"corei7-avx", "core-avx-i", "sandybridge", "ivybridge"}  # where
 CPU = os.environ.get("NUMBA_CPU_NAME") or binding.get_host_cpu_name()
 FEATURES = _features()
 _HAS = set(FEATURES.split(","))
-VECTOR_BYTES = 64 if "+avx512f" in _HAS else 32 if "+avx" in _HAS else 16
 X86 = platform.machine().lower() in ("x86_64", "amd64")
-FUSED = "+fma" in _HAS or not X86
+VECTOR_BYTES = 64 if "+avx512f" in _HAS else 32 if "+avx" in _HAS else 16
+FUSED = "+fma" in _HAS or not X86  # whether there is an instruction for a b + c
 LINE = 64  # bytes in a cache line
 
 # Rows of a tile, which is two vectors wide: its ROWS x 2 sums, 2 vectors of B and one broadcast element of A have to
@@ -71,7 +71,7 @@ def _count(mask: Path) -> int:
 
 
 L2 = Cache(1 << 20, 16)  # where the system does not say: that of most server CPUs
-with suppress(OSError, ValueError, KeyError):
+with suppress(OSError, ValueError):
     L2 = _read_l2() or L2
 
 HALF_L2 = L2.size // 2  # bytes that one operand may fill
