@@ -92,7 +92,7 @@ class Training:
         with self.engine.explaining(net):
             self.data = self.engine.on_device(self.data)
         work = float(np.dot(net.fan_in, net.fan_out)) * min(self.batch_size, len(self.samples))
-        self._span = max(1, int(backend.span_work / work))  # steps
+        self._span = backend.steps_at_once(work)
         self._steps = -(-len(self.samples) // self.batch_size)  # of an epoch
         self._epochs_at_once = 1  # at most
         # while a longer epoch runs, the order of the next one is drawn

@@ -76,7 +76,7 @@ def room_of_a_thread(kind, name, itemsize, first, second, *rest):
         "linear": lambda: second.size,  # the weights transposed
         "backward_data": lambda: second.size,
         "accumulate": lambda: first.shape[1] * second.shape[1],  # the gradient transposed
-        "linear_rows": lambda: ROWS * first.shape[1],  # some samples converted
+        "linear_rows": lambda: scratch_elements("", [first.shape[1], 1], 1, itemsize),  # some samples converted
         "accumulate_rows": lambda: max(ROWS * len(second), first.shape[1]),  # some columns of all samples
     }
     return max(needs.get(name, int)(), scratch_elements("", [1, 1], 1, itemsize))
@@ -170,14 +170,14 @@ def in_threads(kind, size, samples):
     from fastmlp.kernels.cpu.table import INNER
     from fastmlp.kernels.cpu.team.members import make_teams
 
-    teams = make_teams(size, np.zeros(size * samples.shape[1], samples.dtype), np.zeros(0, np.int64))
-    needed = [(operation, 0) for operation in INNER]
+    kinds = samples.dtype, samples.dtype, kind, BUILT_IN
+    table = library_of(BUILT_IN).table([(operation, 0) for operation in INNER], *kinds)
+    teams = make_teams(size, np.zeros(size * samples.shape[1], samples.dtype), table)
 
     def run(name, *arguments):
         operation = through_the_table(name)
-        dtypes = samples.dtype, samples.dtype
-        table = library_of(BUILT_IN).table([(name, 0), *needed], *dtypes, kind, BUILT_IN)
-        given = [(team._replace(table=table), arguments) for team in teams]
+        library_of(BUILT_IN).table([(name, 0)], *kinds)  # to which the operation is added
+        given = [(team, arguments) for team in teams]
         operation.compile(tuple(map(numba.typeof, given[0])))
         return list(_threads.map(lambda both: operation(*both), given))
 

@@ -40,6 +40,17 @@ define double @{symbol}(i64 %address) {{
 }}
 """
 
+# What Numba calls at the end of an array's life. Here no array has an owner, so it is never called, but not all traces
+# of it are optimised away, and Numba would have to be imported for it.
+_NO_OWNER = """
+define void @NRT_MemInfo_call_dtor(i8* %owner) {
+  call void @llvm.trap()
+  unreachable
+}
+
+declare void @llvm.trap()
+"""
+
 
 class _Library(AOTCodeLibrary):
     """Numba's functions on their way into an object file.
@@ -112,6 +123,7 @@ def compiled(job: Job) -> ObjectCode:
 def _object_code(library: _Library, name: str, symbol: str, is_entry: bool) -> ObjectCode:
     """The object file of a finished library, in which one function is visible, by the given symbol."""
     module = library._final_module
+    module.link_in(binding.parse_assembly(_NO_OWNER))
     if is_entry:
         module.link_in(binding.parse_assembly(_C_FUNCTION.format(function=name, symbol=symbol)))
     else:

@@ -13,8 +13,8 @@ from numba.core import cgutils
 
 from fastmlp.kernels.cpu.machine.host import X86
 from fastmlp.kernels.cpu.machine.jitable import intrinsic, jitable
-from fastmlp.kernels.cpu.team.members import PARTS, PLACES, Team
-from fastmlp.kernels.cpu.team.views import address
+from fastmlp.kernels.cpu.team.members import PARTS, PLACES, RECORD, Team
+from fastmlp.kernels.cpu.team.views import address, span
 
 __all__ = [
     *("barrier", "defer_barrier", "team_of_one", "wait_if_deferred"),
@@ -113,7 +113,8 @@ def barrier(team):
 @jitable
 def team_of_one(team):
     """The thread as a team of its own."""
-    return Team(team.rank, 1, team.sync, team.partial, team.scratch, team.table)
+    record = span(team.record, RECORD, RECORD)
+    return Team(team.rank, 1, team.sync, team.partial, team.scratch, team.table, record)
 
 
 @jitable
