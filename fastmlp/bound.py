@@ -17,7 +17,7 @@ from fastmlp.network import Data, Network
 __all__ = ["BoundPrediction"]
 
 _KEPT = 64  # numbers of rows for which compiled code stays bound
-_COPIED = 1 << 16  # bytes of samples, up to which they are copied
+_COPIED = 1 << 17  # bytes of samples, up to which they are copied
 
 
 class BoundPrediction:
