@@ -2,7 +2,7 @@
 
 Run: python benchmarks/large_layers.py [--rounds N] [--output FILE]. Writes LARGE_LAYERS.md: GFLOP/s of the forward
 product with its bias, of δ Wᵀ and of the gradient with its bias, each the best of the rounds, which is the least
-disturbed one on a shared machine. The networks are those whose operands are packed (kernels/cpu/large/blocking.py).
+disturbed one on a shared machine. kernels/cpu/regimes.py says which are packed.
 """
 
 import argparse

@@ -23,7 +23,7 @@ Their options, mostly given by name:
 - `fastmlp.activations`, `fastmlp.initializers`: activations of the layers, and distributions of initial weights.
 - `fastmlp.optimizers`: SGD, RMSprop, Adam and AdamW, and custom rules.
 - `fastmlp.schedules`: schedules of the learning rate.
-- `fastmlp.trainer.Callback`: functions called after each epoch.
+- `fastmlp.trainer.Callback`: functions called after each epoch; `fastmlp.trackers`: those for TensorBoard and others.
 - `fastmlp.datasets`: MNIST, small sets that need no file, tables and arrays.
 - `fastmlp.recipes`: default networks and training options for tables.
 

@@ -76,7 +76,7 @@ def room_of_a_thread(kind, name, itemsize, first, second, *rest):
         "linear": lambda: second.size,  # the weights transposed
         "backward_data": lambda: second.size,
         "accumulate": lambda: first.shape[1] * second.shape[1],  # the gradient transposed
-        "linear_rows": lambda: ROWS * first.shape[1],  # some samples converted
+        "linear_rows": lambda: scratch_elements("", [first.shape[1], 1], 1, itemsize),  # some samples converted
         "accumulate_rows": lambda: max(ROWS * len(second), first.shape[1]),  # some columns of all samples
     }
     return max(needs.get(name, int)(), scratch_elements("", [1, 1], 1, itemsize))

@@ -36,9 +36,9 @@ def write(
     notes: Sequence[str] = (),
     history: History | None = None,
 ) -> None:
-    """Write the report on these samples; the other arguments are as in `fastmlp.reports.Subject`."""
+    """Write the report on these samples; the other arguments are as in `fastmlp.reports.report.Subject`."""
     with no_fork():
-        from fastmlp.reports import Subject, write_report
+        from fastmlp.reports.report import Subject, write_report
 
     x, y = scored
     if len(x) > MOST:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, NamedTuple
 
 from joblib.parallel import ParallelBackendBase
 
@@ -12,6 +12,16 @@ from fastmlp.backends.threads import available_threads
 from fastmlp.workers import Workers
 
 __all__ = ["SearchBackend"]
+
+
+class _Job(NamedTuple):
+    """A task, as joblib waits for it."""
+
+    future: Future[Any]
+
+    def get(self, timeout: float | None = None) -> Any:
+        """What the task has returned; or its error is raised."""
+        return self.future.result(timeout)
 
 
 class SearchBackend(ParallelBackendBase):
@@ -40,17 +50,15 @@ class SearchBackend(ParallelBackendBase):
         self._workers = Workers(number)
         return number
 
-    def submit(self, func: Callable[[], Any], callback: Callable | None = None) -> Future[Any]:
-        """Run joblib's task, which knows its settings itself, and then its callback."""
+    def submit(self, func: Callable[[], Any], callback: Callable | None = None) -> _Job:
+        """Run joblib's task, and then its callback."""
         assert self._workers is not None
         future = self._workers.submit(func)
         if callback is not None:
             future.add_done_callback(callback)
-        return future
+        return _Job(future)
 
-    def retrieve_result(self, out: Future[Any], timeout: float | None = None) -> Any:
-        """What the task has returned; or its error is raised."""
-        return out.result(timeout)
+    apply_async = submit  # its name before joblib 1.5
 
     def abort_everything(self, ensure_ready: bool = True) -> None:
         """End all tasks, after Ctrl-C or an error of one of them."""

@@ -5,8 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-__all__ = ["figure", "page", "section", "table"]
+__all__ = ["FIGURES", "figure", "page", "section", "table"]
 
+# of the figures, wherever they are shown; the colours are set around them
+FIGURES = """
+svg { display: block; width: 100%; height: auto; }
+svg text { fill: var(--ink); font: 11px system-ui, sans-serif; }
+svg text.on-cell { fill: var(--on); }
+.grid { stroke: var(--line); fill: none; }
+.edges { stroke: var(--quiet); stroke-width: 0.5; stroke-opacity: 0.45; fill: none; }
+.unit { fill: var(--paper); stroke: var(--first); stroke-width: 1.6; }
+.line { fill: none; stroke: var(--ink); stroke-width: 1.8; stroke-linejoin: round; }
+.dots { fill: none; stroke: var(--ink); stroke-linecap: round; }
+.first { stroke: var(--first); }
+.second { stroke: var(--second); }
+.line.second { stroke-dasharray: 6 4; }
+.dots.first { stroke-opacity: 0.75; }
+.reference { stroke: var(--quiet); stroke-width: 1.2; stroke-dasharray: 2 3; }
+.bar, .cell { fill: var(--first); }
+.cell { stroke: var(--line); stroke-width: 0.5; }
+"""
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --quiet: #57606a; --paper: #ffffff; --line: #d5dae0;
   --first: #0b62a8; --second: #b84a00; --wash: #f4f6f8; --on: #ffffff; }
@@ -25,21 +43,6 @@ a:focus-visible, [tabindex]:focus-visible { outline: 3px solid var(--second); ou
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 21rem), 1fr)); gap: 1rem 2rem; }
 figure { margin: 0.5rem 0; min-width: 0; }
 figcaption { color: var(--quiet); font-size: 0.9rem; margin-top: 0.2rem; }
-svg { display: block; width: 100%; height: auto; }
-svg text { fill: var(--ink); font: 11px system-ui, sans-serif; }
-svg text.on-cell { fill: var(--on); }
-.grid { stroke: var(--line); fill: none; }
-.edges { stroke: var(--quiet); stroke-width: 0.5; stroke-opacity: 0.45; fill: none; }
-.unit { fill: var(--paper); stroke: var(--first); stroke-width: 1.6; }
-.line { fill: none; stroke: var(--ink); stroke-width: 1.8; stroke-linejoin: round; }
-.dots { fill: none; stroke: var(--ink); stroke-linecap: round; }
-.first { stroke: var(--first); }
-.second { stroke: var(--second); }
-.line.second { stroke-dasharray: 6 4; }
-.dots.first { stroke-opacity: 0.75; }
-.reference { stroke: var(--quiet); stroke-width: 1.2; stroke-dasharray: 2 3; }
-.bar, .cell { fill: var(--first); }
-.cell { stroke: var(--line); stroke-width: 0.5; }
 .scroll { overflow-x: auto; max-width: 100%; }
 table { border-collapse: collapse; font-size: 0.92rem; font-variant-numeric: tabular-nums; }
 caption { text-align: left; color: var(--quiet); padding: 0.2rem 0; }
@@ -67,7 +70,7 @@ def page(title: str, lead: str, sections: Sequence[tuple[str, str, str]]) -> str
             '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             '<link rel="icon" href="data:,">',
-            f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>",
+            f"<title>{escape(title)}</title><style>{_STYLE}{FIGURES}</style></head><body>",
             f'<header><h1>{escape(title)}</h1><p class="lead">{escape(lead)}</p>',
             f'<nav aria-label="Sections"><ul>{links}</ul></nav></header><main>',
             *(section(*one) for one in sections),

@@ -1,4 +1,4 @@
-"""Which set of operations a network uses, and the scratch memory that they need. Without Numba, as `host`.
+"""Which set of operations a network uses, and the scratch memory that they need. Without Numba, as `machine.host`.
 
 Three sets replace some of the general operations: `one_sample`, `large` and `tiny`.
 """
@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Literal
 
-from fastmlp.kernels.cpu.machine.host import HALF_L2, ROWS, VECTOR_BYTES
+from fastmlp.kernels.cpu.machine.host import HALF_L2, ROWS, VECTOR_BYTES, evicts_itself
 
 __all__ = [
-    *("BLOCK", "FILLED", "LONG_DEPTH", "PANEL_BYTES", "SHARED", "SHORT_ROWS", "STRIP_BYTES", "TINY_BLOCK", "WIDTH"),
+    *("A_BLOCK_BYTES", "BLOCK", "BLOCK_BYTES", "DEPTH", "DOTS", "FILLED", "NARROW_OUTPUTS", "PANEL_BYTES", "SHARED"),
+    *("SHORT_ROWS", "TINY_BLOCK", "WIDTH"),
     *("Regime", "is_large", "is_shared", "is_tiny", "regime_of", "scratch_elements"),
 ]
 
@@ -21,13 +22,17 @@ Regime = Literal["", "sample", "large", "tiny"]
 BLOCK = 64  # inputs at once: a 64-bit integer has a bit for each that is not zero
 SHARED = 1 << 14  # weights of a layer that is worth two threads, and more than an L1 cache holds
 
-# Weight matrices beyond this size are packed. Measured on Zen 4, with 1 MiB of L2 cache a core: beyond it packing is
-# faster, up to twice as fast with rows of 2^n bytes; below it, slower in float32.
-LARGE_BYTES = 1 << 22
-NARROW = 128  # with fewer inputs or outputs, packing the other operand does not pay
-LONG_DEPTH = 1024  # where B is read along its rows or in place: the longer, the less often C is read and written
+# Large layers
+LARGE_BYTES = 1 << 22  # weights beyond this are packed whatever the length of their rows
+NARROW = 128  # with fewer inputs or outputs packing does not pay
+DEPTH = 512  # of a packed part: as many as the rows of a chunk, so that a gradient is one part
 PANEL_BYTES = 2 * VECTOR_BYTES  # of each row of B, the columns that a full tile takes
-STRIP_BYTES = LONG_DEPTH * ROWS * 8
+_PANELS = max(1, HALF_L2 // (DEPTH * PANEL_BYTES))  # in a block of B; one of A has half as many
+BLOCK_BYTES, A_BLOCK_BYTES = (panels * DEPTH * PANEL_BYTES for panels in (_PANELS, max(1, _PANELS // 2)))
+
+# Layers of few outputs, measured in float32 with 32 to 256 inputs
+NARROW_OUTPUTS = 4  # with 5, dot products take as long as tiles
+DOTS = 4  # of them at once: as many independent sums as a fused multiply-add has cycles of latency
 
 SHORT_ROWS = VECTOR_BYTES // 4  # of a softmax at a time: a vector of float32, two of float64
 
@@ -53,7 +58,11 @@ def is_shared(inputs, outputs):
 
 def is_large(layers: Iterable[tuple[int, int]], itemsize: int) -> bool:
     """Whether packed products pay in a network of such layers (inputs, outputs)."""
-    return any(min(layer) >= NARROW and layer[0] * layer[1] * itemsize > LARGE_BYTES for layer in layers)
+    return any(
+        min(inputs, outputs) >= NARROW
+        and (inputs * outputs * itemsize > LARGE_BYTES or evicts_itself(inputs, outputs * itemsize))
+        for inputs, outputs in layers
+    )
 
 
 def is_tiny(widths: Sequence[int], rows: int) -> bool:
@@ -68,10 +77,10 @@ def is_tiny(widths: Sequence[int], rows: int) -> bool:
 
 def scratch_elements(regime: Regime, widths: Sequence[int], rows: int, itemsize: int) -> int:
     """Elements of scratch memory for a thread."""
-    if regime == "large":  # a panel of B, a strip and a block of A
-        return (LONG_DEPTH * PANEL_BYTES + STRIP_BYTES + HALF_L2) // itemsize
+    if regime == "large":  # a block of B and one of A
+        return (BLOCK_BYTES + A_BLOCK_BYTES) // itemsize
     transposed = max((i * o for i, o in pairwise(widths[1:])), default=0)  # a weight matrix
-    converted = ROWS * max(widths[0], rows)  # a few samples
+    converted = max(ROWS, NARROW_OUTPUTS + DOTS) * max(widths[0], rows)  # a few samples, and weights by columns
     general = max(transposed, converted, SHORT_ROWS * (SHORT_ROWS + 2))
     if regime == "tiny":  # the samples by columns, and a few numbers of each in a block
         return max(general, max(widths) * (rows + 2 * TINY_BLOCK) + 4 * TINY_BLOCK)

@@ -1,5 +1,8 @@
 """joblib's backend "fastmlp": scikit-learn's results, but for times."""
 
+import signal
+import threading
+
 import numpy as np
 import pytest
 import sklearn
@@ -78,3 +81,19 @@ def test_number_of_jobs(monkeypatch):
     with parallel_config(backend="fastmlp", n_jobs=3):
         assert Parallel()._effective_n_jobs() == 3
         assert Parallel()(delayed(int)(k) for k in range(9)) == list(range(9))
+
+
+@pytest.mark.filterwarnings("ignore:Training interrupted by user")
+def test_ctrl_c_ends_the_fits_in_training_and_begins_no_others():
+    begun = []
+
+    def interrupt(epoch):
+        if epoch.number == 1:
+            begun.append(epoch.model)
+            if len(begun) == 2:
+                signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    model = classifier(callbacks=[interrupt]).set_params(max_iter=10**7, n_iter_no_change=np.inf)
+    with parallel_config(backend="fastmlp", n_jobs=2), pytest.raises(KeyboardInterrupt):
+        GridSearchCV(model, GRID, cv=3).fit(X, Y)
+    assert len(begun) == 2

@@ -25,7 +25,7 @@ from fastmlp.backends.compiled.loading import ObjectCode
 from fastmlp.cache_folders import cache_folders
 from fastmlp.errors import InputError
 from fastmlp.files import atomic_write
-from fastmlp.kernels.cpu.machine.host import CPU, FEATURES
+from fastmlp.kernels.cpu.machine.host import CPU, FEATURES, L2
 
 __all__ = ["kernel_folders", "load", "settings_changed", "store", "stored_sizes"]
 
@@ -102,7 +102,7 @@ def settings_changed() -> bool:
 def _environment() -> str:
     """Digest of everything that shapes machine code, except the job."""
     python = sys.implementation.cache_tag, getattr(sys, "abiflags", "")
-    cpu = binding.get_process_triple(), CPU, FEATURES
+    cpu = binding.get_process_triple(), CPU, FEATURES, L2
     versions = version("numba"), llvmlite.__version__
     digest = hashlib.sha256(repr((versions, python, cpu, sorted(_settings().items()))).encode())
     files = [Path(str(module.__file__)) for module in (network, step)]

@@ -6,6 +6,8 @@ the operations is `fastmlp.backends.numpy_ops`.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from fastmlp.backends.cuda.choice import Choice, OwnKernels
@@ -150,9 +152,9 @@ class CudaOps(Products):
         return result
 
     def regularize(self, w, l1, l2, total, out):
-        numbers = {"l1": scalar(l1), "l2": scalar(l2), "scale": scalar(1.0 / total)}
-        sizes = {"n": out.size, "n_weights": w.size}
-        self.launch("regularize", self._elements(out.size), out.size, w=w, **numbers, out=out, **sizes)
+        given: dict = {"w": w, "l1": scalar(l1), "l2": scalar(l2), "scale": scalar(1.0 / total)}
+        given |= {"out": out, "n": out.size, "n_weights": w.size}
+        self.launch("regularize", self._elements(out.size), out.size, **given)
 
     def clip(self, g, max_norm):
         blocks, whole = self._elements(g.size), {"g": g, "n": g.size}

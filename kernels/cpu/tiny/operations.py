@@ -11,7 +11,7 @@ import numpy as np
 
 from fastmlp.kernels import codes
 from fastmlp.kernels.codes import is_labelled_softmax
-from fastmlp.kernels.cpu.machine.dots import DOTS, dots
+from fastmlp.kernels.cpu.machine.dots import dots
 from fastmlp.kernels.cpu.machine.exponential import exp
 from fastmlp.kernels.cpu.machine.jitable import inlined, jitable
 from fastmlp.kernels.cpu.machine.microkernel import IN_ORDER, PLAIN, RELU_MASK, UPDATE, Product
@@ -19,6 +19,7 @@ from fastmlp.kernels.cpu.machine.tiling import tiled
 from fastmlp.kernels.cpu.machine.transposition import transpose
 from fastmlp.kernels.cpu.operations.elementwise import activate, multiply_by_derivative
 from fastmlp.kernels.cpu.operations.losses import add_log_loss, is_far_from_clipping
+from fastmlp.kernels.cpu.regimes import DOTS
 from fastmlp.kernels.cpu.regimes import TINY_BLOCK as BLOCK
 from fastmlp.kernels.cpu.team.signatures import Indices, Labels, Matrix, Parameters, Samples, Targets, Vector, Weights
 from fastmlp.kernels.cpu.team.threads import barrier, part_length, share, sum_of_parts
@@ -66,12 +67,14 @@ def _layer(team, x, x_row, w, b, activation, slope, out, r0, r1, scratch):
         picks=0,
         b=x,
         b_row=x_row,
+        b_column=1,
         c=address(z) + r0 * size,
         c_row=rows,
         rows=outputs,
         columns=n,
         k=w.shape[0],
         aux=0,
+        aux_row=0,
         alpha=one,
         beta=one,
     )
@@ -231,12 +234,14 @@ def backward_data(ops, delta: Matrix, w: Matrix, activation: int, a: Matrix, slo
             picks=0,
             b=address(delta) + at,
             b_row=rows,
+            b_column=1,
             c=address(out) + at,
             c_row=rows,
             rows=inputs,
             columns=r1 - r0,
             k=outputs,
             aux=address(a) + at,
+            aux_row=rows,
             alpha=real(1),
             beta=real(0),
         )
