@@ -17,6 +17,7 @@ import numpy as np
 from report import machine
 from threadpoolctl import threadpool_limits
 
+import fastmlp.backends.compiled.call_table  # noqa: F401  # operations become methods of the team
 from fastmlp.backends.compiled.options import OPTIONS
 from fastmlp.files import atomic_write
 from fastmlp.kernels import codes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import is_
 from typing import Any, NamedTuple
 
@@ -127,6 +127,15 @@ class Engine:
     @property
     def _row_bytes(self) -> int:
         return 4 * sum(self.layout.sizes) * self.params.dtype.itemsize
+
+    def with_link(self, loss: Loss | None) -> tuple[Engine, str | None]:
+        """An engine whose last layer applies that loss's link if a kernel can; and the link that is left to apply."""
+        last = self.activations[-1]
+        # softmax and sigmoid are activations, which the kernels apply as they write; exp is none
+        fused = loss is not None and loss.link in ("softmax", "sigmoid") and last in (None, loss.link)
+        output = loss.link if loss is not None and fused else last
+        engine = replace(self, activations=[*self.activations[:-1], output], loss=None)
+        return engine, None if fused or loss is None or loss.link == "identity" else loss.link
 
     def raw(self, data: Data, depth: int | None = None, samples: np.ndarray | None = None) -> np.ndarray:
         """Return outputs (N, O) of layer `depth`, counted from 1; by default the last, before the loss's link.

@@ -393,12 +393,12 @@ class MLP:
 
     def predict_raw(self, x: Any) -> np.ndarray:
         """Values of the last layer (N, O), before the loss's link."""
-        return self._raw(x, len(self.sizes) - 1)
+        return self._outputs(self._engine(), x)
 
-    def _raw(self, x: Any, depth: int) -> np.ndarray:
-        """Outputs (N, O) of layer `depth`, from 1, before the loss's link."""
+    def _outputs(self, engine: Engine, x: Any, depth: int | None = None) -> np.ndarray:
+        """Outputs (N, O) of layer `depth`, counted from 1; by default the last."""
         samples = Data.of(check_features(x, self.sizes[0], self.dtype, finite=False), self.dtype)
-        out, finite = self._engine().raw_and_check(samples, depth)
+        out, finite = engine.raw_and_check(samples, depth)
         if not finite:
             check_features(x, self.sizes[0], self.dtype)  # which says where it is not
         return out
@@ -426,8 +426,9 @@ class MLP:
         predictor = self._predictor_of_few(x)
         if predictor is not None:
             return predictor.proba(x)
-        z = self.predict_raw(x)
-        return apply_link(self.loss.link, z) if self.loss else z
+        engine, link = self._engine().with_link(self.loss)
+        out = self._outputs(engine, x)
+        return out if link is None else apply_link(link, out)
 
     def predict(self, x: Any) -> np.ndarray:
         """Class indices (N,), labels 0 or 1 ((N,) or (N, O)) of a sigmoid, or values ((N,) if there is one output)."""
@@ -439,7 +440,7 @@ class MLP:
 
     def hidden_activations(self, x: Any, layer: int = -1) -> np.ndarray:
         """Outputs (N, H) of a hidden layer; layers count from 0, or from the end."""
-        return self._raw(x, self._layout.hidden_depth(layer))
+        return self._outputs(self._engine(), x, self._layout.hidden_depth(layer))
 
     def evaluate(self, x: Any, y: Any, sample_weight: Any = None, metrics: Sequence[str] | None = None) -> dict:
         """Loss (without penalties) and metrics on given data: ``{"loss": …, "accuracy": …}``."""

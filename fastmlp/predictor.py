@@ -36,12 +36,8 @@ class Predictor:
     """
 
     def __init__(self, engine: Engine, loss: Loss | None, rows: int, batch_invariant: bool = False) -> None:
-        last = engine.activations[-1]
-        # softmax and sigmoid are activations, which the kernels apply as they write; exp is none
-        fused = loss is not None and loss.link in ("softmax", "sigmoid") and last in (None, loss.link)
-        output = loss.link if loss is not None and fused else last
-        self._engine = replace(engine, activations=[*engine.activations[:-1], output], loss=None, sessions={})
-        self._loss, self._link = loss, None if fused or loss is None or loss.link == "identity" else loss.link
+        engine, self._link = engine.with_link(loss)
+        self._engine, self._loss = replace(engine, sessions={}), loss
         self._rows, self._at_once = rows, 1 if batch_invariant else rows
         self._inputs, self._dtype = engine.layout.sizes[0], engine.params.dtype
         self._one_column = engine.layout.sizes[-1] == 1
