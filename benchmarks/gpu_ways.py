@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -17,7 +19,9 @@ from gpu_device import Sizes, device_of, measured_by, samples
 from gpu_process import attempted
 
 from fastmlp import MLP, SGD
+from fastmlp.backends.cuda import programs as programs_of_steps
 from fastmlp.backends.cuda import runs
+from fastmlp.backends.cuda.choice import Choice, OwnKernels
 from fastmlp.backends.cuda.device import Device, Launch
 from fastmlp.kernels.cuda import operations
 
@@ -27,6 +31,7 @@ FEW_ROWS = ("1", "8", "32")
 BLOCKS = (1, 2, 4, 8, 16, 32, 64, 132)
 OTHER = {"64-32-10": [64, 32, 10]}  # a network smaller than those whose throughput is measured
 NODES = (1, 16, 64)  # of a graph
+FASTER = (runs, "seconds_as_graph", lambda *given: math.inf)  # a program is, it seems then
 PIECE = 20.0  # seconds that a piece of work may take; one that would not be done in time is left out
 
 Keep = Callable[[Any], None]
@@ -65,14 +70,15 @@ def programs(sizes: Sizes, deadline: float, keep: Keep) -> dict[str, Any]:
     device = device_of()
     networks = sizes.networks | ({} if sizes.emulated else OTHER)
     blocks = [n for n in BLOCKS if n <= device.multiprocessors]
-    ways: dict[str, dict[str, int]] = {f"program, grid of {n}": {"CLUSTER": 0, "PROGRAM_BLOCKS": n} for n in blocks}
+    # by what each is brought about; whatever the model says, a program is tried
+    ways: dict[str, list[tuple]] = {
+        f"program, grid of {n}": [(runs, "CLUSTER", 0), (runs, "PROGRAM_BLOCKS", n), FASTER] for n in blocks
+    }
     if device.clusters:
-        cluster = {"CLUSTER": runs.CLUSTER}
-        ways |= {
-            f"program, cluster of {runs.CLUSTER}": cluster,
-            "the same, no operation on a single block": cluster | {"SINGLE_BLOCK_WORK": -1},
-        }
-    ways |= {"graph of our kernels": {"MAX_INSTRUCTIONS": 0}, "graph of the chosen ways": {"FEW": 0}}
+        ways[f"program, cluster of {runs.CLUSTER}"] = [FASTER]
+        ways["the same, as if barriers took no time"] = [FASTER, (programs_of_steps, "BARRIER", 0.0)]
+    ways["graph of the chosen ways"] = [(runs, "MAX_INSTRUCTIONS", 0)]
+    ways["graph of our kernels"] = [(runs, "MAX_INSTRUCTIONS", 0), (Choice, "of", OwnKernels.of)]
     for name, layers in networks.items():
         for rows in FEW_ROWS[: 1 if sizes.emulated else None]:
             if not sizes.emulated and deadline - time.perf_counter() < PIECE / 4:
@@ -90,9 +96,11 @@ def programs(sizes: Sizes, deadline: float, keep: Keep) -> dict[str, Any]:
     return result
 
 
-def _of_a_step(task: Task, changes: dict[str, int], rounds: int) -> list[float]:
-    """Seconds, a number per round."""
-    with patch.multiple(runs, **changes):
+def _of_a_step(task: Task, changes: list[tuple], rounds: int) -> list[float]:
+    """Seconds, a number per round, with these attributes of modules and classes changed."""
+    with ExitStack() as stack:
+        for change in changes:
+            stack.enter_context(patch.object(*change))
         contender = OnGpu(task)
         contender.train(1)
         found = []

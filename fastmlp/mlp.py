@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -34,6 +34,7 @@ from fastmlp.exporting.layers import Layers
 from fastmlp.exporting.onnx_network import write_layers
 from fastmlp.exporting.onnx_reading import read_onnx
 from fastmlp.exporting.torch_modules import read_module, to_module
+from fastmlp.forks import no_fork
 from fastmlp.gradient_check import numerical_gradient
 from fastmlp.history import History
 from fastmlp.initializers import default_initializer, initialize
@@ -45,12 +46,16 @@ from fastmlp.network import Data, Layout, aligned_zeros
 from fastmlp.optimizers import Optimizer, get_optimizer
 from fastmlp.options import BackendName, DtypeName, InitializerName, OptimizerName, Precision, Reduction, ScheduleName
 from fastmlp.orders import block_of
+from fastmlp.pictures import weight_images
 from fastmlp.predictor import Predictor
 from fastmlp.progress import progress_bar
 from fastmlp.schedules import Schedule, get_schedule
 from fastmlp.serialization import read_network, write_network
 from fastmlp.stopping import make_stopping
 from fastmlp.trainer import Callback, Training
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["MLP"]
 
@@ -196,6 +201,46 @@ class MLP:
         total = sum(i * o + o for i, o in pairwise(self.sizes))
         loss = self.loss.name if self.loss else "chosen at the first fit"
         return "\n".join([*rows, f"total {total:,} parameters, {self.dtype}, loss {loss}, backend {self.backend}"])
+
+    def _repr_html_(self) -> str:
+        """The network drawn, and its summary, for notebooks."""
+        with no_fork():
+            from fastmlp.reports.notebook import network_html
+
+        names = [name_of(activation or (self.loss.link if self.loss else "-")) for activation in self.activations]
+        return network_html(self.sizes, names, self.summary())
+
+    def plot_weights(
+        self,
+        shape: tuple[int, int] | None = None,
+        *,
+        units: int = 25,
+        path: str | os.PathLike[str] | None = None,
+    ) -> Figure:
+        """Draw the weights of the first layer's units as images: red is negative, blue positive.
+
+        Parameters
+        ----------
+        shape : (int, int), optional
+            Height and width of the images that are the inputs; by default they are square.
+        units : int
+            Units to draw, at most.
+        path : path, optional
+            Image to write, as PNG, PDF or SVG by the suffix.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            The figure, which is not shown.
+
+        Raises
+        ------
+        InputError
+            The inputs have no such shape, or the path cannot be written.
+        FastmlpError
+            Matplotlib is not installed.
+        """
+        return weight_images(self.weights[0], shape, units, path)
 
     def fit(
         self,

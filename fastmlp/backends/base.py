@@ -26,8 +26,7 @@ class Backend(ABC):
     # stay in the cache.
     chunk: int = 512
 
-    # Multiply-adds of a forward pass in one call of `train`. Nothing can be interrupted within, so a long epoch is run
-    # in spans of about this much (on a CPU 0.1 s or so); between spans a Ctrl-C is seen.
+    # Multiply-adds of a forward pass in one call of `train`, at most (on a CPU 0.1 s or so).
     span_work: float = 2e9
     # Samples times epochs of one call of `train` that has more epochs than one. It pays where a call costs as much as
     # an epoch of a small network takes; 0: never.
@@ -41,6 +40,13 @@ class Backend(ABC):
     def chunk_of(self, row_bytes: int) -> int:
         """Rows that go through the network at once where each takes so many bytes of workspace."""
         return self.chunk
+
+    def steps_at_once(self, work: float) -> int:
+        """Steps in one call of `train`, if each has so many multiply-adds in its forward pass.
+
+        Nothing can be interrupted within a call, so a long epoch is run in spans; between these a Ctrl-C is seen.
+        """
+        return max(1, int(self.span_work / work))
 
     def free_memory(self) -> int:
         """Bytes that are free in the backend's own memory; 0 if it has none of its own."""

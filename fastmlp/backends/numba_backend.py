@@ -53,7 +53,7 @@ class _NetworkTeams:
             self._shared_work = sum(i * o for i, o in pairwise(widths) if is_shared(i, o))
         self._shared = regime != "tiny" and is_worth_sharing(self._rows, self._products, int(net.fan_out.sum()))
         self._last: tuple[list, tuple, Run | None] = [], (), None  # the last run's kind, and what runs it
-        self._teams: dict[tuple[int, int], tuple[list[Team], list[Block]]] = {}
+        self._teams: dict[tuple[int, int], tuple[list[Team], list[int]]] = {}
         self._blocks: dict[type, tuple[tuple, Block]] = {}  # of the last network and the last update
 
     def run(self, entry: str, call: dict[str, Any]) -> Run:
@@ -72,15 +72,15 @@ class _NetworkTeams:
         work = self._shared_work * self._rows
         return worth_threads(self._rows, work, moved, samples / self._rows) if self._shared else 1
 
-    def team(self, size: int, table: np.ndarray) -> list[Block]:
-        """The members of a team of this size, its barriers reset."""
+    def team(self, size: int, table: np.ndarray) -> list[int]:
+        """The addresses of a team's members, its barriers reset."""
         key = size, id(table)
         if key not in self._teams:
             members = make_teams(size, aligned_zeros(size * self._scratch, self._real), table)
-            self._teams[key] = members, [Block.of(member) for member in members]
-        members, blocks = self._teams[key]
+            self._teams[key] = members, [member.record.ctypes.data for member in members]
+        members, addresses = self._teams[key]
         members[0].sync[:] = 0
-        return blocks
+        return addresses
 
     def words(self, arguments: tuple) -> tuple[list[int], list[Block]]:
         """Arguments of an entry point after `ops`, as words; and what to keep until it has run, besides themselves."""
@@ -135,7 +135,7 @@ class NumbaBackend(Backend):
 
     name = "numba"
     checks_samples = True
-    samples_at_once = 1 << 14
+    samples_at_once = 1 << 17
 
     @classmethod
     def problem(cls) -> str | None:
@@ -175,11 +175,10 @@ class NumbaBackend(Backend):
         call = _call(entry, arguments)
         table, function = operations.run(entry, call)
         rows, (words, blocks) = len(call["order"]), operations.words(arguments)
-        kept = arguments, blocks
+        kept = operations, arguments, blocks
 
         def tasks(size: int) -> list[Task]:
-            blocks = [Block([member.address, *words], kept) for member in operations.team(size, table)]
-            return [partial(function, block) for block in blocks]
+            return [partial(function, Block([member, *words], kept)) for member in operations.team(size, table)]
 
         if operations.worth(rows) == 1 and operations.n_threads in (None, 1):
             return tasks(1)[0]  # a short run, which the pool's bookkeeping would make longer
@@ -189,12 +188,12 @@ class NumbaBackend(Backend):
         update, orders = arguments[2:4]
         table, function = self._compiled_training(operations, *arguments)
         words, blocks = operations.words(arguments)
-        kept, shares = (arguments, blocks), list[np.ndarray]()  # of the losses, by thread
+        kept, shares = (operations, arguments, blocks), list[np.ndarray]()  # of the losses, by thread
 
         def tasks(size: int) -> list[Task]:
             shares[:] = np.zeros((size, len(orders)))
             team = zip(operations.team(size, table), map(words_of, shares), strict=True)
-            return [partial(function, Block([member.address, *words, *share], kept)) for member, share in team]
+            return [partial(function, Block([member, *words, *share], kept)) for member, share in team]
 
         POOL.run(operations.n_threads, operations.worth(orders.size, update), tasks)
         return sum(shares)

@@ -1,4 +1,4 @@
-"""Which set of operations a network uses, and the scratch memory that they need. Without Numba, as `host`.
+"""Which set of operations a network uses, and the scratch memory that they need. Without Numba, as `machine.host`.
 
 Three sets replace some of the general operations: `one_sample`, `large` and `tiny`.
 """

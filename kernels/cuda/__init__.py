@@ -19,24 +19,27 @@ from fastmlp.kernels import codes, philox
 from fastmlp.kernels.cuda.generated import cases
 
 __all__ = [
-    *("FEW", "GROUP", "INSTRUCTION", "KINDS", "MAX_BLOCKS", "MAX_INSTRUCTIONS", "THREADS", "TILE"),
-    *("Operation", "operations", "source"),
+    *("FEW", "INSTRUCTION", "KINDS", "MAX_BLOCKS", "MAX_INSTRUCTIONS", "PARTS", "THREADS", "TILE", "UNIT"),
+    *("Operation", "operations", "part_of", "source"),
 ]
 
-INSTRUCTION = np.dtype([("arguments", "V240"), ("code", "i4"), ("single_block", "i4"), ("unused", "V8")])
+INSTRUCTION = np.dtype([("arguments", "V240"), ("code", "i4"), ("block", "i4"), ("wait", "i4"), ("unused", "V4")])
 """An instruction of a program: see program.cu."""
 
 _FILES = (
     *("types", "reductions", "activations", "philox", "batches"),
-    *("elementwise", "products", "losses", "rules", "sparse", "program"),
+    *("elementwise", "few", "products", "losses", "rules", "sparse", "program"),
 )
 _KINDS = ("f4", "f8", "f2", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "?")
+PROGRAMS = ("program", "cluster_program")
+PARTS = ("OPERATIONS", "PROGRAM", "CLUSTER_PROGRAM")
+"""Parts of the source: see `part_of`."""
 KINDS = {np.dtype(name): i for i, name in enumerate(_KINDS)}
 """Numbers of the dtypes that samples may have."""
 
 _STRUCT = re.compile(r"struct (?:alignas\([^{]*\) )?(\w+) \{(.*?)\n?\};", re.DOTALL)
 _FIELD = re.compile(r"(?:const )?((?:unsigned )?(?:long long|\w+)) (.*)", re.DOTALL)
-_OPERATION = re.compile(r"^OPERATION\((\w+), (\w+)\)$", re.MULTILINE)
+_OPERATION = re.compile(r"^OPERATION(?:_OF_FEW)?\((\w+), (\w+)\)$", re.MULTILINE)
 _MARKER = re.compile(r"^// generated: (.*)\n", re.MULTILINE)
 _TYPES = {
     "int": "i4",
@@ -56,12 +59,15 @@ class Operation(NamedTuple):
     code: int  # its number in a program
     arguments: np.dtype  # laid out as C lays out the struct; pointers are addresses
     pointers: tuple[tuple[int, int], ...]  # of each pointer its offset, and the bytes of what it points to (0: void)
-    written: tuple[str, ...]  # fields that point to what it may write
+    addresses: tuple[str, ...]  # fields that are pointers
+    written: tuple[str, ...]  # those of them that point to what it may write
 
 
 @lru_cache(maxsize=16)
 def source(formulas: Formulas = BUILT_IN) -> str:
-    """The text of all kernels, to be compiled with ``-DREAL=float`` or ``-DREAL=double``. It includes nothing.
+    """The text of all kernels, to be compiled with ``-DREAL=float`` or ``-DREAL=double``, and those of PARTS wanted.
+
+    It includes nothing.
 
     Raises
     ------
@@ -81,17 +87,19 @@ def source(formulas: Formulas = BUILT_IN) -> str:
 def operations(real: np.dtype) -> dict[str, Operation]:
     """All operations by name, for numbers of dtype `real`."""
     text = source()
-    structs: dict[str, tuple[np.dtype, tuple, tuple]] = {
-        name: (np.dtype(code), (), ()) for name, code in (_TYPES | {"real": real}).items()
-    }
+    structs: dict[str, _Layout] = {name: _Layout(np.dtype(code)) for name, code in (_TYPES | {"real": real}).items()}
     for name, body in _STRUCT.findall(re.sub(r"//.*", "", text)):
         try:
             structs[name] = _layout(body, structs)
         except KeyError:
             continue  # not a struct of arguments
-    found = enumerate(_OPERATION.findall(text))
-    all_of_them = {name: Operation(name, code, *structs[struct]) for code, (name, struct) in found}
-    return all_of_them | {"cluster_program": all_of_them["program"]._replace(name="cluster_program")}
+    found = [*_OPERATION.findall(text), *((name, "Program") for name in PROGRAMS)]
+    return {name: Operation(name, code, *structs[struct]) for code, (name, struct) in enumerate(found)}
+
+
+def part_of(kernel: str) -> str:
+    """What is to be defined, as by ``-DPROGRAM``, to compile a kernel; what it does not need is left out."""
+    return kernel.upper() if kernel in PROGRAMS else "OPERATIONS"
 
 
 def _text(name: str) -> str:
@@ -113,9 +121,12 @@ def _constants() -> str:
 
 def _dispatch(text: str) -> str:
     """`run_instruction`, by which a program calls an operation; not inlined, which would take long to compile."""
-    found = list(enumerate(_OPERATION.findall(text)))
+    names = dict(_OPERATION.findall(text))
+    # a program is for few rows
+    found = [(code, one) for code, one in enumerate(names.items()) if f"{one[0]}_few" not in names]
     functions = [
-        f"__device__ __noinline__ void call_{name}(const {struct} *a, Part part) {{ run_few(*a, part); }}"
+        f"__device__ __noinline__ void call_{name}(const {struct} *a, Part part) "
+        f"{{ run{'_few' * name.endswith('_few')}(*a, part); }}"
         for _, (name, struct) in found
     ]
     cases = [
@@ -126,11 +137,21 @@ def _dispatch(text: str) -> str:
     return "\n".join(['#line 1 "dispatch"', *functions, head, *cases, "  }\n}\n"])
 
 
-def _layout(body: str, structs: dict[str, tuple[np.dtype, tuple, tuple]]) -> tuple[np.dtype, tuple, tuple]:
-    """dtype, pointers and written fields of a struct, from its declarations."""
+class _Layout(NamedTuple):
+    """What an `Operation` says of its struct."""
+
+    dtype: np.dtype
+    pointers: tuple = ()
+    addresses: tuple = ()
+    written: tuple = ()
+
+
+def _layout(body: str, structs: Mapping[str, _Layout]) -> _Layout:
+    """The layout of a struct, from its declarations."""
     names: list[str] = []
     formats: list[np.dtype] = []
     inner: list[tuple] = []
+    addresses: list[str] = []
     written: list[str] = []
     for statement in filter(None, map(str.strip, body.split(";"))):
         matched = _FIELD.fullmatch(statement)
@@ -139,8 +160,10 @@ def _layout(body: str, structs: dict[str, tuple[np.dtype, tuple, tuple]]) -> tup
         kind, declared = matched.groups()
         for declarator in declared.split(","):
             stars = declarator.count("*")
-            dtype, pointers, _ = structs[kind] if kind != "void" else (np.dtype("V0"), (), ())
+            dtype, pointers, *_ = structs[kind] if kind != "void" else _Layout(np.dtype("V0"))
             names.append(declarator.replace("*", "").strip())
+            if stars:
+                addresses.append(names[-1])
             if stars and not statement.startswith("const "):
                 written.append(names[-1])
             formats.append(np.dtype(np.uint64) if stars else dtype)
@@ -148,10 +171,10 @@ def _layout(body: str, structs: dict[str, tuple[np.dtype, tuple, tuple]]) -> tup
     layout = np.dtype({"names": names, "formats": formats}, align=True)
     fields: Mapping = layout.fields or {}  # NumPy has None for a structure without members
     within = [(fields[name][1] + at, size) for name, sizes in zip(names, inner, strict=True) for at, size in sizes]
-    return layout, tuple(within), tuple(written)
+    return _Layout(layout, tuple(within), tuple(addresses), tuple(written))
 
 
 _NUMBERS = dict(re.findall(r"^constexpr int (\w+) = (\d+);", "".join(map(_text, _FILES)), re.MULTILINE))
 THREADS, MAX_BLOCKS = int(_NUMBERS["THREADS"]), int(_NUMBERS["MAX_BLOCKS"])  # of a block; of a grid
-FEW, GROUP, TILE = int(_NUMBERS["FEW"]), int(_NUMBERS["GROUP"]), int(_NUMBERS["TILE"])  # rows: see products.cu
+FEW, UNIT, TILE = int(_NUMBERS["FEW"]), int(_NUMBERS["UNIT"]), int(_NUMBERS["TILE"])  # see few.cu, products.cu
 MAX_INSTRUCTIONS = int(_NUMBERS["MAX_INSTRUCTIONS"])  # of a program

@@ -191,20 +191,28 @@ struct Advance {
   const double *table;
   double *rates, *loss, *step;
   long long *done, *position;
+  int steps, ahead;
   long long batch;
 };
 
-// The end of a step: its loss, Σ terms, is added to the epoch's; the next batch, step number and rates become the
-// current ones. The table has a row of three rates for each step, and one more that the last step reads.
+// The end of some steps, of `batch` samples together: their loss, Σ terms, is added to the epoch's; the next batch, step
+// number and rates become the current ones. The table has a row of three rates for each step, and `ahead` more that the
+// last steps read. All is done side by side, since all waits for memory.
 __device__ void run(const Advance &a, const Part &part) {
-  if (part.thread() != 0) return;
-  double loss = *a.loss;
-#pragma unroll 1
-  for (int i = 0; i < a.n_terms; i++) loss += value(a.terms[i]);
-  *a.loss = loss;
-  *a.position += a.batch;
-  ++*a.step;
-  const double *next = a.table + 3 * ++*a.done;
-  for (int i = 0; i < 3; i++) a.rates[i] = next[i];
+  if (part.block > 0) return;
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  const long long done = *a.done + a.steps;
+  if (warp == 0) {
+    double loss = lane == 0 ? *a.loss : 0;
+    for (int i = lane; i < a.n_terms; i += 32) loss += value(a.terms[i]);
+    loss = over_warp<Sum>(loss);
+    if (lane == 0) *a.loss = loss;
+  }
+  if (threadIdx.x == 32) *a.position += a.batch;
+  if (threadIdx.x == 64) *a.step += a.steps;
+  if (warp == 3)
+    for (int i = lane; i < 3 * a.ahead; i += 32) a.rates[i] = a.table[3 * done + i];
+  __syncthreads();  // all have read it
+  if (threadIdx.x == 0) *a.done = done;
 }
 OPERATION(advance, Advance)

@@ -1,14 +1,10 @@
-// Matrix products, fused with everything that follows them. Batches of a few rows are bound by reading the weights,
-// each of which is used only once or twice: there, threads split the terms of a sum. Larger batches go by tiles through
-// shared memory. Every sum is taken in a fixed order.
+// Matrix products of many rows, by tiles through shared memory, fused with everything that follows them; those of few rows
+// go as few.cu has it. Every sum is taken in a fixed order.
 
-constexpr int FEW = 32;            // rows of a small batch, at most
-constexpr int GROUP = 8;           // rows that a weight is multiplied with while it is in a register
 constexpr int TILE = 64;           // rows and columns of out that a block computes at once, 4 x 4 per thread
 constexpr int DEPTH = 16;          // terms of a sum that are loaded at once
 constexpr int PITCH = TILE + 4;    // of a tile in shared memory, padded to have few bank conflicts
 static_assert(2 * DEPTH * PITCH <= SCRATCH && TILE * TILE == 16 * THREADS, "a block's shared memory and threads");
-static_assert(GROUP * THREADS <= SCRATCH, "partial sums of a group");
 
 // An operand (n, depth) of a product: element (i, k) at first[i * row + k * column], 0 outside.
 struct Operand {
@@ -70,41 +66,17 @@ struct Linear {  // out (B, O) = σ(x w + b); x (B, I), w (I, O); slope (B, O) f
   int rows, inputs, outputs;
 };
 
-// A block computes 8 outputs, whose weights are 32 bytes of a row of w in float32, for a group of rows. Its threads
-// split the inputs into 32 interleaved slices.
 __device__ inline void run_few(const Linear &a, const Part &part) {
-  constexpr int COLUMNS = 8, SLICES = THREADS / COLUMNS;
-  const int column = threadIdx.x % COLUMNS, slice = threadIdx.x / COLUMNS;
-  const int across = (a.outputs + COLUMNS - 1) / COLUMNS, items = across * ((a.rows + GROUP - 1) / GROUP);
-  for (int item = part.block; item < items; item += part.blocks) {
-    const int o = item % across * COLUMNS + column, r0 = item / across * GROUP;
-    const real *x = a.x + (long long)r0 * a.inputs;
-    const int rows = a.rows - r0;
-    real sum[GROUP] = {};
-    if (o < a.outputs)
-#pragma unroll(32 / sizeof(real))
-      for (int i = slice; i < a.inputs; i += SLICES) {
-        const real w = a.w[(long long)i * a.outputs + o];
-#pragma unroll
-        for (int r = 0; r < GROUP; r++)
-          if (r < rows) sum[r] += x[(long long)r * a.inputs + i] * w;
-      }
-    __syncthreads();
-#pragma unroll
-    for (int r = 0; r < GROUP; r++) part.scratch[(r * SLICES + slice) * COLUMNS + column] = sum[r];
-    __syncthreads();
-    if (slice < GROUP && slice < rows && o < a.outputs) {
-      real z = a.b[o], slope;
-      for (int p = 0; p < SLICES; p++) z += part.scratch[(slice * SLICES + p) * COLUMNS + column];
-      const long long at = (long long)(r0 + slice) * a.outputs + o;
-      a.out[at] = activate(a.activation, z, slope);
-      if (stores_slope(a.activation)) a.slope[at] = slope;
-    }
-  }
+  const auto bias = [&](int, int o) { return a.b[o]; };
+  few_rows<false>(a.x, a.w, a.rows, a.inputs, a.outputs, part, bias, [&](int r, int o, real sum, real b) {
+    real slope;
+    const long long at = (long long)r * a.outputs + o;
+    a.out[at] = activate(a.activation, sum + b, slope);
+    if (stores_slope(a.activation)) a.slope[at] = slope;
+  });
 }
 
 __device__ void run(const Linear &a, const Part &part) {
-  if (a.rows <= FEW) return run_few(a, part);
   const Operand x{a.x, a.inputs, 1, a.rows, a.inputs}, w{a.w, 1, a.outputs, a.outputs, a.inputs};
   auto store = [&](int i, int o, real sum) {
     real slope;
@@ -115,11 +87,11 @@ __device__ void run(const Linear &a, const Part &part) {
   product(x, w, part, store, [](int) {});
 }
 OPERATION(linear, Linear)
+OPERATION_OF_FEW(linear_few, Linear)
 
-// ∂L/∂z from ∂L/∂a = delta, for element `at` of the arrays; reads a or slope, as the activation needs.
-__device__ inline real times_derivative(int code, const real *a, const real *slope, long long at, real delta) {
-  if (code == IDENTITY || code == THRESHOLD) return delta;
-  return pullback(code, stores_slope(code) ? slope[at] : a[at], delta);
+// What the derivative of an activation is computed from, for element `at` of its arrays: a, slope, or nothing.
+__device__ inline real known_of(int code, const real *a, const real *slope, long long at) {
+  return code == IDENTITY || code == THRESHOLD ? real(0) : stores_slope(code) ? slope[at] : a[at];
 }
 
 struct BackwardData {  // out (B, I) = (delta wᵀ) ∘ σ'; delta (B, O), w (I, O), and a, slope (B, I) of the layer below
@@ -130,44 +102,31 @@ struct BackwardData {  // out (B, I) = (delta wᵀ) ∘ σ'; delta (B, O), w (I,
   int rows, inputs, outputs;
 };
 
-// A warp computes one column of out, from a row of w, for a group of rows of delta.
 __device__ inline void run_few(const BackwardData &a, const Part &part) {
-  constexpr int WARPS = THREADS / 32;
-  const int lane = threadIdx.x % 32, items = a.inputs * ((a.rows + GROUP - 1) / GROUP);
-  for (int item = part.block * WARPS + threadIdx.x / 32; item < items; item += part.blocks * WARPS) {
-    const int i = item % a.inputs, r0 = item / a.inputs * GROUP, rows = a.rows - r0;
-    const real *delta = a.delta + (long long)r0 * a.outputs;
-    real sum[GROUP] = {};
-    for (int o = lane; o < a.outputs; o += 32) {
-      const real w = a.w[(long long)i * a.outputs + o];
-#pragma unroll
-      for (int r = 0; r < GROUP; r++)
-        if (r < rows) sum[r] += delta[(long long)r * a.outputs + o] * w;
-    }
-#pragma unroll
-    for (int r = 0; r < GROUP; r++) {
-      const real whole = over_warp<Sum>(sum[r]);
-      const long long at = (long long)(r0 + r) * a.inputs + i;
-      if (lane == r && r < rows) a.out[at] = times_derivative(a.activation, a.a, a.slope, at, whole);
-    }
-  }
+  const auto known = [&](int r, int i) {
+    return known_of(a.activation, a.a, a.slope, (long long)r * a.inputs + i);
+  };
+  few_rows<true>(a.delta, a.w, a.rows, a.outputs, a.inputs, part, known, [&](int r, int i, real sum, real of) {
+    a.out[(long long)r * a.inputs + i] = pullback(a.activation, of, sum);
+  });
 }
 
 __device__ void run(const BackwardData &a, const Part &part) {
-  if (a.rows <= FEW) return run_few(a, part);
   const Operand delta{a.delta, a.outputs, 1, a.rows, a.outputs}, w{a.w, a.outputs, 1, a.inputs, a.outputs};
   auto store = [&](int r, int i, real sum) {
     const long long at = (long long)r * a.inputs + i;
-    a.out[at] = times_derivative(a.activation, a.a, a.slope, at, sum);
+    a.out[at] = pullback(a.activation, known_of(a.activation, a.a, a.slope, at), sum);
   };
   product(delta, w, part, store, [](int) {});
 }
 OPERATION(backward_data, BackwardData)
+OPERATION_OF_FEW(backward_data_few, BackwardData)
 
 struct Accumulate {  // out (I, O) = beta out + alpha xᵀ delta, bias (O,) = bias_beta bias + alpha Σ_i delta[i]
   const real *x, *delta;
   Scalar alpha, beta, bias_beta;
   real *out, *bias;
+  int by_columns;  // of few rows: whether the blocks share the columns of out, or its rows
   int rows, inputs, outputs;
 };
 
@@ -175,31 +134,70 @@ __device__ inline real accumulated(real beta, const real &old, real term) {
   return beta == 0 ? term : beta * old + term;
 }
 
+template <bool WHOLE, bool SINGLE> __device__ inline void accumulate_few(const Accumulate &a, const Part &part) {
+  const real alpha = value(a.alpha), beta = value(a.beta);
+  const Part whole{0, 1, part.scratch};
+  const Interval down = share(a.inputs, a.by_columns ? whole : part);
+  const Interval across = share(a.outputs, a.by_columns ? part : whole);
+  real *const out = a.out;
+  const int outputs = a.outputs;
+  // All loads of several tiles are under way before the first store, which the compiler must keep in order. With
+  // beta = 1 nothing is loaded or stored where nothing is added, as for inputs that are 0: most pixels of images.
+  few_outer<WHOLE, SINGLE>(a.x, a.delta, a.rows, a.inputs, outputs, down, across, [=](const auto &tiles) {
+    constexpr int TILES = sizeof(tiles) / sizeof(tiles[0]);
+    Pack<real> old[TILES][4];
+    bool touched[TILES][4];
+#pragma unroll
+    for (int t = 0; t < TILES; t++)
+#pragma unroll
+      for (int p = 0; p < 4; p++) {
+        const Pack<real> sum = tiles[t](p);
+        const bool zero = sum.of[0] == 0 && sum.of[1] == 0 && sum.of[2] == 0 && sum.of[3] == 0;
+        touched[t][p] = tiles[t].row + p < down.end && !(zero && beta == 1);
+        const real *at = out + (long long)(tiles[t].row + p) * outputs + tiles[t].column;
+        if (touched[t][p] && beta != 0) old[t][p] = four<WHOLE>(at, across.end - tiles[t].column);
+      }
+#pragma unroll
+    for (int t = 0; t < TILES; t++)
+#pragma unroll
+      for (int p = 0; p < 4; p++) {
+        if (!touched[t][p]) continue;
+        Pack<real> v = tiles[t](p);
+#pragma unroll
+        for (int q = 0; q < 4; q++) v.of[q] = accumulated(beta, old[t][p].of[q], alpha * v.of[q]);
+        real *at = out + (long long)(tiles[t].row + p) * outputs + tiles[t].column;
+        if constexpr (WHOLE) {
+          pack(at) = v;
+        } else {
+#pragma unroll
+          for (int q = 0; q < 4; q++)
+            if (tiles[t].column + q < across.end) at[q] = v.of[q];
+        }
+      }
+  });
+}
+
 __device__ inline void run_few(const Accumulate &a, const Part &part) {
-  const real alpha = value(a.alpha), beta = value(a.beta), bias_beta = value(a.bias_beta);
-  const long long n = (long long)a.inputs * a.outputs, stride = (long long)part.blocks * THREADS;
-  for (long long at = (long long)part.block * THREADS + threadIdx.x; at < n; at += stride) {
-    const long long i = at / a.outputs, o = at % a.outputs;
+  const bool whole = a.inputs % 4 == 0 && a.outputs % 4 == 0 && aligned(a.x) && aligned(a.delta) && aligned(a.out);
+  if (whole && a.rows == 1)
+    accumulate_few<true, true>(a, part);
+  else if (whole)
+    accumulate_few<true, false>(a, part);
+  else if (a.rows == 1)
+    accumulate_few<false, true>(a, part);
+  else
+    accumulate_few<false, false>(a, part);
+  const real alpha = value(a.alpha), beta = value(a.bias_beta);
+  const Interval own = share(a.outputs, part);
+  for (int o = own.begin + (THREADS - 1 - threadIdx.x); o < own.end; o += THREADS) {  // the last warps have fewer tiles
     real sum = 0;
-    bool zero = true;
-#pragma unroll 4
-    for (int r = 0; r < a.rows; r++) {
-      const real x = a.x[(long long)r * a.inputs + i];
-      zero &= x == 0;
-      if (x != 0) sum += x * a.delta[(long long)r * a.outputs + o];
-    }
-    // nothing is stored for inputs that are all zero, as are most pixels of images
-    if (!zero || beta != 1) a.out[at] = accumulated(beta, a.out[at], alpha * sum);
-  }
-  for (long long o = (long long)part.block * THREADS + threadIdx.x; o < a.outputs; o += stride) {
-    real sum = 0;
+#pragma unroll 8
     for (int r = 0; r < a.rows; r++) sum += a.delta[(long long)r * a.outputs + o];
-    a.bias[o] = accumulated(bias_beta, a.bias[o], alpha * sum);
+    a.bias[o] = accumulated(beta, a.bias[o], alpha * sum);
   }
 }
 
 __device__ void run(const Accumulate &a, const Part &part) {
-  if (a.rows <= FEW) return run_few(a, part);
   const real alpha = value(a.alpha), beta = value(a.beta), bias_beta = value(a.bias_beta);
   const Operand x{a.x, 1, a.inputs, a.inputs, a.rows}, delta{a.delta, 1, a.outputs, a.outputs, a.rows};
   auto store = [&](int i, int o, real sum) {
@@ -222,3 +220,4 @@ __device__ void run(const Accumulate &a, const Part &part) {
   product(x, delta, part, store, bias);
 }
 OPERATION(accumulate, Accumulate)
+OPERATION_OF_FEW(accumulate_few, Accumulate)

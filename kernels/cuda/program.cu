@@ -1,17 +1,18 @@
-// A program: the operations of a step, run one after another by a persistent kernel, for many steps. A launch takes
-// about as long as a whole layer of a small network. Here an operation costs a barrier of the grid instead; not even
-// that between two operations so small that a single block does them. Programs are for batches of up to FEW rows.
+// A program: the operations of some steps, run one after another by a persistent kernel, again and again. A launch takes
+// about as long as a whole layer of a small network. Here an operation costs a barrier of all blocks instead, and not
+// even that where no block needs what another has written: between operations that one block does, or in which each
+// block reads its own columns alone (see few.cu). Programs are for batches of up to FEW rows.
 
 constexpr int MAX_INSTRUCTIONS = 48;
 
 struct alignas(16) Instruction {
   unsigned char arguments[240];  // of the operation
-  int code, single_block;        // single_block: whether the first block does it, without the others
+  int code, block, wait;         // block: the one that does it, -1: all; wait: whether all blocks wait for it to be done
 };
 
-struct Program {  // the n instructions, `steps` times; arrivals: 0 at the start
+struct Program {  // the n instructions, so many `times`; arrivals: 0 at the start
   const void *instructions;
-  int n, steps;
+  int n, times;
   unsigned *arrivals;
 };
 
@@ -48,24 +49,30 @@ template <class Barrier> __device__ inline void run_program(const Program &a, co
   for (int i = threadIdx.x; i < a.n; i += THREADS) own[i] = static_cast<const Instruction *>(a.instructions)[i];
   __syncthreads();
   Barrier barrier(a.arrivals);
-  for (int step = 0; step < a.steps; step++)
+  for (int time = 0; time < a.times; time++)
     for (int i = 0; i < a.n; i++) {
-      const bool single = own[i].single_block;
-      const int blocks = single ? 1 : part.blocks;
-      if (part.block < blocks) run_instruction(own[i].code, own[i].arguments, {part.block, blocks, part.scratch});
-      if (part.blocks == 1 || (single && own[i + 1 < a.n ? i + 1 : 0].single_block))
-        __syncthreads();
-      else
+      const bool all = own[i].block < 0;
+      if (all || own[i].block == part.block)
+        run_instruction(own[i].code, own[i].arguments, all ? part : Part{0, 1, part.scratch});
+      if (own[i].wait && part.blocks > 1)
         barrier.wait();
+      else
+        __syncthreads();
     }
 }
 
+#ifdef PROGRAM
 // On several blocks it must be launched cooperatively: a barrier ends only if all of them are running.
-__device__ void run(const Program &a, const Part &part) { run_program<GridBarrier>(a, part); }
-OPERATION(program, Program)
+extern "C" __global__ void __launch_bounds__(THREADS, 1) program(const Program arguments) {
+  SHARED(scratch, real[SCRATCH]);
+  run_program<GridBarrier>(arguments, Part{int(blockIdx.x), int(gridDim.x), scratch});
+}
+#endif
 
+#ifdef CLUSTER_PROGRAM
 // For 8 blocks, which are one cluster on devices that have clusters (compute capability 9.0 or more).
 extern "C" __global__ void CLUSTER __launch_bounds__(THREADS, 1) cluster_program(const Program arguments) {
   SHARED(scratch, real[SCRATCH]);
   run_program<ClusterBarrier>(arguments, Part{int(blockIdx.x), int(gridDim.x), scratch});
 }
+#endif

@@ -56,7 +56,6 @@ struct Entry {
   real value;
 };
 
-constexpr int WARPS = THREADS / 32;
 constexpr int ROOM = 64;  // entries that a warp collects at a time
 static_assert(WARPS * (ROOM * sizeof(Entry) + sizeof(int)) <= SCRATCH * sizeof(real), "a block's shared memory");
 

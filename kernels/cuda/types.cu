@@ -45,10 +45,6 @@ struct Part {
   __device__ int threads() const { return blocks * THREADS; }
 };
 
-// An operation on a batch of up to FEW rows. Operations that have a kernel of their own for these overload it (see
-// products.cu).
-template <class Arguments> __device__ inline void run_few(const Arguments &a, const Part &part) { run(a, part); }
-
 #ifndef FASTMLP_EMULATION
 // __shared__ takes no type with brackets, such as real[32]
 template <class T> struct type_of { using type = T; };
@@ -71,9 +67,17 @@ __device__ inline unsigned atom_add_acq_rel(unsigned *p, unsigned v) {
 template <class Arguments> constexpr int BLOCKS_AT_ONCE = 1;
 
 // The kernel of an operation: one parameter, the struct of its arguments. The operation itself is the function `run` of
-// that struct, or `run_few`, which the persistent kernel calls.
-#define OPERATION(name, Arguments)                                                                                   \
+// that struct, or for a batch of up to FEW rows `run_few`; the persistent kernel calls the same. A translation compiles,
+// by -DOPERATIONS, -DPROGRAM and -DCLUSTER_PROGRAM, what a run needs: the program, which has all operations in it, takes
+// as long as all of them.
+#ifdef OPERATIONS
+#define KERNEL(name, Arguments, run)                                                                                 \
   extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_AT_ONCE<Arguments>) name(const Arguments arguments) { \
     SHARED(scratch, real[SCRATCH]);                                                                                  \
     run(arguments, Part{int(blockIdx.x), int(gridDim.x), scratch});                                                  \
   }
+#else
+#define KERNEL(name, Arguments, run)
+#endif
+#define OPERATION(name, Arguments) KERNEL(name, Arguments, run)
+#define OPERATION_OF_FEW(name, Arguments) KERNEL(name, Arguments, run_few)

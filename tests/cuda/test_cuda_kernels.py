@@ -229,14 +229,14 @@ def test_store_scalar(check, nan, dtype):
 
 
 def test_advance(check, devices):
-    table, rates, loss, step = np.arange(15.0).reshape(5, 3), np.zeros(3), np.array([0.5]), np.array([1e15])
+    table, rates, loss, step = np.arange(24.0).reshape(8, 3), np.zeros(6), np.array([0.5]), np.array([1e15])
     done, position, sums = np.array([2]), np.array([64]), np.array([2.0, 3.0])
-    expected = [(rates, table[3]), (loss, 8.6), (step, 1e15 + 1), (done, 3), (position, 96)]
+    expected = [(rates, table[5:7].ravel()), (loss, 8.6), (step, 1e15 + 3), (done, 5), (position, 160)]
     here = devices[0]
     held = here.upload(sums)  # the terms' numbers, by address
     terms = np.array([(0.1, 0.0, 0, 0), (0.0, 4.0, here.address(held), 0)], "f8, f8, u8, u8").view(np.uint8)
     moved = {"rates": rates, "loss": loss, "step": step, "done": done, "position": position}
-    check("advance", expected, terms=terms, n_terms=2, table=table, **moved, batch=32)
+    check("advance", expected, terms=terms, n_terms=2, table=table, **moved, steps=3, ahead=2, batch=96)
     del held
 
 
@@ -332,24 +332,31 @@ def test_dropout_in_place(devices, dtype, draw):
 
 # Products: few rows, and more, which go by tiles
 
+# Rows, inputs and outputs for the kernels of many rows, and of few: with and without accesses of 16 bytes, and with
+# columns for some lanes of a warp, for all, and for several passes
 PRODUCTS = [*product((0, 1, 9, 32), (1, 33), (1, 9, 130)), *product((33, 130), (1, 65), (3, 64, 130))]
+OF_FEW = [*product((0, 1, 2, 9, 17, 32), ((1, 9), (33, 130), (36, 132), (300, 40)), SHIFTS)]
+KERNELS = [
+    *(("", rows, *sizes, 1) for rows, *sizes in PRODUCTS),
+    *(("_few", rows, *sizes, shift) for rows, sizes, shift in OF_FEW),
+]
 
 
 @pytest.mark.parametrize("code", [codes.IDENTITY, codes.RELU, ACTIVATION["silu"]])
 def test_linear(check, draw, nan, code):
-    for rows, inputs, outputs in PRODUCTS:
+    for kernel, rows, inputs, outputs, shift in KERNELS:
         x, w, b = draw(inputs, rows).T.copy(), draw(inputs, outputs), draw(outputs)
         x64, w64, b64 = wide(x, w, b)
         a, derivative = activated(code, x64 @ w64 + b64)
         out, slope = nan(rows, outputs), nan(rows, outputs)
         expected = [(out, a)] + ([(slope, derivative)] if code in STORE_SLOPE else [])
-        given = {"x": Shifted(x, 1), "w": w, "b": b, "activation": code, "slope": slope, "out": Shifted(out, 1)}
-        check("linear", expected, **given, rows=rows, inputs=inputs, outputs=outputs)
+        given = {"x": Shifted(x, shift), "w": w, "b": b, "activation": code, "slope": slope, "out": Shifted(out, shift)}
+        check(f"linear{kernel}", expected, **given, rows=rows, inputs=inputs, outputs=outputs)
 
 
 @pytest.mark.parametrize("code", [codes.IDENTITY, codes.RELU, ACTIVATION["silu"]])
 def test_backward_data(check, draw, nan, dtype, code):
-    for rows, outputs, inputs in PRODUCTS:
+    for kernel, rows, outputs, inputs, shift in KERNELS:
         delta, w = draw(outputs, rows).T.copy(), draw(outputs, inputs).T.copy()
         a, slope = (x.astype(dtype) for x in activated(code, 3 * draw(rows, inputs)))
         a, slope = (nan(rows, inputs), slope) if code in STORE_SLOPE else (a, nan(rows, inputs))
@@ -357,13 +364,16 @@ def test_backward_data(check, draw, nan, dtype, code):
         expected, out = d64 @ w64.T, nan(rows, inputs)
         if rows:
             multiply_by_derivative(BY_CODE[code], a64, slope64, expected)
-        given = {"delta": Shifted(delta, 1), "w": w, "activation": code, "a": a, "slope": slope, "out": out}
-        check("backward_data", [(out, expected)], **given, rows=rows, inputs=inputs, outputs=outputs)
+        given = {"delta": Shifted(delta, shift), "w": w, "activation": code, "a": a, "slope": slope, "out": out}
+        check(f"backward_data{kernel}", [(out, expected)], **given, rows=rows, inputs=inputs, outputs=outputs)
 
 
 @pytest.mark.parametrize(("alpha", "beta", "bias_beta"), [(1.0, 0.0, 0.0), (-0.3, 1.0, 0.9), (0.5, 0.9, 1.0)])
 def test_accumulate(check, draw, nan, alpha, beta, bias_beta):
-    for inputs, rows, outputs in [*PRODUCTS[6:], *((5, rows, 9) for rows in (0, 2, 32, 129))]:
+    of_many = [*PRODUCTS[6:], *((5, rows, 9) for rows in (0, 2, 32, 129))]
+    cases = [("", rows, inputs, outputs, 1, False) for inputs, rows, outputs in of_many]
+    cases += [("_few", rows, *sizes, shift, way) for (rows, sizes, shift), way in product(OF_FEW, (False, True))]
+    for kernel, rows, inputs, outputs, shift, by_columns in cases:
         x, delta = draw(rows, inputs), draw(rows, outputs)
         x[:, ::3] = 0
         out = draw(inputs, outputs) if beta else nan(inputs, outputs)
@@ -374,8 +384,15 @@ def test_accumulate(check, draw, nan, alpha, beta, bias_beta):
             (bias, alpha * d64.sum(axis=0) + (bias_beta * bias64 if bias_beta else 0)),
         ]
         factors = {"alpha": device_number(0, alpha, 0.5, 2.0), "beta": device_number(0, beta, 1.0)}
-        given = {"x": x, "delta": Shifted(delta, 1), **factors, "bias_beta": device_number(bias_beta, 0), "out": out}
-        check("accumulate", expected, **given, bias=bias, rows=rows, inputs=inputs, outputs=outputs)
+        given = {
+            "x": x,
+            "delta": Shifted(delta, shift),
+            **factors,
+            "bias_beta": device_number(bias_beta, 0),
+            "out": out,
+        }
+        sizes = {"by_columns": by_columns, "rows": rows, "inputs": inputs, "outputs": outputs}
+        check(f"accumulate{kernel}", expected, **given, bias=bias, **sizes)
 
 
 # Losses

@@ -1,12 +1,17 @@
 """`NvidiaDevice` on a stand-in for CuPy: training with its streams, graphs, staging buffers and choices."""
 
+import json
+from functools import cache, partial
+
 import numpy as np
 import pytest
 from conftest import emulate_gpu
+from emulation.cublaslt import BGRADA, EPILOGUE, POINTER_MODE
 from emulation.fake_cupy import nvidia_device
 from test_cuda_training import RULES, assert_same
 
 from fastmlp.backends import get_backend
+from fastmlp.backends.cuda import programs
 from fastmlp.backends.cuda.choice import Choice
 from fastmlp.backends.cuda.device import Matmul
 from fastmlp.backends.cuda_backend import CudaBackend
@@ -77,3 +82,37 @@ def test_ways_are_compared_when_the_clocks_have_risen(gpu):
     a, out = gpu.upload(np.zeros((2, 2))), gpu.upload(np.zeros((2, 2)))
     ways = {"short": lambda: [Matmul(a, a, out)], "long": lambda: [Matmul(a, a, out)] * 2}
     assert choice.of(("linear", 2), ways, [out]) == "short"
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["in the same process", "in a later one"])
+def test_a_way_is_tried_anew_with_factors_of_another_kind(monkeypatch, tmp_path, later):
+    """Adam's gradients have factors on the host, plain SGD's on the device; the library may support one of them."""
+    for rule in ("adam", "sgd"):
+        if rule == "adam" or later:
+            device = nvidia_device(monkeypatch)
+            device._library._library.lacks = lambda asked: asked[EPILOGUE] == BGRADA and asked[POINTER_MODE]
+            monkeypatch.setattr(device, "seconds", partial(prefer_sums, device.seconds))
+            backend = emulate_gpu(monkeypatch, device)
+            backend._choice = cache(lambda real, device=device: Choice(device, real, tmp_path))
+        assert_same(optimizer=RULES[rule], batch_size=40, epochs=1)
+        chosen = json.loads(next(tmp_path.glob("*.json")).read_text())
+        ways = {way for name, way in chosen.items() if name.startswith("accumulate-40-") and name.endswith(KINDS[rule])}
+        assert ways == {"fused library" if rule == "adam" else "library"}
+
+
+def prefer_sums(seconds, nodes, real):
+    """The time of nodes, which is less if the library sums δ along with a gradient."""
+    return seconds(nodes, real) - sum(getattr(node, "epilogue", None) == "bgrad" for node in nodes)
+
+
+KINDS = {"adam": "host-written", "sgd": "device-added"}
+
+
+def test_a_program_does_without_clusters_where_there_is_no_place_for_one(gpu, monkeypatch):
+    """As on a part of a GPU; its blocks then meet at a barrier of the grid."""
+    monkeypatch.setattr(programs, "BARRIER", 0)
+    gpu.gpu.refused = {"cluster_program"}
+    assert_same(optimizer=RULES["sgd"], batch_size=16, epochs=3, options={"l1": 1e-3})
+    launched = [name for name in gpu.gpu.launched if "program" in name]
+    assert launched.count("cluster_program") == 1
+    assert launched.count("program") > 1

@@ -19,7 +19,7 @@ from operation_calls import CudaBench
 from scipy import sparse
 
 from fastmlp import MLP, SGD, Adam, RMSprop
-from fastmlp.backends.cuda import runs
+from fastmlp.backends.cuda import programs
 from fastmlp.backends.cuda.device import Launch
 from fastmlp.backends.cuda_backend import CudaBackend
 from fastmlp.kernels import codes
@@ -50,7 +50,7 @@ FAULTS = {
         *("thread", "program", "atom_add_acq_rel(arrivals, 1)", "atomicAdd(arrivals, 1u)", None),
     ),
     "a row past the end of the weights": (
-        *("address", "products", "for (int i = slice; i < a.inputs;", "for (int i = slice; i <= a.inputs;", "linear"),
+        *("address", "few", "if (k < left) v.of[k]", "if (k <= left) v.of[k]", "linear_few"),
     ),
     "16 bytes at once of what is not aligned": (
         *("undefined", "batches", "% sizeof(Pack<T, N>) == 0", "% sizeof(T) == 0", "scale"),
@@ -110,7 +110,7 @@ def planted(fault):
     if name is None:
         return text
     text = text[: text.index('#line 1 "dispatch"')]
-    return re.sub(rf"^OPERATION\((?!{name},).*", "", text, flags=re.MULTILINE)
+    return re.sub(rf"^OPERATION(?:_OF_FEW)?\((?!{name},).*", "", text, flags=re.MULTILINE)
 
 
 def call_operations(device, dtype, margin, only=None):
@@ -213,9 +213,9 @@ def train_everything(sanitizer, dtype):
     x = np.random.RandomState(0).standard_normal((90, 6))
     compressed = sparse.csr_matrix(np.where(np.abs(x) < 0.5, 0, x))
     extras = {"dropout": 0.3, "l1": 1e-3, "l2": 1e-2}
-    for order, clusters, work in (0, True, 0), (2, False, 500):
+    for order, clusters, barrier in (0, True, 0), (2, False, programs.BARRIER / 20):
         device = TwoBlocks(order, sanitizer, clusters=clusters, prefers_products=not clusters)
-        runs.SINGLE_BLOCK_WORK = work  # a barrier of the grid after every operation of a program, or after some
+        programs.BARRIER = barrier  # seconds; so the blocks do as much as possible together, or some alone
         train(device, dtype, x[:16], 8, Adam(0.01), 0.1, **extras)
         train(device, dtype, x[:2], 1, SGD(0.01), l2=0.1)
         train(device, dtype, compressed[:9], 8, SGD(0.01))
@@ -250,11 +250,11 @@ def main(sanitizer, dtype, fault=None):
     pointers = {key: operation.pointers for key, operation in operations(np.dtype(dtype)).items()}
     faulty = {"source": planted(fault), "pointers": pointers, "clusters": False}
     if name is None:
-        runs.SINGLE_BLOCK_WORK = 0
+        programs.BARRIER = 0
         device = TwoBlocks(2, sanitizer, **faulty)
         train(device, dtype, np.random.RandomState(0).standard_normal((8, 6)), 8, SGD(0.1))
     else:
-        call_operations(OneKernel(name, 2, sanitizer, **faulty), dtype, margin, name)
+        call_operations(OneKernel(name, 2, sanitizer, **faulty), dtype, margin, name.removesuffix("_few"))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from fastmlp import MLP, SGD, Adam, AdamW, InputError, MLPClassifier, RMSprop, backends
 from fastmlp.backends import cuda_backend
-from fastmlp.backends.cuda import runs
+from fastmlp.backends.cuda import programs, runs
 from fastmlp.backends.cuda.runs import Run
 from fastmlp.backends.cuda_backend import CudaBackend
 from fastmlp.errors import OutOfDeviceMemoryError
@@ -203,6 +203,19 @@ def test_an_epoch_in_several_calls_is_the_epoch_in_one(emulated, monkeypatch):
     np.testing.assert_allclose(second, first, rtol=1e-12)
 
 
+@pytest.mark.parametrize("batch", [1, 32])
+def test_a_launch_is_short_enough_to_be_interrupted(monkeypatch, batch):
+    """A span is one launch of a program; a step takes 25 µs or less."""
+    emulate_gpu(monkeypatch, EmulatedDevice())
+    spans, steps = [], 20_000
+    monkeypatch.setattr(runs, "UNROLLED", 1)  # a program has one step
+    monkeypatch.setattr(Run, "_run_program", lambda self, program, times: spans.append(times))
+    n = batch * steps
+    MLP([2, 3], backend="cuda").fit(np.zeros((n, 2)), np.zeros(n, int), epochs=1, batch_size=batch, shuffle=False)
+    assert sum(spans) == steps
+    assert max(spans) * 25e-6 < 0.21
+
+
 def test_a_repeated_run_is_the_same_to_the_last_bit(emulated):
     runs = [train("cuda", dtype="float32", optimizer=RULES["adam"], batch_size=bs) for bs in (16, 40) for _ in range(2)]
     for once, again in (runs[:2], runs[2:]):
@@ -255,12 +268,12 @@ def test_predictions_gradients_and_later_fits(emulated):
 
 
 def test_nothing_is_recorded_twice(emulated, monkeypatch):
-    """An epoch is the replay of one step: only the first of them reads the step's text."""
+    """An epoch is the replay of one step, or of some together: only the first of them reads the step's text."""
     recorded = []
     record = Run._record
-    monkeypatch.setattr(Run, "_record", lambda self, *given: recorded.append(given[2]) or record(self, *given))
+    monkeypatch.setattr(Run, "_record", lambda self, *given: recorded.append(given[2::2]) or record(self, *given))
     train("cuda", optimizer=SGD(0.1), batch_size=16, epochs=5)
-    assert sorted(recorded) == [90 % 16, 16]
+    assert sorted(recorded) == [(90 % 16, 1), (16, 1), (16, 4)]  # rows and steps
 
 
 @pytest.mark.parametrize("batch_size", [16, "full"])  # a program of one kernel, and a graph of several
@@ -381,11 +394,11 @@ def test_a_batch_too_large_beside_the_network_is_reported_with_one_that_fits(mon
 @pytest.mark.parametrize("clusters", [True, False])
 @pytest.mark.parametrize("order", [0, 1, 2])
 def test_programs_on_several_blocks(monkeypatch, clusters, order):
-    """With every schedule of the threads, and barriers after all operations, some, or none."""
+    """With every schedule of the threads, and barriers that cost nothing, little, or too much to have any."""
     emulate_gpu(monkeypatch, EmulatedDevice(order, clusters=clusters))
     weights = []
-    for work in (0, 500, 20_000):
-        monkeypatch.setattr(runs, "SINGLE_BLOCK_WORK", work)
+    for seconds in (0, programs.BARRIER / 20, 1):
+        monkeypatch.setattr(programs, "BARRIER", seconds)
         assert_same(optimizer=RULES["adam"], batch_size=16, epochs=1, options={"l2": 0.1}, max_norm=0.5)
         weights.append(train("cuda", optimizer=RULES["adam"], batch_size=16, epochs=1)[0])
     np.testing.assert_allclose(weights[1:], np.stack([weights[0]] * 2), rtol=0, atol=1e-13)

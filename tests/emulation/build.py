@@ -64,7 +64,9 @@ SANITIZERS = {
 }
 _TEXT = re.compile(r"//[^\n]*|/\*.*?\*/|^[ \t]*#(?:[^\n]*\\\n)*[^\n]*", re.DOTALL | re.MULTILINE)  # no kernels in there
 _ATTRIBUTES = r"(?:CLUSTER\s+)?(?:__launch_bounds__\([^)]*\)\s*)?"
-_KERNEL = re.compile(rf'\bOPERATION\(\s*(\w+)\s*,|extern\s+"C"\s+__global__\s+void\s+{_ATTRIBUTES}(\w+)\s*\(')
+_KERNEL = re.compile(
+    rf'\bOPERATION(?:_OF_FEW)?\(\s*(\w+)\s*,|extern\s+"C"\s+__global__\s+void\s+{_ATTRIBUTES}(\w+)\s*\('
+)
 
 
 class CompilerMissingError(RuntimeError):
@@ -111,6 +113,7 @@ def load(source: str, real: str, sanitizer: str | None = None) -> Library:
     flags = (
         *FLAGS,
         f"-DREAL={real}",
+        *(f"-D{part}" for part in ("OPERATIONS", "PROGRAM", "CLUSTER_PROGRAM")),
         f"-I{HEADER.parent}",
         *(("-g1", *SANITIZERS[sanitizer].flags) if sanitizer else ()),
     )

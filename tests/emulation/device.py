@@ -273,7 +273,7 @@ class EmulatedDevice:
         return partial(multiply, **spans)
 
     def _ready_launch(self, node: Launch, real: np.dtype) -> Callable[[], None]:
-        name, blocks, arguments, cooperative, cluster, _, formulas = node
+        name, blocks, arguments, cooperative, cluster, _, formulas, *_ = node
         library = load(self._kernels(formulas), real_name(real), self._sanitizer)
         if name not in library.argument_sizes:
             raise LaunchError(f"there is no kernel {name!r}, only {', '.join(library.argument_sizes)}")

@@ -21,6 +21,7 @@ from emulation.cublaslt import Library
 from emulation.device import DeviceArray, EmulatedDevice
 from fastmlp.backends.cuda.cublaslt import CublasLt
 from fastmlp.backends.cuda.device import Launch
+from fastmlp.kernels.cuda import part_of
 
 __all__ = ["CaptureError", "nvidia_device"]
 
@@ -151,6 +152,9 @@ class Kernel:
 
     def __call__(self, grid, block, arguments, shared, stream, cooperative=False) -> None:
         (blocks,), (struct,) = grid, arguments
+        self.gpu.launched.append(self.name)
+        if self.name in self.gpu.refused:
+            raise self.gpu.errors["CUDADriverError"](f"{self.name} cannot be launched")
         assert (block, shared, struct.ndim, struct.dtype.kind) == ((256,), 0, 0, "V")
         node = Launch(self.name, blocks, struct.copy(), cooperative or "program" in self.name, "cluster" in self.name)
         stream.put(self.gpu.device._ready_launch(node, self.real), self.gpu.seconds(self.name))
@@ -163,6 +167,10 @@ class Gpu:
         self.device, self.streams = device, dict[int, Stream]()
         self.hasty: set[int] = set()  # streams whose work is done as early as CUDA may do it
         self.prefers_products = prefers_products
+        self.refused: set[str] = set()  # kernels whose launches fail
+        self.launched: list[str] = []
+        names = "CUDARuntimeError", "CUDADriverError"
+        self.errors = {name: type(name, (RuntimeError,), {"status": 0}) for name in names}
         self.cublaslt = Library()
         self.cublaslt.queue = lambda stream, work: self.streams[stream].put(work, self.seconds("product"))
 
@@ -188,18 +196,17 @@ class Gpu:
     def modules(self) -> dict[str, ModuleType]:
         """The modules for `import cupy` and its submodules in nvidia.py."""
         cupy, cuda = ModuleType("cupy"), ModuleType("cupy.cuda")
-        errors = {name: type(name, (RuntimeError,), {"status": 0}) for name in ("CUDARuntimeError", "CUDADriverError")}
         names = {"name": b"Fake GPU", "totalGlobalMem": 1 << 30}
         runtime = SimpleNamespace(
             memcpyAsync=self.memcpy, memsetAsync=self.memset, memcpyHostToDevice=1, memcpyDeviceToHost=2,
             streamCaptureModeRelaxed="relaxed", driverGetVersion=lambda: 13000,
             getDeviceProperties=lambda number: names,
             memGetInfo=lambda: (self.device.free_memory(), 1 << 40),
-            CUDARuntimeError=errors["CUDARuntimeError"],
+            CUDARuntimeError=self.errors["CUDARuntimeError"],
         )  # fmt: skip
         driver = SimpleNamespace(
             occupancyMaxActiveBlocksPerMultiprocessor=lambda kernel, threads, shared: 8,
-            CUDADriverError=errors["CUDADriverError"],
+            CUDADriverError=self.errors["CUDADriverError"],
         )
 
         class Device:
@@ -214,7 +221,12 @@ class Gpu:
 
         def raw_module(code: str, options: tuple[str, ...]) -> Any:
             real = np.dtype({"-DREAL=float": np.float32, "-DREAL=double": np.float64}[options[0]])
-            return SimpleNamespace(get_function=lambda name: SimpleNamespace(kernel=Kernel(self, name, real)))
+
+            def get_function(name: str) -> Any:
+                assert options[1] == f"-D{part_of(name)}", f"{name} is not compiled by {options}"
+                return SimpleNamespace(kernel=Kernel(self, name, real))
+
+            return SimpleNamespace(get_function=get_function)
 
         vars(cupy).update(
             __version__="0", cuda=cuda, empty=self.empty, ndarray=Array, RawModule=raw_module,

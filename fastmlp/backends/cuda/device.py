@@ -18,14 +18,27 @@ import numpy as np
 
 from fastmlp.formulas.by_code import BUILT_IN, Formulas
 
-__all__ = ["Device", "Graph", "Launch", "Matmul", "Node", "Staging", "mask_width"]
+__all__ = ["Access", "Device", "Graph", "Launch", "Matmul", "NoClusterError", "Node", "Staging", "mask_width"]
+
+
+class Access(NamedTuple):
+    """The memory that a kernel reads, or also writes: addresses from `first` to before `last`.
+
+    own: the way in which blocks share it, if none touches another's part; else None.
+    """
+
+    first: int
+    last: int
+    written: bool
+    own: tuple[str, int] | None = None
 
 
 class Launch(NamedTuple):
     """A kernel of ours with so many blocks, and the struct of its arguments.
 
     cooperative: all blocks must run at once; cluster: they do, since they are one cluster. work: the time it takes, as
-    a number of multiply-adds. formulas: those that the kernels are compiled with.
+    a number of multiply-adds; numbers: how many it reads and writes in memory. formulas: those that the kernels are
+    compiled with.
     """
 
     name: str
@@ -35,6 +48,8 @@ class Launch(NamedTuple):
     cluster: bool = False
     work: float = math.inf
     formulas: Formulas = BUILT_IN
+    numbers: float = math.inf
+    accesses: tuple[Access, ...] = ()
 
 
 class Matmul(NamedTuple):
@@ -66,6 +81,10 @@ class Matmul(NamedTuple):
 Node = Launch | Matmul
 
 
+class NoClusterError(RuntimeError):
+    """The device has no place where the blocks of a cluster could run; its `clusters` is false from now on."""
+
+
 def mask_width(columns: int) -> int:
     """Bytes of a mask's row: a bit for each column, in the library's units of 128 bits."""
     return -(-columns // 128) * 16
@@ -94,7 +113,7 @@ class Staging(Protocol):
 class Device(Protocol):
     precision: str  # of the library's products of float32 numbers: "float32", "tf32" or "bf16"
     multiprocessors: int
-    clusters: bool  # whether eight blocks can be a cluster, which has a barrier of its own
+    clusters: bool  # whether eight blocks can be a cluster, which has a barrier of its own, as far as is known
 
     def free_memory(self) -> int:
         """Bytes that are free."""
@@ -136,7 +155,10 @@ class Device(Protocol):
         ...
 
     def queue(self, nodes: list[Node], real: np.dtype) -> None:
-        """Queue the kernels and products, one after another."""
+        """Queue the kernels and products, one after another.
+
+        Raises NoClusterError if a launch is of a cluster and can have none.
+        """
         ...
 
     def prepare(self, nodes: list[Node], real: np.dtype) -> None:

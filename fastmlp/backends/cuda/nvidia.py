@@ -21,10 +21,10 @@ import numpy as np
 from cupy.cuda import driver, runtime
 
 from fastmlp.backends.cuda.cublaslt import CublasLt, CublasLtError, NoAlgorithmError, Product, alignment
-from fastmlp.backends.cuda.device import Launch, Matmul, Node
+from fastmlp.backends.cuda.device import Launch, Matmul, NoClusterError, Node
 from fastmlp.errors import BackendUnavailableError, OutOfDeviceMemoryError
 from fastmlp.formulas.by_code import Formulas
-from fastmlp.kernels.cuda import THREADS, source
+from fastmlp.kernels.cuda import THREADS, part_of, source
 
 __all__ = ["NvidiaDevice"]
 
@@ -60,8 +60,8 @@ class NvidiaDevice:
         self._staging, self._staged = np.frombuffer(self._pinned, np.uint8, _STAGING), 0
         self.multiprocessors: int = self._gpu.attributes["MultiProcessorCount"]
         self.clusters = int(self._gpu.compute_capability) >= 90
-        self._modules: dict[tuple[np.dtype, Formulas], Any] = {}
-        self._kernels: dict[tuple[str, tuple[np.dtype, Formulas]], Any] = {}
+        self._modules: dict[tuple[np.dtype, Formulas, str], Any] = {}
+        self._kernels: dict[tuple[str, tuple[np.dtype, Formulas, str]], Any] = {}
         self._constants: dict[tuple[float, np.dtype], Any] = {}
         self._warm: set[Product] = set()
         self._workspace: Any = None
@@ -222,15 +222,23 @@ class NvidiaDevice:
             blocks = min(blocks, room * self.multiprocessors)
         # CuPy passes an array of one element by value; of a struct it would list the fields first, which takes longer
         struct = node.arguments.view(f"V{node.arguments.nbytes}")
-        kernel((blocks,), (THREADS,), (struct,), 0, self._stream, node.cooperative and not node.cluster)
+        try:
+            kernel((blocks,), (THREADS,), (struct,), 0, self._stream, node.cooperative and not node.cluster)
+        except driver.CUDADriverError as error:
+            if not node.cluster or error.status == _OUT_OF_MEMORY:
+                raise
+            # A part of a GPU, as MIG and MPS give it, may have no eight multiprocessors beside each other. If it was
+            # something else, the launch that takes its place fails as well.
+            self.clusters = False
+            raise NoClusterError(f"eight blocks cannot run as a cluster: {error}") from error
 
     def _kernel(self, node: Launch, real: np.dtype) -> Any:
-        module = real, node.formulas
+        module = real, node.formulas, part_of(node.name)
         if (node.name, module) not in self._kernels:
             if module not in self._modules:
                 # No fast math: divisions and roots are rounded correctly. But CuPy adds -ftz=true, so that float32
                 # numbers below 1.2e-38 count as 0, as they do in no other backend; float64 has no such option.
-                options = ("-DREAL=double" if real == np.float64 else "-DREAL=float",)
+                options = "-DREAL=double" if real == np.float64 else "-DREAL=float", f"-D{module[2]}"
                 self._modules[module] = cupy.RawModule(code=source(node.formulas), options=options)
             self._kernels[node.name, module] = self._modules[module].get_function(node.name).kernel
         return self._kernels[node.name, module]

@@ -32,12 +32,15 @@ class CudaOps(Products):
         choice: Choice | OwnKernels,
         real: np.dtype,
         slot: int = 0,
+        prefetches: bool = False,
         shows_nan: bool = True,
         formulas: Formulas = BUILT_IN,
     ) -> None:
         super().__init__(device, workspace, choice, real, shows_nan, formulas)
-        self._slot = slot  # of the staging buffer that is filled next
-        self._gathered: tuple = ()  # which rows the batch buffer holds
+        self._prefetches = prefetches  # whether small batches are gathered ahead, beside other work
+        self._slot = slot  # of the buffer that is filled next
+        self._gathered: dict[tuple, int] = {}  # the buffer of each batch that is in one
+        self._next: tuple | None = None  # samples of the next batch, to be gathered when there is time
 
     # Views
 
@@ -53,13 +56,13 @@ class CudaOps(Products):
         if not weights.size:
             return float(len(rows)) or math.inf
         reduction, result = self._workspace.reduction()
-        self.launch(
-            "mean_scale", len(rows) / THREADS, 4 * len(rows), weights=weights, rows=rows, n=len(rows), sum=reduction
-        )
+        n = len(rows)
+        self.launch("mean_scale", n / THREADS, 4 * n, weights=weights, rows=rows, n=n, sum=reduction)
         return Divisor(result)
 
     def announce_next_batch(self, x, labels, rows):
-        pass
+        if self._prefetches and x.size and len(rows):
+            self._next = x, rows
 
     def zero_if_finite(self, x, rows):
         return 0.0
@@ -70,29 +73,24 @@ class CudaOps(Products):
     def _batch(self, x, rows):
         """x[rows], gathered once for all operations on them."""
         n, inputs = len(rows), x.shape[1]
-        key = id(x), rows.picks, n
-        if isinstance(x, HostSamples):
-            if self._gathered != key:
-                self.tape.append(Stage(x, rows.first, n, self._slot))
-                self._forget(self._workspace.staging[self._slot].array)
-                self._gathered, self._slot = key, 1 - self._slot
-            return self._workspace.staging[1 - self._slot].array[: n * inputs].reshape(n, inputs)
-        batch = self._workspace.batch[: n * inputs].reshape(n, inputs)
-        if self._gathered != key:
-            kind = KINDS[x.dtype]
-            self.launch(
-                "gather",
-                self._elements(n * inputs),
-                n * inputs,
-                x=x,
-                kind=kind,
-                rows=rows,
-                out=batch,
-                n=n,
-                inputs=inputs,
-            )
-            self._gathered = key
-        return batch
+        key, streams = (id(x), rows.picks, n), isinstance(x, HostSamples)
+        workspace = self._workspace
+        if key not in self._gathered:
+            slot = self._slot
+            if streams:
+                self.tape.append(Stage(x, rows.first, n, slot))
+                self._forget(workspace.staging[slot].array)
+                self._gathered = {}  # the other buffer is released
+            else:
+                out = workspace.batch(slot)[: n * inputs]
+                given = {"x": x, "kind": KINDS[x.dtype], "rows": rows, "out": out, "n": n, "inputs": inputs}
+                self.launch("gather", self._elements(out.size), out.size, **given)
+            self._gathered = {other: at for other, at in self._gathered.items() if at != slot} | {key: slot}
+            if streams or self._prefetches:
+                self._slot = 1 - slot
+        slot = self._gathered[key]
+        flat = workspace.staging[slot].array if streams else workspace.batch(slot)
+        return flat[: n * inputs].reshape(n, inputs)
 
     # Forward and backward
 
@@ -103,9 +101,9 @@ class CudaOps(Products):
         own = self._of_elements(activation)
         sizes = {"n": len(rows), "inputs": w.shape[0], "outputs": w.shape[1]}
         sparse = {"values": values, "columns": columns, "starts": starts, "rows": rows}
-        self.launch(
-            "linear_sparse", len(rows), math.inf, **sparse, w=w, b=b, activation=own, slope=slope, out=out, **sizes
-        )
+        work = _entries(values, starts, rows) * w.shape[1]
+        given = {**sparse, "w": w, "b": b, "activation": own, "slope": slope, "out": out, **sizes}
+        self.launch("linear_sparse", len(rows), work, **given)
         self._activate_rows(activation, slope, out)
 
     def dropout(self, x, keep, seed, step, layer, first_row, out):
@@ -122,45 +120,41 @@ class CudaOps(Products):
         constants |= {"value_is_mean": record.value_is_mean, "gradient_is_mean": record.gradient_is_mean}
         n, outputs = z.shape
         blocks = n if outputs >= 512 else n / 8
-        self.launch(
-            "loss_gradient",
-            blocks,
-            16 * z.size,
-            **constants,
-            z=z,
-            **truth,
-            out=out,
-            n=n,
-            outputs=outputs,
-            sum=reduction,
-        )
+        given = {**constants, **truth, "z": z, "out": out, "n": n, "outputs": outputs, "sum": reduction}
+        self.launch("loss_gradient", blocks, 16 * z.size, **given)
+        if self._next is not None:  # one block computes the loss, and another has time
+            (x, following), self._next = self._next, None
+            self._batch(x, following)
         return result
 
     def accumulate_rows(self, x, rows, delta, alpha, beta, out, bias_beta, bias):
-        self.accumulate(self._batch(x, rows), delta, alpha, beta, out, bias_beta, bias)
+        # In a program the blocks share the columns. Then they need not wait for one another between this layer's δ, its
+        # gradient, and its outputs in the next step.
+        by_columns = isinstance(self._choice, OwnKernels)
+        self.accumulate(self._batch(x, rows), delta, alpha, beta, out, bias_beta, bias, by_columns)
 
     def accumulate_sparse(self, values, columns, starts, rows, delta, alpha, beta, out, bias_beta, bias):
         sparse = {"values": values, "columns": columns, "starts": starts, "rows": rows, "delta": delta}
         numbers = {"alpha": scalar(alpha), "beta": scalar(beta)}
         inputs, outputs = out.shape
         sizes = {"n": len(rows), "inputs": inputs, "outputs": outputs}
-        self.launch(
-            "accumulate_sparse", 2 * self._device.multiprocessors, math.inf, **sparse, **numbers, out=out, **sizes
-        )
+        work = _entries(values, starts, rows) * outputs
+        given = {**sparse, **numbers, "out": out, **sizes}
+        self.launch("accumulate_sparse", 2 * self._device.multiprocessors, work, work + 2 * out.size, **given)
         self._bias_gradient(delta, alpha, bias_beta, bias)
 
     # Penalties and update rules
 
     def penalty(self, w, l1, l2):
         reduction, result = self._workspace.reduction()
-        numbers = {"l1": scalar(l1), "l2": scalar(l2)}
-        self.launch("penalty", self._elements(w.size), w.size, w=w, **numbers, n=w.size, sum=reduction)
+        given: dict = {"w": w, "l1": scalar(l1), "l2": scalar(l2), "n": w.size, "sum": reduction}
+        self.launch("penalty", self._elements(w.size), w.size, **given)
         return result
 
     def regularize(self, w, l1, l2, total, out):
-        numbers = {"l1": scalar(l1), "l2": scalar(l2), "scale": scalar(1.0 / total)}
-        sizes = {"n": out.size, "n_weights": w.size}
-        self.launch("regularize", self._elements(out.size), out.size, w=w, **numbers, out=out, **sizes)
+        given: dict = {"w": w, "l1": scalar(l1), "l2": scalar(l2), "scale": scalar(1.0 / total)}
+        given |= {"out": out, "n": out.size, "n_weights": w.size}
+        self.launch("regularize", self._elements(out.size), out.size, **given)
 
     def clip(self, g, max_norm):
         blocks, whole = self._elements(g.size), {"g": g, "n": g.size}
@@ -174,7 +168,12 @@ class CudaOps(Products):
 
     def apply_rule(self, rule, w, g, moments, rate1, rate2, rate3, constants):
         self._formulas.rule(rule)
-        rates = {"rate1": scalar(rate1), "rate2": scalar(rate2), "rate3": scalar(rate3)}
-        given = {"rule": rule, "moments": moments, "constants": self._workspace.constants(constants)}
+        given: dict = {"rate1": scalar(rate1), "rate2": scalar(rate2), "rate3": scalar(rate3), "n": w.size}
+        given |= {"rule": rule, "w": w, "g": g, "moments": moments, "constants": self._workspace.constants(constants)}
         work = (2 if len(moments) < 2 else 8) * w.size
-        self.launch("apply_rule", self._elements(w.size), work, w=w, g=g, **given, **rates, n=w.size)
+        self.launch("apply_rule", self._elements(w.size), work, 3 * w.size + 2 * moments.size, **given)
+
+
+def _entries(values, starts, rows):
+    """Entries of a batch of compressed rows, on average."""
+    return len(rows) * values.size / max(starts.size - 1, 1)

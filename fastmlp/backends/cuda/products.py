@@ -16,12 +16,12 @@ import numpy as np
 
 from fastmlp.backends.cuda.choice import Choice, OwnKernels
 from fastmlp.backends.cuda.device import Device, Node
-from fastmlp.backends.cuda.numbers import scalar
+from fastmlp.backends.cuda.numbers import Number, scalar
 from fastmlp.backends.cuda.tape import Tape
 from fastmlp.backends.cuda.workspace import Workspace
 from fastmlp.formulas.by_code import Formulas
 from fastmlp.kernels import codes
-from fastmlp.kernels.cuda import FEW, GROUP, THREADS, TILE
+from fastmlp.kernels.cuda import FEW, THREADS, TILE, UNIT
 
 __all__ = ["TRIED", "Products"]
 
@@ -71,11 +71,9 @@ class Products(Tape):
         (rows, inputs), outputs, own = x.shape, w.shape[1], self._of_elements(activation)
 
         def kernel():
-            sizes = {"rows": rows, "inputs": inputs, "outputs": outputs}
-            blocks = math.ceil(outputs / 8) * math.ceil(rows / GROUP) if rows <= FEW else _tiles(rows, outputs)
-            self.launch(
-                "linear", blocks, rows * inputs * outputs, x=x, w=w, b=b, activation=own, slope=slope, out=out, **sizes
-            )
+            given = {"x": x, "w": w, "b": b, "activation": own, "slope": slope, "out": out}
+            parts = dict.fromkeys(("w", "b", "slope", "out"), ("columns", outputs))
+            self._by_kernel("linear", (rows, inputs, outputs), (rows, outputs), outputs, parts, given)
 
         def library(read):
             self.multiply(read(x), read(w), out)
@@ -98,10 +96,9 @@ class Products(Tape):
         (rows, outputs), inputs, own = delta.shape, w.shape[0], self._of_elements(activation)
 
         def kernel():
-            sizes = {"rows": rows, "inputs": inputs, "outputs": outputs}
-            blocks = inputs * math.ceil(rows / GROUP) / (THREADS // 32) if rows <= FEW else _tiles(rows, inputs)
             given = {"delta": delta, "w": w, "activation": own, "a": a, "slope": slope, "out": out}
-            self.launch("backward_data", blocks, rows * inputs * outputs, **given, **sizes)
+            parts = dict.fromkeys(("a", "slope", "out"), ("columns", inputs)) | {"w": ("rows", inputs)}
+            self._by_kernel("backward_data", (rows, inputs, outputs), (rows, inputs), inputs, parts, given)
 
         def library(read):
             self.multiply(read(delta), read(w), out, transpose_b=True)
@@ -132,16 +129,18 @@ class Products(Tape):
         if own != activation:
             self.activation_backward(activation, a, slope, out)
 
-    def accumulate(self, a, delta, alpha, beta, out, bias_beta, bias):
+    def accumulate(self, a, delta, alpha, beta, out, bias_beta, bias, by_columns=False):
         (rows, inputs), outputs = a.shape, delta.shape[1]
 
         def kernel():
             numbers = {"alpha": scalar(alpha), "beta": scalar(beta), "bias_beta": scalar(bias_beta)}
-            sizes = {"rows": rows, "inputs": inputs, "outputs": outputs}
-            blocks = self._elements(out.size) if rows <= FEW else _tiles(inputs, outputs)
-            self.launch(
-                "accumulate", blocks, rows * inputs * outputs, x=a, delta=delta, **numbers, out=out, bias=bias, **sizes
-            )
+            given = {"x": a, "delta": delta, **numbers, "out": out, "bias": bias, "by_columns": by_columns}
+            parts = {"x": ("columns", inputs), "out": ("rows", inputs)}
+            if by_columns:
+                parts = dict.fromkeys(("delta", "out"), ("columns", outputs))
+            parts["bias"] = "columns", outputs
+            shared = outputs if by_columns else inputs
+            self._by_kernel("accumulate", (rows, inputs, outputs), (inputs, outputs), shared, parts, given)
 
         def library(read, **epilogue):
             factors = {"alpha": self._stored(alpha), "beta": self._stored(beta)}
@@ -159,7 +158,32 @@ class Products(Tape):
             ways["fused library"] = fused
         else:
             key = *key, "summed"
+        # for factors in device memory, or where it adds to out, the library may have other algorithms or none
+        key = *key, "device" if _any_on_device(alpha, beta) else "host", "added" if _may_add(beta) else "written"
         self._record_fastest(key, ways, [out, bias])
+
+    def _by_kernel(
+        self,
+        name: str,
+        sizes: tuple[int, int, int],
+        result: tuple[int, int],
+        shared: int,
+        parts: Mapping[str, tuple[str, int]],
+        given: Mapping[str, Any],
+    ) -> None:
+        """Record a product by our kernel.
+
+        sizes: rows, inputs and outputs of the layer; result: of the product, for the tiles of many rows. With few rows
+        the blocks share so many columns or rows, and parts are the fields that they share so.
+        """
+        rows, inputs, outputs = sizes
+        given = {**given, "rows": rows, "inputs": inputs, "outputs": outputs}
+        work, weights = rows * inputs * outputs, inputs * outputs * (2 if name == "accumulate" else 1)
+        if rows <= FEW:
+            self.launch(f"{name}_few", math.ceil(shared / UNIT), work, weights, parts, **given)
+        else:
+            tiles = math.ceil(result[0] / TILE) * math.ceil(result[1] / TILE)
+            self.launch(name, tiles, work, weights, **given)
 
     def _bias_gradient(self, delta, alpha, beta, bias):
         sums = self._known("sums", delta)
@@ -224,5 +248,9 @@ class Products(Tape):
         return chosen
 
 
-def _tiles(rows: int, columns: int) -> int:
-    return math.ceil(rows / TILE) * math.ceil(columns / TILE)
+def _any_on_device(*factors: Number | float) -> bool:
+    return any(isinstance(factor, Number) for factor in factors)
+
+
+def _may_add(beta: Number | float) -> bool:
+    return isinstance(beta, Number) or beta != 0.0

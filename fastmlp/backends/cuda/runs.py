@@ -4,7 +4,7 @@
 or a gradient is queued once. An epoch replays the tape of one step: the positions of its samples and its rates are in
 device memory, and its last kernel, `advance`, moves them on. So one graph serves all batches of a size, and the host
 waits once, for the epoch's loss. For a small network the host does not even replay: one launch of a persistent kernel
-runs the tape, as a program, for all steps.
+runs the tape, as a program, for all steps. Several steps are recorded on one tape where an epoch has enough of them.
 """
 
 from __future__ import annotations
@@ -18,22 +18,21 @@ import numpy as np
 
 from fastmlp import step
 from fastmlp.backends.cuda.choice import Choice, OwnKernels
-from fastmlp.backends.cuda.control import Control, Rates
-from fastmlp.backends.cuda.device import Device, Graph, Launch, Node
+from fastmlp.backends.cuda.control import Control
+from fastmlp.backends.cuda.device import Device, Graph, Launch, NoClusterError, Node
 from fastmlp.backends.cuda.numbers import Number
 from fastmlp.backends.cuda.ops import CudaOps
+from fastmlp.backends.cuda.programs import instructions, plan, seconds_as_graph
 from fastmlp.backends.cuda.streaming import HostSamples, Stage
-from fastmlp.backends.cuda.workspace import Workspace
+from fastmlp.backends.cuda.workspace import UNROLLED, Workspace
 from fastmlp.formulas.by_code import Formulas
-from fastmlp.kernels.cuda import FEW, INSTRUCTION, MAX_INSTRUCTIONS, operations
+from fastmlp.kernels.cuda import FEW, MAX_INSTRUCTIONS, operations
 from fastmlp.network import Data, Network, Update
 
 __all__ = ["Run"]
 
-PROGRAM_WORK = 4e6  # multiply-adds of a forward pass, at most: beyond, few blocks cost more than launches do
 CLUSTER = 8  # blocks of a cluster; 0: no clusters
 PROGRAM_BLOCKS = 32  # without clusters; more make a barrier slower than they make an operation faster
-SINGLE_BLOCK_WORK = 20_000  # multiply-adds, at most: one block does them sooner than a barrier brings in others
 
 
 class _Segment(NamedTuple):
@@ -48,7 +47,7 @@ class _Program(NamedTuple):
 
     instructions: Any  # on the device
     length: int
-    single_block: bool  # whether one block does all of it
+    blocks: int
 
 
 class _Graphs(NamedTuple):
@@ -73,8 +72,8 @@ class Run:
         self._device, self._choice, self._real, self._formulas = device, choice, net.params.dtype, formulas
         self._workspace, self._control = Workspace(device, net, rows), Control(device)
         self._training: _Training | None = None  # of the last run
-        # its steps, by rows and first staging buffer, each with the terms of its loss, which must live as long
-        self._recorded: dict[tuple[int, int], tuple[_Program | _Graphs, Any]] = {}
+        # its steps, by rows, first staging buffer and number, each with the terms of its loss, which must live as long
+        self._recorded: dict[tuple[int, int, int], tuple[_Program | _Graphs, Any]] = {}
         self._arrivals = device.upload(np.zeros(1, np.uint32))
 
     def predict(self, net: Network, data: Data, order: np.ndarray, depth: int, out: Any) -> float:
@@ -117,8 +116,12 @@ class Run:
         """Record the steps that `train_epoch` would run with these arguments."""
         training = _Training(net, data, update, seed)
         self._start(training, order, rates, first_step)
-        for rows in {min(batch_size, len(order)), len(order) % batch_size} - {0}:
-            self._step(training, rows, 0)
+        whole, rest = divmod(len(order), batch_size)
+        for rows, steps in ((batch_size, whole), (rest, 1)):
+            if rows and steps:
+                at_once = self._at_once(training, rows)
+                for n in {at_once if steps >= at_once else 1, 1 if steps % at_once else at_once}:
+                    self._step(training, rows, 0, n)
 
     def release(self) -> None:
         """Forget what is recorded, and with it the samples that it reads."""
@@ -155,66 +158,92 @@ class Run:
         yield
         buffer.release()
 
-    def _step(self, training: _Training, rows: int, slot: int) -> _Program | _Graphs:
-        """The step on the next `rows` samples, recorded; slot: of the first staging buffer it uses, if any."""
-        if (rows, slot) not in self._recorded:
-            small = self._is_small(training, rows)
-            ops, terms = self._record(OwnKernels() if small else self._choice, training, rows, slot)
-            recorded: _Program | _Graphs
-            if small and len(ops.tape) <= MAX_INSTRUCTIONS:
-                program = _program(ops.tape, self._real)
-                recorded = _Program(self._device.upload(program), len(program), bool(program["single_block"].all()))
-            else:
+    def _step(self, training: _Training, rows: int, slot: int, steps: int) -> _Program | _Graphs:
+        """The next steps on `rows` samples each, recorded; slot: of the first staging buffer they use, if any."""
+        key = rows, slot, steps
+        if key not in self._recorded:
+            program = self._program(training, rows, steps)
+            if program is None:
+                ops, terms = self._record(self._choice, training, rows, slot, steps)
                 segments = _segments(ops.tape)
                 for _, nodes in segments:
                     self._device.prepare(nodes, self._real)
-                recorded = _Graphs([(stage, self._device.capture(nodes, self._real)) for stage, nodes in segments])
-            self._recorded[rows, slot] = recorded, terms
-        return self._recorded[rows, slot][0]
+                graphs = _Graphs([(stage, self._device.capture(nodes, self._real)) for stage, nodes in segments])
+            self._recorded[key] = program or (graphs, terms)
+        return self._recorded[key][0]
 
-    def _is_small(self, training: _Training, rows: int) -> bool:
-        """Whether the step can be a program."""
-        work = rows * float(np.dot(training.net.fan_in, training.net.fan_out))
-        return rows <= FEW and work <= PROGRAM_WORK and not isinstance(training.data.x, HostSamples)
+    def _program(self, training: _Training, rows: int, steps: int) -> tuple[_Program, Any] | None:
+        """Steps as a program, and what must live as long; None if they cannot be one, or are faster as a graph."""
+        if rows > FEW or isinstance(training.data.x, HostSamples):
+            return None
+        ops, terms = self._record(OwnKernels(), training, rows, 0, steps)
+        tape = [node for node in ops.tape if isinstance(node, Launch)]
+        if len(tape) > MAX_INSTRUCTIONS:
+            return None
+        several = CLUSTER if self._clusters() else min(PROGRAM_BLOCKS, self._device.multiprocessors)
+        planned = plan(tape, several, self._real.itemsize)
+        if planned.seconds > seconds_as_graph(tape, self._device.multiprocessors, self._real.itemsize):
+            return None
+        found = self._device.upload(instructions(tape, planned, self._real))
+        return _Program(found, len(tape), 1 if planned.single_block else several), terms
 
-    def _record(self, choice: Choice | OwnKernels, training: _Training, rows: int, slot: int) -> tuple[CudaOps, Any]:
-        """The tape of one step as an epoch repeats it, and what must live as long as the tape."""
+    def _clusters(self) -> bool:
+        return CLUSTER > 0 and self._device.clusters
+
+    def _at_once(self, training: _Training, rows: int) -> int:
+        """Steps for which one tape is recorded, if there are as many."""
+        if isinstance(training.data.x, HostSamples):
+            return 1
+        one = self._step(training, rows, 0, 1)
+        return min(UNROLLED, MAX_INSTRUCTIONS // one.length) if isinstance(one, _Program) else UNROLLED
+
+    def _record(
+        self, choice: Choice | OwnKernels, training: _Training, rows: int, slot: int, steps: int
+    ) -> tuple[CudaOps, Any]:
+        """The tape of some steps as an epoch repeats it, and what must live as long as the tape."""
         # A NaN may hide in a step, since the trainer looks at the parameters after each epoch
-        ops, control = self._ops(choice, slot=slot, shows_nan=False), self._control
-        (net, data, update, seed), rates = training, Rates(control.rates)
-        samples, number = control.samples(rows, moving=True), Number.at(control.step)
+        prefetches = isinstance(choice, OwnKernels)
+        ops, control = self._ops(choice, slot=slot, prefetches=prefetches, shows_nan=False), self._control
+        (net, data, update, seed), rates = training, control.rates(steps)
+        samples, number = control.samples(rows * steps, moving=True), Number.at(control.step)
         loss = step.train_epoch(ops, net, data, update, samples, rows, rates, seed, number)
-        return ops, control.advance(ops, loss, rows)
+        return ops, control.advance(ops, loss, rows * steps, steps)
 
     def _replay(self, training: _Training, order: np.ndarray, rows: int) -> None:
         """Run steps of `rows` rows over the samples `order`."""
-        recorded, steps, slot = self._step(training, rows, 0), len(order) // rows, 0
-        if isinstance(recorded, _Program):
-            self._run_program(recorded, steps)
+        steps, slot = len(order) // rows, 0
+        if isinstance(training.data.x, HostSamples):
+            for first in range(0, len(order), rows):
+                graphs = self._step(training, rows, slot, 1)
+                assert isinstance(graphs, _Graphs)
+                for stage, graph in graphs.segments:
+                    with self._staged(stage, order[first : first + rows]):
+                        graph.launch()
+                    if stage is not None:
+                        slot = 1 - stage.slot
             return
-        if not isinstance(training.data.x, HostSamples):
-            ((_, graph),) = recorded.segments
-            for _ in range(steps):
-                graph.launch()
-            return
-        for first in range(0, len(order), rows):
-            graphs = self._step(training, rows, slot)
-            assert isinstance(graphs, _Graphs)
-            for stage, graph in graphs.segments:
-                with self._staged(stage, order[first : first + rows]):
+        at_once = self._at_once(training, rows)
+        for n, times in ((at_once, steps // at_once), (1, steps % at_once)):
+            if times:
+                recorded = self._step(training, rows, 0, n)
+                if isinstance(recorded, _Program):
+                    self._run_program(recorded, times)
+                    continue
+                ((_, graph),) = recorded.segments
+                for _ in range(times):
                     graph.launch()
-                if stage is not None:
-                    slot = 1 - stage.slot
 
-    def _run_program(self, program: _Program, steps: int) -> None:
+    def _run_program(self, program: _Program, times: int) -> None:
         self._device.fill(self._arrivals, 0)
         places = self._device.address(program.instructions), self._device.address(self._arrivals)
-        arguments = np.array((places[0], program.length, steps, places[1]), operations(self._real)["program"].arguments)
-        cluster = CLUSTER > 0 and self._device.clusters and not program.single_block
-        name, blocks = ("cluster_program", CLUSTER) if cluster else ("program", self._device.multiprocessors)
-        blocks = 1 if program.single_block else min(PROGRAM_BLOCKS, blocks)
-        launch = Launch(name, blocks, arguments, cooperative=True, cluster=cluster, formulas=self._formulas)
-        self._device.queue([launch], self._real)
+        arguments = np.array((places[0], program.length, times, places[1]), operations(self._real)["program"].arguments)
+        cluster = self._clusters() and program.blocks == CLUSTER
+        name = "cluster_program" if cluster else "program"
+        launch = Launch(name, program.blocks, arguments, cooperative=True, cluster=cluster, formulas=self._formulas)
+        try:
+            self._device.queue([launch], self._real)
+        except NoClusterError:
+            self._run_program(program, times)  # without one
 
 
 def _segments(tape: list[Node | Stage]) -> list[_Segment]:
@@ -225,15 +254,3 @@ def _segments(tape: list[Node | Stage]) -> list[_Segment]:
         else:
             segments[-1].nodes.append(node)
     return [segment for segment in segments if segment.stage or segment.nodes]
-
-
-def _program(tape: list[Node | Stage], real: np.dtype) -> np.ndarray:
-    """Instructions of the program kernel."""
-    program = np.zeros(len(tape), INSTRUCTION)
-    for instruction, node in zip(program, tape, strict=True):
-        assert isinstance(node, Launch)
-        instruction["code"] = operations(real)[node.name].code
-        instruction["single_block"] = node.work <= SINGLE_BLOCK_WORK
-        room = INSTRUCTION["arguments"].itemsize
-        instruction["arguments"] = node.arguments.tobytes().ljust(room, b"\0")
-    return program

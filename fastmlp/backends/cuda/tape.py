@@ -6,16 +6,19 @@ writes to the array. Nothing runs while a tape is recorded, so facts follow from
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from fastmlp.backends.cuda.device import Device, Launch, Matmul, Node
+from fastmlp.backends.cuda.device import Access, Device, Launch, Matmul, Node
 from fastmlp.backends.cuda.numbers import Number, Scalar, scalar
 from fastmlp.backends.cuda.streaming import Stage
 from fastmlp.backends.cuda.workspace import Workspace
 from fastmlp.formulas.by_code import Formulas
-from fastmlp.kernels.cuda import MAX_BLOCKS, operations
+from fastmlp.kernels.cuda import MAX_BLOCKS, Operation, operations
 
 __all__ = ["Samples", "Tape"]
 
@@ -45,15 +48,37 @@ class Tape:
         self._numbers: set[Scalar] = set()  # those that have been stored where the library reads them
         self._facts: dict[tuple[str, int], tuple[int, Any]] = {}  # by name and first address: last address, fact
 
-    def launch(self, name: str, blocks: float, work: float, **values: Any) -> None:
-        """Record a launch of a kernel; work as in `Launch`; `values` are all fields of its struct."""
+    def launch(
+        self,
+        name: str,
+        blocks: float,
+        work: float,
+        numbers: float | None = None,
+        own: Mapping[str, tuple[str, int]] = MappingProxyType({}),
+        **values: Any,
+    ) -> None:
+        """Record a launch of a kernel; `values` are all fields of its struct.
+
+        work and numbers (default: as many as there is work) as in `Launch`; own: of fields as in `Access`.
+        """
         operation = self._operations[name]
         arguments = np.zeros((), operation.arguments)
         assert values.keys() == set(arguments.dtype.names), (name, values.keys(), arguments.dtype.names)
         for field, value in values.items():
             arguments[field] = self._argument(value)
         count = int(min(max(blocks, 1), MAX_BLOCKS))
-        self.tape.append(Launch(name, count, arguments, work=work, formulas=self._formulas))
+        touched = (self._accesses(operation, field, value, own.get(field)) for field, value in values.items())
+        self.tape.append(
+            Launch(
+                name,
+                count,
+                arguments,
+                work=work,
+                numbers=work if numbers is None else numbers,
+                accesses=tuple(chain.from_iterable(touched)),
+                formulas=self._formulas,
+            )
+        )
         for field in operation.written:
             self._forget(values[field])
 
@@ -68,6 +93,24 @@ class Tape:
         if isinstance(value, (bool, int, float, tuple, np.generic)):
             return value
         return self._device.address(value) if value is not None and value.size else 0
+
+    def _accesses(self, operation: Operation, field: str, value: Any, own: tuple[str, int] | None) -> Iterator[Access]:
+        """The memory to which a field of an operation's arguments leads."""
+        written = field in operation.written
+        if isinstance(value, Samples):
+            (first, position), size = value.picks, 8 * len(value)
+            yield Access(first, first + size, False)
+            yield Access(position, position + 8, False)
+        elif isinstance(value, Scalar):
+            yield from (Access(at, at + 8, False) for at in (value.first, value.second) if at)
+        elif isinstance(value, tuple):  # a `Reduction`
+            sizes = 8 * MAX_BLOCKS, 4, 8
+            yield from (Access(at, at + size, True) for at, size in zip(value, sizes, strict=True))
+        elif isinstance(value, int) and field in operation.addresses:
+            yield Access(value, value + 8, written)
+        elif value is not None and not isinstance(value, (bool, int, float, np.generic)) and value.size:
+            first = self._device.address(value)
+            yield Access(first, first + value.nbytes, written, own)
 
     def _stored(self, number: Number | float) -> Any:
         """A number as the library takes it: itself, or an array (1,) that holds it in the step's dtype."""

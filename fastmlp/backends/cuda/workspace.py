@@ -9,23 +9,25 @@ import numpy as np
 
 from fastmlp.backends.cuda.device import Device, Staging, mask_width
 from fastmlp.backends.cuda.numbers import Number, Scalar
-from fastmlp.kernels.cuda import MAX_BLOCKS
+from fastmlp.kernels.cuda import FEW, MAX_BLOCKS
 from fastmlp.network import Network
 
-__all__ = ["Workspace"]
+__all__ = ["UNROLLED", "Workspace"]
 
-_STORED = 8  # numbers: factors of the gradient and of the old weights
+UNROLLED = 4  # steps that one tape may have
+_STORED = 8 * UNROLLED  # numbers: factors of the gradient and of the old weights
 
 
 class Workspace:
-    """Buffers for steps of up to `rows` rows on a network. Each sum of a step has a place, by the order of requests."""
+    """Buffers for steps of up to `rows` rows on a network. Each sum of a tape has a place, by the order of requests."""
 
     def __init__(self, device: Device, net: Network, rows: int) -> None:
         self._device = device
-        self._batch_size = net.chunk * int(net.fan_in[0])
+        self._chunk, self._inputs = net.chunk, int(net.fan_in[0])
+        self._batches: dict[int, Any] = {}
         self._real = net.params.dtype
         chunks = -(-rows // net.chunk)
-        self._sums = device.empty(chunks + 8, np.float64)
+        self._sums = device.empty((chunks + 8) * UNROLLED, np.float64)
         self._partial = device.empty(MAX_BLOCKS, np.float64)
         self._ticket = device.upload(np.zeros(1, np.uint32))
         self._numbers = device.empty(_STORED, self._real)
@@ -72,9 +74,11 @@ class Workspace:
     @cached_property
     def staging(self) -> list[Staging]:
         """Two buffers for the samples of a chunk that come from the host: one is filled while the other is in use."""
-        return [self._device.staging(self._batch_size, self._real) for _ in range(2)]
+        return [self._device.staging(self._chunk * self._inputs, self._real) for _ in range(2)]
 
-    @cached_property
-    def batch(self) -> Any:
-        """Room for the samples of a chunk, (rows * I,)."""
-        return self._device.empty(self._batch_size, self._real)
+    def batch(self, slot: int) -> Any:
+        """Room for the samples of a chunk, (rows * I,), or in slot 1 for those of a small batch alone."""
+        if slot not in self._batches:
+            rows = self._chunk if slot == 0 else min(self._chunk, FEW)
+            self._batches[slot] = self._device.empty(rows * self._inputs, self._real)
+        return self._batches[slot]

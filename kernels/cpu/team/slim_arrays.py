@@ -3,7 +3,7 @@
 Numba passes an array as seven numbers, and two more for each dimension beyond the first; a tuple as all its fields. To
 store and load those of a dozen arrays takes longer than a small operation. And a CPU predicts which stores a load
 depends on by the physical addresses of both; of so many it confuses some, others in each process: with the team's ten
-numbers at each call, an epoch of a 2-4-3 network took 10 to 20 ms, without them it takes 10 to 11.
+numbers at each call, an epoch of a 2-4-3 network took 10 to 20 ms, without them mostly 10 to 12.
 """
 
 import itertools
