@@ -77,6 +77,12 @@ def _environment(parts: dict[str, Any]) -> list[str]:
     return [*lines, f"- versions: {', '.join(f'{name} {number}' for name, number in versions.items())}"]
 
 
+def _questions(result: dict[str, Any], record: dict[str, Any]) -> list[str]:
+    lines = ["| question | case | answer |", "|---|---|---|"]
+    answers = sorted(result["answers"], key=lambda one: one["question"])
+    return [*lines, *(f"| {one['question']} | {one['case']} | {_cell(one['answer'])} |" for one in answers)]
+
+
 def _agreement(result: dict[str, Any], record: dict[str, Any]) -> list[str]:
     lines = [
         "The same seed on the GPU and on the CPU (NumPy), with a penalty, and dropout but for plain SGD: the largest",
@@ -255,6 +261,7 @@ def _tests(result: dict[str, Any], record: dict[str, Any]) -> list[str]:
 
 
 _TABLES: dict[str, Callable[[dict[str, Any], dict[str, Any]], list[str]]] = {
+    "questions": _questions,
     "agreement": _agreement,
     "repeats": _repeats,
     "tests": _tests,

@@ -213,7 +213,9 @@ class Training:
     def _finite_blocks(self, epoch: int, orders: np.ndarray) -> Iterator[tuple[int, _Rows]]:
         """Train these epochs. If one of several diverges, they are trained again one by one, up to that one."""
         state, history = self.session.state, self.history
-        before = (state.step, history.updates, state.update.moments.copy()) if len(orders) > 1 else None
+        before = None
+        if len(orders) > 1:
+            before = state.step, history.updates, self.engine.backend.to_host(state.update.moments).copy()
         try:
             self._recent = epoch, (rows := self._train(epoch, orders))
         except KeyboardInterrupt:
@@ -234,7 +236,8 @@ class Training:
 
     def _roll_back(self, step: int, updates: int, moments: np.ndarray) -> None:
         state, self.history.updates, self._recent = self.session.state, updates, (0, {})
-        state.step, state.update.moments[...] = step, moments
+        state.step = step
+        self.engine.backend.write(state.update.moments, moments)
         self.engine.params[...] = self.last_finite
         self.engine.backend.write(self.session.net.params, self.engine.params)
 

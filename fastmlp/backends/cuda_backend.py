@@ -47,6 +47,7 @@ class CudaBackend(Backend):
     name = "cuda"
     chunk = 16384  # rows fill the multiprocessors, and their activations are a small part of the memory
     span_work = 1e13
+    samples_at_once = 1 << 20
     precisions = ("float32", "tf32", "bf16")
 
     def __init__(self, precision: str = "float32", device: Device | None = None, choices: Path | None = None) -> None:
@@ -105,7 +106,11 @@ class CudaBackend(Backend):
 
     def prepare(self, operations, net, data, update, orders, batch_size, rates, seed, first_step):
         with self._device.lock():
-            operations.prepare(net, data, update, orders[0], batch_size, rates[0], seed, first_step)
+            operations.prepare(net, data, update, orders, batch_size, rates, seed, first_step)
+
+    def train(self, operations, *arguments):
+        with self._device.lock():
+            return operations.train(*arguments)
 
     def run(self, entry, operations, *arguments):
         with self._device.lock():

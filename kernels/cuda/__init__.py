@@ -23,12 +23,12 @@ __all__ = [
     *("Operation", "operations", "part_of", "source"),
 ]
 
-INSTRUCTION = np.dtype([("arguments", "V240"), ("code", "i4"), ("block", "i4"), ("wait", "i4"), ("unused", "V4")])
+INSTRUCTION = np.dtype([("arguments", "V240"), ("code", "i4"), ("block", "i4"), ("wait", "i4"), ("number", "i4")])
 """An instruction of a program: see program.cu."""
 
 _FILES = (
     *("types", "reductions", "activations", "philox", "batches"),
-    *("elementwise", "few", "products", "losses", "rules", "sparse", "program"),
+    *("elementwise", "few", "products", "losses", "rules", "sparse", "instructions", "program"),
 )
 _KINDS = ("f4", "f8", "f2", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "?")
 PROGRAMS = ("program", "cluster_program")
@@ -78,7 +78,7 @@ def source(formulas: Formulas = BUILT_IN) -> str:
     for name in _FILES:
         text = _MARKER.sub(lambda marker: generated[marker[1]], _text(name))
         parts.append(f'#line 1 "{name}.cu"\n{text}')
-        if name == "sparse":
+        if name == "instructions":
             parts.append(_dispatch("".join(parts)))
     return "\n".join(parts)
 
@@ -125,15 +125,12 @@ def _dispatch(text: str) -> str:
     # a program is for few rows
     found = [(code, one) for code, one in enumerate(names.items()) if f"{one[0]}_few" not in names]
     functions = [
-        f"__device__ __noinline__ void call_{name}(const {struct} *a, Part part) "
-        f"{{ run{'_few' * name.endswith('_few')}(*a, part); }}"
+        f"__device__ __noinline__ void call_{name}(const Instruction *one) {{ "
+        f"run{'_few' * name.endswith('_few')}(one->of<{struct}>(), one->part()); }}"
         for _, (name, struct) in found
     ]
-    cases = [
-        f"    case {code}: return call_{name}(static_cast<const {struct} *>(arguments), part);"
-        for code, (name, struct) in found
-    ]
-    head = "__device__ inline void run_instruction(int code, const void *arguments, Part part) {\n  switch (code) {"
+    cases = [f"    case {code}: return call_{name}(one);" for code, (name, _) in found]
+    head = "__device__ inline void run_instruction(const Instruction *one) {\n  switch (one->code) {"
     return "\n".join(['#line 1 "dispatch"', *functions, head, *cases, "  }\n}\n"])
 
 

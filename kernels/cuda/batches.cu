@@ -189,13 +189,14 @@ struct Advance {
   const Scalar *terms;
   int n_terms;
   const double *table;
-  double *rates, *loss, *step;
+  double *rates, *losses, *step;
+  const long long *epoch;
   long long *done, *position;
   int steps, ahead;
   long long batch;
 };
 
-// The end of some steps, of `batch` samples together: their loss, Σ terms, is added to the epoch's; the next batch, step
+// The end of some steps, of `batch` samples together: their loss, Σ terms, is added to the epoch's. The next batch, step
 // number and rates become the current ones. The table has a row of three rates for each step, and `ahead` more that the
 // last steps read. All is done side by side, since all waits for memory.
 __device__ void run(const Advance &a, const Part &part) {
@@ -203,10 +204,10 @@ __device__ void run(const Advance &a, const Part &part) {
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   const long long done = *a.done + a.steps;
   if (warp == 0) {
-    double loss = lane == 0 ? *a.loss : 0;
+    double *of_epoch = a.losses + *a.epoch, loss = lane == 0 ? *of_epoch : 0;
     for (int i = lane; i < a.n_terms; i += 32) loss += value(a.terms[i]);
     loss = over_warp<Sum>(loss);
-    if (lane == 0) *a.loss = loss;
+    if (lane == 0) *of_epoch = loss;
   }
   if (threadIdx.x == 32) *a.position += a.batch;
   if (threadIdx.x == 64) *a.step += a.steps;

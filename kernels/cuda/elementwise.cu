@@ -130,22 +130,27 @@ struct BiasGradient {
   const real *delta;
   Scalar alpha, beta;
   real *bias;
-  int rows, columns;
+  int rows, columns, splits;  // pieces of the rows; columns * splits <= MAX_BLOCKS, or one piece
+  Reduction sum;
 };
 
 // bias (columns,) = beta bias + alpha Σ_i delta[i]
 __device__ void run(const BiasGradient &a, const Part &part) {
   // A block sums 8 columns: in float32 32 bytes, the smallest memory transaction, so that as many blocks as possible
-  // share the work. A warp reads 4 rows of them at a time.
+  // share the work; of few columns, pieces of the rows, whose sums the last block adds. A warp reads 4 rows at a time.
   constexpr int COLUMNS = 8, SLICES = THREADS / COLUMNS;
   const real alpha = real(value(a.alpha)), beta = real(value(a.beta));
   const int column = threadIdx.x % COLUMNS, slice = threadIdx.x / COLUMNS, warp = threadIdx.x / 32;
-  for (int first = part.block * COLUMNS; first < a.columns; first += part.blocks * COLUMNS) {
-    const int j = first + column;
+  const int across = (a.columns + COLUMNS - 1) / COLUMNS;
+  const auto store = [&](int j, real sum) { a.bias[j] = beta == 0 ? alpha * sum : beta * a.bias[j] + alpha * sum; };
+  for (int item = part.block; item < across * a.splits; item += part.blocks) {
+    const int j = item % across * COLUMNS + column, split = item / across;
+    const int end = (long long)a.rows * (split + 1) / a.splits;
     real sum = 0;
     if (j < a.columns)
 #pragma unroll 4
-      for (int i = slice; i < a.rows; i += SLICES) sum += a.delta[(long long)i * a.columns + j];
+      for (int i = int((long long)a.rows * split / a.splits) + slice; i < end; i += SLICES)
+        sum += a.delta[(long long)i * a.columns + j];
     for (int lanes = 16; lanes >= COLUMNS; lanes /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, lanes);
     __syncthreads();
     if (threadIdx.x % 32 < COLUMNS) part.scratch[warp * COLUMNS + column] = sum;
@@ -153,8 +158,18 @@ __device__ void run(const BiasGradient &a, const Part &part) {
     if (threadIdx.x < COLUMNS && j < a.columns) {
       sum = part.scratch[column];
       for (int w = 1; w < THREADS / 32; w++) sum += part.scratch[w * COLUMNS + column];
-      a.bias[j] = beta == 0 ? alpha * sum : beta * a.bias[j] + alpha * sum;
+      if (a.splits == 1)
+        store(j, sum);
+      else
+        a.sum.partial[split * a.columns + j] = sum;
     }
+  }
+  if (a.splits == 1 || !last_to_arrive(a.sum, part)) return;
+  for (int j = threadIdx.x; j < a.columns; j += THREADS) {
+    double sum = 0;
+#pragma unroll 4
+    for (int split = 0; split < a.splits; split++) sum += __ldcg(a.sum.partial + split * a.columns + j);
+    store(j, real(sum));
   }
 }
 OPERATION(bias_gradient, BiasGradient)

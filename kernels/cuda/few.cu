@@ -37,14 +37,16 @@ template <bool WHOLE> __device__ inline Pack<real> four(const real *p, int left)
 }
 
 // store(r, c, Σ_k x(r, k) w(k, c), known(r, c)) for rows r < n <= FEW and the columns c of `own`. x (n, depth);
-// w (depth, columns), or TRANSPOSED (columns, depth). `known` is read early, so that nothing waits for it in the end.
+// w (depth, columns), or TRANSPOSED (columns, depth). Of a single row `known` is read early, so that nothing waits for it
+// in the end.
 template <bool TRANSPOSED, int ROWS, bool WHOLE, class Known, class Store>
 __device__ inline void few_rows(const real *x, const real *w, int n, int depth, int columns, const Interval &own,
                                 real *scratch, const Known &known, const Store &store) {
   // A warp's lanes are `quads` times `slices`: each lane has four columns, and every slice its terms of the sums.
   // Warps split the rows into groups of ROWS; those with the same rows split the terms further.
-  constexpr int QUADS = ROWS == 1 ? 32 : 8, ITEMS = ROWS == 1 ? 1 : FEW * 4 * QUADS / THREADS;
+  constexpr int QUADS = ROWS == 1 ? 32 : 8;
   static_assert(WARPS * ROWS * 4 * QUADS <= SCRATCH, "partial sums");
+  static_assert(ROWS == 1 || WARPS * ROWS >= FEW, "each group of rows has a warp");
   int log = 0;
   while (1 << log < QUADS && 4 << log < own.size()) log++;
   const int quads = 1 << log, slices = 32 >> log, width = 4 << log;
@@ -58,15 +60,11 @@ __device__ inline void few_rows(const real *x, const real *w, int n, int depth, 
   x += (long long)first * depth;
   for (int c0 = own.begin; c0 < own.end; c0 += width) {
     const int c = c0 + 4 * quad, left = own.end - c;
-    real before[ITEMS];
-#pragma unroll
-    for (int t = 0; t < ITEMS; t++) {
-      const int e = threadIdx.x + t * THREADS, r = e >> (log + 2), column = c0 + (e & (width - 1));
-      before[t] = r < n && column < own.end ? known(r, column) : real(0);
-    }
+    real before = 0;  // of a single row each thread has one result at most
+    if (ROWS == 1 && threadIdx.x < width && c0 + threadIdx.x < own.end) before = known(0, c0 + threadIdx.x);
     const bool idle = left <= 0 || rows <= 0;  // the lane has no columns, or the warp no rows
     real sum[ROWS][4] = {};
-#pragma unroll(ROWS == 1 && WHOLE ? int(16 / sizeof(real)) : 1)
+#pragma unroll(ROWS == 1 && WHOLE && sizeof(real) == 4 ? 4 : 1)
     // by the number of turns, for which the compiler would divide
     for (int turn = 0, turns = idle ? 0 : (depth - k0 + (1 << log_step) - 1) >> log_step; turn < turns; turn++) {
       const int k = k0 + (turn << log_step);
@@ -100,13 +98,13 @@ __device__ inline void few_rows(const real *x, const real *w, int n, int depth, 
         for (int j = 0; j < 4; j++)
           scratch[(piece * groups * ROWS + first + r) * width + 4 * quad + j] = sum[r][j];
     __syncthreads();
-#pragma unroll
-    for (int t = 0; t < ITEMS; t++) {
-      const int e = threadIdx.x + t * THREADS, r = e >> (log + 2), column = c0 + (e & (width - 1));
-      if (r >= n || column >= own.end) continue;
+#pragma unroll 1
+    for (int e = threadIdx.x; e < n * width; e += THREADS) {
+      const int r = e >> (log + 2), column = c0 + (e & (width - 1));
+      if (column >= own.end) continue;
       real whole = 0;
       for (int p = 0; p < warps; p++) whole += scratch[p * groups * ROWS * width + e];
-      store(r, column, whole, before[t]);
+      store(r, column, whole, ROWS == 1 ? before : known(r, column));
     }
   }
 }
@@ -123,8 +121,8 @@ __device__ inline void few_rows(const real *x, const real *w, int n, int depth, 
     few_rows<TRANSPOSED, 1, false>(x, w, n, depth, columns, own, scratch, known, store);
   else if (whole)
     few_rows<TRANSPOSED, GROUP, true>(x, w, n, depth, columns, own, scratch, known, store);
-  else
-    few_rows<TRANSPOSED, GROUP, false>(x, w, n, depth, columns, own, scratch, known, store);
+  else  // addresses of single numbers take registers as well: as few rows as eight warps can share
+    few_rows<TRANSPOSED, FEW / WARPS, false>(x, w, n, depth, columns, own, scratch, known, store);
 }
 
 // Σ_r x(r, row + p) delta(r, column + q) for four adjacent rows and columns of a gradient; those of a SINGLE sample are
@@ -142,8 +140,8 @@ template <bool SINGLE> struct Tile {
   }
 };
 
-// add(tiles) for tiles that cover the rows `down` and the columns `across` of xᵀ delta: for a SINGLE sample some at a
-// time, so that their loads are under way together. Tiles beyond the last have no rows within `down`.
+// add(tiles) for tiles that cover the rows `down` and the columns `across` of xᵀ delta: for a SINGLE sample four at a
+// time (two of doubles), so that their loads are under way together. Tiles beyond the last have no rows within `down`.
 template <bool WHOLE, bool SINGLE, class Add>
 __device__ inline void few_outer(const real *x, const real *delta, int n, int inputs, int outputs, const Interval down,
                                  const Interval across, const Add add) {
@@ -171,7 +169,7 @@ __device__ inline void few_outer(const real *x, const real *delta, int n, int in
       Tile<SINGLE> &tile = tiles[0];
 #pragma unroll
       for (int p = 0; p < 4; p++) tile.sum[p] = {};
-#pragma unroll(WHOLE ? int(32 / sizeof(real)) : 1)
+#pragma unroll(!WHOLE ? 1 : sizeof(real) == 4 ? 8 : 2)
       for (int r = 0; r < n; r++) {
         const Pack<real> u = four<WHOLE>(x + (long long)r * inputs + tile.row, down.end - tile.row);
         const Pack<real> d = four<WHOLE>(delta + (long long)r * outputs + tile.column, across.end - tile.column);

@@ -8,6 +8,7 @@ struct LossGradient {
   const long long *labels;
   const real *targets, *weights;
   Picks rows;
+  Scalar scale;
   real *out;
   int n, outputs;
   Reduction sum;
@@ -33,6 +34,7 @@ struct Truth {
 // ℓ = -Σ y log softmax(z), with soft targets of any mass; or, as scikit-learn reports it, of clipped probabilities.
 __device__ inline double softmax_loss(const LossGradient &a, const Part &part) {
   const long long *sample = sample_numbers(a.rows);
+  const real of_all = real(value(a.scale));
   const bool clipped = a.loss == CLIPPED_SOFTMAX_CROSS_ENTROPY, soft = !a.labels && !clipped;
   double sum = 0;
   over_rows(part, a.n, a.outputs, [&](const Team &team, long long row, int columns) {
@@ -40,6 +42,7 @@ __device__ inline double softmax_loss(const LossGradient &a, const Part &part) {
     real *out = a.out + row * a.outputs;
     const Exponentials of_row = exponentials([=](int j) { return z[j]; }, columns, team, part.scratch);
     const Truth y(a, columns ? sample[row] : 0);
+    const real scale = of_all * y.weight;
     real mass = 1;
     if (soft) {
       mass = 0;
@@ -50,7 +53,7 @@ __device__ inline double softmax_loss(const LossGradient &a, const Part &part) {
     for (int j = team.member; j < columns; j += team.size) {
       const real p = of_row.softmax(z[j]), target = y(j);
       if (target != 0) sum += double(y.weight) * target * (clipped ? double(-clipped_log(p)) : log_total - z[j]);
-      out[j] = y.weight * (mass * p - target);
+      out[j] = scale * (mass * p - target);
     }
   });
   return sum;
@@ -75,16 +78,18 @@ __device__ inline double loss_of_outputs(const LossGradient &a, const Part &part
   const long long *sample = sample_numbers(a.rows);
   const int loss = a.loss;
   const real factor = a.gradient_is_mean ? real(1) / a.outputs : real(1);
+  const real of_all = real(value(a.scale));
   const bool several = a.parameters > 1;  // one for each output
   double sum = 0;
   over_rows(part, a.n, a.outputs, [&](const Team &team, long long row, int columns) {
     const Truth y(a, columns ? sample[row] : 0);
+    const real scale = of_all * y.weight;
     const real *z = a.z + row * a.outputs;
     real *out = a.out + row * a.outputs;
     for (int j = team.member; j < columns; j += team.size) {
       real gradient;
       sum += double(y.weight) * loss_of_output(loss, a.parameter + (several ? j : 0), z[j], y(j), gradient);
-      out[j] = y.weight * (factor * gradient);
+      out[j] = scale * (factor * gradient);
     }
   });
   return a.value_is_mean ? sum / a.outputs : sum;
@@ -93,7 +98,7 @@ __device__ inline double loss_of_outputs(const LossGradient &a, const Part &part
 // With exp, log and log1p of doubles side by side the compiler would else take more registers than four blocks have.
 template <> constexpr int BLOCKS_AT_ONCE<LossGradient> = 4;
 
-// out (n, outputs) = s ∂ℓ/∂z, *sum.out = Σ s ℓ. Targets are targets[rows], or one-hot rows of labels[rows] if there are
+// out (n, outputs) = scale s ∂ℓ/∂z, *sum.out = Σ s ℓ. Targets are targets[rows], or one-hot rows of labels[rows] if there are
 // labels; s is weights[rows], or 1 without weights.
 __device__ void run(const LossGradient &a, const Part &part) {
   const bool softmax = a.loss == SOFTMAX_CROSS_ENTROPY || a.loss == CLIPPED_SOFTMAX_CROSS_ENTROPY;

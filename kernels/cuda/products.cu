@@ -155,6 +155,7 @@ template <bool WHOLE, bool SINGLE> __device__ inline void accumulate_few(const A
         const bool zero = sum.of[0] == 0 && sum.of[1] == 0 && sum.of[2] == 0 && sum.of[3] == 0;
         touched[t][p] = tiles[t].row + p < down.end && !(zero && beta == 1);
         const real *at = out + (long long)(tiles[t].row + p) * outputs + tiles[t].column;
+        old[t][p] = Pack<real>{};
         if (touched[t][p] && beta != 0) old[t][p] = four<WHOLE>(at, across.end - tiles[t].column);
       }
 #pragma unroll

@@ -3,13 +3,6 @@
 // even that where no block needs what another has written: between operations that one block does, or in which each
 // block reads its own columns alone (see few.cu). Programs are for batches of up to FEW rows.
 
-constexpr int MAX_INSTRUCTIONS = 48;
-
-struct alignas(16) Instruction {
-  unsigned char arguments[240];  // of the operation
-  int code, block, wait;         // block: the one that does it, -1: all; wait: whether all blocks wait for it to be done
-};
-
 struct Program {  // the n instructions, so many `times`; arrivals: 0 at the start
   const void *instructions;
   int n, times;
@@ -44,17 +37,16 @@ struct ClusterBarrier {
 using ClusterBarrier = GridBarrier;
 #endif
 
-template <class Barrier> __device__ inline void run_program(const Program &a, const Part &part) {
-  SHARED(own, Instruction[MAX_INSTRUCTIONS]);
-  for (int i = threadIdx.x; i < a.n; i += THREADS) own[i] = static_cast<const Instruction *>(a.instructions)[i];
+template <class Barrier> __device__ inline void run_program(const Program &a) {
+  SHARED(memory, Memory);
+  for (int i = threadIdx.x; i < a.n; i += THREADS) memory.own[i] = static_cast<const Instruction *>(a.instructions)[i];
   __syncthreads();
   Barrier barrier(a.arrivals);
   for (int time = 0; time < a.times; time++)
     for (int i = 0; i < a.n; i++) {
-      const bool all = own[i].block < 0;
-      if (all || own[i].block == part.block)
-        run_instruction(own[i].code, own[i].arguments, all ? part : Part{0, 1, part.scratch});
-      if (own[i].wait && part.blocks > 1)
+      const Instruction *one = memory.own + i;
+      if (one->block < 0 || one->block == int(blockIdx.x)) run_instruction(one);
+      if (one->wait && gridDim.x > 1)
         barrier.wait();
       else
         __syncthreads();
@@ -64,15 +56,13 @@ template <class Barrier> __device__ inline void run_program(const Program &a, co
 #ifdef PROGRAM
 // On several blocks it must be launched cooperatively: a barrier ends only if all of them are running.
 extern "C" __global__ void __launch_bounds__(THREADS, 1) program(const Program arguments) {
-  SHARED(scratch, real[SCRATCH]);
-  run_program<GridBarrier>(arguments, Part{int(blockIdx.x), int(gridDim.x), scratch});
+  run_program<GridBarrier>(arguments);
 }
 #endif
 
 #ifdef CLUSTER_PROGRAM
 // For 8 blocks, which are one cluster on devices that have clusters (compute capability 9.0 or more).
 extern "C" __global__ void CLUSTER __launch_bounds__(THREADS, 1) cluster_program(const Program arguments) {
-  SHARED(scratch, real[SCRATCH]);
-  run_program<ClusterBarrier>(arguments, Part{int(blockIdx.x), int(gridDim.x), scratch});
+  run_program<ClusterBarrier>(arguments);
 }
 #endif

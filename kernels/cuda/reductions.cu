@@ -28,28 +28,28 @@ template <class Op, class T> __device__ inline T over_block(T v, real *scratch) 
   return over_warp<Op>(lane < THREADS / 32 ? of_warp[lane] : T(Op::identity()));
 }
 
+// Whether this is the last block of the part to arrive here, and so sees what all have written before.
+__device__ inline bool last_to_arrive(const Reduction &to, const Part &part) {
+  __syncthreads();
+  unsigned *arrived = reinterpret_cast<unsigned *>(part.scratch);
+  if (threadIdx.x == 0) *arrived = atom_add_acq_rel(to.ticket, 1);
+  __syncthreads();
+  const bool last = *arrived == unsigned(part.blocks - 1);
+  if (last && threadIdx.x == 0) atom_add_acq_rel(to.ticket, -part.blocks);
+  return last;
+}
+
 // *to.out = the result over all threads of the part, each with its v. The last block to arrive combines the blocks'
 // results, in the order of the blocks; only there, on all its threads, true is returned.
 template <class Op> __device__ inline bool over_grid(double v, const Reduction &to, const Part &part) {
   v = over_block<Op>(v, part.scratch);
-  if (part.blocks == 1) {
-    if (threadIdx.x == 0) *to.out = v;
-    return true;
-  }
-  __syncthreads();
-  unsigned *arrived = reinterpret_cast<unsigned *>(part.scratch);
-  if (threadIdx.x == 0) {
-    to.partial[part.block] = v;
-    *arrived = atom_add_acq_rel(to.ticket, 1);
-  }
-  __syncthreads();
-  const bool last = *arrived == unsigned(part.blocks - 1);
-  if (last) {
-    if (threadIdx.x == 0) atom_add_acq_rel(to.ticket, -part.blocks);
+  if (part.blocks > 1) {
+    if (threadIdx.x == 0) to.partial[part.block] = v;
+    if (!last_to_arrive(to, part)) return false;
     v = Op::identity();
     for (int i = threadIdx.x; i < part.blocks; i += THREADS) v = Op::of(v, __ldcg(to.partial + i));
     v = over_block<Op>(v, part.scratch);
-    if (threadIdx.x == 0) *to.out = v;
   }
-  return last;
+  if (threadIdx.x == 0) *to.out = v;
+  return true;
 }

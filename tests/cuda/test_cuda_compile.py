@@ -129,7 +129,7 @@ def checks(real):
         yield from offsets(structs[name], operation.arguments)
         yield f"sizeof({structs[name]}) <= {INSTRUCTION['arguments'].itemsize}"
     yield from (f"sizeof({struct}) == {size}" for struct, size in sizes.items())
-    yield from offsets("Instruction", INSTRUCTION[["arguments", "code", "block", "wait"]])
+    yield from offsets("Instruction", INSTRUCTION)
     constants = {"THREADS": THREADS, "MAX_BLOCKS": MAX_BLOCKS, "MAX_INSTRUCTIONS": MAX_INSTRUCTIONS}
     yield from (f"{name} == {value}" for name, value in constants.items())
     yield f"sizeof(real) == {real.itemsize}"

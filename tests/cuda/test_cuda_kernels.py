@@ -229,13 +229,14 @@ def test_store_scalar(check, nan, dtype):
 
 
 def test_advance(check, devices):
-    table, rates, loss, step = np.arange(24.0).reshape(8, 3), np.zeros(6), np.array([0.5]), np.array([1e15])
+    table, rates, loss, step = np.arange(24.0).reshape(8, 3), np.zeros(6), np.array([7.0, 0.5]), np.array([1e15])
     done, position, sums = np.array([2]), np.array([64]), np.array([2.0, 3.0])
-    expected = [(rates, table[5:7].ravel()), (loss, 8.6), (step, 1e15 + 3), (done, 5), (position, 160)]
+    expected = [(rates, table[5:7].ravel()), (loss, [7.0, 8.6]), (step, 1e15 + 3), (done, 5), (position, 160)]
     here = devices[0]
     held = here.upload(sums)  # the terms' numbers, by address
     terms = np.array([(0.1, 0.0, 0, 0), (0.0, 4.0, here.address(held), 0)], "f8, f8, u8, u8").view(np.uint8)
-    moved = {"rates": rates, "loss": loss, "step": step, "done": done, "position": position}
+    moved = {"rates": rates, "losses": loss, "step": step, "done": done, "position": position}
+    moved["epoch"] = np.array([1])
     check("advance", expected, terms=terms, n_terms=2, table=table, **moved, steps=3, ahead=2, batch=96)
     del held
 
@@ -299,12 +300,13 @@ def test_activation_backward(check, draw, nan, dtype, code):
 
 @pytest.mark.parametrize(("alpha", "beta"), [(1.0, 0.0), (-0.3, 1.0), (0.5, 0.9)])
 def test_bias_gradient(check, draw, nan, alpha, beta):
-    for rows, columns in product((0, 1, 31, 33, 300), (1, 3, 8, 9, 130)):
+    for rows, columns, splits in product((0, 1, 31, 33, 300), (1, 3, 8, 9, 130), (1, 7)):
         delta, bias = draw(rows, columns), draw(columns) if beta else nan(columns)
         d64, b64 = wide(delta, bias)
         expected = alpha * d64.sum(axis=0) + (beta * b64 if beta else 0)
         factors = {"alpha": device_number(0, alpha, 0.5, 2.0), "beta": device_number(0, beta, 1.0)}
-        check("bias_gradient", [(bias, expected)], delta=delta, **factors, bias=bias, rows=rows, columns=columns)
+        given = {"delta": delta, **factors, "bias": bias, "rows": rows, "columns": columns, "splits": splits}
+        check("bias_gradient", [(bias, expected)], **given, sum=reduction())
 
 
 def test_dropout_has_the_masks_of_the_reference(check, draw, nan):
@@ -413,8 +415,9 @@ def losses(n, outputs, labelled, weighted, draw):
 
 
 def means(loss):
-    """Arguments of `loss_gradient` for losses that are means over the outputs."""
-    return {"value_is_mean": LOSSES[loss].value_is_mean, "gradient_is_mean": LOSSES[loss].gradient_is_mean}
+    """Arguments of `loss_gradient`: what is a mean over the outputs; a gradient that is not scaled."""
+    how = {"value_is_mean": LOSSES[loss].value_is_mean, "gradient_is_mean": LOSSES[loss].gradient_is_mean}
+    return how | {"scale": device_number(1.0, 0.0)}
 
 
 @pytest.mark.parametrize("loss", LOSS.values())
@@ -429,7 +432,8 @@ def test_loss_and_its_gradient(check, draw, nan, loss):
         value = loss_and_gradient(LOSSES[loss], parameter, z, truth, weights, expected) if n else 0
         out, total = nan(n, outputs), reduction()
         given |= {"loss": loss, "parameter": parameter, "parameters": 1, "out": out, "sum": total} | means(loss)
-        check("loss_gradient", [(out, expected), (total[2], value)], **given)
+        given |= {"scale": device_number(0.0, -0.5, 3.0)}
+        check("loss_gradient", [(out, -1.5 * expected), (total[2], value)], **given)
 
 
 def test_a_quantile_for_each_output(check, draw, nan):

@@ -86,7 +86,9 @@ def test_ways_are_compared_when_the_clocks_have_risen(gpu):
 
 @pytest.mark.parametrize("later", [False, True], ids=["in the same process", "in a later one"])
 def test_a_way_is_tried_anew_with_factors_of_another_kind(monkeypatch, tmp_path, later):
-    """Adam's gradients have factors on the host, plain SGD's on the device; the library may support one of them."""
+    """Adam's gradients have factors on the host, those of SGD with a penalty on the device, 1 - rate * l2; the library
+    may support one of them.
+    """
     for rule in ("adam", "sgd"):
         if rule == "adam" or later:
             device = nvidia_device(monkeypatch)
@@ -94,7 +96,7 @@ def test_a_way_is_tried_anew_with_factors_of_another_kind(monkeypatch, tmp_path,
             monkeypatch.setattr(device, "seconds", partial(prefer_sums, device.seconds))
             backend = emulate_gpu(monkeypatch, device)
             backend._choice = cache(lambda real, device=device: Choice(device, real, tmp_path))
-        assert_same(optimizer=RULES[rule], batch_size=40, epochs=1)
+        assert_same(optimizer=RULES[rule], batch_size=40, epochs=1, options={"l2": 0.1})
         chosen = json.loads(next(tmp_path.glob("*.json")).read_text())
         ways = {way for name, way in chosen.items() if name.startswith("accumulate-40-") and name.endswith(KINDS[rule])}
         assert ways == {"fused library" if rule == "adam" else "library"}

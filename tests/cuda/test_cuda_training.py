@@ -216,6 +216,17 @@ def test_a_launch_is_short_enough_to_be_interrupted(monkeypatch, batch):
     assert max(spans) * 25e-6 < 0.21
 
 
+@pytest.mark.parametrize("batch", ["full", 28, 16])
+@pytest.mark.parametrize("free", [1 << 30, 0], ids=["resident", "streaming"])
+def test_short_epochs_are_queued_together(emulated, monkeypatch, batch, free):
+    """The host waits for the losses and parameters of all of them, not of each."""
+    monkeypatch.setattr(EmulatedDevice, "free_memory", lambda self: free)
+    trained, train_all = [], Run.train
+    monkeypatch.setattr(Run, "train", lambda self, *given: trained.append(len(given[3])) or train_all(self, *given))
+    assert_same(optimizer=RULES["adam"], batch_size=batch, epochs=10, options={"dropout": 0.2})
+    assert trained == [10]
+
+
 def test_a_repeated_run_is_the_same_to_the_last_bit(emulated):
     runs = [train("cuda", dtype="float32", optimizer=RULES["adam"], batch_size=bs) for bs in (16, 40) for _ in range(2)]
     for once, again in (runs[:2], runs[2:]):

@@ -7,6 +7,7 @@ import time
 from importlib import import_module
 from pathlib import Path
 
+import emulation.device
 import numpy as np
 import pytest
 from emulation import build
@@ -116,6 +117,54 @@ def test_without_a_gpu_it_says_why(tmp_path):
     assert ran.returncode == 2
     assert ran.stderr.startswith("There is no GPU to measure: ")
     assert not (tmp_path / "none").exists()
+
+
+def test_results_of_earlier_runs_stay(tmp_path):
+    """A run of one part leaves the others' results; one that was ended in a part has left what that had."""
+    old = {"status": "done", "reason": "", "seconds": 1.0, "result": {"failures": []}}
+    (tmp_path / "gpu.json").write_text(json.dumps({"measured": False, "parts": {"repeats": old, "environment": old}}))
+    (tmp_path / "unfinished launches.json").write_text('{"direct": {}}')
+    ran = run(tmp_path, "--emulate", "--only", "environment")
+    assert ran.returncode == 1, ran.stderr
+    parts = json.loads((tmp_path / "gpu.json").read_text())["parts"]
+    assert parts["repeats"] == old
+    assert (parts["environment"]["status"], parts["environment"]["result"]["data"]) == ("done", "random numbers")
+    assert (parts["launches"]["status"], parts["launches"]["result"]) == ("failed", {"direct": {}})
+    assert not list(tmp_path.glob("unfinished*"))
+
+
+def test_measurements_are_not_mixed_with_the_emulation(tmp_path):
+    record = json.dumps({"measured": True, "parts": {}})
+    (tmp_path / "gpu.json").write_text(record)
+    ran = run(tmp_path, "--emulate")
+    assert ran.returncode == 1
+    assert "has measurements, which stay apart from others: choose another folder by --out." in ran.stderr
+    assert (tmp_path / "gpu.json").read_text() == record
+
+
+def test_all_questions_are_asked(emulated):
+    answers = result(emulated, "questions")["answers"]
+    assert len({one["question"] for one in answers}) == 9
+    assert all(one["answer"].startswith("yes") for one in answers)  # as the emulation is made
+
+
+@pytest.mark.parametrize(("epilogue", "wrong"), [("bgrad", "**no**: scaled"), ("drelu_bgrad", "**no**: before")])
+def test_answers_follow_from_results(monkeypatch, epilogue, wrong):
+    monkeypatch.syspath_prepend(SCRIPT.parent)
+    questions, right = import_module("gpu_questions"), emulation.device.multiply
+
+    def multiply(**node):
+        right(**node)
+        if node["epilogue"] == epilogue == "bgrad":
+            node["vector"].memory()[...] *= 0.5
+        elif node["epilogue"] == epilogue:
+            node["vector"].memory()[...] = (node["a"].memory() @ node["b"].memory().T).sum(axis=0)
+
+    monkeypatch.setattr(emulation.device, "multiply", multiply)
+    operands = questions._operands(40, 12, 8, np.dtype(np.float32))
+    ask = questions._sums_of_a_gradient if epilogue == "bgrad" else questions._masks
+    answers = dict(ask(emulation.device.EmulatedDevice(), operands, 1e-4))
+    assert list(answers.values()).count(wrong) == (2 if epilogue == "bgrad" else 1)
 
 
 @pytest.fixture

@@ -37,27 +37,27 @@ class Number:
             raise NotImplementedError(f"a kernel multiplies no more than two of the device's numbers: {self._terms}")
         return [Scalar(0.0, factor, *addresses) for addresses, factor in self._terms.items()]
 
-    def __add__(self, other: Number | float) -> Number:
+    def __add__(self, other: Number | float) -> Number | float:
         terms = dict(self._terms)
         for addresses, factor in _terms(other).items():
             terms[addresses] = terms.get(addresses, 0.0) + factor
-        return Number(terms)
+        return _simplest(terms)
 
-    def __mul__(self, other: Number | float) -> Number:
+    def __mul__(self, other: Number | float) -> Number | float:
         terms: dict[tuple[int, ...], float] = {}
         for mine, a in self._terms.items():
             for theirs, b in _terms(other).items():
                 addresses = tuple(sorted(mine + theirs))
                 terms[addresses] = terms.get(addresses, 0.0) + a * b
-        return Number(terms)
+        return _simplest(terms)
 
-    def __neg__(self) -> Number:
+    def __neg__(self) -> Number | float:
         return self * -1.0
 
-    def __sub__(self, other: Number | float) -> Number:
+    def __sub__(self, other: Number | float) -> Number | float:
         return self + -other
 
-    def __rsub__(self, other: float) -> Number:
+    def __rsub__(self, other: float) -> Number | float:
         return -self + other
 
     __radd__, __rmul__ = __add__, __mul__
@@ -68,8 +68,14 @@ class Divisor(NamedTuple):
 
     reciprocal: Number
 
-    def __rtruediv__(self, number: float) -> Number:
+    def __rtruediv__(self, number: float) -> Number | float:
         return self.reciprocal * number
+
+
+def _simplest(terms: dict[tuple[int, ...], float]) -> Number | float:
+    """The polynomial, or a number if that is what it is, as 1 - rate * l2 without a penalty."""
+    terms = {addresses: factor for addresses, factor in terms.items() if factor != 0.0 or not addresses}
+    return Number(terms) if any(terms) else terms.get((), 0.0)
 
 
 def _terms(number: Number | float) -> dict[tuple[int, ...], float]:

@@ -15,6 +15,7 @@ from fastmlp.backends.cuda.device import Device
 from fastmlp.backends.cuda.numbers import Divisor, scalar
 from fastmlp.backends.cuda.products import Products
 from fastmlp.backends.cuda.streaming import HostSamples, Stage
+from fastmlp.backends.cuda.tape import Samples
 from fastmlp.backends.cuda.workspace import Workspace
 from fastmlp.formulas.by_code import BUILT_IN, Formulas
 from fastmlp.kernels.cuda import KINDS, THREADS
@@ -33,11 +34,13 @@ class CudaOps(Products):
         real: np.dtype,
         slot: int = 0,
         prefetches: bool = False,
+        together: Samples | None = None,
         shows_nan: bool = True,
         formulas: Formulas = BUILT_IN,
     ) -> None:
         super().__init__(device, workspace, choice, real, shows_nan, formulas)
         self._prefetches = prefetches  # whether small batches are gathered ahead, beside other work
+        self._together = together  # samples of all steps of the tape, if they are to be gathered at once
         self._slot = slot  # of the buffer that is filled next
         self._gathered: dict[tuple, int] = {}  # the buffer of each batch that is in one
         self._next: tuple | None = None  # samples of the next batch, to be gathered when there is time
@@ -72,25 +75,25 @@ class CudaOps(Products):
 
     def _batch(self, x, rows):
         """x[rows], gathered once for all operations on them."""
-        n, inputs = len(rows), x.shape[1]
-        key, streams = (id(x), rows.picks, n), isinstance(x, HostSamples)
-        workspace = self._workspace
+        every, inputs, workspace = self._together or rows, x.shape[1], self._workspace
+        n, first = len(every), rows.first - every.first
+        key, streams = (id(x), every.picks, n), isinstance(x, HostSamples)
         if key not in self._gathered:
             slot = self._slot
             if streams:
-                self.tape.append(Stage(x, rows.first, n, slot))
+                self.tape.append(Stage(x, every.first, n, slot))
                 self._forget(workspace.staging[slot].array)
                 self._gathered = {}  # the other buffer is released
             else:
-                out = workspace.batch(slot)[: n * inputs]
-                given = {"x": x, "kind": KINDS[x.dtype], "rows": rows, "out": out, "n": n, "inputs": inputs}
+                out = workspace.batch(slot, n)[: n * inputs]
+                given = {"x": x, "kind": KINDS[x.dtype], "rows": every, "out": out, "n": n, "inputs": inputs}
                 self.launch("gather", self._elements(out.size), out.size, **given)
             self._gathered = {other: at for other, at in self._gathered.items() if at != slot} | {key: slot}
             if streams or self._prefetches:
                 self._slot = 1 - slot
         slot = self._gathered[key]
-        flat = workspace.staging[slot].array if streams else workspace.batch(slot)
-        return flat[: n * inputs].reshape(n, inputs)
+        flat = workspace.staging[slot].array if streams else workspace.batch(slot, n)
+        return flat[first * inputs : (first + len(rows)) * inputs].reshape(len(rows), inputs)
 
     # Forward and backward
 
@@ -110,7 +113,8 @@ class CudaOps(Products):
         rows, columns = x.shape
         where = {"layer": layer, "first_row": first_row, "rows": rows, "columns": columns}
         key = {"keep": keep, "seed": int(seed) & 0xFFFF_FFFF_FFFF_FFFF, "step": scalar(step)}
-        self.launch("dropout", self._elements(x.size), 16 * x.size, x=x, out=out, **key, **where)
+        with self._linear(x, out):
+            self.launch("dropout", self._elements(x.size), 16 * x.size, x=x, out=out, **key, **where)
 
     def loss_gradient(self, loss, parameter, z, labels, targets, weights, rows, out):
         reduction, result = self._workspace.reduction()
@@ -121,7 +125,8 @@ class CudaOps(Products):
         n, outputs = z.shape
         blocks = n if outputs >= 512 else n / 8
         given = {**constants, **truth, "z": z, "out": out, "n": n, "outputs": outputs, "sum": reduction}
-        self.launch("loss_gradient", blocks, 16 * z.size, **given)
+        self.launch("loss_gradient", blocks, 16 * z.size, **given, scale=scalar(1.0))
+        self._know("loss", out, len(self.tape) - 1)
         if self._next is not None:  # one block computes the loss, and another has time
             (x, following), self._next = self._next, None
             self._batch(x, following)
@@ -132,8 +137,10 @@ class CudaOps(Products):
         # gradient, and its outputs in the next step.
         by_columns = isinstance(self._choice, OwnKernels)
         self.accumulate(self._batch(x, rows), delta, alpha, beta, out, bias_beta, bias, by_columns)
+        self._add_sums()
 
     def accumulate_sparse(self, values, columns, starts, rows, delta, alpha, beta, out, bias_beta, bias):
+        alpha = self._scaled(delta, alpha)
         sparse = {"values": values, "columns": columns, "starts": starts, "rows": rows, "delta": delta}
         numbers = {"alpha": scalar(alpha), "beta": scalar(beta)}
         inputs, outputs = out.shape
@@ -142,6 +149,7 @@ class CudaOps(Products):
         given = {**sparse, **numbers, "out": out, **sizes}
         self.launch("accumulate_sparse", 2 * self._device.multiprocessors, work, work + 2 * out.size, **given)
         self._bias_gradient(delta, alpha, bias_beta, bias)
+        self._add_sums()
 
     # Penalties and update rules
 

@@ -9,22 +9,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from fastmlp.backends.cuda.choice import Choice, OwnKernels
-from fastmlp.backends.cuda.device import Device, Node
+from fastmlp.backends.cuda.device import Access, Device, Matmul, Node
 from fastmlp.backends.cuda.numbers import Number, scalar
 from fastmlp.backends.cuda.tape import Tape
 from fastmlp.backends.cuda.workspace import Workspace
 from fastmlp.formulas.by_code import Formulas
 from fastmlp.kernels import codes
-from fastmlp.kernels.cuda import FEW, THREADS, TILE, UNIT
+from fastmlp.kernels.cuda import FEW, MAX_BLOCKS, THREADS, TILE, UNIT
 
 __all__ = ["TRIED", "Products"]
 
+ROWS_OF_SUM = 256  # of a block that sums columns: eight for each of its threads
 TRIED = 2  # times that a trial repeats a product: a copy in bfloat16 serves two, as it does in a step
 
 Read = Callable[[Any], Any]
@@ -45,6 +47,11 @@ class Products(Tape):
     ) -> None:
         super().__init__(device, workspace, real, formulas)
         self._choice = choice
+        self._tries = False  # whether what is recorded is only a trial
+        self._scales: dict[int, Any] = {}  # of the gradients of losses, by their places on the tape
+        self._sums: list[
+            tuple[Any, int]
+        ] = []  # biases, and the library's product that sums for each what is to be added
         self._shows_nan = shows_nan  # whether ReLU must keep NaN; the library's does not
         self._reads: dict[str, Read] = {"library": lambda x: x}
         if device.precision == "bf16" and real == np.float32:
@@ -66,6 +73,31 @@ class Products(Tape):
     def _elements(self, n: int) -> int:
         """Blocks for a pass over n numbers, four to a thread; no more than the device runs at once."""
         return min(math.ceil(n / (4 * THREADS)), 8 * self._device.multiprocessors)
+
+    @contextmanager
+    def _linear(self, delta, out):
+        """Within, out is recorded as a linear function of δ, or of another array: a factor of δ is one of out."""
+        loss = self._known("loss", delta)
+        yield
+        if loss is not None:
+            self._know("loss", out, loss)
+
+    def _scaled(self, delta, alpha):
+        """Let the loss of which δ comes scale its gradient by alpha, once for all layers; the factor that remains.
+
+        Else each layer's gradient and sum of δ would be scaled, and a factor that only the device knows stored.
+        """
+        loss = self._known("loss", delta)
+        assert loss is not None or not self._scales, "δ comes from a loss whose gradient is scaled"
+        if loss is None:
+            return alpha
+        if loss not in self._scales:
+            node, self._scales[loss] = self.tape[loss], alpha
+            factor = node.arguments["scale"] = scalar(alpha)
+            accesses = *node.accesses, *(Access(at, at + 8, False) for at in (factor.first, factor.second) if at)
+            self.tape[loss] = node._replace(accesses=accesses)
+        assert scalar(self._scales[loss]) == scalar(alpha), "all layers' gradients have one factor"
+        return 1.0
 
     def linear(self, x, w, b, activation, slope, out):
         (rows, inputs), outputs, own = x.shape, w.shape[1], self._of_elements(activation)
@@ -93,6 +125,10 @@ class Products(Tape):
         self._activate_rows(activation, slope, out)
 
     def backward_data(self, delta, w, activation, a, slope, out):
+        with self._linear(delta, out):
+            self._backward_data(delta, w, activation, a, slope, out)
+
+    def _backward_data(self, delta, w, activation, a, slope, out):
         (rows, outputs), inputs, own = delta.shape, w.shape[0], self._of_elements(activation)
 
         def kernel():
@@ -108,7 +144,7 @@ class Products(Tape):
             sums = self._workspace.companion("sums", out, inputs, out.dtype)
             epilogue = {"epilogue": "drelu_bgrad", "vector": sums, "mask": mask}
             self.multiply(read(delta), read(w), out, transpose_b=True, **epilogue)
-            self._know("sums", out, sums)
+            self._know("sums", out, (len(self.tape) - 1, sums))
 
         ways = {"kernel": kernel} | self._by_library("", library)
         forward = self._known("product", a) if own == codes.RELU else None
@@ -131,6 +167,7 @@ class Products(Tape):
 
     def accumulate(self, a, delta, alpha, beta, out, bias_beta, bias, by_columns=False):
         (rows, inputs), outputs = a.shape, delta.shape[1]
+        alpha = self._scaled(delta, alpha)
 
         def kernel():
             numbers = {"alpha": scalar(alpha), "beta": scalar(beta), "bias_beta": scalar(bias_beta)}
@@ -145,11 +182,12 @@ class Products(Tape):
         def library(read, **epilogue):
             factors = {"alpha": self._stored(alpha), "beta": self._stored(beta)}
             self.multiply(read(a), read(delta), out, transpose_a=True, **factors, **epilogue)
+            if epilogue:
+                self._know("sums", delta, (len(self.tape) - 1, epilogue["vector"]))
             self._bias_gradient(delta, alpha, bias_beta, bias)
 
         def fused():
             sums = self._workspace.companion("sums", delta, outputs, delta.dtype)
-            self._know("sums", delta, sums)
             library(lambda x: x, epilogue="bgrad", vector=sums)
 
         ways = {"kernel": kernel} | self._by_library("", library)
@@ -186,12 +224,52 @@ class Products(Tape):
             self.launch(name, tiles, work, weights, **given)
 
     def _bias_gradient(self, delta, alpha, beta, bias):
-        sums = self._known("sums", delta)
-        if sums is not None:  # a batch of one row
-            delta = sums.reshape(1, -1)
+        known = self._known("sums", delta)
+        if known is not None:
+            product, sums = known
+            in_step = self._known("loss", delta) is not None  # which ends with the layer that adds all sums
+            if alpha == 1.0 and (beta == 0.0 or (beta == 1.0 and in_step)):  # on the host
+                if beta == 0.0 and not self._tries:
+                    self._sum_into(product, bias)
+                elif not self._tries:
+                    self._sums.append((bias, product))
+                return
+            delta = sums.reshape(1, -1)  # a batch of one row
         rows, columns = delta.shape
-        given = {"delta": delta, "alpha": scalar(alpha), "beta": scalar(beta), "bias": bias}
-        self.launch("bias_gradient", math.ceil(columns / 8), delta.size, **given, rows=rows, columns=columns)
+        self._add_rows(delta, rows, columns, alpha, beta, bias)
+
+    def _add_rows(self, delta, rows, columns, alpha, beta, bias):
+        """bias (columns,) = beta bias + alpha Σ_i delta[i]; bias may be the first part of an array."""
+        across = max(math.ceil(columns / 8), 1)
+        most = MAX_BLOCKS // max(columns, 1), math.ceil(rows / ROWS_OF_SUM), self._device.multiprocessors // across
+        splits = max(min(most), 1)
+        given = {"delta": delta, "alpha": scalar(alpha), "beta": scalar(beta), "bias": bias, "rows": rows}
+        given |= {"columns": columns, "splits": splits, "sum": self._workspace.partial()}
+        self.launch("bias_gradient", across * splits, rows * columns, **given)
+
+    def _sum_into(self, product, vector):
+        """Change where a product on the tape puts its sums."""
+        node = self.tape[product]
+        assert isinstance(node, Matmul)
+        self.tape[product] = node._replace(vector=vector)
+
+    def _add_sums(self):
+        """Record one addition of sums by the library to the biases of all layers; to be called after the last of them.
+
+        The sums get the layout of the biases, which lie side by side in a flat buffer.
+        """
+        if not self._sums:
+            return
+        address, itemsize = self._device.address, self._real.itemsize
+        lowest = min((bias for bias, _ in self._sums), key=address)
+        places = [((address(bias) - address(lowest)) // itemsize, bias.size) for bias, _ in self._sums]
+        n = max(at + size for at, size in places)
+        sums = self._workspace.companion("sums", lowest, n, self._real)
+        self._device.fill(sums, 0)  # between the layers
+        for (at, size), (_, product) in zip(places, self._sums, strict=True):
+            self._sum_into(product, sums[at : at + size])
+        self._sums = []
+        self._add_rows(sums, 1, n, 1.0, 1.0, lowest)
 
     def activation_backward(self, activation, a, slope, delta):
         self._formulas.activation(activation)
@@ -199,10 +277,9 @@ class Products(Tape):
             return
         rows, columns = delta.shape
         blocks = rows if activation == codes.SOFTMAX else self._elements(delta.size)
-        sizes = {"rows": rows, "columns": columns}
-        self.launch(
-            "activation_backward", blocks, 8 * delta.size, activation=activation, a=a, slope=slope, delta=delta, **sizes
-        )
+        given = {"a": a, "slope": slope, "delta": delta, "activation": activation, "rows": rows, "columns": columns}
+        with self._linear(delta, delta):
+            self.launch("activation_backward", blocks, 8 * delta.size, **given)
 
     def _of_elements(self, activation: int) -> int:
         """The activation that a product can apply to each element: not softmax, which follows in a kernel of its own.
@@ -235,12 +312,12 @@ class Products(Tape):
         def trial(name: str, way: Callable[[], None]) -> list[Node]:
             tape, numbers, facts = self.tape, set(self._numbers), dict(self._facts)
             noted: list[Any] = []
-            self.tape = noted
+            self.tape, self._tries = noted, True
             for _ in range(TRIED):
                 if before:
                     noted.append(before[name])
                 way()
-            self.tape, self._numbers, self._facts = tape, numbers, facts
+            self.tape, self._tries, self._numbers, self._facts = tape, False, numbers, facts
             return noted
 
         chosen = self._choice.of(key, {name: partial(trial, name, way) for name, way in ways.items()}, written)

@@ -92,6 +92,7 @@ def instructions(tape: Sequence[Launch], planned: Plan, real: np.dtype) -> np.nd
     """The program, as the kernel reads it."""
     program = np.zeros(len(tape), INSTRUCTION)
     room = INSTRUCTION["arguments"].itemsize
+    program["number"] = np.arange(len(tape))
     for instruction, node, block, wait in zip(program, tape, planned.blocks, planned.waits, strict=True):
         instruction["code"] = operations(real)[node.name].code
         instruction["block"], instruction["wait"] = block, wait

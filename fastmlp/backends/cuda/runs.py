@@ -31,6 +31,7 @@ from fastmlp.network import Data, Network, Update
 
 __all__ = ["Run"]
 
+TOGETHER = 1 << 24  # numbers of the samples of several steps that are gathered at once, at most
 CLUSTER = 8  # blocks of a cluster; 0: no clusters
 PROGRAM_BLOCKS = 32  # without clusters; more make a barrier slower than they make an operation faster
 
@@ -77,7 +78,7 @@ class Run:
         self._arrivals = device.upload(np.zeros(1, np.uint32))
 
     def predict(self, net: Network, data: Data, order: np.ndarray, depth: int, out: Any) -> float:
-        self._control.start(order, np.zeros((0, 3)), 0)
+        self._control.start(order[None], np.zeros((1, 0, 3)), 0)
         ops = self._ops(self._choice)
         step.predict(ops, net, data, self._control.samples(len(order), moving=False), depth, out)
         self._queue(ops, order)
@@ -86,37 +87,41 @@ class Run:
     def gradient(
         self, net: Network, data: Data, update: Update, order: np.ndarray, seed: int, number: int, lr: float
     ) -> float:
-        self._control.start(order, np.zeros((0, 3)), number)
+        self._control.start(order[None], np.zeros((1, 0, 3)), number)
         ops = self._ops(self._choice)
         loss = step.gradient(ops, net, data, update, self._control.samples(len(order), moving=False), seed, number, lr)
         _terms = self._control.advance(ops, loss, len(order))  # alive until the total is there
         self._queue(ops, order)
-        return self._control.total()
+        return float(self._control.losses(1)[0])
 
-    def train_epoch(
+    def train(
         self,
         net: Network,
         data: Data,
         update: Update,
-        order: np.ndarray,
+        orders: np.ndarray,
         batch_size: int,
         rates: np.ndarray,
         seed: int,
         first_step: int,
-    ) -> float:
+    ) -> np.ndarray:
+        """`fastmlp.step.train_epoch` for each of the epochs orders (E, n), rates (E, steps, 3): losses (E,)."""
         training = _Training(net, data, update, seed)
-        self._start(training, order, rates, first_step)
-        whole, rest = divmod(len(order), batch_size)
-        for first, rows, steps in ((0, batch_size, whole), (whole * batch_size, rest, 1)):
-            if rows and steps:
-                self._replay(training, order[first : first + rows * steps], rows)
-        return self._control.total()
+        self._start(training, orders, rates, first_step)
+        for epoch, order in enumerate(orders):
+            if epoch:
+                self._control.begin(epoch)
+            whole, rest = divmod(len(order), batch_size)
+            for first, rows, steps in ((0, batch_size, whole), (whole * batch_size, rest, 1)):
+                if rows and steps:
+                    self._replay(training, order[first : first + rows * steps], rows)
+        return self._control.losses(len(orders))
 
-    def prepare(self, net, data, update, order, batch_size, rates, seed, first_step) -> None:
-        """Record the steps that `train_epoch` would run with these arguments."""
+    def prepare(self, net, data, update, orders, batch_size, rates, seed, first_step) -> None:
+        """Record the steps that `train` would run with these arguments."""
         training = _Training(net, data, update, seed)
-        self._start(training, order, rates, first_step)
-        whole, rest = divmod(len(order), batch_size)
+        self._start(training, orders, rates, first_step)
+        whole, rest = divmod(orders.shape[1], batch_size)
         for rows, steps in ((batch_size, whole), (rest, 1)):
             if rows and steps:
                 at_once = self._at_once(training, rows)
@@ -128,11 +133,11 @@ class Run:
         self._recorded.clear()
         self._training = None
 
-    def _start(self, training: _Training, order: np.ndarray, rates: np.ndarray, first_step: int) -> None:
+    def _start(self, training: _Training, orders: np.ndarray, rates: np.ndarray, first_step: int) -> None:
         """Begin a run; what is recorded is dropped if its addresses or numbers differ from those of the run before."""
         last = self._training
         same = last is not None and all(map(is_, training[:3], last)) and training.seed == last.seed
-        if self._control.start(order, rates, first_step) or not same:
+        if self._control.start(orders, rates, first_step) or not same:
             self._recorded.clear()
             self._training = training
 
@@ -202,10 +207,16 @@ class Run:
     ) -> tuple[CudaOps, Any]:
         """The tape of some steps as an epoch repeats it, and what must live as long as the tape."""
         # A NaN may hide in a step, since the trainer looks at the parameters after each epoch
-        prefetches = isinstance(choice, OwnKernels)
-        ops, control = self._ops(choice, slot=slot, prefetches=prefetches, shows_nan=False), self._control
-        (net, data, update, seed), rates = training, control.rates(steps)
-        samples, number = control.samples(rows * steps, moving=True), Number.at(control.step)
+        control, (net, data, update, seed) = self._control, training
+        samples, number, rates = (
+            control.samples(rows * steps, moving=True),
+            Number.at(control.step),
+            control.rates(steps),
+        )
+        program = isinstance(choice, OwnKernels)
+        small = len(samples) * int(net.fan_in[0]) <= TOGETHER and rows <= net.chunk
+        together = samples if small and steps > 1 and not program else None
+        ops = self._ops(choice, slot=slot, prefetches=program, together=together, shows_nan=False)
         loss = step.train_epoch(ops, net, data, update, samples, rows, rates, seed, number)
         return ops, control.advance(ops, loss, rows * steps, steps)
 

@@ -105,7 +105,7 @@ class Tape:
             yield from (Access(at, at + 8, False) for at in (value.first, value.second) if at)
         elif isinstance(value, tuple):  # a `Reduction`
             sizes = 8 * MAX_BLOCKS, 4, 8
-            yield from (Access(at, at + size, True) for at, size in zip(value, sizes, strict=True))
+            yield from (Access(at, at + size, True) for at, size in zip(value, sizes, strict=True) if at)
         elif isinstance(value, int) and field in operation.addresses:
             yield Access(value, value + 8, written)
         elif value is not None and not isinstance(value, (bool, int, float, np.generic)) and value.size:

@@ -24,7 +24,7 @@ class Workspace:
     def __init__(self, device: Device, net: Network, rows: int) -> None:
         self._device = device
         self._chunk, self._inputs = net.chunk, int(net.fan_in[0])
-        self._batches: dict[int, Any] = {}
+        self._batches: dict[tuple[int, int], Any] = {}
         self._real = net.params.dtype
         chunks = -(-rows // net.chunk)
         self._sums = device.empty((chunks + 8) * UNROLLED, np.float64)
@@ -46,6 +46,10 @@ class Workspace:
         place = self._device.address(self._sums[self._n_sums : self._n_sums + 1])
         self._n_sums += 1
         return (self._device.address(self._partial), self._device.address(self._ticket), place), Number.at(place)
+
+    def partial(self) -> tuple[int, int, int]:
+        """Struct `Reduction` for an operation that keeps its result itself."""
+        return self._device.address(self._partial), self._device.address(self._ticket), 0
 
     def stored(self, number: Scalar) -> Any:
         """Room (1,) for a number in the step's dtype, always the same within a step."""
@@ -76,9 +80,9 @@ class Workspace:
         """Two buffers for the samples of a chunk that come from the host: one is filled while the other is in use."""
         return [self._device.staging(self._chunk * self._inputs, self._real) for _ in range(2)]
 
-    def batch(self, slot: int) -> Any:
-        """Room for the samples of a chunk, (rows * I,), or in slot 1 for those of a small batch alone."""
-        if slot not in self._batches:
-            rows = self._chunk if slot == 0 else min(self._chunk, FEW)
-            self._batches[slot] = self._device.empty(rows * self._inputs, self._real)
-        return self._batches[slot]
+    def batch(self, slot: int, rows: int = 0) -> Any:
+        """Room for the samples of a chunk, (rows * I,), or of more rows; in slot 1 for those of a small batch alone."""
+        rows = min(self._chunk, FEW) if slot else max(self._chunk, rows)
+        if (slot, rows) not in self._batches:
+            self._batches[slot, rows] = self._device.empty(rows * self._inputs, self._real)
+        return self._batches[slot, rows]
