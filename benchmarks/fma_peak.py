@@ -17,7 +17,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastmlp.kernels.cpu import VECTOR_BYTES
+from fastmlp.kernels.cpu.machine.host import VECTOR_BYTES
 
 LANES = VECTOR_BYTES // 4
 SUMS = 16 if VECTOR_BYTES == 64 else 12  # of 32 or 16 vector registers

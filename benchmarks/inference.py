@@ -1,7 +1,9 @@
-"""Predictions by fastmlp, scikit-learn, onnxruntime and PyTorch (eager): microseconds a call, for few rows and many.
+"""Predictions by fastmlp, scikit-learn, onnxruntime, PyTorch and JAX: microseconds a call, for few rows and for many.
 
 Run: python benchmarks/inference.py [--threads N] [--rounds N] [--output FILE]. Peers that are not installed (`onnx` and
-`onnxruntime`; `torch`) are left out. All have the same weights and float32 samples, one process and the same number of
+`onnxruntime`; `torch`, eager and compiled; `jax`) are left out. From 2,000 rows on, the rate of the arithmetic is given
+as a share of the peak of fused multiply-adds; a million rows of networks that memory bounds are compared with one pass
+over the samples. All have the same weights and float32 samples, one process and the same number of
 threads; each round times them one after the other, in an order that rotates. What they predict is compared first.
 """
 
@@ -12,12 +14,16 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import surroundings
 
 NETWORKS = [[30, 64, 2], [784, 128, 10], [100, 256, 256, 2], [512, 512, 10], [2048, 2048, 10]]
-ROWS = [1, 32, 2000]
+MEMORY_BOUND = [[100, 2], [30, 64, 2]]
+TABLES = [(1, NETWORKS), (32, NETWORKS), (2000, NETWORKS), (1_000_000, MEMORY_BOUND)]  # rows, and networks
+PASS = "one pass: the sum of all samples"
+MANY = 2000  # rows, from which on the arithmetic is the time
 SECONDS = 0.12  # of a contender in a round
 PAUSE = 0.15  # seconds: threads of a BLAS spin for a tenth of a second after their last product
 
@@ -52,8 +58,27 @@ def onnx_session(sizes: list[int], weights: list, biases: list, threads: int) ->
     return lambda x: session.run(None, {"x": x})[0]
 
 
-def torch_network(sizes: list[int], weights: list, biases: list, threads: int) -> Callable:
-    """The network in PyTorch, eager."""
+def compiled_torch_network(sizes: list[int], weights: list, biases: list, threads: int) -> Callable:
+    """The network in PyTorch, compiled for each number of rows."""
+    return torch_network(sizes, weights, biases, threads, compiled=True)
+
+
+def jax_network(sizes: list[int], weights: list, biases: list, threads: int) -> Callable:
+    """The network in JAX, jitted; its threads are limited by `surroundings`."""
+    import jax
+    import numpy as np
+
+    @jax.jit
+    def outputs(x):
+        for w, b in zip(weights[:-1], biases[:-1], strict=True):
+            x = jax.nn.relu(x @ w + b)
+        return jax.nn.softmax(x @ weights[-1] + biases[-1])
+
+    return lambda x: np.asarray(outputs(x))
+
+
+def torch_network(sizes: list[int], weights: list, biases: list, threads: int, compiled: bool = False) -> Callable:
+    """The network in PyTorch, eager or compiled."""
     import torch
 
     torch.set_num_threads(threads)
@@ -64,10 +89,11 @@ def torch_network(sizes: list[int], weights: list, biases: list, threads: int) -
         layer.bias.data[...] = torch.from_numpy(b)
         layers += [layer, torch.nn.ReLU()]
     network = torch.nn.Sequential(*layers[:-1], torch.nn.Softmax(dim=1)).eval()
+    run = torch.compile(network, dynamic=False) if compiled else network
 
     def predict(x):
         with torch.inference_mode():
-            return network(torch.from_numpy(x)).numpy()
+            return run(torch.from_numpy(x)).numpy()
 
     return predict
 
@@ -95,15 +121,19 @@ def contenders(sizes: list[int], rows: int, threads: int, missing: dict[str, str
     yield "MLP.predict_proba", model.predict_proba
     yield "predictor", model.predictor(rows).proba
     arguments = sizes, model.weights, model.biases, threads
-    for name, make in (("onnxruntime", onnx_session), ("PyTorch", torch_network)):
+    peers = {"PyTorch": torch_network, "PyTorch compiled": compiled_torch_network, "JAX": jax_network}
+    for name, make in {"onnxruntime": onnx_session, **peers}.items():
+        sample = x[:rows]
         try:
             found = make(*arguments)
-        except ImportError as error:
-            missing[name] = str(error)
+            answer = found(sample)
+        except Exception as error:  # it is not installed, or lacks a C++ compiler
+            missing[name] = str(error).partition("\n")[0]
         else:
-            sample = x[:rows]
-            np.testing.assert_allclose(found(sample), model.predict_proba(sample), rtol=1e-3, atol=1e-5)
+            np.testing.assert_allclose(answer, model.predict_proba(sample), rtol=1e-3, atol=1e-5)
             yield name, found
+    if rows > MANY:
+        yield PASS, np.sum
 
 
 def timed(function: Callable, x, seconds: float) -> list[float]:
@@ -117,13 +147,15 @@ def timed(function: Callable, x, seconds: float) -> list[float]:
 
 
 def table(threads: int, rounds: int, missing: dict[str, str]) -> list[str]:
-    """Markdown lines: medians and, of few rows, 99th percentiles."""
+    """Markdown lines: medians and 99th percentiles, and of many rows the rate."""
     import numpy as np
+    from fma_peak import fma_peak
 
     lines: list[str] = []
-    for rows in ROWS:
+    for rows, networks in TABLES:
+        peak = fma_peak(threads) * 1e3  # floating-point operations a microsecond
         results: dict[str, dict[str, list[float]]] = {}
-        for sizes in NETWORKS:
+        for sizes in networks:
             x = np.random.RandomState(1).rand(rows, sizes[0]).astype(np.float32)
             functions = dict(contenders(sizes, rows, threads, missing))
             of_network = results["-".join(map(str, sizes))] = {name: [] for name in functions}
@@ -137,6 +169,10 @@ def table(threads: int, rounds: int, missing: dict[str, str]) -> list[str]:
         lines.append(f"|---{'|---' * len(names)}|")
         for network, figures in results.items():
             cells = [f"{np.median(calls):.1f} ({np.percentile(calls, 99):.0f})" for calls in figures.values()]
+            if rows >= MANY:
+                work = 2 * rows * sum(i * o for i, o in pairwise(map(int, network.split("-"))))
+                shares = ["" if name == PASS else f", {work / np.median(figures[name]) / peak:.0%}" for name in figures]
+                cells = [cell + share for cell, share in zip(cells, shares, strict=True)]
             lines.append(f"| {network} | {' | '.join(cells)} |")
     return lines
 
@@ -153,7 +189,7 @@ def main() -> None:
     begin, missing = time.perf_counter(), dict[str, str]()
     body = table(arguments.threads, arguments.rounds, missing)
     head = ["# Predictions", "", "Microseconds a call: median (99th percentile). Samples and networks in float32."]
-    missing = {**missing, "JAX": "not compared here"}
+    head[-1] += f" From {MANY:,} rows on the share of the FMA peak follows, which was measured before each table."
     lines = [*head, "", *surroundings.heading(arguments.threads, missing, time.perf_counter() - begin), *body]
     with atomic_write(arguments.output) as file:
         file.write(("\n".join(lines) + "\n").encode())

@@ -2,7 +2,7 @@
 
 Run: python benchmarks/large_layers.py [--rounds N] [--output FILE]. Writes LARGE_LAYERS.md: GFLOP/s of the forward
 product with its bias, of δ Wᵀ and of the gradient with its bias, each the best of the rounds, which is the least
-disturbed one on a shared machine. The networks are those whose operands are packed (kernels/cpu/large/blocking.py).
+disturbed one on a shared machine. kernels/cpu/regimes.py says which are packed.
 """
 
 import argparse
@@ -17,9 +17,13 @@ import numpy as np
 from report import machine
 from threadpoolctl import threadpool_limits
 
-from fastmlp.backends.numba_backend import OPTIONS
+import fastmlp.backends.compiled.call_table  # noqa: F401  # operations become methods of the team
+from fastmlp.backends.compiled.options import OPTIONS
 from fastmlp.files import atomic_write
-from fastmlp.kernels import codes, cpu
+from fastmlp.kernels import codes
+from fastmlp.kernels.cpu.catalog import operation
+from fastmlp.kernels.cpu.regimes import is_large, scratch_elements
+from fastmlp.kernels.cpu.team.members import make_teams
 from fastmlp.network import aligned_zeros
 
 WIDTHS, BATCHES = (1024, 2048, 4096), (32, 128, 512)
@@ -34,11 +38,10 @@ def drawn(*shape: int, dtype: np.dtype) -> np.ndarray:
 
 def ours(name: str, large: bool, *arguments) -> Callable[[], object]:
     """A call of the operation by one thread."""
-    operations = cpu.SPECIAL_OPERATIONS["large"] if large else cpu.OPERATIONS
-    compiled = numba.njit(**OPTIONS)(next(operation for operation in operations if operation.__name__ == name))
+    compiled = numba.njit(**OPTIONS)(operation(name, "large" if large else "", 0, ""))
     arrays = [array for array in arguments if isinstance(array, np.ndarray)]
-    room = max(cpu.LARGE_SCRATCH_BYTES // arrays[-1].itemsize, max(array.size for array in arrays))
-    (team,) = cpu.make_teams(1, aligned_zeros(room, arrays[-1].dtype), 0)
+    room = max(scratch_elements("large", [1, 1], 1, arrays[-1].itemsize), max(array.size for array in arrays))
+    (team,) = make_teams(1, aligned_zeros(room, arrays[-1].dtype), np.zeros(0, np.int64))
     compiled.compile(tuple(map(numba.typeof, (team, *arguments))))
     return partial(compiled, team, *arguments)
 
@@ -48,7 +51,7 @@ def rates(width: int, batch: int, dtype: np.dtype, rounds: int) -> list[str]:
     x, delta, out = (drawn(batch, width, dtype=dtype) for _ in range(3))
     slope, w, gradient = np.empty_like(out), drawn(width, width, dtype=dtype), drawn(width, width, dtype=dtype)
     b, bias = drawn(width, dtype=dtype), drawn(width, dtype=dtype)
-    large = cpu.is_large([(width, width)], dtype.itemsize)
+    large = is_large([(width, width)], dtype.itemsize)
     calls = {
         "forward": (
             ours("linear", large, x, w, b, codes.IDENTITY, slope, out),

@@ -108,18 +108,19 @@ def test_operation(benchmark, name, form):
     else:
         import numba
 
-        from fastmlp.backends.call_table import compiled_of
-        from fastmlp.backends.numba_backend import OPTIONS, TABLE
+        import fastmlp.backends.compiled.call_table  # noqa: F401  # operations become methods of the team
+        from fastmlp.backends.compiled.library import COMMON
+        from fastmlp.backends.compiled.options import OPTIONS
         from fastmlp.formulas.by_code import BUILT_IN
-        from fastmlp.kernels import cpu
+        from fastmlp.kernels.cpu.catalog import prototype
+        from fastmlp.kernels.cpu.table import INNER
+        from fastmlp.kernels.cpu.team.members import make_teams
 
-        (team,) = cpu.make_teams(1, np.zeros(O * C, np.float32), 0)
-        needed = [(operation.__name__, 0) for operation in cpu.INNER_OPERATIONS]
+        needed = [(operation, 0) for operation in INNER]
         needed += [("loss_of_rows", codes.SOFTMAX_CROSS_ENTROPY), ("apply_rule", code_of(ADAM.rule))]
-        table = TABLE.addresses(needed, team, d["x"], "", BUILT_IN, compiled_of(BUILT_IN))
-        team = team._replace(table=table)
+        table = COMMON.table(needed, np.dtype("f4"), d["x"].dtype, "", BUILT_IN)
+        (team,) = make_teams(1, np.zeros(O * C, np.float32), table)
         given = (team, *arguments(name, d))
-        function = cpu.FORMULA_OPERATIONS.get(name) or getattr(cpu, name)
-        operation = numba.njit(**OPTIONS)(function)  # that of the table has no way in from Python
+        operation = numba.njit(**OPTIONS)(prototype(name))  # that of the table has no way in from Python
         benchmark.pedantic(operation, args=given, rounds=30, iterations=10, warmup_rounds=2)
     record(benchmark, B, FLOPS[name] / B)

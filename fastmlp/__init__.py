@@ -15,6 +15,7 @@ Networks:
 - `fastmlp.MLP`: the library's own class, for arrays.
 - `fastmlp.MLPClassifier`, `fastmlp.MLPRegressor`: drop-in replacements of scikit-learn's classes of these names.
 - `fastmlp.TabularClassifier`, `fastmlp.TabularRegressor`: for data frames; the command ``fastmlp`` is for files.
+- `fastmlp.fit_many`: trains many of them at once, one on each core.
 
 Their options, mostly given by name:
 
@@ -22,7 +23,7 @@ Their options, mostly given by name:
 - `fastmlp.activations`, `fastmlp.initializers`: activations of the layers, and distributions of initial weights.
 - `fastmlp.optimizers`: SGD, RMSprop, Adam and AdamW, and custom rules.
 - `fastmlp.schedules`: schedules of the learning rate.
-- `fastmlp.trainer.Callback`: functions called after each epoch.
+- `fastmlp.trainer.Callback`: functions called after each epoch; `fastmlp.trackers`: those for TensorBoard and others.
 - `fastmlp.datasets`: MNIST, small sets that need no file, tables and arrays.
 - `fastmlp.recipes`: default networks and training options for tables.
 
@@ -57,6 +58,7 @@ from fastmlp.errors import (
 from fastmlp.forks import no_fork
 from fastmlp.gradient_check import numerical_gradient
 from fastmlp.history import History
+from fastmlp.many import fit_many
 from fastmlp.mlp import MLP
 from fastmlp.optimizers import SGD, Adam, AdamW, RMSprop
 
@@ -85,6 +87,7 @@ __all__ = [
     "TabularClassifier",
     "TabularRegressor",
     "available_backends",
+    "fit_many",
     "get_backend",
     "numerical_gradient",
 ]

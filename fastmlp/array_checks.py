@@ -59,11 +59,12 @@ def is_finite(array: np.ndarray) -> bool:
 
 
 @enough_memory()
-def check_features(x: Any, n_features: int, dtype: np.dtype, name: str = "x") -> Any:
+def check_features(x: Any, n_features: int, dtype: np.dtype, name: str = "x", finite: bool = True) -> Any:
     """Return x as a C-ordered array (N, I) of finite reals in `dtype`, or a SciPy sparse matrix as CSR.
 
     A memory-mapped array in C order is not copied: it keeps its dtype, and each batch is converted when it is gathered.
     Compiled code supports neither float16 nor a foreign byte order, so such an array is converted as a whole.
+    Without `finite` an array of that dtype may hold any numbers: whoever reads it next has to see whether they are.
 
     Raises
     ------
@@ -78,7 +79,8 @@ def check_features(x: Any, n_features: int, dtype: np.dtype, name: str = "x") ->
         hint = " For one feature use x.reshape(-1, 1), for one sample x.reshape(1, -1)." if array.ndim == 1 else ""
         raise InputError(f"{name} has shape {array.shape}, but must have two dimensions (samples, features).{hint}")
     _check_shape(array.shape, n_features, name)
-    _check_finite(array, name)
+    if finite or array.dtype != dtype:
+        _check_finite(array, name)
     if not mapped:
         array = np.ascontiguousarray(cast(array, dtype, name))
     return array.view(np.ndarray)

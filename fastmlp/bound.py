@@ -1,4 +1,8 @@
-"""A prediction with its buffers and compiled code found once: what is left of a call is a copy and the arithmetic."""
+"""A prediction with its buffers and compiled code found once: what is left of a call is the arithmetic.
+
+Compiled code is bound to arrays, so a few samples are copied into one that is always the same. Many are read where they
+lie: to bind the code to them takes less than copying them.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from fastmlp.network import Data, Network
 __all__ = ["BoundPrediction"]
 
 _KEPT = 64  # numbers of rows for which compiled code stays bound
+_COPIED = 1 << 18  # bytes of samples, up to which they are copied: that takes less than 10 µs
 
 
 class BoundPrediction:
@@ -29,21 +34,29 @@ class BoundPrediction:
     """
 
     def __init__(self, backend: Backend, net: Network, operations: Any, rows: int) -> None:
-        inputs, outputs, dtype, depth = int(net.fan_in[0]), int(net.fan_out[-1]), net.params.dtype, len(net.fan_out)
-        self._x, flat = np.zeros((rows, inputs), dtype), np.zeros(rows * outputs, dtype)
-        self._out, self._order = flat.reshape(rows, outputs), np.arange(rows)
-        arguments = "predict", operations, net, Data.of(self._x, dtype)
-        self._make_run = lambda n: backend.repeatable(*arguments, self._order[:n], depth, flat)
-        self._runs: dict[int, Callable[[], Any]] = {rows: self._make_run(rows)}  # by the number of rows
+        inputs, self._outputs, self._dtype = int(net.fan_in[0]), int(net.fan_out[-1]), net.params.dtype
+        self._order = np.arange(rows)
+        few = min(rows, max(1, _COPIED // (inputs * self._dtype.itemsize)))
+        self._x, self._out = (np.zeros((few, columns), self._dtype) for columns in (inputs, self._outputs))
 
-    def predict(self, x: np.ndarray) -> np.ndarray:
-        """Outputs (n, O), a new array, for x (n, I) of any real dtype."""
+        def bound_to(x: np.ndarray, out: np.ndarray) -> Callable[[], float]:
+            samples, order = Data.of(x, self._dtype), self._order[: len(out)]
+            return backend.repeatable("predict", operations, net, samples, order, len(net.fan_out), out.reshape(-1))
+
+        self._bound_to = bound_to
+        self._runs = {few: bound_to(self._x, self._out)}  # by the number of rows
+
+    def predict(self, x: np.ndarray) -> tuple[np.ndarray, bool]:
+        """Outputs (n, O), a new array, for x (n, I) of any real dtype; and whether x is finite."""
         n = len(x)
+        if n > len(self._x):
+            out = np.empty((n, self._outputs), self._dtype)
+            return out, self._bound_to(np.ascontiguousarray(x, self._dtype), out)() == 0
         self._x[:n] = x
         run = self._runs.get(n)
         if run is None:
             if len(self._runs) == _KEPT:
                 self._runs.clear()
-            run = self._runs[n] = self._make_run(n)
-        run()
-        return self._out[:n].copy()
+            run = self._runs[n] = self._bound_to(self._x, self._out[:n])
+        finite = run() == 0
+        return self._out[:n].copy(), finite

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import is_
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastmlp.activations import Activation
+from fastmlp.array_checks import is_finite
 from fastmlp.backends.base import Backend
 from fastmlp.bound import BoundPrediction
 from fastmlp.errors import OutOfDeviceMemoryError
@@ -127,11 +128,29 @@ class Engine:
     def _row_bytes(self) -> int:
         return 4 * sum(self.layout.sizes) * self.params.dtype.itemsize
 
+    def with_link(self, loss: Loss | None) -> tuple[Engine, str | None]:
+        """An engine whose last layer applies that loss's link if a kernel can; and the link that is left to apply."""
+        last = self.activations[-1]
+        # softmax and sigmoid are activations, which the kernels apply as they write; exp is none
+        fused = loss is not None and loss.link in ("softmax", "sigmoid") and last in (None, loss.link)
+        output = loss.link if loss is not None and fused else last
+        engine = replace(self, activations=[*self.activations[:-1], output], loss=None)
+        return engine, None if fused or loss is None or loss.link == "identity" else loss.link
+
     def raw(self, data: Data, depth: int | None = None, samples: np.ndarray | None = None) -> np.ndarray:
         """Return outputs (N, O) of layer `depth`, counted from 1; by default the last, before the loss's link.
 
         `samples` (N,) selects rows of the data; by default all.
         """
+        return self._raw(data, depth, samples)[0]
+
+    def raw_and_check(self, data: Data, depth: int | None = None) -> tuple[np.ndarray, bool]:
+        """`raw` of all samples, and whether they are finite, where dense ones need not have been looked at before."""
+        finite = data.sparse or self.backend.checks_samples or is_finite(data.x)
+        out, checked = self._raw(data, depth, None)
+        return out, finite and checked == 0
+
+    def _raw(self, data: Data, depth: int | None, samples: np.ndarray | None) -> tuple[np.ndarray, float]:
         backend, depth = self.backend, depth or len(self.layout.sizes) - 1
         order = np.arange(data.n_samples) if samples is None else samples
         rows = min(len(order), self.backend.chunk)
@@ -144,8 +163,8 @@ class Engine:
         given = self.on_device(data)
         with self.cached_session("raw", (rows,), build) as (net, operations):
             backend.write(net.params, self.params)
-            backend.run("predict", operations, net, given, order, depth, out)
-        return backend.to_host(out).reshape(len(order), -1)
+            checked = backend.run("predict", operations, net, given, order, depth, out)
+        return backend.to_host(out).reshape(len(order), -1), checked
 
     @property
     def on_host(self) -> bool:
@@ -158,10 +177,10 @@ class Engine:
         operations = self.backend.operations(net, at_once, self.n_threads, self.formulas())
         return net, BoundPrediction(self.backend, net, operations, rows)
 
-    def raw_of_few(self, x: np.ndarray) -> np.ndarray:
-        """`raw` of dense samples x (n, I) of any real dtype, up to `FEW`: buffers are kept for the next call."""
+    def raw_of_few(self, x: np.ndarray) -> tuple[np.ndarray, bool]:
+        """`raw_and_check` of samples x (n, I) of any real dtype, up to `FEW`: buffers are kept for the next call."""
         if not self.on_host:
-            return self.raw(Data.of(np.ascontiguousarray(x, self.params.dtype), self.params.dtype))
+            return self.raw_and_check(Data.of(np.ascontiguousarray(x, self.params.dtype), self.params.dtype))
 
         def build() -> tuple[Network, BoundPrediction]:
             return self.bound(len(x), len(x))

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from fastmlp.errors import FastmlpError, InputError
+from fastmlp.errors import InputError
 from fastmlp.files import atomic_write
 from fastmlp.forks import no_fork
+from fastmlp.pictures import image_suffix, new_figure, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -227,21 +228,15 @@ class History:
         FastmlpError
             If Matplotlib is not installed.
         """
-        try:
-            with no_fork():
-                from matplotlib.figure import Figure
-                from matplotlib.ticker import MaxNLocator
-        except ImportError as error:
-            raise FastmlpError(
-                f"Plots need Matplotlib, which cannot be imported ({error}). Run: pip install 'fastmlp[plot]'"
-            ) from error
+        figure = new_figure()
         if not len(self):
             raise InputError("The history has no epochs to plot. Train first.")
-        suffix = None if path is None else Path(path).suffix.lower()
-        if suffix not in (None, ".png", ".pdf", ".svg"):
-            raise InputError(f"Cannot save a plot as {path}. End the name in .png, .pdf or .svg.")
+        image_suffix(path)
         if ax is None:
-            ax = Figure(layout="constrained").add_subplot()
+            ax = figure.add_subplot()
+        with no_fork():
+            from matplotlib.ticker import MaxNLocator
+
         for column in ("loss", "val_loss"):
             if column in self._columns:
                 # A single epoch, or one between two gaps, would be invisible without a marker.
@@ -250,10 +245,15 @@ class History:
         ax.set_ylabel("loss")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.legend()
-        if path is not None and suffix is not None:
-            with atomic_write(path) as file, no_fork():  # Matplotlib imports the writer of the format
-                ax.figure.canvas.figure.savefig(file, format=suffix[1:])
+        save_figure(ax.figure.canvas.figure, path)
         return ax
+
+    def _repr_html_(self) -> str:
+        """The loss by epoch and the last row, for notebooks."""
+        with no_fork():
+            from fastmlp.reports.notebook import history_html
+
+        return history_html(self)
 
 
 def _value(name: str, value: Any) -> float | tuple[float, ...]:

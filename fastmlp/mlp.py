@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -34,6 +34,7 @@ from fastmlp.exporting.layers import Layers
 from fastmlp.exporting.onnx_network import write_layers
 from fastmlp.exporting.onnx_reading import read_onnx
 from fastmlp.exporting.torch_modules import read_module, to_module
+from fastmlp.forks import no_fork
 from fastmlp.gradient_check import numerical_gradient
 from fastmlp.history import History
 from fastmlp.initializers import default_initializer, initialize
@@ -45,12 +46,16 @@ from fastmlp.network import Data, Layout, aligned_zeros
 from fastmlp.optimizers import Optimizer, get_optimizer
 from fastmlp.options import BackendName, DtypeName, InitializerName, OptimizerName, Precision, Reduction, ScheduleName
 from fastmlp.orders import block_of
+from fastmlp.pictures import weight_images
 from fastmlp.predictor import Predictor
 from fastmlp.progress import progress_bar
 from fastmlp.schedules import Schedule, get_schedule
 from fastmlp.serialization import read_network, write_network
 from fastmlp.stopping import make_stopping
 from fastmlp.trainer import Callback, Training
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["MLP"]
 
@@ -196,6 +201,46 @@ class MLP:
         total = sum(i * o + o for i, o in pairwise(self.sizes))
         loss = self.loss.name if self.loss else "chosen at the first fit"
         return "\n".join([*rows, f"total {total:,} parameters, {self.dtype}, loss {loss}, backend {self.backend}"])
+
+    def _repr_html_(self) -> str:
+        """The network drawn, and its summary, for notebooks."""
+        with no_fork():
+            from fastmlp.reports.notebook import network_html
+
+        names = [name_of(activation or (self.loss.link if self.loss else "-")) for activation in self.activations]
+        return network_html(self.sizes, names, self.summary())
+
+    def plot_weights(
+        self,
+        shape: tuple[int, int] | None = None,
+        *,
+        units: int = 25,
+        path: str | os.PathLike[str] | None = None,
+    ) -> Figure:
+        """Draw the weights of the first layer's units as images: red is negative, blue positive.
+
+        Parameters
+        ----------
+        shape : (int, int), optional
+            Height and width of the images that are the inputs; by default they are square.
+        units : int
+            Units to draw, at most.
+        path : path, optional
+            Image to write, as PNG, PDF or SVG by the suffix.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            The figure, which is not shown.
+
+        Raises
+        ------
+        InputError
+            The inputs have no such shape, or the path cannot be written.
+        FastmlpError
+            Matplotlib is not installed.
+        """
+        return weight_images(self.weights[0], shape, units, path)
 
     def fit(
         self,
@@ -348,7 +393,15 @@ class MLP:
 
     def predict_raw(self, x: Any) -> np.ndarray:
         """Values of the last layer (N, O), before the loss's link."""
-        return self._engine().raw(Data.of(check_features(x, self.sizes[0], self.dtype), self.dtype))
+        return self._outputs(self._engine(), x)
+
+    def _outputs(self, engine: Engine, x: Any, depth: int | None = None) -> np.ndarray:
+        """Outputs (N, O) of layer `depth`, counted from 1; by default the last."""
+        samples = Data.of(check_features(x, self.sizes[0], self.dtype, finite=False), self.dtype)
+        out, finite = engine.raw_and_check(samples, depth)
+        if not finite:
+            check_features(x, self.sizes[0], self.dtype)  # which says where it is not
+        return out
 
     def predictor(self, rows: int = 1, *, batch_invariant: bool = False) -> Predictor:
         """A function of up to `rows` samples (n, I) that predicts with less ado, for services: see `Predictor`.
@@ -373,8 +426,9 @@ class MLP:
         predictor = self._predictor_of_few(x)
         if predictor is not None:
             return predictor.proba(x)
-        z = self.predict_raw(x)
-        return apply_link(self.loss.link, z) if self.loss else z
+        engine, link = self._engine().with_link(self.loss)
+        out = self._outputs(engine, x)
+        return out if link is None else apply_link(link, out)
 
     def predict(self, x: Any) -> np.ndarray:
         """Class indices (N,), labels 0 or 1 ((N,) or (N, O)) of a sigmoid, or values ((N,) if there is one output)."""
@@ -386,8 +440,7 @@ class MLP:
 
     def hidden_activations(self, x: Any, layer: int = -1) -> np.ndarray:
         """Outputs (N, H) of a hidden layer; layers count from 0, or from the end."""
-        depth = self._layout.hidden_depth(layer)
-        return self._engine().raw(Data.of(check_features(x, self.sizes[0], self.dtype), self.dtype), depth)
+        return self._outputs(self._engine(), x, self._layout.hidden_depth(layer))
 
     def evaluate(self, x: Any, y: Any, sample_weight: Any = None, metrics: Sequence[str] | None = None) -> dict:
         """Loss (without penalties) and metrics on given data: ``{"loss": …, "accuracy": …}``."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from fastmlp.forks import drawing
 
-__all__ = ["Orders", "block_of"]
+__all__ = ["PREFETCH_FROM", "Orders", "block_of"]
 
 # Samples. A shuffle takes 5 ns for each, half as long as an epoch of a tiny network; from this number on, it is worth
 # the 30 µs of handing it over to a thread.
@@ -49,9 +49,12 @@ class Orders:
             self._shuffle = self._shuffle_blocks if self.block else self.shuffler(self.random, len(self.samples))
             if self.prefetch and self.epochs_at_once == 1 and len(self.samples) >= PREFETCH_FROM:
                 self._pool = ThreadPoolExecutor(1, "fastmlp-orders")
-        same = np.broadcast_to(self.samples, (self.epochs_at_once, len(self.samples)))
-        self._buffers = [same.copy() for _ in range(2 if self._pool else 1)]
-        self._last = self.taken = self._buffers[0][0]  # `taken` (N,): the last order that was taken
+        shape = self.epochs_at_once, len(self.samples)
+        # memory that no epoch comes to is not touched
+        self._buffers = [np.empty(shape, np.int64) for _ in range(2 if self._pool else 1)]
+        if self.random is None:
+            self._buffers[0][...] = self.samples
+        self._last = self.taken = self.samples  # `taken` (N,): the last order that was taken
 
     def take(self, count: int, left: int) -> np.ndarray:
         """Return orders (count, N) of the next epochs, valid until the next call; `left` more will be taken later."""

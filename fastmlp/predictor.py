@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastmlp.array_checks import check_features, is_finite
+from fastmlp.array_checks import check_features
 from fastmlp.engine import Engine, predictions
 from fastmlp.errors import InputError
 from fastmlp.losses import Loss, apply_link
@@ -36,12 +36,8 @@ class Predictor:
     """
 
     def __init__(self, engine: Engine, loss: Loss | None, rows: int, batch_invariant: bool = False) -> None:
-        last = engine.activations[-1]
-        # softmax and sigmoid are activations, which the kernels apply as they write; exp is none
-        fused = loss is not None and loss.link in ("softmax", "sigmoid") and last in (None, loss.link)
-        output = loss.link if loss is not None and fused else last
-        self._engine = replace(engine, activations=[*engine.activations[:-1], output], loss=None, sessions={})
-        self._loss, self._link = loss, None if fused or loss is None or loss.link == "identity" else loss.link
+        engine, self._link = engine.with_link(loss)
+        self._engine, self._loss = replace(engine, sessions={}), loss
         self._rows, self._at_once = rows, 1 if batch_invariant else rows
         self._inputs, self._dtype = engine.layout.sizes[0], engine.params.dtype
         self._one_column = engine.layout.sizes[-1] == 1
@@ -55,28 +51,30 @@ class Predictor:
 
     def proba(self, x: Any) -> np.ndarray:
         """What the network predicts, (n, O): probabilities of the classes, rates, or values."""
-        out = self._raw(self._checked(x))
+        out, finite = self._raw(self._checked(x))
+        if not finite:
+            check_features(x, self._inputs, self._dtype)  # which says where it is not
         return out if self._link is None else apply_link(self._link, out)
 
-    def _raw_bound(self, x: np.ndarray) -> np.ndarray:
+    def _raw_bound(self, x: np.ndarray) -> tuple[np.ndarray, bool]:
         try:
             bound = self._free.pop()
         except IndexError:  # all are in use by other threads
             bound = self._engine.bound(self._rows, self._at_once)[1]
-        out = bound.predict(x)
+        answer = bound.predict(x)
         self._free.append(bound)
-        return out
+        return answer
 
-    def _raw_on_device(self, x: np.ndarray) -> np.ndarray:
+    def _raw_on_device(self, x: np.ndarray) -> tuple[np.ndarray, bool]:
         try:
-            return self._engine.raw(Data.of(x, self._dtype))
+            return self._engine.raw_and_check(Data.of(np.ascontiguousarray(x), self._dtype))
         finally:
             self._engine.forget_samples()
 
     def _checked(self, x: Any) -> np.ndarray:
-        """Samples (n, I); looked at closely only if they are not what kernels take."""
+        """Samples (n, I), looked at only if kernels cannot take them as they are; these see whether they are finite."""
         as_it_is = type(x) is np.ndarray and x.dtype == self._dtype and x.ndim == 2 and x.shape[1] == self._inputs
-        if not as_it_is or not len(x) or not is_finite(x):
+        if not as_it_is or not len(x):
             x = check_features(x, self._inputs, self._dtype)
             x = x.toarray() if hasattr(x, "toarray") else x
         if len(x) > self._rows:

@@ -1,4 +1,4 @@
-"""The progress bar of epochs."""
+"""Progress bars."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fastmlp.forks import hold_at_forks, no_fork
 __all__ = ["progress_bar"]
 
 
-def progress_bar(progress: bool | None, epochs: int) -> Any:
+def progress_bar(progress: bool | None, total: int, unit: str = "epoch") -> Any:
     """Return a tqdm bar on standard error if `progress` is True, or None and standard error is a terminal."""
     if progress is False:
         return None
@@ -18,4 +18,4 @@ def progress_bar(progress: bool | None, epochs: int) -> Any:
 
         hold_at_forks(TqdmDefaultWriteLock.th_lock)  # shared by the bars of all threads
         tqdm.get_lock()  # imports modules on first use
-    return tqdm(total=epochs, unit="epoch", disable=False if progress else None, leave=False)
+    return tqdm(total=total, unit=unit, disable=False if progress else None, leave=False)

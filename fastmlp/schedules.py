@@ -7,6 +7,7 @@ resumed or repeated run gets the same rates.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from numbers import Integral, Real
 from typing import ClassVar, Protocol, runtime_checkable
 
@@ -69,7 +70,15 @@ class Constant:
     ignores_losses: ClassVar[bool] = True
 
     def rates(self, lr: float, epoch: int, epochs: int, steps: int, losses: Sequence[float]) -> np.ndarray:
-        return np.full(steps, lr, np.float64)
+        return _constant(steps, lr)
+
+
+@lru_cache(maxsize=16)
+def _constant(steps: int, lr: float) -> np.ndarray:
+    """(steps,) times lr. It is kept, since an epoch of a tiny network takes little longer than to make it."""
+    rates = np.full(steps, lr, np.float64)
+    rates.flags.writeable = False
+    return rates
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,8 @@ def gradient(ops, net, data, update, order, seed, step, lr):
     Returns the batch's loss, Σ s ℓ / Σ s (or Σ s ℓ, if losses are summed) and penalties: this thread's share.
     """
     rows = len(order)
-    scale = ops.mean_scale(data.weights, order) if update.mean else 1.0
+    total = ops.total_weight(data.weights, order) if update.mean else 1.0
+    scale = 1.0 / total
     penalised = update.l1 > 0.0 or update.l2 > 0.0
     l1, l2 = update.l1, update.l2
     if update.penalty_shared:
@@ -115,6 +116,8 @@ def gradient(ops, net, data, update, order, seed, step, lr):
     alpha, weight_beta, bias_beta = scale, 0.0, 0.0
     if update.rule == codes.DIRECT:
         alpha, weight_beta, bias_beta = -lr * scale, 1.0 - lr * l2, 1.0
+    elif penalised and update.penalty_shared:
+        alpha = 1.0  # the sum, which `regularize` divides together with the penalty: so scikit-learn rounds
     penalty = 0.0
     if penalised:
         penalty = ops.penalty(ops.vector(net.params, 0, net.n_weights), l1, l2)
@@ -127,7 +130,10 @@ def gradient(ops, net, data, update, order, seed, step, lr):
         weight_beta, bias_beta = 1.0, 1.0
     if update.rule != codes.DIRECT and penalised:
         weights = ops.vector(net.params, 0, net.n_weights)
-        ops.regularize(weights, l1, l2, ops.vector(update.into, 0, net.n_weights))
+        if update.penalty_shared:
+            ops.regularize(weights, update.l1, update.l2, total, update.into)
+        else:
+            ops.regularize(weights, l1, l2, 1.0, update.into)
     return loss * scale + penalty
 
 
@@ -159,12 +165,18 @@ def train_epoch(ops, net, data, update, order, batch_size, rates, seed, first_st
 
 
 def predict(ops, net, data, order, depth, out):
-    """Outputs of layer `depth`, the first being 1, for the samples `order` (B,), written to out (B*O,)."""
-    last = depth - 1
+    """Outputs of layer `depth`, the first being 1, for the samples `order` (B,), written to out (B*O,).
+
+    Returns 0, or NaN if a dense sample is not finite: this thread's share. Chunk by chunk this costs next to nothing,
+    since what has just passed through the network is still in the cache.
+    """
+    last, checked = depth - 1, 0.0
     for first in range(0, len(order), net.chunk):
         part = order[first : min(first + net.chunk, len(order))]
         n = len(part)
         forward(ops, net, data, part, depth, False, 0, 0, 0)
+        if not is_sparse(data):
+            checked += ops.zero_if_finite(data.x, part)
         a = ops.matrix(net.a, net.output_at[depth], n, net.fan_out[last])
         ops.copy(a, ops.matrix(out, first * net.fan_out[last], n, net.fan_out[last]))
-    return 0.0
+    return checked

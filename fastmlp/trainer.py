@@ -17,7 +17,7 @@ from fastmlp.errors import DivergenceError
 from fastmlp.history import History
 from fastmlp.network import Data
 from fastmlp.optimizers import Optimizer
-from fastmlp.orders import Orders
+from fastmlp.orders import PREFETCH_FROM, Orders
 from fastmlp.resume import Part, restore, saved_state, settings_of, state_of
 from fastmlp.schedules import Schedule, ignores_losses
 from fastmlp.signals import SafePoints
@@ -95,8 +95,10 @@ class Training:
         self._span = backend.steps_at_once(work)
         self._steps = -(-len(self.samples) // self.batch_size)  # of an epoch
         self._epochs_at_once = 1  # at most
-        if not (self.callbacks or self.measure) and ignores_losses(self.schedule):
-            most = min(self._span // self._steps, backend.samples_at_once // len(self.samples))
+        # while a longer epoch runs, the order of the next one is drawn
+        short = len(self.samples) < PREFETCH_FROM
+        if short and not (self.callbacks or self.measure) and ignores_losses(self.schedule):
+            most = min(self.epochs, self._span // self._steps, backend.samples_at_once // len(self.samples))
             self._epochs_at_once = max(1, most)
         self._observed = 0  # epochs
         self._recent: tuple[int, _Rows] = 0, {}  # the last result of `_blocks`

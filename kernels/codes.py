@@ -15,3 +15,8 @@ DIRECT = 0
 """The update rule that has no kernel: plain SGD whose gradient product is accumulated in the weights themselves."""
 
 INFINITY = float("inf")
+
+
+def is_labelled_softmax(loss, labels):
+    """Whether the loss is one of softmax, and there are labels, whose kernels look at one output of a row."""
+    return labels > 0 and loss in (SOFTMAX_CROSS_ENTROPY, CLIPPED_SOFTMAX_CROSS_ENTROPY)

@@ -10,7 +10,7 @@ import numpy as np
 from fastmlp.backends import get_backend
 from fastmlp.backends.cuda.cublaslt import NoAlgorithmError
 from fastmlp.backends.cuda.device import Matmul
-from fastmlp.backends.cuda.numbers import Number
+from fastmlp.backends.cuda.numbers import Divisor, Number
 from fastmlp.backends.cuda.ops import CudaOps
 from fastmlp.backends.cuda.tape import Samples
 from fastmlp.backends.cuda.workspace import Workspace
@@ -21,7 +21,7 @@ from fastmlp.kernels import codes
 GUARD = 67  # elements of poison on either side: odd, so that nothing between them is aligned
 READ_ONLY = {"labels", "targets", "weights", "values", "columns", "starts"}
 FLOAT64 = {"parameter", "constants"}  # whatever the network's dtype
-READS_SAMPLES = {"linear_rows", "accumulate_rows", "announce_next_batch"}  # whose x is read-only too
+READS_SAMPLES = {"linear_rows", "accumulate_rows", "announce_next_batch", "zero_if_finite"}  # whose x is read-only
 BY_COLUMNS = {  # what lies by columns in memory in a tiny network
     "linear": ("x", "slope", "out"),
     "linear_rows": ("slope", "out"),
@@ -63,22 +63,23 @@ _threads = ThreadPoolExecutor(2)
 
 def room_of_a_thread(kind, name, itemsize, first, second, *rest):
     """Elements of scratch memory that an operation needs in a network of this kind, from its arguments."""
-    from fastmlp.kernels import cpu
+    from fastmlp.kernels.cpu.machine.host import ROWS
+    from fastmlp.kernels.cpu.regimes import scratch_elements
 
     if kind == "large":
-        return cpu.LARGE_SCRATCH_BYTES // itemsize
+        return scratch_elements(kind, [1, 1], 1, itemsize)
     if kind == "tiny":
         matrices = [value for value in (first, second, *rest) if isinstance(value, np.ndarray) and value.ndim == 2]
-        return cpu.tiny_scratch([value.shape[1] for value in matrices], max(map(len, matrices)))
+        return scratch_elements(kind, [value.shape[1] for value in matrices], max(map(len, matrices)), itemsize)
 
     needs = {
         "linear": lambda: second.size,  # the weights transposed
         "backward_data": lambda: second.size,
         "accumulate": lambda: first.shape[1] * second.shape[1],  # the gradient transposed
-        "linear_rows": lambda: cpu.ROWS * first.shape[1],  # some samples converted
-        "accumulate_rows": lambda: max(cpu.ROWS * len(second), first.shape[1]),  # some columns of all samples
+        "linear_rows": lambda: scratch_elements("", [first.shape[1], 1], 1, itemsize),  # some samples converted
+        "accumulate_rows": lambda: max(ROWS * len(second), first.shape[1]),  # some columns of all samples
     }
-    return max(needs.get(name, int)(), 1)
+    return max(needs.get(name, int)(), scratch_elements("", [1, 1], 1, itemsize))
 
 
 @cache
@@ -86,7 +87,8 @@ def through_the_table(name):
     """Call the operation as the step does, by its address in the team's table."""
     import numba
 
-    from fastmlp.backends.numba_backend import OPTIONS
+    import fastmlp.backends.compiled.call_table  # noqa: F401  # operations become methods of the team
+    from fastmlp.backends.compiled.options import OPTIONS
 
     @numba.njit(**OPTIONS)
     def call(ops, arguments):
@@ -110,16 +112,13 @@ def codes_in(name, arguments):
 def numba_calls(name, formulas):
     import numba
 
-    from fastmlp.backends.call_table import compiled_of
-    from fastmlp.backends.numba_backend import TABLE
-    from fastmlp.kernels import cpu
+    from fastmlp.backends.compiled.library import library_of
+    from fastmlp.kernels.cpu.regimes import TINY_BLOCK
+    from fastmlp.kernels.cpu.table import INNER, REPLACED
+    from fastmlp.kernels.cpu.team.members import make_teams
 
     order = list(inspect.signature(getattr(NumpyOps, name)).parameters)[1:]
-    special = [
-        kind
-        for kind, operations in cpu.SPECIAL_OPERATIONS.items()
-        if name in {operation.__name__ for operation in operations}
-    ]
+    special = [kind for kind, operations in REPLACED.items() if name in operations]
 
     def by_team_of(size, kind):
         def call(arguments):
@@ -133,7 +132,7 @@ def numba_calls(name, formulas):
             turned = [value for key, value in zip(order, arguments, strict=True) if key in BY_COLUMNS.get(name, ())]
             if kind != "tiny":
                 turned = []
-            elif max(max(value.shape) for value in turned) > 2 * cpu.tiny.BLOCK:
+            elif max(max(value.shape) for value in turned) > 2 * TINY_BLOCK:
                 return None  # not tiny
             arrays = [value for key, value in given.items() if isinstance(value, np.ndarray) and key not in FLOAT64]
             # the data that operations read may be of other dtypes; what they write comes last, if they write
@@ -141,12 +140,11 @@ def numba_calls(name, formulas):
             room = room_of_a_thread(kind, name, real.itemsize, *arguments)
             poison = np.full(size * (room + GUARD) * real.itemsize, 0xFF, np.uint8)
             scratch = Guarded(poison.view(real))
-            teams = cpu.make_teams(size, scratch.array, len(cpu.OPERATIONS))
-            inner = [(operation.__name__, 0) for operation in cpu.INNER_OPERATIONS]
+            inner = [(operation, 0) for operation in INNER]
             needed = [*inner, *codes_in(name, given), *([] if name == "apply_rule" else [(name, 0)])]
             samples = arrays[0] if arrays[0].ndim == 2 else np.zeros((0, 0), real)
-            table = TABLE.addresses(needed, teams[0], samples, kind, formulas, compiled_of(formulas))
-            teams = [team._replace(table=table) for team in teams]
+            table = library_of(formulas).table(needed, real, samples.dtype, kind, formulas)
+            teams = make_teams(size, scratch.array, table)
             # an error while it compiles would leave the other thread waiting at the barrier
             operation = through_the_table(name)
             operation.compile((numba.typeof(teams[0]), numba.typeof(tuple(arguments))))
@@ -168,17 +166,18 @@ def in_threads(kind, size, samples):
     """Function (name, *arguments) by which a team of Numba's threads runs operations of such networks in turn."""
     import numba
 
-    from fastmlp.backends.call_table import compiled_of
-    from fastmlp.backends.numba_backend import TABLE
-    from fastmlp.kernels import cpu
+    from fastmlp.backends.compiled.library import library_of
+    from fastmlp.kernels.cpu.table import INNER
+    from fastmlp.kernels.cpu.team.members import make_teams
 
-    teams = cpu.make_teams(size, np.zeros(size * samples.shape[1], samples.dtype), 0)
-    needed = [(operation.__name__, 0) for operation in cpu.INNER_OPERATIONS]
+    kinds = samples.dtype, samples.dtype, kind, BUILT_IN
+    table = library_of(BUILT_IN).table([(operation, 0) for operation in INNER], *kinds)
+    teams = make_teams(size, np.zeros(size * samples.shape[1], samples.dtype), table)
 
     def run(name, *arguments):
         operation = through_the_table(name)
-        table = TABLE.addresses([(name, 0), *needed], teams[0], samples, kind, BUILT_IN, compiled_of(BUILT_IN))
-        given = [(team._replace(table=table), arguments) for team in teams]
+        library_of(BUILT_IN).table([(name, 0)], *kinds)  # to which the operation is added
+        given = [(team, arguments) for team in teams]
         operation.compile(tuple(map(numba.typeof, given[0])))
         return list(_threads.map(lambda both: operation(*both), given))
 
@@ -249,6 +248,8 @@ class CudaBench:
             values["rows"] = self._samples(given["rows"], alive)
         if self._moving:
             values |= {key: self._number(given[key], alive) for key in MOVING if given.get(key)}
+            if "total" in given:
+                values["total"] = Divisor(self._number(1 / given["total"], alive))
         rows, inputs = len(given.get("rows", ())), given["x"].shape[-1] if "x" in given else 1
         parameter = given.get("parameter", np.zeros(0))
         net = SimpleNamespace(chunk=max(rows, 1), fan_in=[inputs], params=np.zeros(0, real), loss_parameter=parameter)
@@ -268,7 +269,8 @@ class CudaBench:
         products = [node for node in ops.tape if isinstance(node, Matmul)]
         if not all(node.a.size and node.b.size for node in products):
             return None  # the library is not asked for products of nothing: a step has samples
-        terms = returned.scalars() if isinstance(returned, Number) else []
+        number = returned.reciprocal if isinstance(returned, Divisor) else returned
+        terms = number.scalars() if isinstance(number, Number) else []
         sums = device.upload(np.zeros(len(terms), real))
         for i, term in enumerate(terms):
             ops.launch("store_scalar", 1, 0, number=term, to=sums[i : i + 1])
@@ -278,7 +280,10 @@ class CudaBench:
             return None
         for kept in held.values():
             kept.bring_back(name)
-        return [float(device.download(sums).sum(dtype=np.float64)) if terms else returned]
+        if not terms:
+            return [returned]
+        whole = float(device.download(sums).sum(dtype=np.float64))
+        return [whole if number is returned else 1 / whole if whole else np.inf]
 
     def _make_mask(self, ops, values, alive):
         """`a` is what a product gives, I being its weights: the derivative is from the mask that this leaves.

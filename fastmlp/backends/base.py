@@ -32,6 +32,8 @@ class Backend(ABC):
     # an epoch of a small network takes; 0: never.
     samples_at_once: int = 0
 
+    checks_samples: bool = False  # whether ``run("predict", …)`` returns NaN where a dense sample is not finite
+
     def __init__(self, precision: str = "float32") -> None:
         self.precision = precision  # of float32 matrix products
 

@@ -1,102 +1,68 @@
-"""The Numba backend: the text of `fastmlp.step` compiled with its epoch loop, run by a team of threads."""
+"""The Numba backend: the text of `fastmlp.step` compiled with its epoch loop, run by a team of threads.
+
+What is compiled already runs without Numba: see `fastmlp.backends.compiled`.
+"""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Iterator
-from functools import partial
+from functools import cache, partial
+from importlib.metadata import version
+from importlib.util import find_spec
 from itertools import pairwise
 from operator import is_
-from typing import Any, NamedTuple
+from typing import Any
 
-import numba
-import numba.extending
 import numpy as np
 
 from fastmlp import step
 from fastmlp.backends.base import Backend
-from fastmlp.backends.call_table import CallTable, Compiled, Needed, compiled_of
-from fastmlp.backends.compile_cache import cached, compiling
-from fastmlp.backends.shuffler import make_shuffler
+from fastmlp.backends.compiled.arguments import Block, words_of
+from fastmlp.backends.compiled.cache import kernel_folders, stored_sizes
+from fastmlp.backends.compiled.jobs import SHUFFLE, entry_job
+from fastmlp.backends.compiled.library import Library, Needed, Run, compiling, library_of
+from fastmlp.backends.compiled.shuffler import make_shuffler
 from fastmlp.backends.teams import POOL, Task
 from fastmlp.backends.threads import WORK_PER_ROW, available_threads, is_worth_sharing, worth_threads
 from fastmlp.formulas.by_code import BUILT_IN, Formulas
-from fastmlp.kernels import codes, cpu
+from fastmlp.kernels import codes
+from fastmlp.kernels.cpu.machine.host import VECTOR_BYTES
+from fastmlp.kernels.cpu.regimes import Regime, is_shared, regime_of, scratch_elements
+from fastmlp.kernels.cpu.table import FORMULA_TABLES
+from fastmlp.kernels.cpu.team.members import Team, make_teams
 from fastmlp.network import Data, Network, Update, aligned_zeros
 
 __all__ = ["NumbaBackend"]
 
-# No "nnan" and "ninf": a diverged loss must be seen. Division by zero gives infinity, as in NumPy.
-OPTIONS = {"fastmath": {"contract", "reassoc", "nsz", "arcp"}, "error_model": "numpy", "nogil": True}
-# The step allocates nothing and keeps no arrays, so it needs no runtime of Numba, which would count references.
-_STEP_OPTIONS = OPTIONS | {"_nrt": False, "no_cfunc_wrapper": True}
-
-TABLE = CallTable(OPTIONS)
-
-
-def _train_epochs(ops, net, data, update, orders, batch_size, rates, seed, first_step, losses):
-    """`fastmlp.step.train_epoch` for each row of orders (E, n), with denormal numbers as zero.
-
-    losses (E,) receives what each returns: this thread's share.
-    """
-    before = cpu.flush_denormals()
-    for e in range(len(orders)):
-        first = first_step + e * rates.shape[1]
-        losses[e] = step.train_epoch(ops, net, data, update, orders[e], batch_size, rates[e], seed, first)
-    cpu.restore_denormals(before)
-    return 0.0
-
-
-def _compile_entries() -> dict:
-    for _, function in inspect.getmembers(step, inspect.isfunction):
-        if function.__module__ == step.__name__:
-            numba.extending.register_jitable(forceinline=True, **_STEP_OPTIONS)(function)
-    entries = {"gradient": step.gradient, "predict": step.predict, "train_epoch": _train_epochs}
-    return {name: cached(function, _STEP_OPTIONS) for name, function in entries.items()}
-
-
-_ENTRIES = _compile_entries()
-_PARAMETERS = {name: list(inspect.signature(getattr(step, name)).parameters)[1:] for name in _ENTRIES}
-
-
-class _Run(NamedTuple):
-    """An entry point of the step, compiled for certain types of arguments."""
-
-    table: np.ndarray  # (operations,) int64: addresses of those that it calls
-    # Numba's wrapper for these types. Its dispatcher would look up the types of some fifty arguments at each call,
-    # which takes as long as a small step. So the types must follow from the key in `_compiled_run`.
-    function: Callable[..., float]
+_PARAMETERS = {
+    name: list(inspect.signature(getattr(step, name)).parameters)[1:] for name in ("gradient", "predict", "train_epoch")
+}
 
 
 class _NetworkTeams:
     """Teams for one network, of every size that has run."""
 
     def __init__(self, net: Network, rows: int, n_threads: int | None, formulas: Formulas) -> None:
-        products = net.fan_in * net.fan_out
-        self.n_threads, self.formulas, self.compiled = n_threads, formulas, compiled_of(formulas)
-        self._rows, self._products = min(rows, net.chunk), int(products.sum())
-        self._real = net.params.dtype
-        # of a thread: for a transposed weight matrix, or a few converted samples
-        self._scratch = int(max(products[1:].max(initial=0), cpu.ROWS * max(net.fan_in[0], net.chunk)))
-        special = _special(net)
-        if special == "large":
-            self._scratch = cpu.LARGE_SCRATCH_BYTES // self._real.itemsize
-        elif special == "tiny":
-            self._scratch = max(self._scratch, cpu.tiny_scratch(_widths(net), net.chunk))
+        self.n_threads, self.formulas, self.library = n_threads, formulas, library_of(formulas)
+        self._rows, self._products = min(rows, net.chunk), int((net.fan_in * net.fan_out).sum())
+        self._real, widths, regime = net.params.dtype, _widths(net), _regime(net)
+        self._scratch = scratch_elements(regime, widths, net.chunk, self._real.itemsize)
         self._shared_work = self._products + WORK_PER_ROW
-        if special == "sample":
-            self._shared_work = sum(i * o for i, o in pairwise(_widths(net)) if cpu.is_shared(i, o))
-        self._shared = special != "tiny" and is_worth_sharing(self._rows, self._products, int(net.fan_out.sum()))
-        self._last: tuple[list, tuple, _Run | None] = [], (), None  # the last run's kind, and what runs it
-        self._teams: dict[tuple[int, int], list[cpu.Team]] = {}
+        if regime == "sample":
+            self._shared_work = sum(i * o for i, o in pairwise(widths) if is_shared(i, o))
+        self._shared = regime != "tiny" and is_worth_sharing(self._rows, self._products, int(net.fan_out.sum()))
+        self._last: tuple[list, tuple, Run | None] = [], (), None  # the last run's kind, and what runs it
+        self._teams: dict[tuple[int, int], tuple[list[Team], list[int]]] = {}
+        self._blocks: dict[type, tuple[tuple, Block]] = {}  # of the last network and the last update
 
-    def run(self, entry: str, call: dict[str, Any]) -> _Run:
+    def run(self, entry: str, call: dict[str, Any]) -> Run:
         """See `_compiled_run`, which is called only if this run is of another kind than the last."""
         records = [call["net"], call.get("update")]
         facts = entry, call.get("depth"), len(call["order"]) > 0, *_facts(call["data"])
         last_records, last_facts, run = self._last
         if run is None or facts != last_facts or not all(map(is_, records, last_records)):
-            run = _compiled_run(entry, call, self.formulas, self.compiled)
+            run = _compiled_run(entry, call, self.formulas, self.library)
             self._last = records, facts, run
         return run
 
@@ -106,15 +72,35 @@ class _NetworkTeams:
         work = self._shared_work * self._rows
         return worth_threads(self._rows, work, moved, samples / self._rows) if self._shared else 1
 
-    def team(self, size: int, table: np.ndarray) -> list[cpu.Team]:
-        """A team of this size, its barriers reset."""
+    def team(self, size: int, table: np.ndarray) -> list[int]:
+        """The addresses of a team's members, its barriers reset."""
         key = size, id(table)
         if key not in self._teams:
-            members = cpu.make_teams(size, aligned_zeros(size * self._scratch, self._real), 0)
-            self._teams[key] = [member._replace(table=table) for member in members]
-        team = self._teams[key]
-        team[0].sync[:] = 0
-        return team
+            members = make_teams(size, aligned_zeros(size * self._scratch, self._real), table)
+            self._teams[key] = members, [member.record.ctypes.data for member in members]
+        members, addresses = self._teams[key]
+        members[0].sync[:] = 0
+        return addresses
+
+    def words(self, arguments: tuple) -> tuple[list[int], list[Block]]:
+        """Arguments of an entry point after `ops`, as words; and what to keep until it has run, besides themselves."""
+        words, blocks = list[int](), list[Block]()
+        for value in arguments:
+            if isinstance(value, tuple):
+                blocks.append(self._block(value))
+                words.append(blocks[-1].address)
+            else:
+                words += words_of(value)
+        return words, blocks
+
+    def _block(self, record: tuple) -> Block:
+        """A record's words. Those of samples are made anew each time: kept, they would keep large arrays alive."""
+        known, block = self._blocks.get(type(record), (None, None))
+        if known is not record or block is None:
+            block = Block.of(record)
+            if not isinstance(record, Data):
+                self._blocks[type(record)] = record, block
+        return block
 
 
 def _update_work(update: Update) -> int:
@@ -122,7 +108,7 @@ def _update_work(update: Update) -> int:
     return 0 if update.rule == codes.DIRECT else 3 if len(update.moments) < 2 else 10
 
 
-_VIEWS = {view.__name__ for view in cpu.VIEWS}  # emitted in place
+_VIEWS = "matrix", "vector"  # emitted in place
 
 
 class _Recorder:
@@ -134,7 +120,7 @@ class _Recorder:
     def __getattr__(self, name: str) -> Any:
         def operation(*arguments):
             if name not in _VIEWS:
-                self.needed.append((name, arguments[0] if name in cpu.FORMULA_OPERATIONS else 0))
+                self.needed.append((name, arguments[0] if name in FORMULA_TABLES else 0))
             return 1.0
 
         return operation
@@ -148,15 +134,17 @@ class NumbaBackend(Backend):
     """
 
     name = "numba"
-    samples_at_once = 1 << 14
+    checks_samples = True
+    samples_at_once = 1 << 17
 
     @classmethod
     def problem(cls) -> str | None:
+        _import_numba_if_needed()
         return None
 
     def describe(self) -> str:
-        threads, bits = available_threads(), 8 * cpu.VECTOR_BYTES
-        return f"Numba {numba.__version__}, {bits}-bit vectors, up to {threads} thread{'s' * (threads > 1)}"
+        threads, bits = available_threads(), 8 * VECTOR_BYTES
+        return f"Numba {version('numba')}, {bits}-bit vectors, up to {threads} thread{'s' * (threads > 1)}"
 
     def zeros(self, n: int, dtype: np.dtype | type) -> np.ndarray:
         return aligned_zeros(n, dtype)
@@ -186,25 +174,26 @@ class NumbaBackend(Backend):
         # compiled before any starts.
         call = _call(entry, arguments)
         table, function = operations.run(entry, call)
-        rows = len(call["order"])
-        if operations.worth(rows) == 1 and operations.n_threads in (None, 1):
-            # a short run, which the pool's bookkeeping would make longer
-            return partial(function, *operations.team(1, table), *arguments)
+        rows, (words, blocks) = len(call["order"]), operations.words(arguments)
+        kept = operations, arguments, blocks
 
         def tasks(size: int) -> list[Task]:
-            return [partial(function, member, *arguments) for member in operations.team(size, table)]
+            return [partial(function, Block([member, *words], kept)) for member in operations.team(size, table)]
 
+        if operations.worth(rows) == 1 and operations.n_threads in (None, 1):
+            return tasks(1)[0]  # a short run, which the pool's bookkeeping would make longer
         return partial(POOL.run, operations.n_threads, operations.worth(rows), tasks)
 
     def train(self, operations, *arguments):
         update, orders = arguments[2:4]
         table, function = self._compiled_training(operations, *arguments)
-        shares: list[np.ndarray] = []  # of the losses, by thread
+        words, blocks = operations.words(arguments)
+        kept, shares = (operations, arguments, blocks), list[np.ndarray]()  # of the losses, by thread
 
         def tasks(size: int) -> list[Task]:
             shares[:] = np.zeros((size, len(orders)))
-            team = operations.team(size, table)
-            return [partial(function, member, *arguments, share) for member, share in zip(team, shares, strict=True)]
+            team = zip(operations.team(size, table), map(words_of, shares), strict=True)
+            return [partial(function, Block([member, *words, *share], kept)) for member, share in team]
 
         POOL.run(operations.n_threads, operations.worth(orders.size, update), tasks)
         return sum(shares)
@@ -217,54 +206,72 @@ class NumbaBackend(Backend):
     @staticmethod
     def compilations() -> int:
         """How many functions this process has compiled rather than found in the disk cache."""
-        of_formulas = compiled_of(BUILT_IN).dispatchers
-        dispatchers = [*TABLE.dispatchers.values(), *TABLE.special.values(), *of_formulas.values(), *_ENTRIES.values()]
-        return sum(sum(dispatcher.stats.cache_misses.values()) for dispatcher in dispatchers)
+        return library_of(BUILT_IN).compilations
+
+
+@cache
+def _import_numba_if_needed() -> None:
+    """Raise an ImportError, which the caller explains, where Numba is missing, or broken and nothing is compiled yet.
+
+    What is compiled runs without it, and its import takes longer than a small fit.
+    """
+    if find_spec("numba") is None or not any(map(stored_sizes, kernel_folders())):
+        import numba  # noqa: F401
 
 
 def _widths(net: Network) -> list[int]:
     return [int(net.fan_in[0]), *net.fan_out.tolist()]
 
 
-def _special(net: Network) -> str:
-    """Which set of specialised kernels the network uses; "" for none."""
-    widths = _widths(net)
-    if net.chunk == 1:
-        return "sample"
-    if cpu.is_large(pairwise(widths), net.params.itemsize):
-        return "large"
-    return "tiny" if cpu.is_tiny(widths, net.chunk) and (net.keep == 1.0).all() else ""
+def _regime(net: Network) -> Regime:
+    return regime_of(_widths(net), net.chunk, net.params.itemsize, dropout=bool((net.keep < 1.0).any()))
 
 
-def _compiled_run(entry: str, call: dict[str, Any], formulas: Formulas, compiled: Compiled) -> _Run:
+def _compiled_run(entry: str, call: dict[str, Any], formulas: Formulas, library: Library) -> Run:
     """The compiled run for such a call. Compiles or loads what this process has not used before."""
-    net, x = call["net"], call["data"].x
-    special = _special(net)
-    if special == "tiny" and (entry == "gradient" or call["data"].sparse):
-        special = ""  # the caller would see outputs stored by columns; and there are no tiny sparse operations
+    net, data = call["net"], call["data"]
+    regime = _regime(net)
+    if regime == "tiny" and (entry == "gradient" or data.sparse):
+        regime = ""  # the caller would see outputs stored by columns; and there are no tiny sparse operations
     kind = (
-        *(special, entry, net.params.dtype),
-        *_facts(call["data"]),
+        *(regime, entry, net.params.dtype),
+        *_facts(data),
         # and the numbers by which the step and its operations choose what to call
         *(net.activation.tobytes(), net.loss, net.keep.tobytes(), len(call["order"]) > 0, call.get("depth")),
         _looks_ahead(net),
         *(value for value in call.get("update", ()) if not isinstance(value, np.ndarray)),
     )
-    if kind not in compiled.runs:
+    if kind not in library.runs:
         with compiling():
-            recorder, team = _Recorder(), cpu.make_teams(1, np.zeros(0, net.params.dtype), 0)[0]
-            getattr(step, entry)(recorder, **_shortened(call, 1))  # one sample passes the same branches as all of them
-            needed = {*recorder.needed, *_inner_operations({name for name, _ in recorder.needed}, call)}
-            table = TABLE.addresses(sorted(needed), team, x, special, formulas, compiled)
-            idle = team._replace(table=table), *_idle(entry, call)
-            _ENTRIES[entry](*idle)  # Numba compiles or loads it
-            compiled.runs[kind] = _Run(table, _ENTRIES[entry].get_overload(tuple(map(numba.typeof, idle))))
-    return compiled.runs[kind]
+            needed = _needed(entry, call)
+            dtypes = net.params.dtype, data.x.dtype
+            besides = []
+            if entry == "train_epoch":  # compile along with it what such programs will need next
+                besides += [entry_job("predict", *dtypes), SHUFFLE]
+                needed |= _needed("predict", call | {"depth": len(net.fan_out), "out": net.a})
+                needed |= {("activate_block", code) for code in _links(net, formulas)}
+            library.runs[kind] = library.run(entry_job(entry, *dtypes), sorted(needed), regime, formulas, besides)
+    return library.runs[kind]
+
+
+def _needed(entry: str, call: dict[str, Any]) -> set[Needed]:
+    """The operations that such a run calls."""
+    recorder = _Recorder()
+    arguments = {name: call[name] for name in _PARAMETERS[entry]}
+    getattr(step, entry)(recorder, **_shortened(arguments))  # one sample passes the same branches as all of them
+    return {*recorder.needed, *_inner_operations({name for name, _ in recorder.needed}, call)}
+
+
+def _links(net: Network, formulas: Formulas) -> Iterator[int]:
+    """The activation that turns the last layer's values into predictions, where there is one."""
+    link = formulas.loss(net.loss).link
+    if link in ("softmax", "sigmoid"):
+        yield formulas.code_of(link)
 
 
 def _facts(data: Data) -> tuple:
     """What types and operations depend on in the samples, which are large and not kept themselves."""
-    return data.x.dtype, data.x.flags.num, data.sparse, data.labels.size > 0
+    return data.x.dtype, data.sparse, data.labels.size > 0
 
 
 def _inner_operations(names: Collection[str], call: dict[str, Any]) -> Iterator[Needed]:
@@ -274,7 +281,7 @@ def _inner_operations(names: Collection[str], call: dict[str, Any]) -> Iterator[
         yield "activate_block", code
         if ("backward_data" in names or "activation_backward" in names) and code != codes.THRESHOLD:
             yield "differentiate_block", code
-    if "loss_gradient" in names and not cpu.is_labelled_softmax(net.loss, data.labels.size):
+    if "loss_gradient" in names and not codes.is_labelled_softmax(net.loss, data.labels.size):
         yield "loss_of_rows", net.loss
     direct = "accumulate_rows" in names and call["update"].rule == codes.DIRECT
     if direct and _looks_ahead(net):
@@ -283,7 +290,7 @@ def _inner_operations(names: Collection[str], call: dict[str, Any]) -> Iterator[
 
 def _looks_ahead(net: Network) -> bool:
     """Whether the pass that updates the first layer by one sample may form the sums of the next one as well."""
-    return net.chunk == 1 and bool(cpu.is_shared(net.fan_in[0], net.fan_out[0]))
+    return net.chunk == 1 and bool(is_shared(net.fan_in[0], net.fan_out[0]))
 
 
 def _call(entry: str, arguments: tuple) -> dict[str, Any]:
@@ -291,13 +298,5 @@ def _call(entry: str, arguments: tuple) -> dict[str, Any]:
     return dict(zip(_PARAMETERS[entry], arguments, strict=True))
 
 
-def _shortened(call: dict[str, Any], length: int) -> dict[str, Any]:
-    return call | {name: call[name][:length] for name in ("order", "rates") if name in call}
-
-
-def _idle(entry: str, call: dict[str, Any]) -> list[Any]:
-    """Arguments of the compiled entry, without any samples."""
-    call = _shortened(call, 0)
-    if entry == "train_epoch":
-        call |= {"order": call["order"][None], "rates": call["rates"][None], "losses": np.zeros(1)}
-    return list(call.values())
+def _shortened(call: dict[str, Any]) -> dict[str, Any]:
+    return call | {name: call[name][:1] for name in ("order", "rates") if name in call}

@@ -27,6 +27,7 @@ class NumpyBackend(Backend):
     """Always there, starts at once, and is the reference for the others."""
 
     name = "numpy"
+    checks_samples = True
     chunk = 4096  # each operation is a call and a pass over memory: few and large ones are best
 
     @classmethod

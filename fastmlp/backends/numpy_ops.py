@@ -72,10 +72,13 @@ class NumpyOps:
 
     # Batches
 
-    def mean_scale(self, weights, rows):
-        """1 / Σ weights[rows], or 1 / B if weights is empty, 0 if the sum is 0; in float64, on every thread."""
+    def total_weight(self, weights, rows):
+        """Σ weights[rows], or B if weights is empty, infinity if the sum is 0; in float64, on every thread.
+
+        A mean is divided by it: without any weight it is 0.
+        """
         total = float(weights[rows].sum(dtype=np.float64)) if weights.size else float(len(rows))
-        return 1.0 / total if total else 0.0
+        return total or math.inf
 
     def announce_next_batch(self, x, labels, rows):
         """Samples `rows` are the next batch, none if there is none: a backend may prefetch them, or begin with them.
@@ -83,6 +86,13 @@ class NumpyOps:
         If the gradient is added to the parameters themselves, only this batch's `accumulate_rows` may change those of
         the first layer before the next batch's `linear_rows`.
         """
+
+    def zero_if_finite(self, x, rows):
+        """0 if x[rows] are finite numbers, else NaN: this thread's share. x (N, I) of any real dtype.
+
+        A backend that does not check samples (see `Backend.checks_samples`) returns 0.
+        """
+        return 0.0 if np.isfinite(x[rows]).all() else math.nan
 
     def copy(self, x, out):
         """out (B, O) = x (B, O)."""
@@ -166,15 +176,17 @@ class NumpyOps:
         total = 0.5 * l2 * float(np.dot(w, w)) if l2 else 0.0
         return total + (l1 * float(np.abs(w, out=self._scratch("term", w)).sum()) if l1 else 0.0)
 
-    def regularize(self, w, l1, l2, out):
-        """out (P,) += l2 w + l1 sign(w): the gradient of `penalty`."""
-        term = self._scratch("term", w)
+    def regularize(self, w, l1, l2, total, out):
+        """out (P,) = (out + l2 w + l1 sign(w)) / total where w, the weights, come first in P; the rest: out / total."""
+        term, of_weights = self._scratch("term", w), out[: len(w)]
         if l2:
-            out += np.multiply(w, l2, out=term)
+            of_weights += np.multiply(w, l2, out=term)
         if l1:
             np.sign(w, out=term)
             term *= l1
-            out += term
+            of_weights += term
+        if total != 1.0:
+            out /= total
 
     def clip(self, g, max_norm):
         """g (P,) scaled down in place to the Euclidean norm max_norm if it is longer (Pascanu et al. 2013)."""

@@ -7,11 +7,15 @@ import math
 import re
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Collection
+from typing import Any
 
 from fastmlp.checkpoint import check_interval
 from fastmlp.errors import InputError
 
-__all__ = ["batch_size", "choices", "columns", "delimiter", "interval", "real", "reals", "sizes", "texts", "whole"]
+__all__ = [
+    *("batch_size", "choices", "columns", "delimiter", "interval", "memory", "real", "reals", "several", "sizes"),
+    *("texts", "whole"),
+]
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:
@@ -96,6 +100,11 @@ def choices(known: Collection[str]) -> Callable[[str], str | list[str]]:
         return names[0] if len(names) == 1 else names
 
     return convert
+
+
+def several(convert: Callable[[str], Any]) -> Callable[[str], list[Any]]:
+    """Convert values separated by commas, each by that converter."""
+    return lambda text: [convert(part) for part in text.split(",")]
 
 
 def texts(text: str) -> list[str]:

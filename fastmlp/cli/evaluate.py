@@ -7,9 +7,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fastmlp.cli.backend import prepare_backend
+from fastmlp.backends import get_backend
+from fastmlp.cli import reporting
 from fastmlp.cli.columns import print_notes
 from fastmlp.cli.compiling import announce_compilation
+from fastmlp.cli.outputs import check_outputs
 from fastmlp.cli.report import score_lines
 from fastmlp.cli.sources import sample_batches
 from fastmlp.mlp import MLP
@@ -21,7 +23,8 @@ __all__ = ["evaluate"]
 
 def evaluate(arguments: Namespace) -> int:
     """Run the command; return the exit code."""
-    prepare_backend(arguments.backend)
+    check_outputs({"--report": arguments.report}, [arguments.model, arguments.data, arguments.target_file])
+    get_backend(arguments.backend)  # before any work: it may be missing
     model = MLP.load(arguments.model, backend=arguments.backend, n_threads=arguments.threads)
     preparation, found = Preparation.of(model), Findings()
 
@@ -35,7 +38,16 @@ def evaluate(arguments: Namespace) -> int:
             if len(samples.rows):
                 yield samples.x, samples.y
 
-    lines = score_lines(model, preparation, batches(), "evaluation", confusion=True)
+    kept: list[reporting.Scored] = []
+    scored = batches() if arguments.report is None else reporting.keeping(batches(), kept)
+    lines = score_lines(model, preparation, scored, "evaluation", confusion=True)
     print_notes(found.lines())
     print(lines)
+    if arguments.report is not None:
+        x, y = (np.concatenate(parts) for parts in zip(*kept, strict=True))
+        data = f"{arguments.data}, scored with {arguments.model}"
+        data += f". The scores are those of the first {reporting.MOST:,} samples" if len(x) == reporting.MOST else ""
+        reporting.write(
+            arguments.report, arguments, model, preparation, (x, y), "evaluation", data=data, notes=found.lines()
+        )
     return 0

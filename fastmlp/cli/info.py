@@ -45,7 +45,7 @@ def _cache(numba: str) -> str:
     if numba.startswith("unavailable"):
         return "none without Numba"
     with no_fork():
-        from fastmlp.backends.compile_cache import kernel_folders, stored_sizes
+        from fastmlp.backends.compiled.cache import kernel_folders, stored_sizes
 
     sizes = {folder: stored_sizes(folder) for folder in kernel_folders()}
     filled = [f"{counted(len(s), 'file')}, {sum(s) / 1e6:.1f} MB in {folder}" for folder, s in sizes.items() if s]

@@ -16,9 +16,12 @@ __all__ = [
     "add_machine",
     "add_memory",
     "add_network",
+    "add_networks",
     "add_reading",
     "add_source",
+    "add_source_and_split",
     "add_training",
+    "add_trainings",
 ]
 
 _OPTIMIZERS = ("sgd", "rmsprop", "adam", "adamw")
@@ -79,8 +82,7 @@ def add_reading(to: Options) -> None:
 
 
 def add_source(to: Options) -> None:
-    add_reading(to)
-    to.add_argument("--target-file", metavar="FILE", help=".npy file of targets for a .npy DATA")
+    add_source_and_split(to, "0.1 with --patience, else 0")
     to.add_argument("--test-file", metavar="FILE", help="table to test on, instead of a part of DATA")
     to.add_argument(
         "--test-skip-lines",
@@ -88,6 +90,12 @@ def add_source(to: Options) -> None:
         metavar="N",
         help="lines to skip at the start of the test file (default: as --skip-lines)",
     )
+
+
+def add_source_and_split(to: Options, held_out: str) -> None:
+    """Add the options for samples and their parts; held_out is the default share of those for validation."""
+    add_reading(to)
+    to.add_argument("--target-file", metavar="FILE", help=".npy file of targets for a .npy DATA")
     to.add_argument(
         "--test-fraction",
         type=arguments.real(0, 1),
@@ -103,8 +111,7 @@ def add_source(to: Options) -> None:
         "--validation-fraction",
         type=arguments.real(0, 1),
         metavar="F",
-        help="share of the training samples to hold out for validation (default: 0.1 with --patience, else 0; of a "
-        ".npy file, its end)",
+        help=f"share of the training samples to hold out for validation (default: {held_out}; of a .npy file, its end)",
     )
 
 
@@ -202,6 +209,23 @@ def add_network(to: Options) -> None:
         metavar="N,N",
         help="widths of the hidden layers, or none (default: 128,128, or by trial 256,128, see --decay)",
     )
+    _add_other_network(to)
+
+
+def add_networks(to: Options) -> None:
+    """Add the options for several networks on the same data."""
+    to.add_argument(
+        "--hidden",
+        type=arguments.sizes,
+        nargs="+",
+        default=[None],
+        metavar="N,N",
+        help="widths of the hidden layers, or none; several networks as 32 128,128 (default: 128,128)",
+    )
+    _add_other_network(to)
+
+
+def _add_other_network(to: Options) -> None:
     to.add_argument(
         "--activation",
         type=arguments.choices(ACTIVATIONS),
@@ -278,12 +302,71 @@ def add_training(to: Options) -> None:
         "comes with more units and epochs below 2,000; from 5,000 samples on in proportion to 1 / samples)",
     )
     to.add_argument("--momentum", type=arguments.real(0, 1), metavar="R", help="of sgd (default: 0)")
+    _add_other_training(to, "one_cycle")
+    to.add_argument(
+        "--seed",
+        type=arguments.whole(0, 2**32 - 1),
+        default=0,
+        metavar="N",
+        help="of split, initial weights, batches and dropout; the same seed gives the same run (default: 0)",
+    )
+
+
+def add_trainings(to: Options) -> None:
+    """Add the options for training with several settings, all combinations of which are to be tried."""
+    to.add_argument(
+        "--epochs",
+        type=arguments.whole(1, 1 << 24),
+        metavar="N",
+        help="passes over the data (default: 400,000 samples in all, within 10 to 40 epochs)",
+    )
+    to.add_argument(
+        "--batch-size",
+        type=arguments.several(arguments.batch_size),
+        default=["full", 32, 1],
+        metavar="N,N",
+        help="samples per update; 1 is stochastic, 'full' batch gradient descent (default: full,32,1)",
+    )
+    to.add_argument(
+        "--optimizer",
+        type=arguments.several(arguments.choices(_OPTIMIZERS)),
+        default=["sgd"],
+        metavar="NAME,NAME",
+        help=f"update rules (default: sgd): {', '.join(_OPTIMIZERS)}",
+    )
+    to.add_argument(
+        "--lr",
+        type=arguments.several(arguments.real(0, above=True)),
+        default=[None],
+        metavar="R,R",
+        help="learning rates (default: sgd 0.1, others 0.001)",
+    )
+    to.add_argument("--decay", type=arguments.real(0), metavar="R", help="weight decay of adamw (default: 1)")
+    to.add_argument("--momentum", type=arguments.real(0, 1), metavar="R", help="of sgd (default: 0)")
+    _add_other_training(to, "constant")
+    to.add_argument(
+        "--seed",
+        type=arguments.whole(0, 2**32 - 1),
+        default=0,
+        metavar="N",
+        help="of the split, and the first seed of the networks (default: 0)",
+    )
+    to.add_argument(
+        "--seeds",
+        type=arguments.whole(1, 1 << 16),
+        default=3,
+        metavar="N",
+        help="networks for each combination, which differ in initial weights, batches and dropout (default: 3)",
+    )
+
+
+def _add_other_training(to: Options, schedule: str) -> None:
     to.add_argument(
         "--schedule",
         choices=_SCHEDULES,
-        default="one_cycle",
+        default=schedule,
         metavar="NAME",
-        help=f"schedule of the learning rate (default: one_cycle): {', '.join(_SCHEDULES)}",
+        help=f"schedule of the learning rate (default: {schedule}): {', '.join(_SCHEDULES)}",
     )
     to.add_argument(
         "--class-weight", choices=["balanced"], help="balanced: all classes have the same weight, whatever their size"
@@ -296,13 +379,6 @@ def add_training(to: Options) -> None:
         help="stop when the loss (of the validation samples, if there are any) has not fallen for N epochs",
     )
     to.add_argument("--target-loss", type=arguments.real(), metavar="R", help="stop when that loss is at most R")
-    to.add_argument(
-        "--seed",
-        type=arguments.whole(0, 2**32 - 1),
-        default=0,
-        metavar="N",
-        help="of split, initial weights, batches and dropout; the same seed gives the same run (default: 0)",
-    )
 
 
 def add_memory(to: Options) -> None:

@@ -13,6 +13,7 @@ from fastmlp.forks import no_fork
 __all__ = ["SUFFIXES", "check_outputs"]
 
 SUFFIXES = {"--out": (".safetensors",), "--history": (".json", ".csv"), "--plot": (".png", ".pdf", ".svg")}
+SUFFIXES |= {"--table": (".csv",), "--report": (".html",)}
 
 
 def check_outputs(

@@ -25,7 +25,9 @@ examples
   fastmlp train housing.csv --target median_house_value --out housing.safetensors
   fastmlp predict housing.safetensors new_houses.csv --out prices.csv
   fastmlp evaluate mnist.safetensors mnist
+  fastmlp compare digits --batch-size full,32,1 --plot regimes.png
   fastmlp export mnist.safetensors mnist.onnx
+  fastmlp compile
   fastmlp info
 """
 _TRAIN_EXAMPLES = """\
@@ -68,6 +70,26 @@ examples
   fastmlp export fish.safetensors fish.onnx
   fastmlp export digits.safetensors digits.c
 """
+_COMPARE_EXAMPLES = """\
+Every combination of the settings is trained with several seeds, a network on each core, and scored on held-out
+training samples; test samples are left for the network that is chosen in the end. The table has means over the seeds
+and their standard deviation, the picture the losses by epoch and by time. Seconds are those of a network on one core,
+while others train.
+
+examples
+  fastmlp compare digits --batch-size full,32,1 --epochs 20 --plot regimes.png
+  fastmlp compare digits --batch-size 32 --optimizer sgd,adam --lr 0.1,0.01,0.001
+  fastmlp compare housing.csv --target median_house_value --hidden 8 64 64,64 --batch-size 64 --seeds 5
+"""
+_COMPILE_EXAMPLES = """\
+The first training on a machine compiles what it needs, which takes some seconds. This command does so beforehand, as in
+an image of a container. The code is for this CPU and these versions: on another CPU it is compiled anew. It lies in
+FASTMLP_CACHE_DIR, else in the user's cache folder; the folder may be read-only later.
+
+examples
+  fastmlp compile --dtype float32
+  FASTMLP_CACHE_DIR=/opt/fastmlp fastmlp compile --all
+"""
 _EVALUATE_EXAMPLES = """\
 If a named data set, .npz file or folder has test samples, those are scored; of a table, all rows.
 
@@ -100,9 +122,11 @@ def build_parser() -> ArgumentParser:
         )
 
     _add_train(command("train", "train a network on data and score it on test samples", f"{_DATA}\n{_TRAIN_EXAMPLES}"))
+    _add_compare(command("compare", "train networks with several settings", f"{_DATA}\n{_COMPARE_EXAMPLES}"))
     _add_predict(command("predict", "predict the targets of samples", _PREDICT_EXAMPLES))
     _add_evaluate(command("evaluate", "score a model on samples with known targets", _EVALUATE_EXAMPLES))
     _add_export(command("export", "write a model for other programs: ONNX, or one file of C", _EXPORT_EXAMPLES))
+    _add_compile(command("compile", "compile the kernels of the numba backend ahead of time", _COMPILE_EXAMPLES))
     command("info", "show versions, backends, threads and the folder of compiled kernels")
     return parser
 
@@ -120,6 +144,7 @@ def _add_train(parser: ArgumentParser) -> None:
     output.add_argument("--out", metavar="MODEL", help="write the model to this .safetensors file")
     output.add_argument("--history", metavar="FILE", help="write the history of the epochs to this .json or .csv file")
     output.add_argument("--plot", metavar="FILE", help="draw the losses into this .png, .pdf or .svg file")
+    _add_report(output)
     output.add_argument(
         "--checkpoint",
         metavar="FILE",
@@ -140,6 +165,28 @@ def _add_train(parser: ArgumentParser) -> None:
     output.add_argument("--quiet", action="store_true", help="print the final scores only")
 
 
+def _add_compare(parser: ArgumentParser) -> None:
+    parser.add_argument("data", metavar="DATA", help="name of a data set, file or folder, see below")
+    data = parser.add_argument_group("data")
+    options.add_source_and_split(data, "0.2")
+    parser.set_defaults(test_file=None, test_skip_lines=None)
+    options.add_memory(data)
+    options.add_columns(parser.add_argument_group("columns of a table"))
+    options.add_features(parser.add_argument_group("features"))
+    options.add_networks(parser.add_argument_group("network"))
+    options.add_trainings(parser.add_argument_group("training"))
+    parser.add_argument(
+        "--workers",
+        type=arguments.whole(1, 1024),
+        metavar="N",
+        help="networks that train at the same time (default: one on each core)",
+    )
+    output = parser.add_argument_group("output")
+    output.add_argument("--plot", metavar="FILE", help="draw the curves into this .png, .pdf or .svg file")
+    output.add_argument("--table", metavar="FILE", help="write the results of each network to this .csv file")
+    output.add_argument("--quiet", action="store_true", help="print the table only")
+
+
 def _add_predict(parser: ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="file that 'fastmlp train --out' wrote")
     parser.add_argument("data", metavar="DATA", help="samples, as for train; a table may lack the target")
@@ -157,9 +204,32 @@ def _add_export(parser: ArgumentParser) -> None:
     parser.add_argument("out", metavar="OUT", help="the .onnx or .c file to write")
 
 
+def _add_compile(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--dtype",
+        choices=["float32", "float64"],
+        help="dtype of the networks (default: both)",
+    )
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="every activation, loss and update rule, and samples that are bytes or of the other dtype (default: the "
+        "usual ones)",
+    )
+
+
 def _add_evaluate(parser: ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="file that 'fastmlp train --out' wrote")
     parser.add_argument("data", metavar="DATA", help="samples with targets, as for train")
     options.add_reading(parser)
     parser.add_argument("--target-file", metavar="FILE", help=".npy file of targets for a .npy DATA")
+    _add_report(parser)
     options.add_machine(parser)
+
+
+def _add_report(to: options.Options) -> None:
+    to.add_argument(
+        "--report",
+        metavar="FILE",
+        help="write scores, figures and settings to this .html file, which needs no other file",
+    )

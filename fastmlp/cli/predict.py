@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastmlp.cli.backend import prepare_backend
+from fastmlp.backends import get_backend
 from fastmlp.cli.columns import print_notes
 from fastmlp.cli.compiling import announce_compilation
 from fastmlp.cli.outputs import check_outputs
@@ -30,7 +30,7 @@ _SUFFIXES = (".csv", ".parquet")
 def predict(arguments: Namespace) -> int:
     """Run the command; return the exit code."""
     check_outputs({"--out": arguments.out}, [arguments.model, arguments.data], {"--out": _SUFFIXES})
-    prepare_backend(arguments.backend)
+    get_backend(arguments.backend)  # before any work: it may be missing
     model = MLP.load(arguments.model, backend=arguments.backend, n_threads=arguments.threads)
     preparation = Preparation.of(model)
     if arguments.proba and not (preparation.class_names and model.loss is not None and model.loss.classifies):

@@ -14,10 +14,11 @@ import numpy as np
 
 from fastmlp.backends import get_backend
 from fastmlp.checkpoint import DEFAULT_INTERVAL, open_checkpoint, read_state
-from fastmlp.cli.backend import prepare_backend
+from fastmlp.cli import reporting
 from fastmlp.cli.columns import column_lines, print_notes
 from fastmlp.cli.compiling import announce_compilation
 from fastmlp.cli.network import build_network, targets_for
+from fastmlp.cli.optimizer import check_optimizers, chosen_optimizer
 from fastmlp.cli.outputs import check_outputs
 from fastmlp.cli.recipe import chosen_recipes, prepared_parts
 from fastmlp.cli.report import score_lines
@@ -29,7 +30,6 @@ from fastmlp.datasets import Dataset
 from fastmlp.errors import InputError
 from fastmlp.history import History
 from fastmlp.mlp import MLP
-from fastmlp.optimizers import SGD, AdamW, Optimizer, get_optimizer
 from fastmlp.recipes import Recipe
 from fastmlp.signals import SafePoints
 from fastmlp.tables.features.scaling import Scaling
@@ -57,11 +57,11 @@ def train(arguments: Namespace) -> int:
     """
     say = (lambda text: None) if arguments.quiet else print
     outputs = {"--out": arguments.out, "--history": arguments.history, "--plot": arguments.plot}
-    outputs["--checkpoint"] = arguments.checkpoint
+    outputs |= {"--checkpoint": arguments.checkpoint, "--report": arguments.report}
     check_outputs(outputs, [arguments.data, arguments.test_file, arguments.target_file])
     done = _check_checkpoint(arguments)
-    _check_optimizer(arguments)
-    prepare_backend(arguments.backend)
+    check_optimizers(arguments, [arguments.optimizer])
+    get_backend(arguments.backend)  # before any work: it may be missing
     storage = Storage(arguments.memory)
     dataset, preparation = load_training(arguments, storage)
     recipes = chosen_recipes(arguments, dataset)
@@ -81,7 +81,7 @@ def train(arguments: Namespace) -> int:
     say(f"{model.summary()} ({get_backend(model.backend).describe()})")
 
     note = f", decay {recipe.decay:g} by trial" if len(recipes) > 1 else ""
-    rule = _optimizer(arguments, recipe)
+    rule = chosen_optimizer(arguments, recipe)
     options = _fit_options(arguments, recipe, model, preparation, dataset, validation)
     if isinstance(dataset.x, np.memmap) and dataset.x.nbytes > storage.limit:
         options["shuffle"] = "blocks"
@@ -101,10 +101,29 @@ def train(arguments: Namespace) -> int:
             say("no epoch was finished, so nothing is written")
             return INTERRUPTED
         say(_speed_line(history, seconds, options["restore_best"]))
-        complete = write_results(_files(arguments, model, history), say)
-    x, y, what = dataset.x, dataset.y, "training"
-    if dataset.x_test is not None and dataset.y_test is not None:
-        x, y, what = dataset.x_test, dataset.y_test, "test"
+        x, y, what = dataset.x, dataset.y, "training"
+        if dataset.x_test is not None and dataset.y_test is not None:
+            x, y, what = dataset.x_test, dataset.y_test, "test"
+        files = _files(arguments, model, history)
+        if arguments.report is not None:
+
+            def report(path: str) -> None:
+                reporting.write(
+                    path,
+                    arguments,
+                    model,
+                    preparation,
+                    (x, y),
+                    what,
+                    data=_data_line(dataset, preparation, validation),
+                    names=dataset.feature_names,
+                    kinds=dataset.kinds,
+                    notes=dataset.notes,
+                    history=history,
+                )
+
+            files["report"] = arguments.report, report
+        complete = write_results(files, say)
     print(score_lines(model, preparation, _slices(x, y), what))
     if not complete:
         return 1
@@ -128,23 +147,6 @@ def _check_checkpoint(arguments: Namespace) -> int | None:
     return read_state(arguments.checkpoint).facts.get("epochs", 0) if there else None
 
 
-def _check_optimizer(arguments: Namespace) -> None:
-    for option, rule in (("momentum", "sgd"), ("decay", "adamw")):
-        if getattr(arguments, option) is not None and arguments.optimizer != rule:
-            raise InputError(f"--{option} is for --optimizer {rule}; {arguments.optimizer} does not take it.")
-
-
-def _optimizer(arguments: Namespace, recipe: Recipe) -> Optimizer:
-    # the peak rate of one_cycle can be well above the constant rate that is the optimizer's default
-    cycle = arguments.schedule == "one_cycle" and arguments.optimizer in ("adam", "adamw")
-    rule = get_optimizer(arguments.optimizer, recipe.lr if cycle else arguments.lr)
-    if isinstance(rule, AdamW):
-        return replace(rule, decay=recipe.decay)
-    if isinstance(rule, SGD) and arguments.momentum is not None:
-        return replace(rule, momentum=arguments.momentum)
-    return rule
-
-
 def _tried(arguments: Namespace, recipes: list[Recipe], dataset: Dataset, targets: np.ndarray) -> Recipe:
     """Choose a recipe by trial on held-out training samples; targets are those of the network's loss."""
 
@@ -155,7 +157,7 @@ def _tried(arguments: Namespace, recipes: list[Recipe], dataset: Dataset, target
             y,
             epochs=recipe.epochs,
             batch_size=recipe.batch_size,
-            optimizer=_optimizer(arguments, recipe),
+            optimizer=chosen_optimizer(arguments, recipe),
             schedule=arguments.schedule,
             sample_weight=weights,
             class_weight=arguments.class_weight,

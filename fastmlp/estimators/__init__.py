@@ -2,10 +2,12 @@
 
 from functools import partial
 
+from joblib import register_parallel_backend
 from sklearn import neural_network
 
 from fastmlp.estimators.classifier import MLPClassifier
 from fastmlp.estimators.regressor import MLPRegressor
+from fastmlp.estimators.search_backend import SearchBackend
 from fastmlp.estimators.skl2onnx_converters import register
 from fastmlp.when_imported import when_imported
 
@@ -17,3 +19,5 @@ neural_network.MLPClassifier.register(MLPClassifier)
 neural_network.MLPRegressor.register(MLPRegressor)
 
 when_imported("skl2onnx", partial(register, MLPClassifier, MLPRegressor))
+
+register_parallel_backend("fastmlp", SearchBackend)

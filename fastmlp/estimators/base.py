@@ -229,6 +229,8 @@ def with_defaults(cls: T) -> T:
 
     So the constructor of a subclass may set just those that scikit-learn has.
     """
+    # asked for by every clone and fit, where Python would read it from the code anew each time
+    cls.__init__.__signature__ = signature(cls.__init__)  # type: ignore[attr-defined]
     cls._fastmlp_defaults = {name: parameter.default for name, parameter in signature(cls).parameters.items()}
     for name in cls._fastmlp_defaults.keys() - signature(BaseMultilayerPerceptron).parameters.keys():
         setattr(cls, name, cls._fastmlp_defaults[name])

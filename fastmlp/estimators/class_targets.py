@@ -30,7 +30,7 @@ class ClassTargets:
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         if not hasattr(self, "classes_") or not (self.warm_start or incremental):
-            self._label_binarizer = LabelBinarizer().fit(y)
+            self._label_binarizer = _fitted_binarizer(y)
             self.classes_ = self._label_binarizer.classes_
         elif self.warm_start or not _are_among(y, self.classes_):
             classes = unique_labels(y)
@@ -142,6 +142,16 @@ class ClassTargets:
             return float(accuracy_score(truth, predicted.argmax(axis=1), sample_weight=weights))
         positive = (predicted > 0.5) & (len(self.classes_) > 1)  # a single class is predicted whatever the output is
         return float(accuracy_score(truth > 0.5, positive, sample_weight=weights))
+
+
+def _fitted_binarizer(y: np.ndarray) -> LabelBinarizer:
+    """``LabelBinarizer().fit(y)``, whose checks take as long as some epochs of a small network."""
+    binarizer = LabelBinarizer()
+    if y.ndim == 1 and y.dtype == np.int64 and 2 * len(classes := np.unique(y)) <= len(y):  # else it may warn
+        binarizer.classes_, binarizer.sparse_input_ = classes, False
+        binarizer.y_type_ = "multiclass" if len(classes) > 2 else "binary"
+        return binarizer
+    return binarizer.fit(y)
 
 
 def _are_among(y: np.ndarray, classes: np.ndarray) -> bool:

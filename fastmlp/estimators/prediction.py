@@ -11,7 +11,6 @@ from sklearn import get_config
 from sklearn.utils.validation import validate_data
 
 from fastmlp.activations import ACTIVATIONS, activate
-from fastmlp.array_checks import is_finite
 from fastmlp.engine import FEW
 from fastmlp.estimators.estimator import Estimator
 from fastmlp.estimators.fitted_weights import arithmetic, buffer_of, fitted_arrays
@@ -57,24 +56,29 @@ def by_rows(
     check_input
         Whether X is checked as scikit-learn checks it.
     """
-    if check_input and not _is_valid(estimator, X):
-        X = validate_data(estimator, readable(X, "X"), accept_sparse="csr", reset=False)
-    elif not check_input:
-        X = readable(X, "X")
+    unseen = check_input and _may_be_valid(estimator, X)
+    if not unseen:
+        X = _validated(estimator, X) if check_input else readable(X, "X")
     dtype = arithmetic(*fitted_arrays(estimator), X)
     engine = make_engine(estimator, buffer_of(estimator, dtype))
     sizes, n = engine.layout.sizes, X.shape[0]
     if X.shape[1] != sizes[0]:
         raise ValueError(f"X has {X.shape[1]} features, but coefs_[0] takes {sizes[0]}.")
     if n <= FEW and depth is None and type(X) is np.ndarray:
-        return answer(engine.raw_of_few(X))
+        z, finite = engine.raw_of_few(X)
+        if unseen and not finite:
+            _validated(estimator, X)  # which says what is wrong with it
+        return answer(z)
     # workspaces, for this and the last number of rows; the rows converted; values on their way to the answer
     row_bytes = dtype.itemsize * (6 * sum(sizes) + sizes[0] + 6 * sizes[-1 if depth is None else depth]) + 16
     out, sparse = np.empty(0), list[Any]()
     step = max(1, int(get_config()["working_memory"] * 2**20 / row_bytes))
     for start in range(0, n, step):
         rows = slice(start, start + step)
-        part = answer(engine.raw(Data.of(_in_c_order(X[rows], dtype), dtype), depth))
+        z, finite = engine.raw_and_check(Data.of(_in_c_order(X[rows], dtype), dtype), depth)
+        if unseen and not finite:
+            _validated(estimator, X)
+        part = answer(z)
         if part.shape[0] == n:
             return part
         if not isinstance(part, np.ndarray):
@@ -86,8 +90,13 @@ def by_rows(
     return vstack(sparse, sparse[0].format) if sparse else out
 
 
-def _is_valid(estimator: Estimator, X: Any) -> bool:
-    """Whether X is an array that scikit-learn's checks would leave as it is, seen in a fraction of their time."""
+def _validated(estimator: Estimator, X: Any) -> Any:
+    """X as scikit-learn checks it."""
+    return validate_data(estimator, readable(X, "X"), accept_sparse="csr", reset=False)
+
+
+def _may_be_valid(estimator: Estimator, X: Any) -> bool:
+    """Whether X is an array that scikit-learn's checks would leave as it is if it is finite; takes no time."""
     return (
         type(X) is np.ndarray
         and X.ndim == 2
@@ -95,7 +104,6 @@ def _is_valid(estimator: Estimator, X: Any) -> bool:
         and X.shape[1] == vars(estimator).get("n_features_in_")
         and X.dtype in _CHECKED
         and "feature_names_in_" not in vars(estimator)  # of which a warning would say that X lacks them
-        and is_finite(X)
     )
 
 

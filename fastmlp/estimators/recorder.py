@@ -30,6 +30,10 @@ class Recorder:
         estimator = self.estimator
         estimator.n_outputs_, estimator._random_state = n_outputs, random
 
+    def begin_features(self, number: int) -> None:
+        """Record how many features X has, which are without names."""
+        self.estimator.n_features_in_ = number
+
     def begin_network(self, sizes: Sequence[int]) -> None:
         """Record a network of the given layer sizes (I, …, O) of which nothing is trained yet."""
         estimator = self.estimator

@@ -12,6 +12,7 @@ from sklearn.utils.validation import _check_sample_weight, check_consistent_leng
 from fastmlp.array_checks import cast
 from fastmlp.estimators.estimator import Estimator
 from fastmlp.estimators.hooks import overridden
+from fastmlp.estimators.recorder import Recorder
 from fastmlp.estimators.targets import Targets
 from fastmlp.interchange import as_numpy, compressed_rows, enough_memory
 from fastmlp.network import Data
@@ -85,9 +86,14 @@ def prepare_samples(estimator: Estimator, given: Given, dtype: np.dtype) -> Samp
 @enough_memory()
 def check_arrays(estimator: Estimator, X: Any, y: Any, sample_weight: Any, reset: bool) -> tuple[Any, np.ndarray, Any]:
     """X, y and sample_weight as scikit-learn checks them, with its messages."""
-    if not reset and sample_weight is None and are_checked(estimator, X, y):
-        return np.ascontiguousarray(X), y, None
-    X, y, sample_weight = readable(X, "X"), readable(y, "y"), as_numpy(sample_weight)
+    sample_weight = as_numpy(sample_weight)
+    if are_checked(estimator, X, y, reset):
+        if reset:
+            Recorder(estimator).begin_features(X.shape[1])
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X)
+        return np.ascontiguousarray(X), y, sample_weight
+    X, y = readable(X, "X"), readable(y, "y")
     numeric = {"y_numeric": True} if is_regressor(estimator) else {}
     X, y = validate_data(
         estimator,
@@ -106,15 +112,18 @@ def check_arrays(estimator: Estimator, X: Any, y: Any, sample_weight: Any, reset
     return X if issparse(X) else np.ascontiguousarray(X), y, sample_weight
 
 
-def are_checked(estimator: Estimator, X: Any, y: Any) -> bool:
-    """Whether scikit-learn's checks would leave these arrays as they are; they take longer than a step on one row."""
+def are_checked(estimator: Estimator, X: Any, y: Any, reset: bool = False) -> bool:
+    """Whether scikit-learn's checks would leave these arrays as they are; they take longer than a step on one row.
+
+    reset: whether X may have other features than before.
+    """
     return (
         type(X) is np.ndarray
         and type(y) is np.ndarray
         and X.dtype in _REAL
         and X.ndim == 2
         and "feature_names_in_" not in vars(estimator)
-        and X.shape[1] == vars(estimator).get("n_features_in_")
+        and (X.shape[1] > 0 if reset else X.shape[1] == vars(estimator).get("n_features_in_"))
         and (y.ndim == 1 or (y.ndim == 2 and y.shape[1] > 1))
         and len(y) == len(X) > 0
         and (y.dtype.kind in "biu" or (y.dtype in _REAL and bool(np.isfinite(y).all())))

@@ -17,15 +17,19 @@ OPERATION(penalty, Penalty)
 
 struct Regularize {
   const real *w;
-  Scalar l1, l2;
+  Scalar l1, l2, scale;
   real *out;
-  long long n;
+  long long n, n_weights;
 };
 
-// out += l2 w + l1 sign(w)
+// out = scale (out + l2 w + l1 sign(w)) for the weights w, which are the first of n, and scale out for the rest
 __device__ void run(const Regularize &a, const Part &part) {
-  const real l1 = real(value(a.l1)), l2 = real(value(a.l2));
-  each(part, a.n, [=](const real &w, real &out) { out += l2 * w + (w > 0 ? l1 : w < 0 ? -l1 : w); }, a.w, a.out);
+  const real l1 = real(value(a.l1)), l2 = real(value(a.l2)), scale = real(value(a.scale));
+  const auto weight = [=](const real &w, real &out) {
+    out = scale * (out + (l2 * w + (w > 0 ? l1 : w < 0 ? -l1 : w)));
+  };
+  each(part, a.n_weights, weight, a.w, a.out);
+  each(part, a.n - a.n_weights, [=](real &out) { out *= scale; }, a.out + a.n_weights);
 }
 OPERATION(regularize, Regularize)
 
@@ -86,6 +90,9 @@ struct ApplyRule {
   const double *constants;
   long long n;
 };
+
+// Adam of doubles would else take 68 registers a thread, and only three blocks have so many.
+template <> constexpr int BLOCKS_AT_ONCE<ApplyRule> = 4;
 
 // w and the moments after an update along g. The rules are generated from fastmlp.optimizers.
 __device__ void run(const ApplyRule &a, const Part &part) {

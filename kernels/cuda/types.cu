@@ -63,15 +63,18 @@ __device__ inline unsigned atom_add_acq_rel(unsigned *p, unsigned v) {
 }
 #endif
 
+// How many blocks of an operation a multiprocessor shall be able to run at once, which bounds the registers of a thread.
+template <class Arguments> constexpr int BLOCKS_AT_ONCE = 1;
+
 // The kernel of an operation: one parameter, the struct of its arguments. The operation itself is the function `run` of
 // that struct, or for a batch of up to FEW rows `run_few`; the persistent kernel calls the same. A translation compiles,
 // by -DOPERATIONS, -DPROGRAM and -DCLUSTER_PROGRAM, what a run needs: the program, which has all operations in it, takes
 // as long as all of them.
 #ifdef OPERATIONS
-#define KERNEL(name, Arguments, run)                                                          \
-  extern "C" __global__ void __launch_bounds__(THREADS, 1) name(const Arguments arguments) { \
-    SHARED(scratch, real[SCRATCH]);                                                          \
-    run(arguments, Part{int(blockIdx.x), int(gridDim.x), scratch});                          \
+#define KERNEL(name, Arguments, run)                                                                                 \
+  extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_AT_ONCE<Arguments>) name(const Arguments arguments) { \
+    SHARED(scratch, real[SCRATCH]);                                                                                  \
+    run(arguments, Part{int(blockIdx.x), int(gridDim.x), scratch});                                                  \
   }
 #else
 #define KERNEL(name, Arguments, run)

@@ -1,18 +1,17 @@
 """The disk cache of compiled code: damage is detected and repaired, several processes may write, and it is optional.
 
-A new `cached` function reads the disk like a new process.
+A new `Library` reads the disk like a new process.
 """
 
 import errno
 import hashlib
-import itertools
 import os
-import pickle
 import random
 import shutil
 import subprocess
 import sys
 import tempfile
+from ctypes import CFUNCTYPE, c_double, c_int64
 from pathlib import Path
 
 import numpy as np
@@ -21,18 +20,14 @@ import pytest
 pytest.importorskip("numba")
 
 import numba
-from numba.core.bytecode import FunctionIdentity
 
-from fastmlp.backends import compile_cache
-from fastmlp.backends.compile_cache import cached, kernel_folders, stored_sizes
+from fastmlp.backends.compiled import cache
+from fastmlp.backends.compiled.arguments import Block, words_of
+from fastmlp.backends.compiled.cache import kernel_folders, stored_sizes
+from fastmlp.backends.compiled.jobs import SHUFFLE, Job, entry_job
+from fastmlp.backends.compiled.library import Library
 
-
-def double(x):
-    return x + x
-
-
-def triple(x):
-    return x + x + x
+TOTAL_WEIGHT = [Job("total_weight", real, "") for real in ("float32", "float64")]
 
 
 @pytest.fixture(autouse=True)
@@ -41,21 +36,25 @@ def folder(tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("FASTMLP_CACHE_DIR", str(tmp_path / "named"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    compile_cache._warn_unsaved.cache_clear()
+    cache._warn_unsaved.cache_clear()
     return kernel_folders()[0]
 
 
-def compilations(function, *arguments) -> int:
-    """The number of compilations in a new process that calls `function` with these arguments, each of another type."""
-    dispatcher = cached(function, {})
-    for argument in arguments or (1.5,):
-        assert dispatcher(argument) == function(argument)
-    return sum(dispatcher.stats.cache_misses.values())
+def compilations(*jobs: Job) -> int:
+    """The number of compilations in a new process that uses these functions; by default the shuffle, which runs."""
+    library = Library()
+    addresses = library.addresses(jobs or (SHUFFLE,))
+    if SHUFFLE in addresses:
+        orders, last, places = np.zeros((1, 1), np.int64), np.array([7]), np.zeros(1, np.int64)
+        words = [*words_of(orders), *words_of(last), *words_of(places), 0, 0]
+        CFUNCTYPE(c_double, c_int64)(addresses[SHUFFLE])(Block(words, None))
+        assert orders[0, 0] == 7
+    return library.compilations
 
 
 def unwritable(monkeypatch, root: Path) -> None:
     """A file system that is read-only below `root`, also for the superuser."""
-    access, mkdir, write = os.access, os.mkdir, compile_cache.atomic_write
+    access, mkdir, write = os.access, os.mkdir, cache.atomic_write
 
     def guarded(action):
         def act(path, *rest, **options):
@@ -70,11 +69,11 @@ def unwritable(monkeypatch, root: Path) -> None:
 
     monkeypatch.setattr(os, "access", allowed)
     monkeypatch.setattr(os, "mkdir", guarded(mkdir))
-    monkeypatch.setattr(compile_cache, "atomic_write", guarded(write))
+    monkeypatch.setattr(cache, "atomic_write", guarded(write))
 
 
 def test_no_folder_is_made_before_there_is_something_to_write(folder, tmp_path):
-    cached(double, {})
+    Library()
     assert stored_sizes(folder) == []
     assert [*tmp_path.iterdir()] == []
 
@@ -88,8 +87,8 @@ def test_a_folder_that_is_named_and_can_be_written_to_is_the_only_one(folder, tm
 
 
 def test_a_later_process_compiles_nothing(folder):
-    assert compilations(double, 1.5, 3, np.float32(0.5)) == 3
-    assert compilations(double, 1.5, 3, np.float32(0.5)) == 0
+    assert compilations(SHUFFLE, *TOTAL_WEIGHT) == 3
+    assert compilations(SHUFFLE, *TOTAL_WEIGHT) == 0
     assert len(stored_sizes(folder)) == len([*folder.iterdir()]) == 3
 
 
@@ -110,58 +109,56 @@ DAMAGES = {
     "longer": [lambda name, content: content + b"\0"],
     "empty": [lambda name, content: b""],
     "random bytes": [lambda name, content: DRAW.randbytes(len(content))],
-    "no pickle": [lambda name, content: sealed(name, b"no pickle")],
-    "another pickle": [lambda name, content: sealed(name, pickle.dumps(("of", "another", "build")))],
 }
 
 
 @pytest.mark.parametrize("kind", DAMAGES)
 def test_a_damaged_file_is_compiled_anew_and_mended(folder, kind):
-    compilations(double)
+    compilations()
     (path,) = folder.iterdir()
     sound = path.read_bytes()
     for damage in DAMAGES[kind]:
         path.write_bytes(damage(path.name, sound))
-        assert compilations(double) == 1
-        assert compilations(double) == 0
+        assert compilations() == 1
+        assert compilations() == 0
     assert [*folder.iterdir()] == [path]
 
 
 def test_the_file_of_another_function_is_not_taken_for_its_own(folder):
-    compilations(double)
+    compilations()
     (one,) = folder.iterdir()
-    compilations(triple)
+    compilations(*TOTAL_WEIGHT[:1])
     (other,) = {*folder.iterdir()} - {one}
     one_content, other_content = one.read_bytes(), other.read_bytes()
     one.write_bytes(other_content)
     other.write_bytes(one_content)
-    assert [compilations(double), compilations(triple)] == [1, 1]
-    assert [compilations(double), compilations(triple)] == [0, 0]
+    assert [compilations(), compilations(*TOTAL_WEIGHT[:1])] == [1, 1]
+    assert [compilations(), compilations(*TOTAL_WEIGHT[:1])] == [0, 0]
 
 
 def test_a_folder_in_the_place_of_a_file_is_replaced(folder):
-    compilations(double)
+    compilations()
     (path,) = folder.iterdir()
     path.unlink()
     (path / "within").mkdir(parents=True)
-    assert compilations(double) == 1
-    assert compilations(double) == 0
+    assert compilations() == 1
+    assert compilations() == 0
 
 
 def test_a_link_in_the_place_of_a_file_is_replaced_and_not_followed(folder, tmp_path):
-    compilations(double)
+    compilations()
     (path,) = folder.iterdir()
     for target in (tmp_path / "other", tmp_path / "missing", tmp_path):
         path.unlink()
         path.symlink_to(target)
         (tmp_path / "other").write_text("mine")
-        assert compilations(double) == 1
-        assert compilations(double) == 0
+        assert compilations() == 1
+        assert compilations() == 0
         assert (tmp_path / "other").read_text() == "mine"
 
 
 def test_a_file_that_may_not_be_read_is_replaced(folder, monkeypatch):
-    compilations(double)
+    compilations()
     (path,) = folder.iterdir()
     path.chmod(0)
     access, read = os.access, Path.read_bytes
@@ -176,45 +173,18 @@ def test_a_file_that_may_not_be_read_is_replaced(folder, monkeypatch):
 
     monkeypatch.setattr(os, "access", lambda place, mode: not denied(place) and access(place, mode))
     monkeypatch.setattr(Path, "read_bytes", read_bytes)
-    assert compilations(double) == 1
-    assert compilations(double) == 0
-
-
-def test_closures_of_one_function_are_told_apart_in_code_of_several_processes(monkeypatch):
-    def make(k):
-        @numba.njit
-        def inner(x):  # too long to be inlined
-            s = 0.0
-            for i in range(1000):
-                s = s + k * x if x > i else s - k
-                for j in range(3):
-                    s = s * 0.5 + k if s > 100 else s + x**j
-            return s * 0 + k
-
-        def outer(x):
-            s = 0.0
-            for t in range(3):
-                s += inner(x + t)
-            return s + inner(x) + inner(2 * x) + inner(3 * x) + inner(4 * x)
-
-        outer.__qualname__ = f"outer_{k}"
-        return cached(outer, {})
-
-    for k in (1.0, 2.0):
-        monkeypatch.setattr(FunctionIdentity, "_unique_ids", itertools.count(1000))  # as each process begins anew
-        make(k)(1.0)
-    assert [make(1.0)(1.0), make(2.0)(1.0)] == [7.0, 14.0]  # both from the disk
+    assert compilations() == 1
+    assert compilations() == 0
 
 
 WRITER = """
-import sys, numpy as np
-from fastmlp.backends.compile_cache import cached
-def double(x):
-    return x + x
-function = cached(double, {})
+import sys
+from fastmlp.backends.compiled.jobs import Job
+from fastmlp.backends.compiled.library import Library
+library = Library()
 for name in sys.argv[1:]:
-    function(np.dtype(name).type(1))
-print(sum(function.stats.cache_misses.values()))
+    library.addresses([Job(*name.split("-"), "")])
+print(library.compilations)
 """
 
 
@@ -222,7 +192,7 @@ def test_processes_that_write_at_once_lose_nothing(folder):
     def start(*names: str) -> subprocess.Popen:
         return subprocess.Popen([sys.executable, "-c", WRITER, *names], stdout=subprocess.PIPE, text=True)
 
-    names = "float32", "int32", "complex64", "float64", "int64", "complex128"
+    names = [f"{name}-{real}" for name in ("total_weight", "copy", "scale") for real in ("float32", "float64")]
     writers = [start(*names[:4]), start(*names[2:])]
     assert sum(int(writer.communicate()[0]) for writer in writers) >= len(names)
     assert start(*names).communicate()[0] == "0\n"
@@ -231,13 +201,13 @@ def test_processes_that_write_at_once_lose_nothing(folder):
 
 @pytest.mark.parametrize("level", [1, 0], ids=["all of it", "what another user has filled"])
 def test_a_read_only_folder_that_is_filled_is_used(folder, monkeypatch, caplog, level):
-    compilations(double, 1.5)
+    compilations()
     before = {path: path.read_bytes() for path in folder.iterdir()}
     unwritable(monkeypatch, [folder, folder.parents[1]][level])
-    assert compilations(double, 1.5) == 0
+    assert compilations() == 0
     # what it lacks goes to the user's folder
-    assert compilations(double, 1.5, 3) == 1
-    assert compilations(double, 1.5, 3) == 0
+    assert compilations(SHUFFLE, TOTAL_WEIGHT[0]) == 1
+    assert compilations(SHUFFLE, TOTAL_WEIGHT[0]) == 0
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
     assert [len(stored_sizes(place)) for place in kernel_folders()] == [1, 1]
     assert caplog.text == ""
@@ -245,8 +215,8 @@ def test_a_read_only_folder_that_is_filled_is_used(folder, monkeypatch, caplog, 
 
 def test_where_nothing_can_be_written_it_is_said_once(folder, tmp_path, monkeypatch, caplog):
     unwritable(monkeypatch, tmp_path)
-    assert compilations(double) == 1
-    assert compilations(double) == 1
+    assert compilations() == 1
+    assert compilations() == 1
     assert [*tmp_path.iterdir()] == []
     (message,) = caplog.messages
     assert "Read-only file system" in message and f"{folder}" in message and "FASTMLP_CACHE_DIR" in message
@@ -255,12 +225,12 @@ def test_where_nothing_can_be_written_it_is_said_once(folder, tmp_path, monkeypa
 def test_a_path_below_a_file_is_no_folder(tmp_path, monkeypatch, caplog):
     (tmp_path / "file").touch()
     monkeypatch.setenv("FASTMLP_CACHE_DIR", str(tmp_path / "file/below"))
-    assert compilations(double) == 1
-    assert compilations(double) == 0  # from the user's folder
+    assert compilations() == 1
+    assert compilations() == 0  # from the user's folder
     shutil.rmtree(tmp_path / "user")
     (tmp_path / "user").touch()
     (tmp_path / "home").touch()
-    assert compilations(double) == 1
+    assert compilations() == 1
     assert len(caplog.messages) == 1 and caplog.messages[0].count("Not a directory") == 3
 
 
@@ -269,13 +239,13 @@ def test_a_full_disk_stops_nothing(folder, caplog):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
     try:
-        assert compilations(double, 1.5, 3) == 2
+        assert compilations(SHUFFLE, TOTAL_WEIGHT[0]) == 2
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert [*folder.iterdir()] == []
     assert len(caplog.messages) == 1 and "File too large" in caplog.text
-    assert compilations(double, 1.5, 3) == 2
-    assert compilations(double, 1.5, 3) == 0
+    assert compilations(SHUFFLE, TOTAL_WEIGHT[0]) == 2
+    assert compilations(SHUFFLE, TOTAL_WEIGHT[0]) == 0
 
 
 def test_without_a_home_nothing_is_written_anywhere(tmp_path, monkeypatch, caplog):
@@ -290,17 +260,43 @@ def test_without_a_home_nothing_is_written_anywhere(tmp_path, monkeypatch, caplo
     monkeypatch.setattr(pwd, "getpwuid", getpwuid)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    assert compilations(double) == 1
+    assert compilations() == 1
     assert [*tmp_path.iterdir()] == []
     assert "neither FASTMLP_CACHE_DIR nor a home folder" in caplog.text
     monkeypatch.setenv("FASTMLP_CACHE_DIR", "~/cache")
-    assert compilations(double) == 1
+    assert compilations() == 1
     assert [*tmp_path.iterdir()] == []
 
 
 def test_other_settings_of_numba_have_code_of_their_own(folder, monkeypatch):
-    compilations(double)
-    monkeypatch.setattr(numba.config, "OPT", 0)
-    monkeypatch.setattr(compile_cache, "ENVIRONMENT", compile_cache._environment())
+    compilations()
+    monkeypatch.setenv("NUMBA_OPT", "0")
+    monkeypatch.setattr(cache, "ENVIRONMENT", cache._environment())
+    monkeypatch.setattr(cache, "_AT_IMPORT", cache._settings())
     assert kernel_folders() != [folder]
-    assert compilations(double) == 1
+    assert compilations() == 1
+    assert compilations() == 0
+
+
+def test_what_a_program_compiles_with_settings_of_its_own_is_not_kept(folder, monkeypatch):
+    numba.config.reload_config()  # as Numba itself does when the environment has changed since
+    monkeypatch.setattr(numba.config, "OPT", type(numba.config.OPT)(0))
+    assert compilations() == 1
+    assert stored_sizes(folder) == []
+
+
+def test_workers_compile_what_this_process_would(folder, monkeypatch):
+    jobs = [SHUFFLE, *TOTAL_WEIGHT, entry_job("predict", np.dtype("f4"), np.dtype("f4"))]
+    monkeypatch.setattr("fastmlp.backends.compiled.building.available_threads", lambda: 2)
+    assert compilations(*jobs) == 4
+    by_workers = {path.name: path.read_bytes() for path in folder.iterdir()}
+    shutil.rmtree(folder)
+    monkeypatch.setattr(sys, "executable", "")
+    assert compilations(*jobs) == 4
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == by_workers
+
+
+def test_what_workers_cannot_compile_is_an_error_here(folder, monkeypatch):
+    monkeypatch.setattr("fastmlp.backends.compiled.building.available_threads", lambda: 2)
+    with pytest.raises(Exception, match="float16"):
+        compilations(SHUFFLE, *TOTAL_WEIGHT, Job("total_weight", "float16", ""))

@@ -1,14 +1,13 @@
-"""Calls of compiled code that bypass Numba's check of argument types have the compiled types."""
+"""Calls of compiled code, whose arguments nothing else checks, have the types that it was compiled for."""
 
-import numba
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
 from fastmlp import MLP, SGD, Adam, MLPClassifier, MLPRegressor
 from fastmlp.backends import numba_backend
-from fastmlp.backends.call_table import compiled_of
-from fastmlp.formulas.by_code import BUILT_IN
+from fastmlp.backends.compiled.entries import example
+from fastmlp.backends.compiled.library import COMMON, Library
 
 RANDOM = np.random.RandomState(0)
 X, Y, WEIGHTS = RANDOM.normal(size=(60, 5)).astype(np.float32), RANDOM.randint(0, 3, 60), RANDOM.rand(60)
@@ -30,32 +29,43 @@ def read_only(array):
     return view
 
 
+def described(value):
+    """What of an argument the machine code depends on."""
+    if isinstance(value, tuple):
+        return type(value), [*map(described, value)]
+    if isinstance(value, np.ndarray):
+        return value.dtype, value.ndim, value.flags.c_contiguous
+    return bool if isinstance(value, bool) else float if isinstance(value, float) else int
+
+
 @pytest.fixture
 def checked(monkeypatch):
-    """Check that every call has arguments of the compiled types; return the number of calls."""
-    calls = []
-    monkeypatch.setattr(compiled_of(BUILT_IN), "runs", {})
-    overloads = {}
+    """Check that every call has arguments of the types of its job; return the number of calls."""
+    jobs, calls = {}, []
+    compiled, run = Library.run, numba_backend._NetworkTeams.run
+    words = numba_backend._NetworkTeams.words
 
-    class Entry:
-        def __init__(self, dispatcher):
-            self.dispatcher, self.stats = dispatcher, dispatcher.stats
+    def noted(library, entry, *rest):
+        found = compiled(library, entry, *rest)
+        jobs[id(found)] = found, entry
+        return found
 
-        def __call__(self, *arguments):
-            return self.dispatcher(*arguments)
+    def chosen(operations, entry, call):
+        found = run(operations, entry, call)
+        operations.expected = list(map(described, example(jobs[id(found)][1])[1:]))
+        return found
 
-        def get_overload(self, types):
-            function = self.dispatcher.get_overload(types)
+    def written(operations, arguments):
+        calls.append(arguments)
+        given = list(map(described, arguments))
+        # an epoch's losses are a thread's own
+        assert given == operations.expected[: len(given)] and len(operations.expected) - len(given) in (0, 1)
+        return words(operations, arguments)
 
-            def call(*arguments):
-                calls.append(arguments)
-                assert tuple(map(numba.typeof, arguments)) == types
-                return function(*arguments)
-
-            return overloads.setdefault((self, types), call)
-
-    entries = {name: Entry(entry) for name, entry in numba_backend._ENTRIES.items()}
-    monkeypatch.setattr(numba_backend, "_ENTRIES", entries)
+    monkeypatch.setattr(COMMON, "runs", {})
+    monkeypatch.setattr(Library, "run", noted)
+    monkeypatch.setattr(numba_backend._NetworkTeams, "run", chosen)
+    monkeypatch.setattr(numba_backend._NetworkTeams, "words", written)
     return calls
 
 

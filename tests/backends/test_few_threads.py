@@ -126,6 +126,8 @@ def under_a_limit():
     """Train as a user who may not start threads; print the sizes of the teams."""
     import resource
 
+    import numpy.testing  # noqa: F401  # while its files may be read
+
     numba_backend.POOL._yield_to_others = lambda *_: None
     threads._cpu_count = lambda _: WANTED
     seen, team = [], numba_backend._NetworkTeams.team

@@ -65,8 +65,10 @@ def train(n_threads, form, sizes, activations, batch_size, optimizer, dropout):
 
 
 def main():
+    import fastmlp.backends.compiled.compiler  # noqa: F401  # all kernels, in whose modules the barriers are replaced
     from fastmlp.backends import teams
 
+    sys.executable = ""  # so that they are compiled here
     teams.cores = lambda: 3
     make_late()
     for case in CASES:

@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from fastmlp import MLP, SGD, Adam, RMSprop
 from fastmlp.backends import numba_backend, teams, threads
+from fastmlp.backends.compiled.options import OPTIONS
 from fastmlp.backends.numpy_ops import NumpyOps
 from fastmlp.backends.teams import POOL, TeamPool
 
@@ -67,12 +68,13 @@ def test_weights_and_losses_do_not_depend_on_the_number_of_threads(dtype, rule, 
 
 
 def test_penalty_and_norm_are_summed_in_one_order_by_any_team(dtype):
-    from fastmlp.kernels import cpu
+    from fastmlp.kernels.cpu.operations import rules
+    from fastmlp.kernels.cpu.team.members import make_teams
 
     w, results = np.random.RandomState(0).standard_normal(10_007).astype(dtype), set()
-    penalty, clip = (numba.njit(**numba_backend.OPTIONS)(operation) for operation in (cpu.penalty, cpu.clip))
+    penalty, clip = (numba.njit(**OPTIONS)(operation) for operation in (rules.penalty, rules.clip))
     for size in (1, 2, 3, 5):
-        teams, clipped = cpu.make_teams(size, np.zeros(0, dtype), 0), w.copy()
+        teams, clipped = make_teams(size, np.zeros(0, dtype), np.zeros(0, np.int64)), w.copy()
         for operation, *given in ((penalty, w, 0.3, 0.7), (clip, clipped, 1.0)):
             operation.compile(tuple(map(numba.typeof, (teams[0], *given))))
         with ThreadPoolExecutor(size) as pool:

@@ -197,7 +197,7 @@ def test_target_loss_ends_training():
 def test_compilation_is_announced_once(monkeypatch, tmp_path, capsys):
     from fastmlp.cli.compiling import announce_compilation
 
-    compile_cache = pytest.importorskip("fastmlp.backends.compile_cache")
+    compile_cache = pytest.importorskip("fastmlp.backends.compiled.cache")
     monkeypatch.setenv("FASTMLP_CACHE_DIR", str(tmp_path / "cache"))
     announce_compilation("numpy")
     announce_compilation("numba", quiet=True)

@@ -40,8 +40,6 @@ MOST_REGISTERS = {
     "backward_data_few": 192,
     "accumulate": 168,
     "accumulate_few": 168,
-    "apply_rule": 72,  # Adam of doubles: four arrays at computed addresses, in a pass over memory
-    "loss_gradient": 72,  # exp, log and log1p of doubles side by side: 62 by NVRTC 13.0 for sm_100, 69 by 13.5
 }
 MANY_REGISTERS = 64
 

@@ -516,13 +516,14 @@ def of_numpy(name, *arguments):
 @pytest.mark.parametrize(("l1", "l2"), [(0.1, 0.0), (0.0, 0.2), (0.1, 0.2), (-0.1, -0.2)])
 def test_penalties(check, draw, shift, l1, l2):
     for n in LENGTHS:
-        w, out, total = draw(n), draw(n), reduction()
+        w, out, total = draw(n), draw(n + 37), reduction()
         w[::3] = 0
         factors = {"l1": device_number(0, l1, 1.0), "l2": device_number(0, l2, 0.5, 2.0)}
         value = of_numpy("penalty", w, l1, l2)[1]
         check("penalty", [(total[2], value)], w=Shifted(w, shift), n=n, sum=total, **factors)
-        (_, expected), _ = of_numpy("regularize", w, l1, l2, out)
-        check("regularize", [(out, expected)], w=Shifted(w, shift), out=Shifted(out, shift), n=n, **factors)
+        (_, expected), _ = of_numpy("regularize", w, l1, l2, 8.0, out)
+        factors |= {"scale": device_number(0, 0.25, 0.5), "n": n + 37, "n_weights": n}
+        check("regularize", [(out, expected)], w=Shifted(w, shift), out=Shifted(out, shift), **factors)
 
 
 def of_clip(here, dtype, g, max_norm, blocks):

@@ -178,7 +178,7 @@ def of_layers(dtype):
             yield "loss_gradient", {"loss": loss} | of_batch | truth
         place = {"keep": 0.7, "seed": 5, "step": 3, "layer": 1, "first_row": 2}
         yield "dropout", {"x": a} | place | {"out": delta}
-        yield "mean_scale", {"weights": abs(draw(SAMPLES)), "rows": order}
+        yield "total_weight", {"weights": abs(draw(SAMPLES)), "rows": order}
         yield "copy", {"x": a, "out": delta}
 
 
@@ -187,7 +187,7 @@ def of_buffers(dtype):
     for n in (1, 1003, 4096):
         w, g, m, v = np.abs(np.random.RandomState(0).standard_normal((4, n))).astype(dtype)
         yield "penalty", {"w": w, "l1": 0.1, "l2": 0.2}
-        yield "regularize", {"w": w, "l1": 0.1, "l2": 0.2, "out": g}
+        yield "regularize", {"w": w[: n // 2], "l1": 0.1, "l2": 0.2, "total": 3.0, "out": g}
         yield "clip", {"g": g, "max_norm": 0.5}
         yield "scale", {"w": w, "factor": 0.5}
         for rule in RULES[1:]:

@@ -17,11 +17,16 @@ ELSEWHERE = ["server"]  # tests/docs/test_server.py
 COMMANDS = {
     "neuron_and_layers": ("", ["0.7208976", "loss = 0.3272581", "loss = 1.2716342", "loss = 0.7661380"]),
     "backpropagation_by_hand": ("", ["by hand [-4. -4.  3.]", "∂C/∂w22 by hand"]),
+    "softmax_jacobian": ("", ["So its rank is 2 of 3", "y - t = [-0.769671  0.280373  0.489298]"]),
     "gradient_descent_regimes": ("--epochs 2", ["mini-batch", "stochastic"]),
     "one_layer_models": ("", ["AND is [0. 0. 0. 1.]", "mistakes per epoch [2, 3, 3, 2, 1, 0, 0, 0, 0, 0]"]),
     "decision_surface": ("--epochs 1", ["2-2-1, 9 parameters", "large and expensive"]),
     "universal_approximation": ("--epochs 1", ["Tower by hand: 0.9999 inside", "80 towers"]),
     "spirals_and_fish": ("--epochs 1", ["2-4-3", "salmon", "tuna", "shark", "Fish of the lake"]),
+    "widths": (
+        "--epochs 1",
+        ["diabetes: 353 training samples", "256 hidden units", "liver: left out", "housing: left out"],
+    ),
     "vanishing_gradients": ("--epochs 1", ["sigmoid", "relu", "log 10 = 2.303"]),
     "mnist": ("--epochs 1", ["MNIST is not here", "FASTMLP_DATA", "--folder FOLDER or --download"]),
     "larger_than_memory": ("--samples 20_000 --epochs 1", ["20,000 samples of 64 features: a file of 5 MB"]),
@@ -31,6 +36,7 @@ FIGURES = {
     "decision_surface": {"epochs": 1},
     "universal_approximation": {"epochs": 1},
     "spirals_and_fish": {"epochs": 1},
+    "widths": {"epochs": 1},
     "vanishing_gradients": {"epochs": 1},
 }
 
@@ -204,3 +210,32 @@ def test_larger_than_memory():
     assert full.history["loss"][1] < full.history["loss"][0]
     for run in (mini, full):
         assert run.growth is None or run.growth < result.size / 3
+
+
+def test_softmax_jacobian():
+    run = main("softmax_jacobian")
+    assert_allclose(run.jacobian, run.differences, atol=1e-9)
+    assert_allclose(run.jacobian, run.jacobian.T)
+    assert_allclose(run.jacobian.sum(axis=1), 0, atol=1e-15)
+    for by_hand, by_network in run.found.values():
+        assert_allclose(by_network, by_hand, rtol=1e-12)
+    assert_allclose(run.found["cross-entropy"][0], run.y - [1, 0, 0], atol=1e-15)
+
+
+def test_wide_networks_overfit(monkeypatch):
+    monkeypatch.delenv("FASTMLP_DATA", raising=False)
+    histories = main("widths", epochs=60).diabetes
+    training = [np.mean([run["loss"][-1] for run in histories[width]]) for width in (0, 16, 256)]
+    assert training[0] > training[1] > training[2]
+    turned = np.mean([run["val_loss"][-1] - min(run["val_loss"]) for run in histories[256]])
+    assert turned > 0.02 > np.mean([run["val_loss"][-1] - min(run["val_loss"]) for run in histories[0]])
+
+
+def test_liver_and_housing():
+    root = os.environ.get("FASTMLP_DATA")
+    if not root or not Path(root, "ilpd").is_dir() or not Path(root, "california-housing").is_dir():
+        pytest.skip("the environment variable FASTMLP_DATA names no folder with ilpd and california-housing")
+    run = main("widths", epochs=25)
+    assert all(history["val_accuracy"][-1] > 0.6 for history in run.liver[16])
+    r2 = {width: np.mean([history["val_r2"][-1] for history in run.housing[width]]) for width in (0, 16, 256)}
+    assert 0.55 < r2[0] < r2[16] < r2[256]

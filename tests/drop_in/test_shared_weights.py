@@ -110,7 +110,7 @@ def soft(target, model):
 
 @pytest.mark.parametrize("update", [hard, soft], ids=lambda function: function.__name__)
 @pytest.mark.parametrize("method", ["partial_fit", "fit"])
-@on_both_sides(tolerance=1e-9)  # three samples: a mean's last digit, of which Adam makes much where gradients vanish
+@on_both_sides
 def test_q_learning_with_a_target_network(nn, update, method):
     random = np.random.RandomState(1)
     model, target = (make(nn, "outputs", warm_start=True, batch_size="auto", max_iter=2) for _ in range(2))

@@ -4,7 +4,7 @@ import numba
 import numpy as np
 import pytest
 
-from fastmlp.backends.numba_backend import OPTIONS
+from fastmlp.backends.compiled.options import OPTIONS
 from fastmlp.kernels.cpu.machine.exponential import exp, expm1
 
 pytestmark = pytest.mark.skipif(

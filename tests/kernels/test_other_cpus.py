@@ -36,7 +36,7 @@ class CPU(NamedTuple):
 # All pairs of CPU, dtype and batch size, and float32 in both sizes on the CPU that is most common
 AVX2 = ("avx", "avx2", "fma", "bmi", "bmi2", "lzcnt", "popcnt")
 CPUS = {
-    "haswell": CPU("haswell", AVX2, 32, 4, (("float32", 1), ("float32", 37), ("float64", 37))),
+    "haswell": CPU("haswell", AVX2, 32, 6, (("float32", 1), ("float32", 37), ("float64", 37))),
     "x86-64": CPU("x86-64", (), 16, 4, (("float32", 37), ("float64", 1))),
 }
 SIZES = [245, 67, 9, 5]  # multiples of no vector; the first layer has whole tiles, and work for two threads
@@ -71,10 +71,10 @@ def train(backend, threads, dtype, batch_size, activation, optimizer):
 
 def main(name, path):
     """Compute all results for one CPU, in a process with its settings."""
-    from fastmlp.kernels import cpu
+    from fastmlp.kernels.cpu.machine.host import ROWS, VECTOR_BYTES
 
     trained = {"/".join(map(str, case)): [train("numba", n, *case) for n in THREADS] for case in cases(CPUS[name])}
-    np.savez(path, vector_bytes=cpu.VECTOR_BYTES, rows=cpu.ROWS, **trained)
+    np.savez(path, vector_bytes=VECTOR_BYTES, rows=ROWS, **trained)
 
 
 @cache

@@ -22,13 +22,17 @@ CASES = [
 
 @pytest.mark.parametrize(("operation", "code", "name"), CASES)
 def test_nothing_is_widened(operation, code, name):
-    from fastmlp.backends.numba_backend import OPTIONS
-    from fastmlp.kernels import cpu
+    from fastmlp.backends.compiled.options import OPTIONS
+    from fastmlp.kernels.cpu.catalog import prototype
+    from fastmlp.kernels.cpu.formula_texts import text_of
+    from fastmlp.kernels.cpu.operations.formulas import formula_operation
+    from fastmlp.kernels.cpu.team.members import make_teams
+    from fastmlp.kernels.cpu.team.signatures import numba_signature
 
-    function = cpu.formula_operation(operation, code, BUILT_IN)
-    (team,) = cpu.make_teams(1, np.zeros(64, np.float32), 0)
+    function = formula_operation(operation, code, text_of(operation, code, BUILT_IN))
+    (team,) = make_teams(1, np.zeros(64, np.float32), np.zeros(0, np.int64))
     samples = numba.typeof(np.zeros((0, 0), np.float32))
-    _, parameters = cpu.numba_signature(cpu.FORMULA_OPERATIONS[operation], numba.typeof(team), samples)
+    _, parameters = numba_signature(prototype(operation), numba.typeof(team), samples)
     dispatcher = numba.njit(**OPTIONS)(function)
     dispatcher.compile(parameters)
     text = dispatcher.inspect_llvm(parameters)

@@ -7,9 +7,7 @@ import pytest
 
 from fastmlp import MLP
 from fastmlp.activations import ACTIVATIONS
-from fastmlp.backends import numba_backend
-from fastmlp.backends.call_table import compiled_of
-from fastmlp.formulas.by_code import BUILT_IN
+from fastmlp.backends.compiled.library import COMMON, Library
 
 SAMPLES, BATCH = 333, 150  # the last batch is ragged
 
@@ -17,14 +15,14 @@ SAMPLES, BATCH = 333, 150  # the last batch is ragged
 @pytest.fixture
 def kinds(monkeypatch):
     """The kinds of networks whose operations were asked for."""
-    asked, addresses = [], numba_backend.TABLE.addresses
+    asked, run = [], Library.run
 
-    def noted(needed, team, x, special, formulas, compiled):
-        asked.append(special)
-        return addresses(needed, team, x, special, formulas, compiled)
+    def noted(library, entry, needed, regime, *rest):
+        asked.append(regime)
+        return run(library, entry, needed, regime, *rest)
 
-    monkeypatch.setattr(numba_backend.TABLE, "addresses", noted)
-    monkeypatch.setattr(compiled_of(BUILT_IN), "runs", {})
+    monkeypatch.setattr(Library, "run", noted)
+    monkeypatch.setattr(COMMON, "runs", {})
     return asked
 
 

@@ -9,16 +9,15 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import numba
 import numpy as np
 import pytest
 from numba.core.compiler_lock import global_compiler_lock
 from tqdm.std import TqdmDefaultWriteLock
 
 from fastmlp import MLP, backends, forks
-from fastmlp.backends import numba_backend
-from fastmlp.backends.call_table import compiled_of
+from fastmlp.backends.compiled.library import COMMON, Library
 from fastmlp.forks import no_fork
-from fastmlp.formulas.by_code import BUILT_IN
 from fastmlp.orders import PREFETCH_FROM, Orders
 
 LONG = 6  # seconds, for what would otherwise hang
@@ -109,9 +108,9 @@ def test_while_a_module_is_imported(hold, tmp_path, monkeypatch):
 
 
 def test_while_code_is_compiled(hold, monkeypatch):
-    addresses = numba_backend.TABLE.addresses
-    monkeypatch.setattr(compiled_of(BUILT_IN), "runs", {})
-    monkeypatch.setattr(numba_backend.TABLE, "addresses", lambda *given: hold() or addresses(*given))
+    run = Library.run
+    monkeypatch.setattr(COMMON, "runs", {})
+    monkeypatch.setattr(Library, "run", lambda *given: hold() or run(*given))
     assert hold.amid(fit) == 0
 
 
@@ -135,7 +134,7 @@ def test_while_a_function_of_the_users_is_compiled(hold):
         with global_compiler_lock:
             hold()
 
-    assert hold.amid(compile_it, lambda: numba_backend.numba.njit(lambda x: x)(1)) == 0
+    assert hold.amid(compile_it, lambda: numba.njit(lambda x: x)(1)) == 0
 
 
 def test_while_a_bar_is_drawn(hold):

@@ -88,7 +88,7 @@ def test_ctrl_c_within_a_callbacks_own_training_ends_that(tmp_path, monkeypatch)
     inner = []
 
     def trains(epoch):
-        with signal_at_step(monkeypatch, signal.SIGINT, 8, "mean_scale"):
+        with signal_at_step(monkeypatch, signal.SIGINT, 8, "total_weight"):
             inner.append(train("sgd", "numpy", epochs=50, checkpoint=tmp_path / f"inner{epoch.number}")[1])
 
     _, outer = train("adam", "numpy", epochs=2, checkpoint=tmp_path / "c", callbacks=[trains])

@@ -153,20 +153,20 @@ def test_a_model_file_keeps_the_parameter(tmp_path, samples, loss):
 
 
 def test_what_is_compiled_of_a_custom_loss_goes_with_it(samples):
-    """A search over the constants of a loss makes hundreds of them, 4 MB each."""
-    from fastmlp.backends.call_table import compiled_of
+    """A search over the constants of a loss makes hundreds of them."""
+    from fastmlp.backends.compiled.library import library_of
 
     x, y, _ = samples
     mine = custom_loss(lambda z, y: 0.3 * (z - y) ** 2, lambda z, y: 0.6 * (z - y))
     net = model(mine, "numba")
     net.fit(x, y, epochs=1)
-    compiled = compiled_of(Formulas.of([], mine))
-    assert compiled.runs
-    gone = weakref.ref(compiled.dispatchers["loss_of_rows", mine.code])
+    library = library_of(Formulas.of([], mine))
+    assert library.runs
+    gone = weakref.ref(library)
     for i in range(8):  # the last few are kept, whoever made them
-        compiled_of(Formulas.of([], custom_loss(lambda z, y, i=i: i * z, SQUARED.gradient)))
+        library_of(Formulas.of([], custom_loss(lambda z, y, i=i: i * z, SQUARED.gradient)))
     gc.collect()
     assert gone() is not None  # in use
-    del net, compiled
+    del net, library
     gc.collect()
     assert gone() is None

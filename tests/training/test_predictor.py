@@ -126,3 +126,18 @@ def test_threads_predict_at_once(cpu_backend):
             assert len(set(results)) == 1
             found = np.frombuffer(results[0]).reshape(8, 3)
             np.testing.assert_allclose(found, expected[first : first + 8], rtol=1e-12)
+
+
+def test_many_rows_are_read_where_they_lie(cpu_backend):
+    model, x = network("softmax", cpu_backend), samples(6000)  # more than are copied
+    predict, other = model.predictor(6000), samples(6000)[::-1].copy()
+    expected = special.softmax(model.predict_raw(x), axis=1)
+    for given, wanted in ((x, expected), (other, expected[::-1]), (np.asfortranarray(x), expected)):
+        np.testing.assert_allclose(predict.proba(given), wanted, rtol=1e-12)
+        np.testing.assert_allclose(predict.proba(given[:5900]), wanted[:5900], rtol=1e-12)
+    for row, value in ((0, np.nan), (5999, -np.inf)):
+        spoiled = x.copy()
+        spoiled[row, 5] = value
+        for call in (predict, predict.proba, model.predict, model.predict_raw, model.hidden_activations):
+            with pytest.raises(InputError, match=f"first at index \\({row}, 5\\)"):
+                call(spoiled)

@@ -63,6 +63,15 @@ class Number:
     __radd__, __rmul__ = __add__, __mul__
 
 
+class Divisor(NamedTuple):
+    """A number on the device of which only the reciprocal is known."""
+
+    reciprocal: Number
+
+    def __rtruediv__(self, number: float) -> Number | float:
+        return self.reciprocal * number
+
+
 def _simplest(terms: dict[tuple[int, ...], float]) -> Number | float:
     """The polynomial, or a number if that is what it is, as 1 - rate * l2 without a penalty."""
     terms = {addresses: factor for addresses, factor in terms.items() if factor != 0.0 or not addresses}

@@ -6,11 +6,13 @@ the operations is `fastmlp.backends.numpy_ops`.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from fastmlp.backends.cuda.choice import Choice, OwnKernels
 from fastmlp.backends.cuda.device import Device
-from fastmlp.backends.cuda.numbers import scalar
+from fastmlp.backends.cuda.numbers import Divisor, scalar
 from fastmlp.backends.cuda.products import Products
 from fastmlp.backends.cuda.streaming import HostSamples, Stage
 from fastmlp.backends.cuda.tape import Samples
@@ -53,17 +55,20 @@ class CudaOps(Products):
 
     # Batches
 
-    def mean_scale(self, weights, rows):
+    def total_weight(self, weights, rows):
         if not weights.size:
-            return 1.0 / len(rows) if len(rows) else 0.0
+            return float(len(rows)) or math.inf
         reduction, result = self._workspace.reduction()
         n = len(rows)
         self.launch("mean_scale", n / THREADS, 4 * n, weights=weights, rows=rows, n=n, sum=reduction)
-        return result
+        return Divisor(result)
 
     def announce_next_batch(self, x, labels, rows):
         if self._prefetches and x.size and len(rows):
             self._next = x, rows
+
+    def zero_if_finite(self, x, rows):
+        return 0.0
 
     def copy(self, x, out):
         self.launch("copy", self._elements(x.size), x.size, x=x, out=out, n=x.size)
@@ -154,8 +159,10 @@ class CudaOps(Products):
         self.launch("penalty", self._elements(w.size), w.size, **given)
         return result
 
-    def regularize(self, w, l1, l2, out):
-        self.launch("regularize", self._elements(w.size), w.size, w=w, l1=scalar(l1), l2=scalar(l2), out=out, n=w.size)
+    def regularize(self, w, l1, l2, total, out):
+        given: dict = {"w": w, "l1": scalar(l1), "l2": scalar(l2), "scale": scalar(1.0 / total)}
+        given |= {"out": out, "n": out.size, "n_weights": w.size}
+        self.launch("regularize", self._elements(out.size), out.size, **given)
 
     def clip(self, g, max_norm):
         blocks, whole = self._elements(g.size), {"g": g, "n": g.size}

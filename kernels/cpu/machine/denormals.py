@@ -9,8 +9,8 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
+from fastmlp.kernels.cpu.machine.host import X86
 from fastmlp.kernels.cpu.machine.jitable import intrinsic
-from fastmlp.kernels.cpu.machine.vectors import X86
 
 __all__ = ["flush_denormals", "restore_denormals"]
 

@@ -4,10 +4,9 @@ from numba import types
 
 from fastmlp.kernels.cpu.machine.jitable import intrinsic
 from fastmlp.kernels.cpu.machine.vectors import Vectors, blocks, constant, loop
+from fastmlp.kernels.cpu.regimes import DOTS
 
-__all__ = ["DOTS", "dots"]
-
-DOTS = 4  # rows at once: as many independent sums as a fused multiply-add has cycles of latency
+__all__ = ["dots"]
 
 
 @intrinsic

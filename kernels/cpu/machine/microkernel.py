@@ -7,7 +7,7 @@ The operands are read where they lie. A has two strides, so one kernel serves x 
 unit column stride. As the sums stay in registers, an epilogue (bias, ReLU, ReLU's derivative, beta C + alpha AB)
 costs no further pass over memory.
 
-The size of a tile follows from the vector width of the CPU that Numba compiles for (AVX-512, AVX, else 128 bits).
+The size of a tile follows from the CPU that Numba compiles for (see `host`).
 """
 
 from contextlib import nullcontext
@@ -18,24 +18,22 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
+from fastmlp.kernels.cpu.machine.host import LINE
 from fastmlp.kernels.cpu.machine.jitable import intrinsic
-from fastmlp.kernels.cpu.machine.vectors import LINE, VECTOR_BYTES, Vectors, constant, loop
+from fastmlp.kernels.cpu.machine.vectors import Vectors, constant, loop
 
 __all__ = [
     *("BIAS", "PLAIN", "RELU_MASK", "UPDATE"),
     *("IN_ORDER", "PICKED_DEPTH", "PICKED_ROWS"),
-    *("ROWS", "Product", "tile"),
+    *("Product", "tile"),
 ]
 
 PLAIN, BIAS, RELU_MASK, UPDATE = range(4)
-"""Epilogues, in this order. C = AB; C = max(alpha, AB + beta bias), for alpha = 0 ReLU; C = AB where a mask is
-positive, else 0; C = beta C + alpha AB. With beta = 0 neither C nor the bias has to hold finite numbers."""
+"""Epilogues, in this order. C = AB; C = max(alpha, AB + beta aux), for alpha = 0 ReLU; C = AB where the mask aux is
+positive, else 0; C = beta C + alpha AB. With beta = 0 neither C nor aux has to hold finite numbers."""
 
 IN_ORDER, PICKED_ROWS, PICKED_DEPTH = range(3)
 """How A is read: all of it, the rows of a list, or the columns of a list."""
-
-# ROWS x 2 sums, 2 vectors of B and one broadcast element of A: they fit 32 registers (AVX-512), or 16 otherwise.
-ROWS = 8 if VECTOR_BYTES == 64 else 4
 
 
 class Product(NamedTuple):
@@ -50,12 +48,16 @@ class Product(NamedTuple):
     picks: Any  # address of the list of A's rows or columns, int64; 0 for IN_ORDER
     b: Any  # address
     b_row: Any
+    b_column: (
+        Any  # from a column to the next that begins a panel: 1, or where panels are packed b_row / their columns k
+    )
     c: Any  # address
     c_row: Any
     rows: Any
     columns: Any
     k: Any  # depth
-    aux: Any  # address of the columns' biases for BIAS, of the mask, laid out as C, for RELU_MASK; else 0
+    aux: Any  # address of what is added for BIAS, such as the columns' biases; of the mask for RELU_MASK; else 0
+    aux_row: Any  # its stride from row to row: 0 for biases, that of C for what is laid out as C
     alpha: Any
     beta: Any
 
@@ -102,6 +104,7 @@ def _emit(kind: _Kind, v: Vectors, p: Product, next_picks: ir.Value) -> None:
     masks = [v.mask(p.columns, j * v.lanes) if kind.masked else None for j in range(vectors)]
     cells = list(product(range(rows), range(vectors)))
     offset = {(i, j): builder.add(builder.mul(constant(i), p.c_row), columns[j]) for i, j in cells}
+    aux_offset = {(i, j): builder.add(builder.mul(constant(i), p.aux_row), columns[j]) for i, j in cells}
 
     a_offset = [constant(i) for i in range(rows)]
     if kind.masked:
@@ -112,9 +115,11 @@ def _emit(kind: _Kind, v: Vectors, p: Product, next_picks: ir.Value) -> None:
         a_offset = [builder.load(builder.gep(picks, [row])) for row in a_offset]
     if kind.epilogue != UPDATE:
         a_offset = [builder.mul(row, p.a_row) for row in a_offset]
-    if kind.epilogue == UPDATE:
-        # C is as large as the weights and comes from the L2 cache or beyond: prefetch it while the sums are formed
-        for cell in cells:
+    # A large C comes from the L2 cache or beyond: prefetch it while the sums are formed. It is one where weights are
+    # updated, and where the terms that are added are not the same for all rows.
+    reads_c = builder.icmp_signed("!=", p.aux_row, constant(0)) if kind.epilogue == BIAS else None
+    with nullcontext() if reads_c is None else builder.if_then(reads_c, likely=False):
+        for cell in cells if kind.epilogue in (BIAS, UPDATE) else ():
             v.prefetch(c, offset[cell], written=True)
 
     def step(state):
@@ -149,20 +154,18 @@ def _emit(kind: _Kind, v: Vectors, p: Product, next_picks: ir.Value) -> None:
     _, _, *sums = loop(builder, k, state, step)
     without = builder.fcmp_ordered("==", p.beta, ir.Constant(v.scalar, 0.0))
     alpha, beta = v.splat(p.alpha), v.splat(p.beta)
-    if kind.epilogue == BIAS:
-        biases = [v.load(aux, column, mask) for column, mask in zip(columns, masks, strict=True)]
-        biases = [builder.select(without, v.zero, builder.fmul(beta, bias)) for bias in biases]
     for i in range(rows):
         present = builder.icmp_signed("<", constant(i), p.rows)
         with builder.if_then(present, likely=True) if kind.masked else nullcontext():
             for j in range(vectors):
                 value, place, mask = sums[i * vectors + j], offset[i, j], masks[j]
                 if kind.epilogue == BIAS:
-                    value = builder.fadd(value, biases[j])
+                    term = builder.fmul(beta, v.load(aux, aux_offset[i, j], mask))
+                    value = builder.fadd(value, builder.select(without, v.zero, term))
                     # not maxnum, which would turn NaN into 0 and hide a divergence
                     value = builder.select(builder.fcmp_ordered("<", value, alpha), alpha, value)
                 elif kind.epilogue == RELU_MASK:
-                    passes = builder.fcmp_ordered(">", v.load(aux, place, mask), v.zero)
+                    passes = builder.fcmp_ordered(">", v.load(aux, aux_offset[i, j], mask), v.zero)
                     value = builder.select(passes, value, v.zero)
                 elif kind.epilogue == UPDATE:
                     old = builder.select(without, v.zero, builder.fmul(beta, v.load(c, place, mask)))

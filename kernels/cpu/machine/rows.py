@@ -7,10 +7,13 @@ from llvmlite import ir
 from numba import types
 
 from fastmlp.kernels.cpu.machine.exponential import emit_exp
+from fastmlp.kernels.cpu.machine.host import VECTOR_BYTES
 from fastmlp.kernels.cpu.machine.jitable import intrinsic, jitable
-from fastmlp.kernels.cpu.machine.vectors import VECTOR_BYTES, Vectors, blocks, constant, loop
+from fastmlp.kernels.cpu.machine.vectors import Vectors, blocks, constant, loop
 
-__all__ = ["row_scale", "softmax_minus_label", "softmax_row"]
+__all__ = ["row_scale", "row_zero_times", "softmax_minus_label", "softmax_row"]
+
+SUMS = 4  # independent, as many as a fused multiply-add has cycles of latency
 
 
 def _over_row(v, n, state, body):
@@ -164,6 +167,34 @@ def row_scale(typingctx, row, factor, n):
         return context.get_dummy_value()
 
     return types.void(types.intp, factor, types.intp), codegen
+
+
+@intrinsic
+def row_zero_times(typingctx, row, n, like):
+    """0 times the sum of n elements at an address: NaN if one is infinite or NaN, else 0; `like` carries the type."""
+
+    def codegen(context, builder, signature, args):
+        v = Vectors(builder, like)
+        row, n = v.pointer(args[0]), args[1]
+
+        def step(inside):
+            offset, *sums = inside
+            places = [builder.add(offset, constant(i * v.lanes)) for i in range(SUMS)]
+            sums = [v.fma(v.load(row, place), v.zero, total) for place, total in zip(places, sums, strict=True)]
+            return [builder.add(offset, constant(SUMS * v.lanes)), *sums]
+
+        whole = builder.sdiv(n, constant(SUMS * v.lanes))
+        begin, *sums = loop(builder, whole, [constant(0), *[v.zero] * SUMS], step)
+
+        def body(offset, mask, state):
+            return [v.fma(v.load(row, builder.add(begin, offset), mask), v.zero, state[0])]
+
+        (total,) = _over_row(v, builder.sub(n, begin), sums[:1], body)
+        for other in sums[1:]:
+            total = builder.fadd(total, other)
+        return v.sum(total)
+
+    return like(types.intp, types.intp, like), codegen
 
 
 @intrinsic

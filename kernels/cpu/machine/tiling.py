@@ -2,13 +2,13 @@
 
 from functools import cache
 
+from fastmlp.kernels.cpu.machine.host import HALF_L2, ROWS, VECTOR_BYTES
 from fastmlp.kernels.cpu.machine.jitable import inlined, jitable
-from fastmlp.kernels.cpu.machine.microkernel import PICKED_ROWS, RELU_MASK, ROWS, Product, tile
-from fastmlp.kernels.cpu.machine.vectors import HALF_L2, VECTOR_BYTES
+from fastmlp.kernels.cpu.machine.microkernel import PICKED_ROWS, Product, tile
+from fastmlp.kernels.cpu.regimes import PANEL_BYTES
 
-__all__ = ["INDEX_BYTES", "PANEL_BYTES", "tiled"]
+__all__ = ["INDEX_BYTES", "tiled"]
 
-PANEL_BYTES = 2 * VECTOR_BYTES  # of each row of B, the columns that a full tile takes
 INDEX_BYTES = 8
 FEW = 2  # rows of a flat tile: with 4 vectors of columns it has enough independent sums to keep the FMA units busy
 
@@ -18,33 +18,34 @@ def tiled(epilogue: int, access: int, flat: bool = False):
     """Function of a `Product` and its elements' size in bytes.
 
     A tile computes all its rows, even those beyond the edge of C. With `flat`, an edge of a few rows is cut into tiles
-    of FEW rows instead: for products whose C may have no more than these.
+    of FEW rows instead: for products whose C may have no more than these, or often ends with them.
 
     The tiles of some rows of A go over all columns of a block of B that fits the L2 cache, before the next rows follow.
     Rows of a list are prefetched while the tiles before them are computed.
     """
     full, edge = tile(epilogue, access, ROWS, 2, False), tile(epilogue, access, ROWS, 1, True)
     flat_tile = tile(epilogue, access, FEW, 4, True)
-    # one row down in C is one row down in A or in the list of its rows, and in the mask, but not in the biases
+    # one row down in C is one row down in A or in the list of its rows
     rows_of_a, rows_of_picks = (0, INDEX_BYTES) if access == PICKED_ROWS else (1, 0)
-    rows_of_aux = int(epilogue == RELU_MASK)
 
     @inlined
-    def part(p, i, j, rows, columns, itemsize):
-        """The product for C[i : i + rows, j : j + columns] alone."""
+    def part(p, i, j, rows, columns, b, itemsize):
+        """The product for C[i : i + rows, j : j + columns] alone; b is the address where B begins for these columns."""
         return Product(
             a=p.a + rows_of_a * i * p.a_row * itemsize,
             a_row=p.a_row,
             a_k=p.a_k,
             picks=p.picks + rows_of_picks * i,
-            b=p.b + j * itemsize,
+            b=b,
             b_row=p.b_row,
+            b_column=p.b_column,
             c=p.c + (i * p.c_row + j) * itemsize,
             c_row=p.c_row,
             rows=rows,
             columns=columns,
             k=p.k,
-            aux=p.aux + (rows_of_aux * i * p.c_row + j) * itemsize,
+            aux=p.aux + (i * p.aux_row + j) * itemsize,
+            aux_row=p.aux_row,
             alpha=p.alpha,
             beta=p.beta,
         )
@@ -60,19 +61,19 @@ def tiled(epilogue: int, access: int, flat: bool = False):
             for i in range(0, tall, ROWS):
                 rows = min(ROWS, p.rows - i)
                 next_picks = p.picks + rows_of_picks * min(i + ROWS, p.rows - rows)
-                strip = part(p, i, 0, rows, p.columns, itemsize)
+                strip = part(p, i, 0, rows, p.columns, p.b, itemsize)
                 for j in range(first, min(first + block, p.columns), 2 * lanes):
-                    columns = min(2 * lanes, p.columns - j)
+                    columns, panel = min(2 * lanes, p.columns - j), p.b + j * p.b_column * itemsize
                     if rows == ROWS and columns == 2 * lanes:
-                        full(part(strip, 0, j, rows, columns, itemsize), next_picks)
+                        full(part(strip, 0, j, rows, columns, panel, itemsize), next_picks)
                         continue
                     for at in range(0, columns, lanes):
-                        edge(part(strip, 0, j + at, rows, columns - at, itemsize), next_picks)
+                        edge(part(strip, 0, j + at, rows, columns - at, panel + at * itemsize, itemsize), next_picks)
         if not flat:
             return
         for j in range(0, p.columns, 4 * lanes):
             for i in range(tall, p.rows, FEW):
-                tile_of_few = part(p, i, j, min(FEW, p.rows - i), p.columns - j, itemsize)
+                tile_of_few = part(p, i, j, min(FEW, p.rows - i), p.columns - j, p.b + j * itemsize, itemsize)
                 flat_tile(tile_of_few, tile_of_few.picks)
 
     return product

@@ -3,8 +3,9 @@
 from llvmlite import ir
 from numba import types
 
+from fastmlp.kernels.cpu.machine.host import VECTOR_BYTES
 from fastmlp.kernels.cpu.machine.jitable import intrinsic, jitable
-from fastmlp.kernels.cpu.machine.vectors import VECTOR_BYTES, Vectors, constant
+from fastmlp.kernels.cpu.machine.vectors import Vectors, constant
 
 __all__ = ["transpose"]
 

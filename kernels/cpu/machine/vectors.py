@@ -1,30 +1,21 @@
 """SIMD vectors in LLVM IR, as wide as the registers of the CPU that Numba compiles for; Numba itself has none."""
 
 import functools
-import platform
 from collections.abc import Callable
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.core.registry import cpu_target
 
+from fastmlp.kernels.cpu.machine.host import FUSED, LINE, VECTOR_BYTES
 from fastmlp.kernels.cpu.machine.jitable import intrinsic, jitable
 
 __all__ = [
-    *("HALF_L2", "LINE", "STRICT", "VECTOR_BYTES", "X86", "Vectors"),
+    *("STRICT", "Vectors"),
     *("blocks", "constant", "emit_fma", "loop", "prefetch", "repeat"),
 ]
 
 _I8, _I32, _I64 = (ir.IntType(bits) for bits in (8, 32, 64))
-LINE = 64  # bytes in a cache line
-HALF_L2 = 1 << 19  # bytes of a core's L2 cache that one operand may fill: half of the 1 MiB of Zen 4
-
-
-_FEATURES = cpu_target.target_context.codegen().magic_tuple()[2].split(",")
-VECTOR_BYTES = 64 if "+avx512f" in _FEATURES else 32 if "+avx" in _FEATURES else 16
-X86 = platform.machine().lower() in ("x86_64", "amd64")
-FUSED = "+fma" in _FEATURES or not X86
 STRICT = ("nsz",)  # flags for an instruction that must not get Numba's own, which allow reassociation
 
 

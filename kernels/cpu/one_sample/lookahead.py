@@ -5,7 +5,8 @@ updates them forms the sums of the next sample as well (see `one_pass`). When a 
 """
 
 from fastmlp.kernels.cpu.machine.jitable import inlined
-from fastmlp.kernels.cpu.team.threads import FREE, PLACES, line
+from fastmlp.kernels.cpu.team.members import FREE, PLACES
+from fastmlp.kernels.cpu.team.threads import line
 from fastmlp.kernels.cpu.team.views import address
 
 __all__ = ["are_formed", "next_sample", "note_layer", "note_next", "note_sums", "places_of_sums"]

@@ -9,8 +9,9 @@ The result is, bit for bit, that of the two operations one after the other.
 
 from numba import types
 
+from fastmlp.kernels.cpu.machine.host import VECTOR_BYTES
 from fastmlp.kernels.cpu.machine.jitable import intrinsic, jitable
-from fastmlp.kernels.cpu.machine.vectors import VECTOR_BYTES, Vectors
+from fastmlp.kernels.cpu.machine.vectors import Vectors
 from fastmlp.kernels.cpu.one_sample.vector_products import (
     WIDE,
     Rows,

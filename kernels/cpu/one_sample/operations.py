@@ -8,8 +8,9 @@ barrier: the other thread waits for it at the next large layer.
 """
 
 from fastmlp.kernels import codes
+from fastmlp.kernels.cpu.machine.host import HALF_L2, LINE
 from fastmlp.kernels.cpu.machine.jitable import inlined
-from fastmlp.kernels.cpu.machine.vectors import HALF_L2, LINE, prefetch
+from fastmlp.kernels.cpu.machine.vectors import prefetch
 from fastmlp.kernels.cpu.one_sample.lookahead import (
     are_formed,
     next_sample,
@@ -19,21 +20,16 @@ from fastmlp.kernels.cpu.one_sample.lookahead import (
     places_of_sums,
 )
 from fastmlp.kernels.cpu.one_sample.one_pass import update_and_forward
-from fastmlp.kernels.cpu.one_sample.vector_products import BLOCK, backward_relu, dot, forward, update
+from fastmlp.kernels.cpu.one_sample.vector_products import backward_relu, dot, forward, update
 from fastmlp.kernels.cpu.operations.elementwise import activate, multiply_by_derivative
+from fastmlp.kernels.cpu.regimes import is_shared
 from fastmlp.kernels.cpu.team.signatures import Indices, Labels, Matrix, Samples, Vector
 from fastmlp.kernels.cpu.team.threads import barrier, defer_barrier, share, wait_if_deferred
 from fastmlp.kernels.cpu.team.views import address, span
 
 __all__ = ["accumulate", "accumulate_rows", "announce_next_batch", "backward_data", "linear", "linear_rows"]
 
-LARGE = 1 << 14  # weights of a layer that is worth two threads, and more than an L1 cache holds
-
-
-@inlined
-def is_shared(inputs, outputs):
-    """Whether two threads share a layer where batches are of one sample."""
-    return inputs >= 2 * BLOCK and inputs * outputs >= LARGE
+inlined(is_shared)
 
 
 @inlined

@@ -11,12 +11,13 @@ import functools
 from llvmlite import ir
 from numba import types
 
+from fastmlp.kernels.cpu.machine.host import VECTOR_BYTES
 from fastmlp.kernels.cpu.machine.jitable import intrinsic, jitable
-from fastmlp.kernels.cpu.machine.vectors import VECTOR_BYTES, Vectors, blocks, constant, loop, repeat
+from fastmlp.kernels.cpu.machine.vectors import Vectors, blocks, constant, loop, repeat
+from fastmlp.kernels.cpu.regimes import BLOCK
 
-__all__ = ["BLOCK", "backward_relu", "dot", "forward", "update"]
+__all__ = ["backward_relu", "dot", "forward", "update"]
 
-BLOCK = 64  # inputs at once: a 64-bit integer has a bit for each that is not zero
 LATENCY = 4  # cycles of a fused multiply-add
 WIDE = 8  # vectors of columns at once: their sums stay in registers over all rows
 

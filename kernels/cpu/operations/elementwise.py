@@ -8,6 +8,8 @@ derivative. The rest are generated (see `fastmlp.kernels.cpu.operations.formulas
 from fastmlp.kernels import codes
 from fastmlp.kernels.cpu.machine.jitable import jitable
 from fastmlp.kernels.cpu.machine.rows import softmax_row
+from fastmlp.kernels.cpu.operations.short_rows import are_short, softmax_of_short_rows
+from fastmlp.kernels.cpu.regimes import SHORT_ROWS
 from fastmlp.kernels.cpu.team.signatures import Matrix
 from fastmlp.kernels.cpu.team.threads import barrier, share
 from fastmlp.kernels.cpu.team.views import row_address, span
@@ -33,9 +35,13 @@ def activate(ops, code, z, slope, r0, r1, c0, c1):
 
 
 def softmax_block(ops, code: int, z: Matrix, slope: Matrix, r0: int, r1: int, c0: int, c1: int):
-    one = z.dtype.type(1)
+    one, n, size = z.dtype.type(1), z.shape[1], z.itemsize
+    if are_short(z.shape[0], n, size):
+        for i in range(r0, r1, SHORT_ROWS):
+            softmax_of_short_rows(row_address(z, i), min(SHORT_ROWS, r1 - i), n, ops.scratch)
+        return
     for i in range(r0, r1):
-        softmax_row(row_address(z, i), row_address(z, i), z.shape[1], one, z.itemsize)
+        softmax_row(row_address(z, i), row_address(z, i), n, one, size)
 
 
 def threshold_block(ops, code: int, z: Matrix, slope: Matrix, r0: int, r1: int, c0: int, c1: int):

@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from fastmlp.kernels import codes
+from fastmlp.kernels.codes import is_labelled_softmax
 from fastmlp.kernels.cpu.machine.functions import sigmoid
 from fastmlp.kernels.cpu.machine.jitable import inlined, jitable
 from fastmlp.kernels.cpu.machine.rows import row_scale, softmax_minus_label, softmax_row
@@ -19,9 +20,11 @@ from fastmlp.kernels.cpu.team.views import element, row_address
 
 __all__ = [
     *("BLOCK", "label_of", "target_of", "weigh"),
-    *("add_log_loss", "is_far_from_clipping", "is_labelled_softmax", "loss_gradient"),
+    *("add_log_loss", "is_far_from_clipping", "loss_gradient"),
     *("clipped_binary", "clipped_softmax", "softmax_cross_entropy"),
 ]
+
+jitable(is_labelled_softmax)
 
 BLOCK = 16  # rows in a part of the sum, at least
 # p is between eps and 1 - eps, in both dtypes, if largest - z <= _FAR and _LOW <= Σ exp(z - largest) <= _HIGH:
@@ -156,11 +159,6 @@ def clipped_binary(
             out[i, j] = p - y
         sum_of_rows += weigh(weights, row, row_address(out, i), outputs, value)
     return sum_of_rows - math.log(product)
-
-
-@jitable
-def is_labelled_softmax(loss, labels):
-    return labels > 0 and (loss == codes.SOFTMAX_CROSS_ENTROPY or loss == codes.CLIPPED_SOFTMAX_CROSS_ENTROPY)
 
 
 @jitable

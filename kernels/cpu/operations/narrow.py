@@ -4,23 +4,22 @@ Forward, vectors go along the inputs: each output of a sample is a dot product. 
 (δᵀ a)ᵀ, with vectors over the inputs.
 """
 
-from fastmlp.kernels.cpu.machine.dots import DOTS, dots
+from fastmlp.kernels.cpu.machine.dots import dots
+from fastmlp.kernels.cpu.machine.host import VECTOR_BYTES
 from fastmlp.kernels.cpu.machine.jitable import inlined
 from fastmlp.kernels.cpu.machine.microkernel import IN_ORDER, UPDATE, Product
 from fastmlp.kernels.cpu.machine.tiling import tiled
-from fastmlp.kernels.cpu.machine.vectors import VECTOR_BYTES
-from fastmlp.kernels.cpu.team.views import address, element, span
+from fastmlp.kernels.cpu.regimes import DOTS, NARROW_OUTPUTS
+from fastmlp.kernels.cpu.team.views import address, element, row_address, span
 
 __all__ = ["is_narrow", "is_worth_transposing", "narrow_gradient", "narrow_product"]
 
-# Measured in float32 with 32 to 256 inputs
-OUTPUTS = 4  # with 5, dot products take as long as tiles
 SAMPLES = 16  # with fewer, transposing a gradient of 10 outputs takes the time that it saves
 
 
 @inlined
 def is_narrow(inputs, outputs, itemsize):
-    return outputs <= OUTPUTS and inputs * itemsize >= 2 * VECTOR_BYTES
+    return outputs <= NARROW_OUTPUTS and inputs * itemsize >= 2 * VECTOR_BYTES
 
 
 @inlined
@@ -32,15 +31,22 @@ def is_worth_transposing(samples, inputs, outputs, itemsize):
 
 
 @inlined
-def narrow_product(x, w, b, out, r0, r1, scratch):
-    """out[r0:r1] = x W + b."""
+def narrow_product(x, picks, w, b, out, r0, r1, scratch):
+    """out[r0:r1] = x[picks] W + b; picks None: all rows. Picked ones, of any real dtype, are copied a few at a time."""
     inputs, outputs, size = w.shape[0], w.shape[1], out.itemsize
     for j in range(outputs):
         column = span(scratch, j * inputs, inputs)
         for i in range(inputs):
             column[i] = element(w, i * outputs + j)
     for i in range(r0, r1, DOTS):
-        rows, source, target = min(DOTS, r1 - i), address(x) + i * inputs * size, address(out) + i * outputs * size
+        rows, target = min(DOTS, r1 - i), address(out) + i * outputs * size
+        source = row_address(x, i)
+        if picks is not None:
+            for k in range(rows):
+                sample, place = span(x, picks[i + k] * inputs, inputs), span(scratch, (outputs + k) * inputs, inputs)
+                for c in range(inputs):
+                    place[c] = sample[c]
+            source = address(scratch) + outputs * inputs * size
         for j in range(outputs):
             weights = address(scratch) + j * inputs * size
             dots(source, inputs, rows, weights, inputs, target + j * size, outputs, b[j])
@@ -61,12 +67,14 @@ def narrow_gradient(a, delta, alpha, beta, out, r0, r1, scratch):
         picks=0,
         b=address(a) + r0 * size,
         b_row=inputs,
+        b_column=1,
         c=address(scratch),
         c_row=rows,
         rows=outputs,
         columns=rows,
         k=delta.shape[0],
         aux=0,
+        aux_row=0,
         alpha=real(1),
         beta=real(0),
     )

@@ -8,6 +8,7 @@ from numba import types
 from numba.extending import overload
 
 from fastmlp.kernels import codes
+from fastmlp.kernels.cpu.machine.host import ROWS, UNEVEN, VECTOR_BYTES
 from fastmlp.kernels.cpu.machine.jitable import JIT_OPTIONS, inlined
 from fastmlp.kernels.cpu.machine.microkernel import (
     BIAS,
@@ -16,14 +17,12 @@ from fastmlp.kernels.cpu.machine.microkernel import (
     PICKED_ROWS,
     PLAIN,
     RELU_MASK,
-    ROWS,
     UPDATE,
     Product,
     tile,
 )
 from fastmlp.kernels.cpu.machine.tiling import INDEX_BYTES, tiled
 from fastmlp.kernels.cpu.machine.transposition import transpose
-from fastmlp.kernels.cpu.machine.vectors import VECTOR_BYTES
 from fastmlp.kernels.cpu.operations.elementwise import activate, multiply_by_derivative
 from fastmlp.kernels.cpu.operations.narrow import is_narrow, is_worth_transposing, narrow_gradient, narrow_product
 from fastmlp.kernels.cpu.operations.sharing import COLUMNS, is_in_halves, share_gradient, share_layer, share_output
@@ -31,11 +30,11 @@ from fastmlp.kernels.cpu.team.signatures import Indices, Matrix, Samples, Vector
 from fastmlp.kernels.cpu.team.threads import barrier, share
 from fastmlp.kernels.cpu.team.views import address, span
 
-__all__ = ["ROWS", "accumulate", "accumulate_rows", "add_bias_gradient", "backward_data", "linear", "linear_rows"]
+__all__ = ["accumulate", "accumulate_rows", "add_bias_gradient", "backward_data", "linear", "linear_rows"]
 
 
 def _make_layer(access):
-    multiply = tiled(BIAS, access)
+    multiply = tiled(BIAS, access, flat=UNEVEN)
 
     @inlined
     def layer(a, a_row, picks, w, b, bias_factor, floor, out, r0, r1, c0, c1, k0, k1):
@@ -52,12 +51,14 @@ def _make_layer(access):
                 picks=picks,
                 b=address(w) + (k0 * outputs + c0) * size,
                 b_row=outputs,
+                b_column=1,
                 c=address(out) + (r0 * outputs + c0) * size,
                 c_row=outputs,
                 rows=r1 - r0,
                 columns=c1 - c0,
                 k=k1 - k0,
                 aux=address(b) + c0 * size,
+                aux_row=0,
                 alpha=real(floor),
                 beta=real(bias_factor),
             ),
@@ -120,19 +121,23 @@ def _forward(team, x, rows, w, b, activation, slope, out):
         activate(team, activation, out, slope, r0, r1, c0, c1)
 
 
-def linear(ops, x: Matrix, w: Matrix, b: Vector, activation: int, slope: Matrix, out: Matrix):
+@inlined
+def _linear(team, x, rows, w, b, activation, slope, out):
     if is_narrow(w.shape[0], w.shape[1], out.itemsize):
-        r0, r1, _, _ = share_layer(ops, out, activation)
-        narrow_product(x, w, b, out, r0, r1, ops.scratch)
-        activate(ops, activation, out, slope, r0, r1, 0, out.shape[1])
+        r0, r1, _, _ = share_layer(team, out, activation)
+        narrow_product(x, rows, w, b, out, r0, r1, team.scratch)
+        activate(team, activation, out, slope, r0, r1, 0, out.shape[1])
     else:
-        _forward(ops, x, None, w, b, activation, slope, out)
-    barrier(ops)
+        _forward(team, x, rows, w, b, activation, slope, out)
+    barrier(team)
+
+
+def linear(ops, x: Matrix, w: Matrix, b: Vector, activation: int, slope: Matrix, out: Matrix):
+    _linear(ops, x, None, w, b, activation, slope, out)
 
 
 def linear_rows(ops, x: Samples, rows: Indices, w: Matrix, b: Vector, activation: int, slope: Matrix, out: Matrix):
-    _forward(ops, x, rows, w, b, activation, slope, out)
-    barrier(ops)
+    _linear(ops, x, rows, w, b, activation, slope, out)
 
 
 @inlined
@@ -145,7 +150,7 @@ def _convert(x, rows, r0, r1, c0, c1, out):
             target[j] = source[j]
 
 
-_product, _masked_product = tiled(PLAIN, IN_ORDER), tiled(RELU_MASK, IN_ORDER)
+_product, _masked_product = tiled(PLAIN, IN_ORDER, flat=UNEVEN), tiled(RELU_MASK, IN_ORDER, flat=UNEVEN)
 
 
 def backward_data(ops, delta: Matrix, w: Matrix, activation: int, a: Matrix, slope: Matrix, out: Matrix):
@@ -162,12 +167,14 @@ def backward_data(ops, delta: Matrix, w: Matrix, activation: int, a: Matrix, slo
             picks=0,
             b=wt,
             b_row=columns,
+            b_column=1,
             c=address(out) + at,
             c_row=inputs,
             rows=r1 - r0,
             columns=columns,
             k=outputs,
             aux=address(a) + at,
+            aux_row=inputs,
             alpha=real(1),
             beta=real(0),
         )
@@ -194,12 +201,14 @@ def _make_gradient(access):
                 picks=picks,
                 b=address(delta) + c0 * size,
                 b_row=outputs,
+                b_column=1,
                 c=address(out) + (r0 * outputs + c0) * size,
                 c_row=outputs,
                 rows=r1 - r0,
                 columns=c1 - c0,
                 k=delta.shape[0],
                 aux=0,
+                aux_row=0,
                 alpha=real(alpha),
                 beta=real(beta),
             ),
@@ -231,12 +240,14 @@ def add_bias_gradient(team, delta, alpha, beta, bias):
             picks=0,
             b=address(delta) + j * size,
             b_row=row,
+            b_column=1,
             c=address(bias) + j * size,
             c_row=0,
             rows=1,
             columns=c1 - j,
             k=delta.shape[0],
             aux=0,
+            aux_row=0,
             alpha=real(alpha),
             beta=real(beta),
         )

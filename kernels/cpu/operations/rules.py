@@ -37,15 +37,18 @@ def penalty(ops, w: Vector, l1: float, l2: float) -> float:
     return sum_of_parts(ops, w.shape[0], length)
 
 
-def regularize(ops, w: Vector, l1: float, l2: float, out: Vector):
-    w, out = _own(ops, w), _own(ops, out)
-    a1, a2 = w.dtype.type(l1), w.dtype.type(l2)
-    if l2 != 0.0:
-        for i in range(w.shape[0]):
-            out[i] += a2 * w[i]
+def regularize(ops, w: Vector, l1: float, l2: float, total: float, out: Vector):
+    biases, out = _own(ops, out[w.shape[0] :]), _own(ops, out[: w.shape[0]])
+    w = _own(ops, w)
+    a1, a2, scale = w.dtype.type(l1), w.dtype.type(l2), w.dtype.type(1.0 / total)
     if l1 != 0.0:
         for i in range(w.shape[0]):
             out[i] += a1 * np.sign(w[i])
+    for i in range(w.shape[0]):
+        out[i] = scale * (out[i] + a2 * w[i])
+    if total != 1.0:
+        for i in range(biases.shape[0]):
+            biases[i] *= scale
     barrier(ops)
 
 

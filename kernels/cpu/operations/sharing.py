@@ -11,8 +11,8 @@ fewer rows than the layer has inputs.
 """
 
 from fastmlp.kernels import codes
+from fastmlp.kernels.cpu.machine.host import ROWS
 from fastmlp.kernels.cpu.machine.jitable import inlined
-from fastmlp.kernels.cpu.machine.microkernel import ROWS
 from fastmlp.kernels.cpu.team.threads import share
 
 __all__ = ["COLUMNS", "is_in_halves", "share_gradient", "share_layer", "share_output"]

@@ -6,48 +6,26 @@ layer: the threads are plain Python threads whose compiled code has released the
 """
 
 import sys
-from typing import NamedTuple
 
-import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
+from fastmlp.kernels.cpu.machine.host import X86
 from fastmlp.kernels.cpu.machine.jitable import intrinsic, jitable
-from fastmlp.kernels.cpu.machine.vectors import X86
-from fastmlp.kernels.cpu.team.views import address
+from fastmlp.kernels.cpu.team.members import PARTS, PLACES, RECORD, Team
+from fastmlp.kernels.cpu.team.views import address, span
 
 __all__ = [
-    *("FREE", "PLACES", "PARTS", "Team", "make_teams", "team_of_one"),
-    *("barrier", "defer_barrier", "wait_if_deferred"),
+    *("barrier", "defer_barrier", "team_of_one", "wait_if_deferred"),
     *("line", "part_length", "share", "sum_of_parts"),
 ]
 
-PLACES = 8  # of int64 in a cache line: what threads write again and again must not share one
-PARTS = 64  # partial sums at most; threads beyond that many would have no part
-_DEFERRED, FREE = 2, 3  # places in a thread's line of `sync`: 0 its arrivals, 1 its core; from FREE on the operations'
+_DEFERRED = 2  # place in a thread's line of `sync`
 _SPINS = 32  # pauses, about 1 µs, between two checks of which cores the others are on
 _PATIENCE = 128  # checks, after which a thread yields its core once
 
 _I64 = ir.IntType(64)
-
-
-class Team(NamedTuple):
-    """One thread's place in its team, and the memory the team shares. As `ops` it carries the operations."""
-
-    rank: int
-    size: int
-    sync: np.ndarray  # (PLACES * (size + 1),) int64: arrivals at the barrier, then each thread's line
-    partial: np.ndarray  # (PARTS,) float64: partial sums
-    scratch: np.ndarray  # real, the thread's own: a transposed weight matrix, converted samples, packed parts of either
-    table: np.ndarray  # (operations,) int64: addresses of the compiled operations
-
-
-def make_teams(size: int, scratch: np.ndarray, operations: int) -> list[Team]:
-    """The members of one team, each with its part of the scratch memory; an empty table for so many operations."""
-    sync, partial = np.zeros(PLACES * (size + 1), np.int64), np.zeros(PARTS)
-    table, own = np.zeros(operations, np.int64), len(scratch) // size
-    return [Team(rank, size, sync, partial, scratch[rank * own :][:own], table) for rank in range(size)]
 
 
 @intrinsic
@@ -135,7 +113,8 @@ def barrier(team):
 @jitable
 def team_of_one(team):
     """The thread as a team of its own."""
-    return Team(team.rank, 1, team.sync, team.partial, team.scratch, team.table)
+    record = span(team.record, RECORD, RECORD)
+    return Team(team.rank, 1, team.sync, team.partial, team.scratch, team.table, record)
 
 
 @jitable

@@ -6,20 +6,21 @@ parameters keep their layout.
 """
 
 import math
-from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 
 from fastmlp.kernels import codes
-from fastmlp.kernels.cpu.machine.dots import DOTS, dots
+from fastmlp.kernels.codes import is_labelled_softmax
+from fastmlp.kernels.cpu.machine.dots import dots
 from fastmlp.kernels.cpu.machine.exponential import exp
 from fastmlp.kernels.cpu.machine.jitable import inlined, jitable
 from fastmlp.kernels.cpu.machine.microkernel import IN_ORDER, PLAIN, RELU_MASK, UPDATE, Product
 from fastmlp.kernels.cpu.machine.tiling import tiled
 from fastmlp.kernels.cpu.machine.transposition import transpose
 from fastmlp.kernels.cpu.operations.elementwise import activate, multiply_by_derivative
-from fastmlp.kernels.cpu.operations.losses import add_log_loss, is_far_from_clipping, is_labelled_softmax
+from fastmlp.kernels.cpu.operations.losses import add_log_loss, is_far_from_clipping
+from fastmlp.kernels.cpu.regimes import DOTS
+from fastmlp.kernels.cpu.regimes import TINY_BLOCK as BLOCK
 from fastmlp.kernels.cpu.team.signatures import Indices, Labels, Matrix, Parameters, Samples, Targets, Vector, Weights
 from fastmlp.kernels.cpu.team.threads import barrier, part_length, share, sum_of_parts
 from fastmlp.kernels.cpu.team.views import address, element, grid, span
@@ -29,27 +30,8 @@ __all__ = [
     *("linear", "linear_rows", "loss_gradient"),
 ]
 
-WIDTH = 16  # inputs or outputs of a layer at most
-FILLED = 0.45  # at most, of the lanes of vectors over the outputs
-BLOCK = 64  # samples: threads take whole blocks, and losses are computed block by block
-
 _add_product = tiled(UPDATE, IN_ORDER, flat=True)
 _product, _masked_product = tiled(PLAIN, IN_ORDER, flat=True), tiled(RELU_MASK, IN_ORDER, flat=True)
-
-
-def is_tiny(widths: Sequence[int], rows: int) -> bool:
-    """Whether vectors along batches of so many rows pay in a network of such layers, inputs and outputs included.
-
-    They do where vectors over a layer's outputs would leave more than half of their lanes idle. Measured in float32
-    with 16 lanes: 4-8-3 (0.29 of them filled) and 4-8-8-8-3 (0.41) gain a third, 16-12-4 (0.54) and 16-16-10 lose.
-    """
-    filled = sum(i * o for i, o in pairwise(widths)) / (WIDTH * sum(widths[:-1]))
-    return max(widths) <= WIDTH and rows >= WIDTH and filled <= FILLED
-
-
-def tiny_scratch(widths: Sequence[int], rows: int) -> int:
-    """Elements of scratch memory for a thread: the samples by columns, and a few numbers of each in a block."""
-    return max(widths) * (rows + 2 * BLOCK) + 4 * BLOCK
 
 
 @jitable
@@ -85,12 +67,14 @@ def _layer(team, x, x_row, w, b, activation, slope, out, r0, r1, scratch):
         picks=0,
         b=x,
         b_row=x_row,
+        b_column=1,
         c=address(z) + r0 * size,
         c_row=rows,
         rows=outputs,
         columns=n,
         k=w.shape[0],
         aux=0,
+        aux_row=0,
         alpha=one,
         beta=one,
     )
@@ -250,12 +234,14 @@ def backward_data(ops, delta: Matrix, w: Matrix, activation: int, a: Matrix, slo
             picks=0,
             b=address(delta) + at,
             b_row=rows,
+            b_column=1,
             c=address(out) + at,
             c_row=rows,
             rows=inputs,
             columns=r1 - r0,
             k=outputs,
             aux=address(a) + at,
+            aux_row=rows,
             alpha=real(1),
             beta=real(0),
         )

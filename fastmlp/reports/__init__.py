@@ -1,0 +1,1 @@
+"""Reports: one HTML file about a trained network, which needs neither a network connection nor other files."""

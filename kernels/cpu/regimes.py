@@ -1,0 +1,87 @@
+"""Which set of operations a network uses, and the scratch memory that they need. Without Numba, as `machine.host`.
+
+Three sets replace some of the general operations: `one_sample`, `large` and `tiny`.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Literal
+
+from fastmlp.kernels.cpu.machine.host import HALF_L2, ROWS, VECTOR_BYTES, evicts_itself
+
+__all__ = [
+    *("A_BLOCK_BYTES", "BLOCK", "BLOCK_BYTES", "DEPTH", "DOTS", "FILLED", "NARROW_OUTPUTS", "PANEL_BYTES", "SHARED"),
+    *("SHORT_ROWS", "TINY_BLOCK", "WIDTH"),
+    *("Regime", "is_large", "is_shared", "is_tiny", "regime_of", "scratch_elements"),
+]
+
+Regime = Literal["", "sample", "large", "tiny"]
+"""A set of operations; "" for the general ones alone."""
+
+# Batches of one sample
+BLOCK = 64  # inputs at once: a 64-bit integer has a bit for each that is not zero
+SHARED = 1 << 14  # weights of a layer that is worth two threads, and more than an L1 cache holds
+
+# Large layers
+LARGE_BYTES = 1 << 22  # weights beyond this are packed whatever the length of their rows
+NARROW = 128  # with fewer inputs or outputs packing does not pay
+DEPTH = 512  # of a packed part: as many as the rows of a chunk, so that a gradient is one part
+PANEL_BYTES = 2 * VECTOR_BYTES  # of each row of B, the columns that a full tile takes
+_PANELS = max(1, HALF_L2 // (DEPTH * PANEL_BYTES))  # in a block of B; one of A has half as many
+BLOCK_BYTES, A_BLOCK_BYTES = (panels * DEPTH * PANEL_BYTES for panels in (_PANELS, max(1, _PANELS // 2)))
+
+# Layers of few outputs, measured in float32 with 32 to 256 inputs
+NARROW_OUTPUTS = 4  # with 5, dot products take as long as tiles
+DOTS = 4  # of them at once: as many independent sums as a fused multiply-add has cycles of latency
+
+SHORT_ROWS = VECTOR_BYTES // 4  # of a softmax at a time: a vector of float32, two of float64
+
+# Tiny layers
+WIDTH = 16  # inputs or outputs of a layer at most
+FILLED = 0.45  # at most, of the lanes of vectors over the outputs
+TINY_BLOCK = 64  # samples: threads take whole blocks, and losses are computed block by block
+
+
+def regime_of(widths: Sequence[int], rows: int, itemsize: int, dropout: bool) -> Regime:
+    """The regime of a network with such layers, inputs and outputs included, whose chunks have so many rows."""
+    if rows == 1:
+        return "sample"
+    if is_large(pairwise(widths), itemsize):
+        return "large"
+    return "tiny" if not dropout and is_tiny(widths, rows) else ""
+
+
+def is_shared(inputs, outputs):
+    """Whether two threads share a layer where batches are of one sample."""
+    return inputs >= 2 * BLOCK and inputs * outputs >= SHARED
+
+
+def is_large(layers: Iterable[tuple[int, int]], itemsize: int) -> bool:
+    """Whether packed products pay in a network of such layers (inputs, outputs)."""
+    return any(
+        min(inputs, outputs) >= NARROW
+        and (inputs * outputs * itemsize > LARGE_BYTES or evicts_itself(inputs, outputs * itemsize))
+        for inputs, outputs in layers
+    )
+
+
+def is_tiny(widths: Sequence[int], rows: int) -> bool:
+    """Whether vectors along batches of so many rows pay in a network of such layers, inputs and outputs included.
+
+    They do where vectors over a layer's outputs would leave more than half of their lanes idle. Measured in float32
+    with 16 lanes: 4-8-3 (0.29 of them filled) and 4-8-8-8-3 (0.41) gain a third, 16-12-4 (0.54) and 16-16-10 lose.
+    """
+    filled = sum(i * o for i, o in pairwise(widths)) / (WIDTH * sum(widths[:-1]))
+    return max(widths) <= WIDTH and rows >= WIDTH and filled <= FILLED
+
+
+def scratch_elements(regime: Regime, widths: Sequence[int], rows: int, itemsize: int) -> int:
+    """Elements of scratch memory for a thread."""
+    if regime == "large":  # a block of B and one of A
+        return (BLOCK_BYTES + A_BLOCK_BYTES) // itemsize
+    transposed = max((i * o for i, o in pairwise(widths[1:])), default=0)  # a weight matrix
+    converted = max(ROWS, NARROW_OUTPUTS + DOTS) * max(widths[0], rows)  # a few samples, and weights by columns
+    general = max(transposed, converted, SHORT_ROWS * (SHORT_ROWS + 2))
+    if regime == "tiny":  # the samples by columns, and a few numbers of each in a block
+        return max(general, max(widths) * (rows + 2 * TINY_BLOCK) + 4 * TINY_BLOCK)
+    return general
