@@ -98,8 +98,8 @@ __device__ inline double loss_of_outputs(const LossGradient &a, const Part &part
 // With exp, log and log1p of doubles side by side the compiler would else take more registers than four blocks have.
 template <> constexpr int BLOCKS_AT_ONCE<LossGradient> = 4;
 
-// out (n, outputs) = scale s ∂ℓ/∂z, *sum.out = Σ s ℓ. Targets are targets[rows], or one-hot rows of labels[rows] if there are
-// labels; s is weights[rows], or 1 without weights.
+// out (n, outputs) = scale s ∂ℓ/∂z, *sum.out = Σ s ℓ. Targets are targets[rows], or one-hot rows of labels[rows] if there
+// are labels; s is weights[rows], or 1 without weights.
 __device__ void run(const LossGradient &a, const Part &part) {
   const bool softmax = a.loss == SOFTMAX_CROSS_ENTROPY || a.loss == CLIPPED_SOFTMAX_CROSS_ENTROPY;
   over_grid<Sum>(softmax ? softmax_loss(a, part) : loss_of_outputs(a, part), a.sum, part);

@@ -142,7 +142,8 @@ def steps(monkeypatch):
 
 
 SMALL, MEDIUM = [784, 128, 10], [784, 512, 256, 10]
-# Barriers of a step, and the model's microseconds. A barrier after each operation but those of one block makes 6 to 8
+# Barriers of a step, and the model's microseconds. With one after each operation, but between those of a single block,
+# there were 4 (one sample) to 8
 PROGRAMS = [
     (SMALL, 1, SGD(0.1), 3, 7.5),
     (SMALL, 32, SGD(0.1), 3, 15.5),
