@@ -25,6 +25,7 @@ from fastmlp.backends.compiled.library import Library, Needed, Run, compiling, l
 from fastmlp.backends.compiled.shuffler import make_shuffler
 from fastmlp.backends.teams import POOL, Task
 from fastmlp.backends.threads import WORK_PER_ROW, available_threads, is_worth_sharing, worth_threads
+from fastmlp.forks import no_fork
 from fastmlp.formulas.by_code import BUILT_IN, Formulas
 from fastmlp.kernels import codes
 from fastmlp.kernels.cpu.machine.host import VECTOR_BYTES
@@ -34,6 +35,8 @@ from fastmlp.kernels.cpu.team.members import Team, make_teams
 from fastmlp.network import Data, Network, Update, aligned_zeros
 
 __all__ = ["NumbaBackend"]
+
+BRIEF = 200_000  # multiply-adds: what a thread does while another takes the interpreter's lock, 5 to 10 µs
 
 _PARAMETERS = {
     name: list(inspect.signature(getattr(step, name)).parameters)[1:] for name in ("gradient", "predict", "train_epoch")
@@ -71,6 +74,10 @@ class _NetworkTeams:
         moved = _update_work(update) * update.into.size if update else 0
         work = self._shared_work * self._rows
         return worth_threads(self._rows, work, moved, samples / self._rows) if self._shared else 1
+
+    def is_brief(self, samples: int) -> bool:
+        """Whether a run over so many samples takes a few microseconds."""
+        return samples * self._products < BRIEF
 
     def team(self, size: int, table: np.ndarray) -> list[int]:
         """The addresses of a team's members, its barriers reset."""
@@ -173,20 +180,21 @@ class NumbaBackend(Backend):
         # A thread that failed before its first barrier would leave the others waiting there for ever. So everything is
         # compiled before any starts.
         call = _call(entry, arguments)
-        table, function = operations.run(entry, call)
+        table, function, with_lock = operations.run(entry, call)
         rows, (words, blocks) = len(call["order"]), operations.words(arguments)
         kept = operations, arguments, blocks
 
-        def tasks(size: int) -> list[Task]:
+        def tasks(size: int, function=function) -> list[Task]:
             return [partial(function, Block([member, *words], kept)) for member in operations.team(size, table)]
 
         if operations.worth(rows) == 1 and operations.n_threads in (None, 1):
-            return tasks(1)[0]  # a short run, which the pool's bookkeeping would make longer
+            # a short run, which the pool's bookkeeping would make longer
+            return tasks(1, with_lock if operations.is_brief(rows) else function)[0]
         return partial(POOL.run, operations.n_threads, operations.worth(rows), tasks)
 
     def train(self, operations, *arguments):
         update, orders = arguments[2:4]
-        table, function = self._compiled_training(operations, *arguments)
+        table, function, _ = self._compiled_training(operations, *arguments)
         words, blocks = operations.words(arguments)
         kept, shares = (operations, arguments, blocks), list[np.ndarray]()  # of the losses, by thread
 
@@ -215,8 +223,9 @@ def _import_numba_if_needed() -> None:
 
     What is compiled runs without it, and its import takes longer than a small fit.
     """
-    if find_spec("numba") is None or not any(map(stored_sizes, kernel_folders())):
-        import numba  # noqa: F401
+    with no_fork():
+        if find_spec("numba") is None or not any(map(stored_sizes, kernel_folders())):
+            import numba  # noqa: F401
 
 
 def _widths(net: Network) -> list[int]:

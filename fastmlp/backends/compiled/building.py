@@ -20,6 +20,7 @@ from fastmlp.backends.compiled.cache import settings_changed
 from fastmlp.backends.compiled.jobs import Job
 from fastmlp.backends.compiled.loading import ObjectCode
 from fastmlp.backends.threads import available_threads
+from fastmlp.forks import no_fork
 
 __all__ = ["compile_all", "work"]
 
@@ -41,7 +42,8 @@ def compile_all(jobs: Sequence[Job]) -> dict[Job, ObjectCode]:
                 built = _by_workers(sorted(jobs, key=_length), workers)
     left = [job for job in jobs if job not in built]
     if left:
-        from fastmlp.backends.compiled.compiler import compiled
+        with no_fork():
+            from fastmlp.backends.compiled.compiler import compiled
 
         built |= {job: compiled(job) for job in left}
     return built
@@ -85,7 +87,8 @@ def _by_workers(jobs: Sequence[Job], count: int) -> dict[Job, ObjectCode]:
 
 def work(folder: str) -> None:
     """Compile jobs from a folder until all are taken. An error ends the worker; the job is left to the parent."""
-    from fastmlp.backends.compiled.compiler import compiled
+    with no_fork():
+        from fastmlp.backends.compiled.compiler import compiled
 
     for i, fields in enumerate(pickle.loads((Path(folder) / "jobs").read_bytes())):
         with suppress(FileExistsError):

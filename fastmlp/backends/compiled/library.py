@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from ctypes import CFUNCTYPE, c_double, c_int64
+from ctypes import CFUNCTYPE, PYFUNCTYPE, c_double, c_int64
 from functools import lru_cache
 from threading import RLock
 from typing import Any, NamedTuple
@@ -44,8 +44,12 @@ class _CompilerLock:
 
 hold_at_forks(_CompilerLock())
 
-c_function: Callable[[int], Callable[[int], float]] = CFUNCTYPE(c_double, c_int64)
+Function = Callable[[int], float]
+c_function: Callable[[int], Function] = CFUNCTYPE(c_double, c_int64)
 """An entry point at an address, as a function of its arguments' address. It runs without the interpreter's lock."""
+
+# The same with the lock, which takes longer to pass from thread to thread than a short run does
+_with_lock: Callable[[int], Function] = PYFUNCTYPE(c_double, c_int64)
 
 
 @contextmanager
@@ -60,7 +64,8 @@ class Run(NamedTuple):
 
     table: np.ndarray  # (operations,) int64: addresses of those that it calls
     # Of the address of its arguments. Nothing checks their types, which must follow from the job.
-    function: Callable[[int], float]
+    function: Function
+    with_lock: Function  # the same without giving up the interpreter's lock, for short runs
 
 
 class Library:
@@ -108,7 +113,8 @@ class Library:
         """
         real, samples = np.dtype(entry.real), np.dtype(entry.samples)
         table = self.table(needed, real, samples, regime, formulas, [entry, *besides])
-        return Run(table, c_function((self._common or self).addresses([entry])[entry]))
+        address = (self._common or self).addresses([entry])[entry]
+        return Run(table, c_function(address), _with_lock(address))
 
     def table(
         self,

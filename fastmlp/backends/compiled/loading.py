@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from llvmlite import binding
 
+from fastmlp.forks import no_fork
+
 __all__ = ["Linker", "ObjectCode"]
 
 
@@ -44,7 +46,8 @@ class Linker:
             The file is none that LLVM can read, or has no such function.
         """
         if not all(map(binding.address_of_symbol, code.needs)):
-            import numba.core.registry  # some functions of Numba's own, which it makes known to LLVM
+            with no_fork():
+                import numba.core.registry  # some functions of Numba's own, which it makes known to LLVM
 
             numba.core.registry.cpu_target.target_context.refresh()
         self._engine.add_object_file(binding.ObjectFileRef.from_data(code.content))
