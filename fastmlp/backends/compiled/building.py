@@ -27,7 +27,7 @@ __all__ = ["compile_all", "work"]
 _log = logging.getLogger("fastmlp")
 _FEW = 3  # jobs that are sooner compiled here, where Numba may be imported already, than by new processes
 _MOST = 8  # processes: each takes 200 MB, and the longest job as long as an eighth of all
-_LONGEST = "linear", "accumulate", "backward_data", "linear_rows", "accumulate_rows"
+_LONGEST = "linear", "accumulate", "backward_data", "train_epoch", "linear_rows", "loss_gradient", "accumulate_rows"
 _WORKER = "import sys; sys.path[:] = {path!r}; from fastmlp.backends.compiled.building import work; work({folder!r})"
 
 
@@ -60,9 +60,9 @@ def _is_python(executable: str | None) -> bool:
     return not getattr(sys, "frozen", False) and Path(executable or "").name.lower().startswith(("python", "pypy"))
 
 
-def _length(job: Job) -> int:
+def _length(job: Job) -> tuple:
     """A key that sorts jobs that take long to the front: those behind them fill the gaps."""
-    return _LONGEST.index(job.name) if job.name in _LONGEST else len(_LONGEST)
+    return _LONGEST.index(job.name) if job.name in _LONGEST else len(_LONGEST), job
 
 
 def _by_workers(jobs: Sequence[Job], count: int) -> dict[Job, ObjectCode]:
