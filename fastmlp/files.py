@@ -1,7 +1,6 @@
 """Atomic writing of files: one at a time, or several that belong together."""
 
 import os
-import secrets
 import shutil
 import stat
 from collections.abc import Iterator
@@ -189,7 +188,7 @@ def _link(temporary: Path, target: Path) -> None:
 
 
 def _temporary_in(folder: Path) -> Path:
-    return folder / _TEMPORARY.format(secrets.token_hex(8))
+    return folder / _TEMPORARY.format(os.urandom(8).hex())
 
 
 def _remove_unlocked(folder: Path) -> None:

@@ -30,10 +30,6 @@ from fastmlp.checks import (
 )
 from fastmlp.engine import FEW, Engine, Gradients, predictions
 from fastmlp.errors import InputError
-from fastmlp.exporting.layers import Layers
-from fastmlp.exporting.onnx_network import write_layers
-from fastmlp.exporting.onnx_reading import read_onnx
-from fastmlp.exporting.torch_modules import read_module, to_module
 from fastmlp.forks import no_fork
 from fastmlp.gradient_check import numerical_gradient
 from fastmlp.history import History
@@ -502,6 +498,9 @@ class MLP:
         The input ``x`` (N, I) has the network's dtype. The outputs are ``label``, what `predict` gives, int64 (N,) or
         (N, O), and ``probabilities`` (N, O) where the loss is one of classes, else ``prediction`` (N, O).
         """
+        with no_fork():
+            from fastmlp.exporting.layers import Layers
+            from fastmlp.exporting.onnx_network import write_layers
         write_layers(Layers.of(self), path)
 
     @classmethod
@@ -544,6 +543,8 @@ class MLP:
         ModelFileError
             The file is no ONNX file.
         """
+        with no_fork():
+            from fastmlp.exporting.onnx_reading import read_onnx
         return read_onnx(path).model(cls, loss, backend=backend)
 
     @classmethod
@@ -565,6 +566,8 @@ class MLP:
         InputError
             It has other modules.
         """
+        with no_fork():
+            from fastmlp.exporting.torch_modules import read_module
         return read_module(module).model(cls, loss, backend=backend)
 
     def to_torch(self) -> Any:
@@ -577,6 +580,8 @@ class MLP:
         FastmlpError
             PyTorch cannot be imported.
         """
+        with no_fork():
+            from fastmlp.exporting.torch_modules import to_module
         return to_module(self)
 
     # What the methods above share

@@ -12,11 +12,11 @@ Without one there are more limits:
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
 from math import inf
-from multiprocessing import parent_process
 from threading import Lock
 from time import perf_counter
 from typing import Any
@@ -80,7 +80,8 @@ def available_threads() -> int:
     openmp = os.environ.get("OMP_NUM_THREADS", "")  # which joblib's workers find set to their share
     if openmp.isdecimal() and int(openmp) > 0:
         return min(int(openmp), cores())
-    return 1 if parent_process() is not None else cores()
+    multiprocessing = sys.modules.get("multiprocessing")  # a process that it has started has imported it
+    return 1 if multiprocessing and multiprocessing.parent_process() else cores()
 
 
 @lru_cache(maxsize=1)
