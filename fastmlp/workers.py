@@ -8,9 +8,12 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from threading import get_ident
+from time import sleep
 from typing import Any
 
 __all__ = ["Workers"]
+
+_PAUSE = 1e-3  # seconds between checks whether threads are still in a task
 
 
 class Workers:
@@ -49,6 +52,8 @@ class Workers:
         for thread in list(self._busy):
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt))
         self._pool.shutdown()
+        while self._busy:  # a thread may have been in its first task before the pool knew of it, as Ctrl-C came
+            sleep(_PAUSE)
 
 
 def _settings() -> Callable[[], AbstractContextManager[Any]]:

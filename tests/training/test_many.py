@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -133,3 +134,29 @@ def test_ctrl_c_ends_those_in_training_and_begins_no_others():
     assert [model.history and model.history.stopped for model in models] == ["interrupt", "interrupt", None]
     assert isinstance(outcomes[2].error, KeyboardInterrupt)
     assert models[0].history.updates > 0
+
+
+def test_ctrl_c_waits_for_a_thread_that_the_pool_is_just_starting(monkeypatch):
+    begun, start, models = [], threading.Thread.start, networks(4, 5)
+
+    def wait_for(count):
+        while len(begun) < count:
+            time.sleep(1e-3)
+
+    def started(thread):
+        start(thread)
+        if thread.name.endswith("_1"):
+            wait_for(2)
+
+    def interrupt(epoch):
+        if epoch.number == 1:
+            last = epoch.model is models[1]
+            wait_for(1 if last else 0)
+            begun.append(epoch.model)
+            if last:
+                signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+                time.sleep(0.3)  # the other network has ended long before
+
+    monkeypatch.setattr(threading.Thread, "start", started)
+    fit_many(models, X, Y, epochs=10**7, callbacks=[interrupt], workers=2)
+    assert [model.history.stopped for model in models] == ["interrupt", "interrupt"]
