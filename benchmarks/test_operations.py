@@ -109,7 +109,7 @@ def test_operation(benchmark, name, form):
         import numba
 
         import fastmlp.backends.compiled.call_table  # noqa: F401  # operations become methods of the team
-        from fastmlp.backends.compiled.library import COMMON
+        from fastmlp.backends.compiled.functions import COMMON
         from fastmlp.backends.compiled.options import OPTIONS
         from fastmlp.formulas.by_code import BUILT_IN
         from fastmlp.kernels.cpu.catalog import prototype

@@ -112,7 +112,7 @@ def codes_in(name, arguments):
 def numba_calls(name, formulas):
     import numba
 
-    from fastmlp.backends.compiled.library import library_of
+    from fastmlp.backends.compiled.functions import library_of
     from fastmlp.kernels.cpu.regimes import TINY_BLOCK
     from fastmlp.kernels.cpu.table import INNER, REPLACED
     from fastmlp.kernels.cpu.team.members import make_teams
@@ -166,7 +166,7 @@ def in_threads(kind, size, samples):
     """Function (name, *arguments) by which a team of Numba's threads runs operations of such networks in turn."""
     import numba
 
-    from fastmlp.backends.compiled.library import library_of
+    from fastmlp.backends.compiled.functions import library_of
     from fastmlp.kernels.cpu.table import INNER
     from fastmlp.kernels.cpu.team.members import make_teams
 

@@ -20,8 +20,8 @@ from fastmlp import step
 from fastmlp.backends.base import Backend
 from fastmlp.backends.compiled.arguments import Block, words_of
 from fastmlp.backends.compiled.cache import kernel_folders, stored_sizes
+from fastmlp.backends.compiled.functions import Library, Needed, Run, compiling, library_of
 from fastmlp.backends.compiled.jobs import SHUFFLE, entry_job
-from fastmlp.backends.compiled.library import Library, Needed, Run, compiling, library_of
 from fastmlp.backends.compiled.shuffler import make_shuffler
 from fastmlp.backends.teams import POOL, Task
 from fastmlp.backends.threads import WORK_PER_ROW, available_threads, is_worth_sharing, worth_threads
@@ -47,7 +47,7 @@ class _NetworkTeams:
     """Teams for one network, of every size that has run."""
 
     def __init__(self, net: Network, rows: int, n_threads: int | None, formulas: Formulas) -> None:
-        self.n_threads, self.formulas, self.library = n_threads, formulas, library_of(formulas)
+        self.n_threads, self.formulas, self.compiled = n_threads, formulas, library_of(formulas)
         self._rows, self._products = min(rows, net.chunk), int((net.fan_in * net.fan_out).sum())
         self._real, widths, regime = net.params.dtype, _widths(net), _regime(net)
         self._scratch = scratch_elements(regime, widths, net.chunk, self._real.itemsize)
@@ -65,7 +65,7 @@ class _NetworkTeams:
         facts = entry, call.get("depth"), len(call["order"]) > 0, *_facts(call["data"])
         last_records, last_facts, run = self._last
         if run is None or facts != last_facts or not all(map(is_, records, last_records)):
-            run = _compiled_run(entry, call, self.formulas, self.library)
+            run = _compiled_run(entry, call, self.formulas, self.compiled)
             self._last = records, facts, run
         return run
 

@@ -24,8 +24,8 @@ import numba
 from fastmlp.backends.compiled import cache
 from fastmlp.backends.compiled.arguments import Block, words_of
 from fastmlp.backends.compiled.cache import kernel_folders, stored_sizes
+from fastmlp.backends.compiled.functions import Library
 from fastmlp.backends.compiled.jobs import SHUFFLE, Job, entry_job
-from fastmlp.backends.compiled.library import Library
 
 TOTAL_WEIGHT = [Job("total_weight", real, "") for real in ("float32", "float64")]
 
@@ -180,7 +180,7 @@ def test_a_file_that_may_not_be_read_is_replaced(folder, monkeypatch):
 WRITER = """
 import sys
 from fastmlp.backends.compiled.jobs import Job
-from fastmlp.backends.compiled.library import Library
+from fastmlp.backends.compiled.functions import Library
 library = Library()
 for name in sys.argv[1:]:
     library.addresses([Job(*name.split("-"), "")])

@@ -7,7 +7,7 @@ from scipy.sparse import csr_matrix
 from fastmlp import MLP, SGD, Adam, MLPClassifier, MLPRegressor
 from fastmlp.backends import numba_backend
 from fastmlp.backends.compiled.entries import example
-from fastmlp.backends.compiled.library import COMMON, Library
+from fastmlp.backends.compiled.functions import COMMON, Library
 
 RANDOM = np.random.RandomState(0)
 X, Y, WEIGHTS = RANDOM.normal(size=(60, 5)).astype(np.float32), RANDOM.randint(0, 3, 60), RANDOM.rand(60)

@@ -13,8 +13,8 @@ pytest.importorskip("numba")
 
 from fastmlp.backends.compiled import cache, selection
 from fastmlp.backends.compiled.cache import kernel_folders
+from fastmlp.backends.compiled.functions import COMMON, Library
 from fastmlp.backends.compiled.jobs import SHUFFLE, Job
-from fastmlp.backends.compiled.library import COMMON, Library
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from fastmlp import MLP
 from fastmlp.activations import ACTIVATIONS
-from fastmlp.backends.compiled.library import COMMON, Library
+from fastmlp.backends.compiled.functions import COMMON, Library
 
 SAMPLES, BATCH = 333, 150  # the last batch is ragged
 

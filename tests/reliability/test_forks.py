@@ -16,7 +16,7 @@ from numba.core.compiler_lock import global_compiler_lock
 from tqdm.std import TqdmDefaultWriteLock
 
 from fastmlp import MLP, backends, forks
-from fastmlp.backends.compiled.library import COMMON, Library
+from fastmlp.backends.compiled.functions import COMMON, Library
 from fastmlp.forks import no_fork
 from fastmlp.orders import PREFETCH_FROM, Orders
 

@@ -154,7 +154,7 @@ def test_a_model_file_keeps_the_parameter(tmp_path, samples, loss):
 
 def test_what_is_compiled_of_a_custom_loss_goes_with_it(samples):
     """A search over the constants of a loss makes hundreds of them."""
-    from fastmlp.backends.compiled.library import library_of
+    from fastmlp.backends.compiled.functions import library_of
 
     x, y, _ = samples
     mine = custom_loss(lambda z, y: 0.3 * (z - y) ** 2, lambda z, y: 0.6 * (z - y))

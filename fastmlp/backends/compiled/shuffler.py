@@ -8,8 +8,8 @@ from ctypes import c_void_p, cast
 import numpy as np
 
 from fastmlp.backends.compiled.arguments import Block, words_of
+from fastmlp.backends.compiled.functions import COMMON, c_function
 from fastmlp.backends.compiled.jobs import SHUFFLE
-from fastmlp.backends.compiled.library import COMMON, c_function
 
 __all__ = ["make_shuffler"]
 

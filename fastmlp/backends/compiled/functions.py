@@ -102,7 +102,12 @@ class Library:
     def find(self, job: Job) -> int | None:
         """Where a function lies in memory if it is there or on disk; None if it would have to be compiled."""
         with compiling():
-            return self.addresses([job])[job] if job in self._addresses or load(job) else None
+            if job not in self._addresses:
+                code = load(job)
+                if code is None:
+                    return None
+                self._addresses[job] = self._linker.address(job.symbol, code)
+            return self._addresses[job]
 
     def run(
         self, entry: Job, needed: Collection[Needed], regime: Regime, formulas: Formulas, besides: Sequence[Job] = ()
