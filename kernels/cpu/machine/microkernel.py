@@ -11,6 +11,7 @@ The size of a tile follows from the CPU that Numba compiles for (see `host`).
 """
 
 from contextlib import nullcontext
+from functools import partial
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
+from fastmlp.kernels.cpu.machine.bfloat16 import emit_dot
 from fastmlp.kernels.cpu.machine.host import LINE
 from fastmlp.kernels.cpu.machine.jitable import intrinsic
 from fastmlp.kernels.cpu.machine.vectors import Vectors, constant, loop
@@ -70,16 +72,18 @@ class _Kind(NamedTuple):
     rows: int
     vectors: int
     masked: bool  # whether a tile may be smaller than rows x vectors
+    pairs: bool  # whether an element of A or B is a pair of bfloat16 numbers
 
 
-def tile(epilogue: int, access: int, rows: int, vectors: int, masked: bool):
+def tile(epilogue: int, access: int, rows: int, vectors: int, masked: bool, pairs: bool = False):
     """Intrinsic for one kind of tile: ``kernel(product, next_picks)``.
 
     For PICKED_ROWS `next_picks` is the address of the numbers of the rows that the next tile reads, to prefetch them.
     Without `masked` every tile must be full: `rows` rows, vectors * lanes columns. With it, missing rows are computed
-    as repetitions of the last one, and not stored.
+    as repetitions of the last one, and not stored. With `pairs` the elements of A and B are pairs of bfloat16 numbers
+    in the 32 bits of a float32, whose products are both added.
     """
-    kind = _Kind(epilogue, access, rows, vectors, masked)
+    kind = _Kind(epilogue, access, rows, vectors, masked, pairs)
 
     @intrinsic
     def kernel(typingctx, product, next_picks):
@@ -98,6 +102,7 @@ def tile(epilogue: int, access: int, rows: int, vectors: int, masked: bool):
 def _emit(kind: _Kind, v: Vectors, p: Product, next_picks: ir.Value) -> None:
     """Emit the kernel of this kind for the tile p."""
     builder, rows, vectors = v.builder, kind.rows, kind.vectors
+    multiply_add = partial(emit_dot, v) if kind.pairs else v.fma
     a, b, c, aux = map(v.pointer, (p.a, p.b, p.c, p.aux))
     picks, next_picks = (builder.inttoptr(numbers, ir.IntType(64).as_pointer()) for numbers in (p.picks, next_picks))
     columns = [constant(j * v.lanes) for j in range(vectors)]
@@ -132,7 +137,7 @@ def _emit(kind: _Kind, v: Vectors, p: Product, next_picks: ir.Value) -> None:
         for i in range(rows):
             ai = v.splat(builder.load(builder.gep(ap, [a_offset[i]]), align=v.itemsize))
             for j in range(vectors):
-                sums[i * vectors + j] = v.fma(ai, bs[j], sums[i * vectors + j])
+                sums[i * vectors + j] = multiply_add(ai, bs[j], sums[i * vectors + j])
         advance = constant(1) if kind.access == PICKED_DEPTH else p.a_k
         return [builder.gep(at, [advance]), builder.gep(bp, [p.b_row]), *sums]
 

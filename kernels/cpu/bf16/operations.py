@@ -1,0 +1,187 @@
+"""Products of factors rounded to bfloat16, with sums in float32 (twins of `NumpyOps` with `precision="bf16"`).
+
+Weights, outputs and δ stay float32. Of each product A B, a block of B is packed in panels of pairs, then A a few rows at
+a time, and tiles read both: so much as a rounded copy of either factor lives no longer than its use, and stays in the
+cache. Threads that split a product by rows pack B together; those that split it by columns pack their own.
+
+The depth is cut into parts, whose sums are added up in C. Where they end depends on the depth alone, and each sum goes
+along the depth pair by pair. So results depend neither on the number of threads nor on the CPU.
+"""
+
+from fastmlp.kernels import codes
+from fastmlp.kernels.cpu.bf16.packing import PANEL, pack_pairs, pack_rows, pack_transposed, row_words, words
+from fastmlp.kernels.cpu.machine.host import PAIRS, ROWS
+from fastmlp.kernels.cpu.machine.jitable import inlined, jitable
+from fastmlp.kernels.cpu.machine.microkernel import BIAS, IN_ORDER, UPDATE, Product
+from fastmlp.kernels.cpu.machine.tiling import tiled
+from fastmlp.kernels.cpu.operations.elementwise import activate, multiply_by_derivative
+from fastmlp.kernels.cpu.operations.products import add_bias_gradient
+from fastmlp.kernels.cpu.operations.sharing import share_gradient, share_layer
+from fastmlp.kernels.cpu.regimes import BF16_A_BLOCK, BF16_BLOCK, BF16_DEPTH
+from fastmlp.kernels.cpu.team.signatures import Indices, Matrix, Samples, Vector
+from fastmlp.kernels.cpu.team.threads import barrier, share
+from fastmlp.kernels.cpu.team.views import address, span
+
+__all__ = ["accumulate", "accumulate_rows", "backward_data", "linear", "linear_rows"]
+
+SIZE = 4  # bytes of a word, and of a float32
+BLOCK = BF16_BLOCK // words(BF16_DEPTH)  # columns of B
+STRIP = 4 * ROWS  # rows of A
+
+
+@inlined
+def _room(team, together):
+    """The addresses of room for B, which threads may share, and A, and an array for rows in float32."""
+    a = address(team.scratch) + BF16_BLOCK * SIZE
+    b = address(team.scratch)
+    if together:
+        b -= team.rank * team.scratch.shape[0] * SIZE
+    return b, a, span(team.scratch, BF16_BLOCK + BF16_A_BLOCK, 2 * BF16_DEPTH)
+
+
+_layer_tiles, _update_tiles = tiled(BIAS, IN_ORDER, pairs=PAIRS), tiled(UPDATE, IN_ORDER, pairs=PAIRS)
+
+
+def _make_layer(transposed):
+    @jitable
+    def layer(team, x, picks, w, biases, bias_factor, floor, out, r0, r1, c0, c1, depth):
+        """out[r0:r1, c0:c1] = max(floor, x[picks] B + bias_factor biases); B (depth, …) is w or its transpose."""
+        columns, real = out.shape[1], out.dtype.type
+        together = team.size > 1 and c1 - c0 == columns
+        b, a, spare = _room(team, together)
+        for j in range(c0, c1, BLOCK):
+            n = min(BLOCK, c1 - j)
+            for p in range(0, depth, BF16_DEPTH):
+                k = min(BF16_DEPTH, depth - p)
+                parts = (n + PANEL - 1) // PANEL if transposed else (k + 1) // 2
+                first, last = 0, parts
+                if together:
+                    barrier(team)  # the block before is no longer read
+                    first, last = share(team, parts, 1)
+                if transposed:
+                    pack_transposed(w, p, k, j, n, b, spare, first, last, a)
+                else:
+                    pack_pairs(w, None, p, k, j, n, b, first, last, spare)
+                if together:
+                    barrier(team)
+                lowest = real(floor if p + k == depth else -codes.INFINITY)
+                terms, terms_row, factor = biases + j * SIZE, 0, bias_factor
+                if p > 0:
+                    terms, terms_row, factor = address(out) + j * SIZE, columns, 1.0
+                for i in range(r0, r1, STRIP):
+                    rows = min(STRIP, r1 - i)
+                    pack_rows(x, picks, i, i + rows, p, k, a, spare)
+                    product = Product(
+                        a=a,
+                        a_row=row_words(k),
+                        a_k=1,
+                        picks=0,
+                        b=b,
+                        b_row=PANEL,
+                        b_column=words(k),
+                        c=address(out) + (i * columns + j) * SIZE,
+                        c_row=columns,
+                        rows=rows,
+                        columns=n,
+                        k=words(k),
+                        aux=terms + i * terms_row * SIZE,
+                        aux_row=terms_row,
+                        alpha=lowest,
+                        beta=real(factor),
+                    )
+                    _layer_tiles(product, SIZE)
+
+    return layer
+
+
+_forward, _backward = _make_layer(False), _make_layer(True)
+
+
+@jitable
+def _linear(team, x, picks, w, b, activation, slope, out):
+    r0, r1, c0, c1 = share_layer(team, out, activation)
+    floor = 0.0 if activation == codes.RELU else -codes.INFINITY
+    _forward(team, x, picks, w, address(b), 1.0, floor, out, r0, r1, c0, c1, w.shape[0])
+    if r1 > r0 and c1 > c0 and activation != codes.RELU:
+        activate(team, activation, out, slope, r0, r1, c0, c1)
+    barrier(team)
+
+
+def linear(ops, x: Matrix, w: Matrix, b: Vector, activation: int, slope: Matrix, out: Matrix):
+    _linear(ops, x, None, w, b, activation, slope, out)
+
+
+def linear_rows(ops, x: Samples, rows: Indices, w: Matrix, b: Vector, activation: int, slope: Matrix, out: Matrix):
+    _linear(ops, x, rows, w, b, activation, slope, out)
+
+
+def backward_data(ops, delta: Matrix, w: Matrix, activation: int, a: Matrix, slope: Matrix, out: Matrix):
+    r0, r1, c0, c1 = share_layer(ops, out, activation)
+    none = address(out)  # not read
+    _backward(ops, delta, None, w, none, 0.0, -codes.INFINITY, out, r0, r1, c0, c1, w.shape[1])
+    if r1 > r0 and c1 > c0:
+        multiply_by_derivative(ops, activation, a, slope, out, r0, r1, c0, c1)
+    barrier(ops)
+
+
+@jitable
+def _gradient(team, x, picks, delta, alpha, beta, out, r0, r1, c0, c1):
+    """out[r0:r1, c0:c1] = beta out + alpha x[picks]ᵀ δ. The transpose of x is packed in panels, as δ is."""
+    columns, real, depth = out.shape[1], out.dtype.type, delta.shape[0]
+    together = team.size > 1 and c1 - c0 == columns
+    b, a, spare = _room(team, together)
+    for j in range(c0, c1, BLOCK):
+        n = min(BLOCK, c1 - j)
+        for p in range(0, max(depth, 1), BF16_DEPTH):
+            k, kept = min(BF16_DEPTH, depth - p), real(beta if p == 0 else 1.0)
+            first, last = 0, (k + 1) // 2
+            if together:
+                barrier(team)  # the block before is no longer read
+                first, last = share(team, (k + 1) // 2, 1)
+            pack_pairs(delta, None, p, k, j, n, b, first, last, spare)
+            if together:
+                barrier(team)
+            inputs = min(BF16_DEPTH, BF16_A_BLOCK // max(words(k), 1)) // PANEL * PANEL
+            for i in range(r0, r1, inputs):
+                end = min(i + inputs, r1)
+                pack_pairs(x, picks, p, k, i, end - i, a, 0, (k + 1) // 2, spare)
+                for row in range(i, end, PANEL):
+                    rows = min(PANEL, end - row)
+                    product = Product(
+                        a=a + (row - i) * words(k) * SIZE,
+                        a_row=1,
+                        a_k=PANEL,
+                        picks=0,
+                        b=b,
+                        b_row=PANEL,
+                        b_column=words(k),
+                        c=address(out) + (row * columns + j) * SIZE,
+                        c_row=columns,
+                        rows=rows,
+                        columns=n,
+                        k=words(k),
+                        aux=0,
+                        aux_row=0,
+                        alpha=real(alpha),
+                        beta=kept,
+                    )
+                    _update_tiles(product, SIZE)
+
+
+@jitable
+def _accumulate(team, x, picks, delta, alpha, beta, out, bias_beta, bias):
+    r0, r1, c0, c1 = share_gradient(team, delta.shape[0], beta, out, False)
+    add_bias_gradient(team, delta, alpha, bias_beta, bias)  # first, as it needs room that threads share later
+    _gradient(team, x, picks, delta, alpha, beta, out, r0, r1, c0, c1)
+    barrier(team)
+
+
+def accumulate(ops, a: Matrix, delta: Matrix, alpha: float, beta: float, out: Matrix, bias_beta: float, bias: Vector):
+    _accumulate(ops, a, None, delta, alpha, beta, out, bias_beta, bias)
+
+
+def accumulate_rows(
+    ops, x: Samples, rows: Indices, delta: Matrix,
+    alpha: float, beta: float, out: Matrix, bias_beta: float, bias: Vector,
+):  # fmt: skip
+    _accumulate(ops, x, rows, delta, alpha, beta, out, bias_beta, bias)
