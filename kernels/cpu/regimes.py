@@ -46,8 +46,8 @@ BLOCK_BYTES, A_BLOCK_BYTES = (panels * DEPTH * PANEL_BYTES for panels in (_PANEL
 # Factors in bfloat16
 PAIR_WORDS = 1 if PAIRS else 2  # of 32 bits for two factors
 BF16_DEPTH = 1024  # factors in a packed part, on every CPU: where parts end decides how sums are rounded
-_PANEL = BF16_DEPTH // 2 * PAIR_WORDS * PANEL_BYTES // 4
-_BF16_PANELS = max(1, HALF_L2 // (4 * _PANEL))
+_PANEL = (BF16_DEPTH // 2 * PAIR_WORDS + 1) * PANEL_BYTES // 4  # its rows and one between panels
+_BF16_PANELS = max(1, round(HALF_L2 / (4 * _PANEL)))
 BF16_BLOCK, BF16_A_BLOCK = (panels * _PANEL for panels in (_BF16_PANELS, max(1, _BF16_PANELS // 2)))  # words
 
 # Layers of few outputs, measured in float32 with 32 to 256 inputs

@@ -9,7 +9,7 @@ along the depth pair by pair. So results depend neither on the number of threads
 """
 
 from fastmlp.kernels import codes
-from fastmlp.kernels.cpu.bf16.packing import PANEL, pack_pairs, pack_rows, pack_transposed, row_words, words
+from fastmlp.kernels.cpu.bf16.packing import PANEL, pack_pairs, pack_rows, pack_transposed, panel_rows, row_words, words
 from fastmlp.kernels.cpu.machine.host import PAIRS, ROWS
 from fastmlp.kernels.cpu.machine.jitable import inlined, jitable
 from fastmlp.kernels.cpu.machine.microkernel import BIAS, IN_ORDER, UPDATE, Product
@@ -25,7 +25,7 @@ from fastmlp.kernels.cpu.team.views import address, span
 __all__ = ["accumulate", "accumulate_rows", "backward_data", "linear", "linear_rows"]
 
 SIZE = 4  # bytes of a word, and of a float32
-BLOCK = BF16_BLOCK // words(BF16_DEPTH)  # columns of B
+BLOCK = BF16_BLOCK // panel_rows(BF16_DEPTH)  # columns of B
 STRIP = 4 * ROWS  # rows of A
 
 
@@ -78,7 +78,7 @@ def _make_layer(transposed):
                         picks=0,
                         b=b,
                         b_row=PANEL,
-                        b_column=words(k),
+                        b_column=panel_rows(k),
                         c=address(out) + (i * columns + j) * SIZE,
                         c_row=columns,
                         rows=rows,
@@ -141,20 +141,20 @@ def _gradient(team, x, picks, delta, alpha, beta, out, r0, r1, c0, c1):
             pack_pairs(delta, None, p, k, j, n, b, first, last, spare)
             if together:
                 barrier(team)
-            inputs = min(BF16_DEPTH, BF16_A_BLOCK // max(words(k), 1)) // PANEL * PANEL
+            inputs = min(BF16_DEPTH, BF16_A_BLOCK // panel_rows(k)) // PANEL * PANEL
             for i in range(r0, r1, inputs):
                 end = min(i + inputs, r1)
                 pack_pairs(x, picks, p, k, i, end - i, a, 0, (k + 1) // 2, spare)
                 for row in range(i, end, PANEL):
                     rows = min(PANEL, end - row)
                     product = Product(
-                        a=a + (row - i) * words(k) * SIZE,
+                        a=a + (row - i) * panel_rows(k) * SIZE,
                         a_row=1,
                         a_k=PANEL,
                         picks=0,
                         b=b,
                         b_row=PANEL,
-                        b_column=words(k),
+                        b_column=panel_rows(k),
                         c=address(out) + (row * columns + j) * SIZE,
                         c_row=columns,
                         rows=rows,

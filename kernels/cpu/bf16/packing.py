@@ -14,7 +14,7 @@ from fastmlp.kernels.cpu.machine.vectors import Vectors, constant, loop
 from fastmlp.kernels.cpu.regimes import PAIR_WORDS, PANEL_BYTES
 from fastmlp.kernels.cpu.team.views import address, span
 
-__all__ = ["PANEL", "pack_pairs", "pack_rows", "pack_transposed", "row_words", "words"]
+__all__ = ["PANEL", "pack_pairs", "pack_rows", "pack_transposed", "panel_rows", "row_words", "words"]
 
 PANEL = PANEL_BYTES // 4  # words in a row of a panel
 _LANES = VECTOR_BYTES // 4
@@ -24,6 +24,12 @@ _LANES = VECTOR_BYTES // 4
 def words(depth):
     """Words of so many factors."""
     return (depth + 1) // 2 * PAIR_WORDS
+
+
+@inlined
+def panel_rows(depth):
+    """Rows from a panel to the next: one is left out, for else panels of 2ⁿ rows would share sets of the cache."""
+    return words(depth) + 1
 
 
 @inlined
@@ -134,7 +140,7 @@ def pack_pairs(x, picks, p, k, j, n, target, first, last, spare):
         if picks is not None:
             one, other = picks[one], picks[other]
         rows = _row(x, one, j, n, upper), _row(x, other, j, n, lower)
-        _pack_two_rows(rows[0], rows[1], present, n, target + i * PAIR_WORDS * PANEL_BYTES, words(k) * PANEL)
+        _pack_two_rows(rows[0], rows[1], present, n, target + i * PAIR_WORDS * PANEL_BYTES, panel_rows(k) * PANEL)
 
 
 @jitable
@@ -147,5 +153,5 @@ def pack_transposed(w, p, k, j, n, target, spare, first, last, rows):
         at = j + panel * PANEL
         columns = min(PANEL, j + n - at)
         pack_rows(w, None, at, at + columns, p, k, rows, spare)
-        place = target + panel * words(k) * PANEL_BYTES
+        place = target + panel * panel_rows(k) * PANEL_BYTES
         transpose(rows, row_words(k), columns, words(k), place, PANEL, spare.dtype.type(0), 4)
