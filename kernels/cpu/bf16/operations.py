@@ -9,10 +9,10 @@ along the depth pair by pair. So results depend neither on the number of threads
 """
 
 from fastmlp.kernels import codes
-from fastmlp.kernels.cpu.bf16.packing import PANEL, pack_pairs, pack_rows, pack_transposed, panel_rows, row_words, words
+from fastmlp.kernels.cpu.bf16.packing import PANEL, note_rows, pack_pairs, pack_rows, pack_transposed, panel_rows, row_words, words
 from fastmlp.kernels.cpu.machine.host import PAIRS, ROWS
 from fastmlp.kernels.cpu.machine.jitable import inlined, jitable
-from fastmlp.kernels.cpu.machine.microkernel import BIAS, IN_ORDER, UPDATE, Product
+from fastmlp.kernels.cpu.machine.microkernel import AHEAD, BIAS, IN_ORDER, UPDATE, Product
 from fastmlp.kernels.cpu.machine.tiling import tiled
 from fastmlp.kernels.cpu.operations.elementwise import activate, multiply_by_derivative
 from fastmlp.kernels.cpu.operations.products import add_bias_gradient
@@ -26,7 +26,7 @@ __all__ = ["accumulate", "accumulate_rows", "backward_data", "linear", "linear_r
 
 SIZE = 4  # bytes of a word, and of a float32
 BLOCK = BF16_BLOCK // panel_rows(BF16_DEPTH)  # columns of B
-STRIP = 4 * ROWS  # rows of A
+STRIP = ROWS  # rows of A
 
 
 @inlined
@@ -39,6 +39,7 @@ def _room(team, together):
     return b, a, span(team.scratch, BF16_BLOCK + BF16_A_BLOCK, 2 * BF16_DEPTH)
 
 
+_ahead_tiles = tiled(BIAS, AHEAD, pairs=PAIRS)
 _layer_tiles, _update_tiles = tiled(BIAS, IN_ORDER, pairs=PAIRS), tiled(UPDATE, IN_ORDER, pairs=PAIRS)
 
 
@@ -71,11 +72,14 @@ def _make_layer(transposed):
                 for i in range(r0, r1, STRIP):
                     rows = min(STRIP, r1 - i)
                     pack_rows(x, picks, i, i + rows, p, k, a, spare)
+                    following = address(spare)
+                    if picks is not None:
+                        note_rows(x, picks, i + STRIP, r1, p, following)
                     product = Product(
                         a=a,
                         a_row=row_words(k),
                         a_k=1,
-                        picks=0,
+                        picks=following,
                         b=b,
                         b_row=PANEL,
                         b_column=panel_rows(k),
@@ -89,7 +93,10 @@ def _make_layer(transposed):
                         alpha=lowest,
                         beta=real(factor),
                     )
-                    _layer_tiles(product, SIZE)
+                    if picks is None:
+                        _layer_tiles(product, SIZE)
+                    else:
+                        _ahead_tiles(product, SIZE)
 
     return layer
 

@@ -7,14 +7,14 @@ from numba import types
 from numba.extending import overload
 
 from fastmlp.kernels.cpu.machine.bfloat16 import emit_adjacent, emit_interleaved
-from fastmlp.kernels.cpu.machine.host import VECTOR_BYTES
+from fastmlp.kernels.cpu.machine.host import ROWS, VECTOR_BYTES
 from fastmlp.kernels.cpu.machine.jitable import JIT_OPTIONS, inlined, intrinsic, jitable
 from fastmlp.kernels.cpu.machine.transposition import transpose
 from fastmlp.kernels.cpu.machine.vectors import Vectors, constant, loop
 from fastmlp.kernels.cpu.regimes import PAIR_WORDS, PANEL_BYTES
 from fastmlp.kernels.cpu.team.views import address, span
 
-__all__ = ["PANEL", "pack_pairs", "pack_rows", "pack_transposed", "panel_rows", "row_words", "words"]
+__all__ = ["PANEL", "note_rows", "pack_pairs", "pack_rows", "pack_transposed", "panel_rows", "row_words", "words"]
 
 PANEL = PANEL_BYTES // 4  # words in a row of a panel
 _LANES = VECTOR_BYTES // 4
@@ -123,6 +123,23 @@ def pack_rows(x, picks, r0, r1, p, k, target, spare):
         if picks is not None:
             row = picks[i]
         _pack_adjacent(_row(x, row, p, k, spare), k, target + (i - r0) * size)
+
+
+@intrinsic
+def _store(typingctx, number, target):
+    def codegen(context, builder, signature, args):
+        number, target = args
+        builder.store(number, builder.inttoptr(target, number.type.as_pointer()), align=4)
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp), codegen
+
+
+@jitable
+def note_rows(x, picks, i, end, p, target):
+    """The addresses of x[picks[j], p] for ROWS rows from i on, none beyond `end`, to the address target."""
+    for c in range(ROWS):
+        _store(address(x) + (picks[min(i + c, end - 1)] * x.shape[1] + p) * x.itemsize, target + 8 * c)
 
 
 @jitable

@@ -26,7 +26,7 @@ from fastmlp.kernels.cpu.machine.vectors import Vectors, constant, loop
 
 __all__ = [
     *("BIAS", "PLAIN", "RELU_MASK", "UPDATE"),
-    *("IN_ORDER", "PICKED_DEPTH", "PICKED_ROWS"),
+    *("AHEAD", "IN_ORDER", "PICKED_DEPTH", "PICKED_ROWS"),
     *("Product", "tile"),
 ]
 
@@ -34,8 +34,9 @@ PLAIN, BIAS, RELU_MASK, UPDATE = range(4)
 """Epilogues, in this order. C = AB; C = max(alpha, AB + beta aux), for alpha = 0 ReLU; C = AB where the mask aux is
 positive, else 0; C = beta C + alpha AB. With beta = 0 neither C nor aux has to hold finite numbers."""
 
-IN_ORDER, PICKED_ROWS, PICKED_DEPTH = range(3)
-"""How A is read: all of it, the rows of a list, or the columns of a list."""
+IN_ORDER, PICKED_ROWS, PICKED_DEPTH, AHEAD = range(4)
+"""How A is read: all of it, the rows of a list, or the columns of a list. AHEAD: all of it, A being a copy in pairs, while
+what will be copied next is prefetched."""
 
 
 class Product(NamedTuple):
@@ -78,7 +79,8 @@ class _Kind(NamedTuple):
 def tile(epilogue: int, access: int, rows: int, vectors: int, masked: bool, pairs: bool = False):
     """Intrinsic for one kind of tile: ``kernel(product, next_picks)``.
 
-    For PICKED_ROWS `next_picks` is the address of the numbers of the rows that the next tile reads, to prefetch them.
+    For PICKED_ROWS `next_picks` is the address of the numbers of the rows that the next tile reads, to prefetch them; for
+    AHEAD that of the addresses of as many rows of float32 numbers as the tile has.
     Without `masked` every tile must be full: `rows` rows, vectors * lanes columns. With it, missing rows are computed
     as repetitions of the last one, and not stored. With `pairs` the elements of A and B are pairs of bfloat16 numbers
     in the 32 bits of a float32, whose products are both added.
@@ -118,6 +120,8 @@ def _emit(kind: _Kind, v: Vectors, p: Product, next_picks: ir.Value) -> None:
     if kind.access == PICKED_ROWS:
         next_offset = [builder.mul(builder.load(builder.gep(next_picks, [row])), p.a_row) for row in a_offset]
         a_offset = [builder.load(builder.gep(picks, [row])) for row in a_offset]
+    if kind.access == AHEAD:
+        next_rows = [builder.load(builder.gep(next_picks, [constant(i)])) for i in range(rows)]
     if kind.epilogue != UPDATE:
         a_offset = [builder.mul(row, p.a_row) for row in a_offset]
     # A large C comes from the L2 cache or beyond: prefetch it while the sums are formed. It is one where weights are
@@ -142,12 +146,20 @@ def _emit(kind: _Kind, v: Vectors, p: Product, next_picks: ir.Value) -> None:
         return [builder.gep(at, [advance]), builder.gep(bp, [p.b_row]), *sums]
 
     k, state = p.k, [picks if kind.access == PICKED_DEPTH else a, b, *[v.zero] * len(cells)]
-    if kind.access == PICKED_ROWS:
+    if kind.access in (PICKED_ROWS, AHEAD):
         per_line = LINE // v.itemsize
 
         def fetch_next(place):  # the hardware prefetcher cannot predict where a sample lies
-            for row in next_offset:
-                v.prefetch(place, row, written=False)
+            if kind.access == PICKED_ROWS:
+                for row in next_offset:
+                    v.prefetch(place, row, written=False)
+                return
+            lines = 2 if kind.pairs else 1  # of float32 numbers, for each line of A
+            done = builder.mul(builder.sub(builder.ptrtoint(place, p.a.type), p.a), constant(lines))
+            for row in next_rows:
+                for line in range(lines):
+                    at = builder.add(builder.add(row, done), constant(line * LINE))
+                    v.prefetch(v.pointer(at), constant(0), written=False)
 
         def line(state):
             fetch_next(state[0])
