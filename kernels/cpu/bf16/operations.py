@@ -1,15 +1,24 @@
-"""Products of factors rounded to bfloat16, with sums in float32 (twins of `NumpyOps` with `precision="bf16"`).
+"""Products of factors rounded to bfloat16, with sums in float32 (twins of `NumpyOps` for `precision="bf16"`).
 
-Weights, outputs and δ stay float32. Of each product A B, a block of B is packed in panels of pairs, then A a few rows at
-a time, and tiles read both: so much as a rounded copy of either factor lives no longer than its use, and stays in the
-cache. Threads that split a product by rows pack B together; those that split it by columns pack their own.
+Weights, outputs and δ themselves stay float32. Of a product A B, a block of B is packed in panels of pairs, as much as
+half of the L2 cache takes, then rows of A, a few at a time. Threads that split a product by rows pack B together; those
+that split it by columns pack their own.
 
 The depth is cut into parts, whose sums are added up in C. Where they end depends on the depth alone, and each sum goes
-along the depth pair by pair. So results depend neither on the number of threads nor on the CPU.
+along the depth pair by pair. So a product is the same, bit for bit, with any number of threads and on every CPU.
 """
 
 from fastmlp.kernels import codes
-from fastmlp.kernels.cpu.bf16.packing import PANEL, note_rows, pack_pairs, pack_rows, pack_transposed, panel_rows, row_words, words
+from fastmlp.kernels.cpu.bf16.packing import (
+    PANEL,
+    note_rows,
+    pack_pairs,
+    pack_rows,
+    pack_transposed,
+    panel_rows,
+    row_words,
+    words,
+)
 from fastmlp.kernels.cpu.machine.host import PAIRS, ROWS
 from fastmlp.kernels.cpu.machine.jitable import inlined, jitable
 from fastmlp.kernels.cpu.machine.microkernel import AHEAD, BIAS, IN_ORDER, UPDATE, Product
@@ -17,7 +26,7 @@ from fastmlp.kernels.cpu.machine.tiling import tiled
 from fastmlp.kernels.cpu.operations.elementwise import activate, multiply_by_derivative
 from fastmlp.kernels.cpu.operations.products import add_bias_gradient
 from fastmlp.kernels.cpu.operations.sharing import share_gradient, share_layer
-from fastmlp.kernels.cpu.regimes import BF16_A_BLOCK, BF16_BLOCK, BF16_DEPTH
+from fastmlp.kernels.cpu.regimes import BF16_A_BLOCK, BF16_BLOCK, BF16_DEPTH, BF16_ONE
 from fastmlp.kernels.cpu.team.signatures import Indices, Matrix, Samples, Vector
 from fastmlp.kernels.cpu.team.threads import barrier, share
 from fastmlp.kernels.cpu.team.views import address, span
@@ -26,17 +35,31 @@ __all__ = ["accumulate", "accumulate_rows", "backward_data", "linear", "linear_r
 
 SIZE = 4  # bytes of a word, and of a float32
 BLOCK = BF16_BLOCK // panel_rows(BF16_DEPTH)  # columns of B
-STRIP = ROWS  # rows of A
+TOGETHER = 1 << 15  # factors in B: to pack fewer takes a thread less time than a barrier
+
+
+@inlined
+def _pack_together(team, depth, columns, c0, c1):
+    """Whether threads pack B (depth, columns) together; this one reads its columns c0 to c1."""
+    return team.size > 1 and c1 - c0 == columns and depth * columns > TOGETHER
 
 
 @inlined
 def _room(team, together):
     """The addresses of room for B, which threads may share, and A, and an array for rows in float32."""
-    a = address(team.scratch) + BF16_BLOCK * SIZE
-    b = address(team.scratch)
-    if together:
-        b -= team.rank * team.scratch.shape[0] * SIZE
-    return b, a, span(team.scratch, BF16_BLOCK + BF16_A_BLOCK, 2 * BF16_DEPTH)
+    own = address(team.scratch) + BF16_ONE * SIZE
+    b = own - team.rank * team.scratch.shape[0] * SIZE if together else own
+    return b, own + BF16_BLOCK * SIZE, span(team.scratch, BF16_ONE + BF16_BLOCK + BF16_A_BLOCK, 2 * BF16_DEPTH)
+
+
+@inlined
+def _share_packing(team, together, parts, is_first):
+    """Begin and end of the parts of a block of B that this thread packs."""
+    if not together:
+        return 0, parts
+    if not is_first:
+        barrier(team)  # the block before is no longer read
+    return share(team, parts, 1)
 
 
 _ahead_tiles = tiled(BIAS, AHEAD, pairs=PAIRS)
@@ -48,17 +71,14 @@ def _make_layer(transposed):
     def layer(team, x, picks, w, biases, bias_factor, floor, out, r0, r1, c0, c1, depth):
         """out[r0:r1, c0:c1] = max(floor, x[picks] B + bias_factor biases); B (depth, …) is w or its transpose."""
         columns, real = out.shape[1], out.dtype.type
-        together = team.size > 1 and c1 - c0 == columns
+        together = _pack_together(team, depth, columns, c0, c1)
         b, a, spare = _room(team, together)
         for j in range(c0, c1, BLOCK):
             n = min(BLOCK, c1 - j)
             for p in range(0, depth, BF16_DEPTH):
                 k = min(BF16_DEPTH, depth - p)
                 parts = (n + PANEL - 1) // PANEL if transposed else (k + 1) // 2
-                first, last = 0, parts
-                if together:
-                    barrier(team)  # the block before is no longer read
-                    first, last = share(team, parts, 1)
+                first, last = _share_packing(team, together, parts, j == c0 and p == 0)
                 if transposed:
                     pack_transposed(w, p, k, j, n, b, spare, first, last, a)
                 else:
@@ -69,12 +89,12 @@ def _make_layer(transposed):
                 terms, terms_row, factor = biases + j * SIZE, 0, bias_factor
                 if p > 0:
                     terms, terms_row, factor = address(out) + j * SIZE, columns, 1.0
-                for i in range(r0, r1, STRIP):
-                    rows = min(STRIP, r1 - i)
+                for i in range(r0, r1, ROWS):
+                    rows = min(ROWS, r1 - i)
                     pack_rows(x, picks, i, i + rows, p, k, a, spare)
                     following = address(spare)
                     if picks is not None:
-                        note_rows(x, picks, i + STRIP, r1, p, following)
+                        note_rows(x, picks, i + ROWS, r1, p, following)
                     product = Product(
                         a=a,
                         a_row=row_words(k),
@@ -135,16 +155,13 @@ def backward_data(ops, delta: Matrix, w: Matrix, activation: int, a: Matrix, slo
 def _gradient(team, x, picks, delta, alpha, beta, out, r0, r1, c0, c1):
     """out[r0:r1, c0:c1] = beta out + alpha x[picks]ᵀ δ. The transpose of x is packed in panels, as δ is."""
     columns, real, depth = out.shape[1], out.dtype.type, delta.shape[0]
-    together = team.size > 1 and c1 - c0 == columns
+    together = _pack_together(team, depth, columns, c0, c1)
     b, a, spare = _room(team, together)
     for j in range(c0, c1, BLOCK):
         n = min(BLOCK, c1 - j)
         for p in range(0, max(depth, 1), BF16_DEPTH):
             k, kept = min(BF16_DEPTH, depth - p), real(beta if p == 0 else 1.0)
-            first, last = 0, (k + 1) // 2
-            if together:
-                barrier(team)  # the block before is no longer read
-                first, last = share(team, (k + 1) // 2, 1)
+            first, last = _share_packing(team, together, (k + 1) // 2, j == c0 and p == 0)
             pack_pairs(delta, None, p, k, j, n, b, first, last, spare)
             if together:
                 barrier(team)
@@ -178,8 +195,8 @@ def _gradient(team, x, picks, delta, alpha, beta, out, r0, r1, c0, c1):
 @jitable
 def _accumulate(team, x, picks, delta, alpha, beta, out, bias_beta, bias):
     r0, r1, c0, c1 = share_gradient(team, delta.shape[0], beta, out, False)
-    add_bias_gradient(team, delta, alpha, bias_beta, bias)  # first, as it needs room that threads share later
     _gradient(team, x, picks, delta, alpha, beta, out, r0, r1, c0, c1)
+    add_bias_gradient(team, delta, alpha, bias_beta, bias)
     barrier(team)
 
 

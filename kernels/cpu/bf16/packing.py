@@ -1,6 +1,7 @@
-"""Copies of parts of matrices as pairs of bfloat16 numbers (see `machine.bfloat16`), in the order in which tiles read them.
+"""Copies of parts of matrices as pairs of bfloat16 numbers, in the order in which tiles read them.
 
-A pair is two factors that follow each other along the depth of a product; to an odd depth a zero is added.
+What a pair is in memory, a word or two, says `machine.bfloat16`. A pair is two factors that follow each other along the
+depth of a product; to an odd depth a zero is added.
 """
 
 from numba import types
@@ -9,10 +10,11 @@ from numba.extending import overload
 from fastmlp.kernels.cpu.machine.bfloat16 import emit_adjacent, emit_interleaved
 from fastmlp.kernels.cpu.machine.host import ROWS, VECTOR_BYTES
 from fastmlp.kernels.cpu.machine.jitable import JIT_OPTIONS, inlined, intrinsic, jitable
+from fastmlp.kernels.cpu.machine.tiling import INDEX_BYTES
 from fastmlp.kernels.cpu.machine.transposition import transpose
 from fastmlp.kernels.cpu.machine.vectors import Vectors, constant, loop
 from fastmlp.kernels.cpu.regimes import PAIR_WORDS, PANEL_BYTES
-from fastmlp.kernels.cpu.team.views import address, span
+from fastmlp.kernels.cpu.team.views import address, row_address, span
 
 __all__ = ["PANEL", "note_rows", "pack_pairs", "pack_rows", "pack_transposed", "panel_rows", "row_words", "words"]
 
@@ -103,7 +105,7 @@ def _row(x, i, j, n, spare):
 @overload(_row, jit_options=JIT_OPTIONS)
 def _row_of(x, i, j, n, spare):
     def in_place(x, i, j, n, spare):
-        return address(x) + (i * x.shape[1] + j) * x.itemsize
+        return row_address(x, i) + j * x.itemsize
 
     def converted(x, i, j, n, spare):
         source = span(x, i * x.shape[1] + j, n)
@@ -127,6 +129,8 @@ def pack_rows(x, picks, r0, r1, p, k, target, spare):
 
 @intrinsic
 def _store(typingctx, number, target):
+    """Store an int64 at an address."""
+
     def codegen(context, builder, signature, args):
         number, target = args
         builder.store(number, builder.inttoptr(target, number.type.as_pointer()), align=4)
@@ -137,9 +141,10 @@ def _store(typingctx, number, target):
 
 @jitable
 def note_rows(x, picks, i, end, p, target):
-    """The addresses of x[picks[j], p] for ROWS rows from i on, none beyond `end`, to the address target."""
+    """What a tile needs to prefetch x[picks[i : i + ROWS], p:], none of the picks from `end` on (see `AHEAD`)."""
     for c in range(ROWS):
-        _store(address(x) + (picks[min(i + c, end - 1)] * x.shape[1] + p) * x.itemsize, target + 8 * c)
+        _store(row_address(x, picks[min(i + c, end - 1)]) + p * x.itemsize, target + c * INDEX_BYTES)
+    _store(2 * x.itemsize // PAIR_WORDS, target + ROWS * INDEX_BYTES)
 
 
 @jitable

@@ -35,8 +35,8 @@ PLAIN, BIAS, RELU_MASK, UPDATE = range(4)
 positive, else 0; C = beta C + alpha AB. With beta = 0 neither C nor aux has to hold finite numbers."""
 
 IN_ORDER, PICKED_ROWS, PICKED_DEPTH, AHEAD = range(4)
-"""How A is read: all of it, the rows of a list, or the columns of a list. AHEAD: all of it, A being a copy in pairs, while
-what will be copied next is prefetched."""
+"""How A is read: all of it, the rows of a list, or the columns of a list; AHEAD: all of it, which is a copy of some rows
+of a list, while those that will be copied next are prefetched."""
 
 
 class Product(NamedTuple):
@@ -48,7 +48,7 @@ class Product(NamedTuple):
     a: Any  # address
     a_row: Any  # stride from row to row; not used for UPDATE, where the rows of A are adjacent elements
     a_k: Any  # stride along the depth
-    picks: Any  # address of the list of A's rows or columns, int64; 0 for IN_ORDER
+    picks: Any  # address of the list of A's rows or columns, int64; for AHEAD see `tile`; 0 for IN_ORDER
     b: Any  # address
     b_row: Any
     b_column: (
@@ -69,7 +69,7 @@ class _Kind(NamedTuple):
     """What distinguishes one compiled kernel from another."""
 
     epilogue: int
-    access: int  # IN_ORDER, PICKED_ROWS or PICKED_DEPTH
+    access: int  # IN_ORDER, PICKED_ROWS, PICKED_DEPTH or AHEAD
     rows: int
     vectors: int
     masked: bool  # whether a tile may be smaller than rows x vectors
@@ -79,8 +79,9 @@ class _Kind(NamedTuple):
 def tile(epilogue: int, access: int, rows: int, vectors: int, masked: bool, pairs: bool = False):
     """Intrinsic for one kind of tile: ``kernel(product, next_picks)``.
 
-    For PICKED_ROWS `next_picks` is the address of the numbers of the rows that the next tile reads, to prefetch them; for
-    AHEAD that of the addresses of as many rows of float32 numbers as the tile has.
+    For PICKED_ROWS `next_picks` is the address of the numbers of the rows that the next tile reads, to prefetch them.
+    For AHEAD it is that of the addresses of the rows to prefetch, `rows` of them, and of how many of their bytes an
+    element of A is made.
     Without `masked` every tile must be full: `rows` rows, vectors * lanes columns. With it, missing rows are computed
     as repetitions of the last one, and not stored. With `pairs` the elements of A and B are pairs of bfloat16 numbers
     in the 32 bits of a float32, whose products are both added.
@@ -121,7 +122,7 @@ def _emit(kind: _Kind, v: Vectors, p: Product, next_picks: ir.Value) -> None:
         next_offset = [builder.mul(builder.load(builder.gep(next_picks, [row])), p.a_row) for row in a_offset]
         a_offset = [builder.load(builder.gep(picks, [row])) for row in a_offset]
     if kind.access == AHEAD:
-        next_rows = [builder.load(builder.gep(next_picks, [constant(i)])) for i in range(rows)]
+        *next_rows, copied = (builder.load(builder.gep(next_picks, [constant(i)]), align=4) for i in range(rows + 1))
     if kind.epilogue != UPDATE:
         a_offset = [builder.mul(row, p.a_row) for row in a_offset]
     # A large C comes from the L2 cache or beyond: prefetch it while the sums are formed. It is one where weights are
@@ -154,12 +155,10 @@ def _emit(kind: _Kind, v: Vectors, p: Product, next_picks: ir.Value) -> None:
                 for row in next_offset:
                     v.prefetch(place, row, written=False)
                 return
-            lines = 2 if kind.pairs else 1  # of float32 numbers, for each line of A
-            done = builder.mul(builder.sub(builder.ptrtoint(place, p.a.type), p.a), constant(lines))
-            for row in next_rows:
-                for line in range(lines):
-                    at = builder.add(builder.add(row, done), constant(line * LINE))
-                    v.prefetch(v.pointer(at), constant(0), written=False)
+            words = builder.sdiv(builder.sub(builder.ptrtoint(place, p.a.type), p.a), constant(v.itemsize))
+            there = builder.mul(words, copied)
+            for row, line in product(next_rows, range(2 if kind.pairs else 1)):  # a line of pairs copies two of float32
+                v.prefetch(v.pointer(builder.add(row, there)), constant(line * per_line), written=False)
 
         def line(state):
             fetch_next(state[0])
