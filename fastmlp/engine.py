@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from operator import is_
 from typing import Any, NamedTuple
 
@@ -150,6 +151,21 @@ class Engine:
         """
         return self._raw(data, depth, samples)[0]
 
+    def raw_together(self, data: Data, samples: np.ndarray | None = None) -> np.ndarray:
+        """`raw` of the last layer, of which each rank of the group forms a part. For all ranks to call."""
+        group, n = self.group, data.n_samples if samples is None else len(samples)
+        if group is None:
+            return self.raw(data, samples=samples)
+        # whole chunks, so that the last digits are the same on any number of ranks
+        chunk = self.backend.chunk
+        bounds = [min(n, chunk * (-(-n // chunk) * r // group.size)) for r in range(group.size + 1)]
+        own = slice(*bounds[group.rank : group.rank + 2])
+        out = np.empty((n, self.layout.sizes[-1]), self.params.dtype)
+        part = self.raw(data, samples=np.arange(own.start, own.stop) if samples is None else samples[own])
+        with group.step():
+            group.all_gather(part, out, [out.shape[1] * (end - begin) for begin, end in pairwise(bounds)])
+        return out
+
     def raw_and_check(self, data: Data, depth: int | None = None) -> tuple[np.ndarray, bool]:
         """`raw` of all samples, and whether they are finite, where dense ones need not have been looked at before."""
         finite = data.sparse or self.backend.checks_samples or is_finite(data.x)
@@ -196,7 +212,7 @@ class Engine:
 
     def measure(self, data: Data, names: Sequence[str]) -> dict[str, float]:
         """Return the loss, without penalties, and the named metrics; NaN where a prediction is not finite."""
-        loss, z = self.loss, self.raw(data)
+        loss, z = self.loss, self.raw_together(data)
         assert loss is not None
         result = {"loss": self.data_loss(z, data)}
         predicted = predictions(loss, apply_link(loss.link, z))

@@ -39,6 +39,8 @@ class Group:
         How many threads this rank may have, if the ranks on one machine share its cores.
     on_one_machine : bool
         Whether all ranks are.
+    failed : int or None
+        The first of those ranks that have left `sharing_fate` with an exception.
     """
 
     def __init__(self, comm: Any) -> None:
@@ -49,6 +51,7 @@ class Group:
         self.on_one_machine = here.Get_size() == self.size
         self.threads = own_threads(here)
         here.Free()
+        self.failed: int | None = None
         self._windows: list[Any] = []
 
     def close(self) -> None:
@@ -175,7 +178,7 @@ class Group:
 
     def abort(self, message: str) -> None:
         """End all ranks at once."""
-        print(f"fastmlp: rank {self.rank} of {self.size} {message}", file=sys.stderr, flush=True)
+        print(f"fastmlp: rank {self.rank} of {self.size} {message}", file=sys.__stderr__, flush=True)
         timer = Timer(_SECONDS_TO_ABORT, os._exit, [1])  # a launcher ends the others when one ends like this
         timer.daemon = True
         timer.start()
@@ -188,9 +191,9 @@ class Group:
             if _FAILED not in states:
                 return _STOPS in states
             messages = self._comm.allgather(message)
-        first = int(np.argmax(states == _FAILED))
+        self.failed = int(np.argmax(states == _FAILED))
         if state != _FAILED:
-            raise RankError(f"Rank {first} of {self.size} has failed: {messages[first]}", first)
+            raise RankError(f"Rank {self.failed} of {self.size} has failed: {messages[self.failed]}", self.failed)
         return False
 
 

@@ -12,12 +12,13 @@ from fastmlp.checks import check_real
 from fastmlp.errors import FastmlpError, InputError
 from fastmlp.forks import no_fork
 
-__all__ = ["check_launch", "launched_ranks", "mpi", "own_threads", "waiting_limit"]
+__all__ = ["check_launch", "launched_rank", "launched_ranks", "mpi", "own_threads", "waiting_limit"]
 
 _log = logging.getLogger("fastmlp")
 
 # Variables in which launchers tell a process how many there are: Open MPI, MPICH and Intel MPI, MVAPICH
 _SIZES = "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE"
+_RANKS = "OMPI_COMM_WORLD_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK", "SLURM_PROCID"
 
 
 def mpi() -> Any:
@@ -48,6 +49,12 @@ def launched_ranks(environment: Mapping[str, str] = os.environ) -> tuple[int, st
     if "SLURM_STEP_NUM_TASKS" in environment and "SLURM_PROCID" in environment:
         return int(environment["SLURM_STEP_NUM_TASKS"]), "SLURM_STEP_NUM_TASKS"
     return 1, ""
+
+
+def launched_rank(environment: Mapping[str, str] = os.environ) -> int:
+    """Return which of them this process is, as the launcher says; 0 without a launcher."""
+    given = (environment.get(name, "") for name in _RANKS)
+    return next((int(rank) for rank in given if rank.isdigit()), 0)
 
 
 def check_launch(comm: Any) -> None:
