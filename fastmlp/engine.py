@@ -156,12 +156,13 @@ class Engine:
         group, n = self.group, data.n_samples if samples is None else len(samples)
         if group is None:
             return self.raw(data, samples=samples)
-        # whole chunks, so that the last digits are the same on any number of ranks
-        chunk = self.backend.chunk
-        bounds = [min(n, chunk * (-(-n // chunk) * r // group.size)) for r in range(group.size + 1)]
-        own = slice(*bounds[group.rank : group.rank + 2])
+        # the chunks that one process would take, so that the last digits are the same on any number of ranks
+        rows = min(n, self.backend.chunk)
+        bounds = [min(n, rows * (-(-n // rows) * r // group.size)) for r in range(group.size + 1)]
+        begin, end = bounds[group.rank : group.rank + 2]
         out = np.empty((n, self.layout.sizes[-1]), self.params.dtype)
-        part = self.raw(data, samples=np.arange(own.start, own.stop) if samples is None else samples[own])
+        own = np.arange(begin, end) if samples is None else samples[begin:end]
+        part = self._raw(data, None, own, rows)[0] if len(own) else out[:0]
         with group.step():
             group.all_gather(part, out, [out.shape[1] * (end - begin) for begin, end in pairwise(bounds)])
         return out
@@ -172,10 +173,12 @@ class Engine:
         out, checked = self._raw(data, depth, None)
         return out, finite and checked == 0
 
-    def _raw(self, data: Data, depth: int | None, samples: np.ndarray | None) -> tuple[np.ndarray, float]:
+    def _raw(
+        self, data: Data, depth: int | None, samples: np.ndarray | None, chunk: int | None = None
+    ) -> tuple[np.ndarray, float]:
         backend, depth = self.backend, depth or len(self.layout.sizes) - 1
         order = np.arange(data.n_samples) if samples is None else samples
-        rows = min(len(order), self.backend.chunk)
+        rows = min(len(order), self.backend.chunk) if chunk is None else chunk
 
         def build() -> tuple[Network, Any]:
             net = self.network(backend.asarray(self.params), rows)
