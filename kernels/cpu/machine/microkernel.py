@@ -35,8 +35,8 @@ PLAIN, BIAS, RELU_MASK, UPDATE = range(4)
 positive, else 0; C = beta C + alpha AB. With beta = 0 neither C nor aux has to hold finite numbers."""
 
 IN_ORDER, PICKED_ROWS, PICKED_DEPTH, AHEAD = range(4)
-"""How A is read: all of it, the rows of a list, or the columns of a list; AHEAD: all of it, which is a copy of some rows
-of a list, while those that will be copied next are prefetched."""
+"""How A is read: all of it, the rows of a list, or the columns of a list; AHEAD: all of it, a copy of some rows of a
+list, while those that will be copied next are prefetched."""
 
 
 class Product(NamedTuple):
