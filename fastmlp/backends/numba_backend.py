@@ -153,6 +153,7 @@ class _Recorder:
 class NumbaBackend(Backend):
     """Compiled for the host's CPU; nothing returns to Python between the steps of an epoch.
 
+    precision is that of the factors of float32 matrix products, "float32" or "bf16" (see `kernels.cpu.bf16`).
     Parameters, losses and outputs are the same, bit for bit, with any number of threads. So without an explicit
     n_threads every run takes as many as are free at the moment.
     """
@@ -169,7 +170,8 @@ class NumbaBackend(Backend):
 
     def describe(self) -> str:
         threads, bits = available_threads(), 8 * VECTOR_BYTES
-        return f"Numba {version('numba')}, {bits}-bit vectors, up to {threads} thread{'s' * (threads > 1)}"
+        products = "" if self.precision == "float32" else f", products in {self.precision}"
+        return f"Numba {version('numba')}, {bits}-bit vectors, up to {threads} thread{'s' * (threads > 1)}{products}"
 
     def zeros(self, n: int, dtype: np.dtype | type) -> np.ndarray:
         return aligned_zeros(n, dtype)
