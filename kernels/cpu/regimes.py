@@ -31,6 +31,7 @@ _PANELS = max(1, HALF_L2 // (DEPTH * PANEL_BYTES))  # in a block of B; one of A 
 BLOCK_BYTES, A_BLOCK_BYTES = (panels * DEPTH * PANEL_BYTES for panels in (_PANELS, max(1, _PANELS // 2)))
 
 # Factors in bfloat16
+BF16_ROWS = 32  # with fewer, rounding the weights takes longer than is gained
 PAIR_WORDS = 1 if PAIRS else 2  # of 32 bits for two factors
 BF16_DEPTH = 1024  # factors in a packed part, on every CPU: where parts end decides how sums are rounded
 _PANEL = (BF16_DEPTH // 2 * PAIR_WORDS + 1) * PANEL_BYTES // 4  # its rows and one between panels
@@ -51,10 +52,13 @@ TINY_BLOCK = 64  # samples: threads take whole blocks, and losses are computed b
 
 
 def regime_of(widths: Sequence[int], rows: int, itemsize: int, dropout: bool, precision: str = "float32") -> Regime:
-    """The regime of a network with such layers, inputs and outputs included, whose chunks have so many rows."""
+    """The regime of a network with such layers, inputs and outputs included, whose chunks have so many rows.
+
+    precision is that of the factors of products. With "bf16" few rows and tiny layers are computed in float32.
+    """
     if rows == 1:
         return "sample"
-    if precision == "bf16" and itemsize == 4 and max(widths) > WIDTH:
+    if precision == "bf16" and itemsize == 4 and rows >= BF16_ROWS and max(widths) > WIDTH:
         return "bf16"
     if is_large(pairwise(widths), itemsize):
         return "large"

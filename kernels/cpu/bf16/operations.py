@@ -25,7 +25,7 @@ from fastmlp.kernels.cpu.machine.microkernel import AHEAD, BIAS, IN_ORDER, UPDAT
 from fastmlp.kernels.cpu.machine.tiling import tiled
 from fastmlp.kernels.cpu.operations.elementwise import activate, multiply_by_derivative
 from fastmlp.kernels.cpu.operations.products import add_bias_gradient
-from fastmlp.kernels.cpu.operations.sharing import share_gradient, share_layer
+from fastmlp.kernels.cpu.operations.sharing import is_in_halves, share_gradient, share_layer
 from fastmlp.kernels.cpu.regimes import BF16_A_BLOCK, BF16_BLOCK, BF16_DEPTH, BF16_ONE
 from fastmlp.kernels.cpu.team.signatures import Indices, Matrix, Samples, Vector
 from fastmlp.kernels.cpu.team.threads import barrier, share
@@ -53,12 +53,11 @@ def _room(team, together):
 
 
 @inlined
-def _share_packing(team, together, parts, is_first):
+def _share_packing(team, together, parts):
     """Begin and end of the parts of a block of B that this thread packs."""
     if not together:
         return 0, parts
-    if not is_first:
-        barrier(team)  # the block before is no longer read
+    barrier(team)  # the block before is no longer read
     return share(team, parts, 1)
 
 
@@ -68,26 +67,28 @@ _layer_tiles, _update_tiles = tiled(BIAS, IN_ORDER, pairs=PAIRS), tiled(UPDATE, 
 
 def _make_layer(transposed):
     @jitable
-    def layer(team, x, picks, w, biases, bias_factor, floor, out, r0, r1, c0, c1, depth):
-        """out[r0:r1, c0:c1] = max(floor, x[picks] B + bias_factor biases); B (depth, …) is w or its transpose."""
+    def layer(team, together, x, picks, w, biases, bias_factor, floor, out, r0, r1, c0, c1, k0, k1):
+        """out[r0:r1, c0:c1] = max(floor, x[picks] B + bias_factor biases), of the depth k0 to k1 alone.
+
+        B (depth, …) is w or its transpose. Whether threads pack it together must be the same for all of them.
+        """
         columns, real = out.shape[1], out.dtype.type
-        together = _pack_together(team, depth, columns, c0, c1)
         b, a, spare = _room(team, together)
         for j in range(c0, c1, BLOCK):
             n = min(BLOCK, c1 - j)
-            for p in range(0, depth, BF16_DEPTH):
-                k = min(BF16_DEPTH, depth - p)
+            for p in range(k0, k1, BF16_DEPTH):
+                k = min(BF16_DEPTH, k1 - p)
                 parts = (n + PANEL - 1) // PANEL if transposed else (k + 1) // 2
-                first, last = _share_packing(team, together, parts, j == c0 and p == 0)
+                first, last = _share_packing(team, together, parts)
                 if transposed:
                     pack_transposed(w, p, k, j, n, b, spare, first, last, a)
                 else:
                     pack_pairs(w, None, p, k, j, n, b, first, last, spare)
                 if together:
                     barrier(team)
-                lowest = real(floor if p + k == depth else -codes.INFINITY)
+                lowest = real(floor if p + k == k1 else -codes.INFINITY)
                 terms, terms_row, factor = biases + j * SIZE, 0, bias_factor
-                if p > 0:
+                if p > k0:
                     terms, terms_row, factor = address(out) + j * SIZE, columns, 1.0
                 for i in range(r0, r1, ROWS):
                     rows = min(ROWS, r1 - i)
@@ -126,9 +127,27 @@ _forward, _backward = _make_layer(False), _make_layer(True)
 
 @jitable
 def _linear(team, x, picks, w, b, activation, slope, out):
-    r0, r1, c0, c1 = share_layer(team, out, activation)
-    floor = 0.0 if activation == codes.RELU else -codes.INFINITY
-    _forward(team, x, picks, w, address(b), 1.0, floor, out, r0, r1, c0, c1, w.shape[0])
+    inputs, columns, in_halves = w.shape[0], w.shape[1], is_in_halves(out.shape[0], w.shape[0], w.shape[1])
+    half_each, half = in_halves and team.size == 2, (inputs + 3) // 4 * 2 if in_halves else inputs
+    floor = out.dtype.type(0.0 if activation == codes.RELU else -codes.INFINITY)
+    r0, r1, c0, c1 = (0, out.shape[0], 0, columns) if half_each else share_layer(team, out, activation)
+    together = not half_each and _pack_together(team, inputs, columns, c0, c1)
+    for h in range(2 if in_halves else 1):
+        if h == team.rank or not half_each:
+            # `slope` is not needed before the activation: it holds the second half's sums
+            target, factor = (out, 1.0) if h == 0 else (slope, 0.0)
+            lowest, k0, k1 = -codes.INFINITY if in_halves else floor, h * half, min((h + 1) * half, inputs)
+            _forward(team, together, x, picks, w, address(b), factor, lowest, target, r0, r1, c0, c1, k0, k1)
+    if half_each:
+        barrier(team)  # each thread has one of the two sums of every row
+        r0, r1 = share(team, out.shape[0], 1)
+    if in_halves:
+        for i in range(r0, r1):
+            at = i * columns + c0
+            sums, others = span(out, at, c1 - c0), span(slope, at, c1 - c0)
+            for j in range(sums.shape[0]):
+                total = sums[j] + others[j]
+                sums[j] = floor if total < floor else total
     if r1 > r0 and c1 > c0 and activation != codes.RELU:
         activate(team, activation, out, slope, r0, r1, c0, c1)
     barrier(team)
@@ -145,7 +164,8 @@ def linear_rows(ops, x: Samples, rows: Indices, w: Matrix, b: Vector, activation
 def backward_data(ops, delta: Matrix, w: Matrix, activation: int, a: Matrix, slope: Matrix, out: Matrix):
     r0, r1, c0, c1 = share_layer(ops, out, activation)
     none = address(out)  # not read
-    _backward(ops, delta, None, w, none, 0.0, -codes.INFINITY, out, r0, r1, c0, c1, w.shape[1])
+    depth, together = w.shape[1], _pack_together(ops, w.shape[1], out.shape[1], c0, c1)
+    _backward(ops, together, delta, None, w, none, 0.0, -codes.INFINITY, out, r0, r1, c0, c1, 0, depth)
     if r1 > r0 and c1 > c0:
         multiply_by_derivative(ops, activation, a, slope, out, r0, r1, c0, c1)
     barrier(ops)
@@ -161,7 +181,7 @@ def _gradient(team, x, picks, delta, alpha, beta, out, r0, r1, c0, c1):
         n = min(BLOCK, c1 - j)
         for p in range(0, max(depth, 1), BF16_DEPTH):
             k, kept = min(BF16_DEPTH, depth - p), real(beta if p == 0 else 1.0)
-            first, last = _share_packing(team, together, (k + 1) // 2, j == c0 and p == 0)
+            first, last = _share_packing(team, together, (k + 1) // 2)
             pack_pairs(delta, None, p, k, j, n, b, first, last, spare)
             if together:
                 barrier(team)
@@ -194,7 +214,9 @@ def _gradient(team, x, picks, delta, alpha, beta, out, r0, r1, c0, c1):
 
 @jitable
 def _accumulate(team, x, picks, delta, alpha, beta, out, bias_beta, bias):
-    r0, r1, c0, c1 = share_gradient(team, delta.shape[0], beta, out, False)
+    samples = delta.shape[0]
+    in_halves = is_in_halves(samples, out.shape[0], out.shape[1])
+    r0, r1, c0, c1 = share_gradient(team, samples, beta, out, in_halves)
     _gradient(team, x, picks, delta, alpha, beta, out, r0, r1, c0, c1)
     add_bias_gradient(team, delta, alpha, bias_beta, bias)
     barrier(team)
