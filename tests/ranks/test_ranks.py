@@ -95,6 +95,10 @@ def test_callbacks_run_on_the_first_rank_and_all_follow():
     assert first["params"] == second["params"]
 
 
+def test_an_interrupted_callback_ends_all():
+    assert results(2, "interrupted")[:2] == ["interrupt", 2]
+
+
 @pytest.mark.parametrize(
     ("what", "message"),
     [

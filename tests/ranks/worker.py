@@ -158,6 +158,18 @@ def callbacks(comm):
     return {"calls": calls, "stopped": history.stopped, "params": digest(model._params)}
 
 
+def interrupted(comm):
+    """Ctrl-C where no signal is held back: in a callback, on the first rank."""
+
+    def callback(epoch):
+        if epoch.number == 2:
+            raise KeyboardInterrupt
+
+    model = MLP([7, 4, 2], seed=0, backend="numpy")
+    history = model.fit(X, Y, epochs=5, callbacks=[callback], comm=comm, progress=False)
+    return [history.stopped, len(history), digest(model._params)]
+
+
 def differing(comm, what):
     """The last rank gives something else than the others."""
     x, options, sizes = X.copy(), {"epochs": 2}, [7, 4, 2]
