@@ -162,6 +162,11 @@ def _add_train(parser: ArgumentParser) -> None:
         help="continue from the checkpoint, if there is one; with the same data and settings the result is that of an "
         "uninterrupted run",
     )
+    output.add_argument(
+        "--reproducible",
+        action="store_true",
+        help="the same model, bit for bit, on any number of ranks (mpiexec -n N fastmlp train …) up to 16",
+    )
     output.add_argument("--quiet", action="store_true", help="print the final scores only")
 
 

@@ -30,6 +30,7 @@ from fastmlp.datasets import Dataset
 from fastmlp.errors import InputError
 from fastmlp.history import History
 from fastmlp.mlp import MLP
+from fastmlp.ranks.group import Group
 from fastmlp.recipes import Recipe
 from fastmlp.signals import SafePoints
 from fastmlp.tables.features.scaling import Scaling
@@ -50,16 +51,18 @@ _STOPPED = {
 }
 
 
-def train(arguments: Namespace) -> int:
-    """Run the command; return the exit code.
+def train(arguments: Namespace, group: Group | None = None) -> int:
+    """Run the command, by one process or by all ranks of a group; return the exit code.
 
     It is 130 after Ctrl-C, when the model trained so far is written, and 1 if a file could not be written to its path.
     """
     say = (lambda text: None) if arguments.quiet else print
     outputs = {"--out": arguments.out, "--history": arguments.history, "--plot": arguments.plot}
     outputs |= {"--checkpoint": arguments.checkpoint, "--report": arguments.report}
-    check_outputs(outputs, [arguments.data, arguments.test_file, arguments.target_file])
-    done = _check_checkpoint(arguments)
+    leads = group is None or group.rank == 0
+    if leads:
+        check_outputs(outputs, [arguments.data, arguments.test_file, arguments.target_file])
+    done = _check_checkpoint(arguments) if leads else None
     check_optimizers(arguments, [arguments.optimizer])
     get_backend(arguments.backend)  # before any work: it may be missing
     storage = Storage(arguments.memory)
@@ -74,11 +77,13 @@ def train(arguments: Namespace) -> int:
         say(column_lines(dataset.kinds))
     print_notes(dataset.notes)
     announce_compilation(model.backend, arguments.quiet)
-    recipe = _tried(arguments, recipes, dataset, targets_for(model, preparation, dataset.y))
+    together = {"comm": group, "reproducible": arguments.reproducible}
+    recipe = _tried(arguments, recipes, dataset, targets_for(model, preparation, dataset.y), together)
     if recipe is not recipes[0]:
         model = build_network(arguments, recipe, dataset)
     preparation.keep_in(model)
-    say(f"{model.summary()} ({get_backend(model.backend).describe()})")
+    ranks = f", {group.size} ranks" if group else ""
+    say(f"{model.summary()} ({get_backend(model.backend).describe()}{ranks})")
 
     note = f", decay {recipe.decay:g} by trial" if len(recipes) > 1 else ""
     rule = chosen_optimizer(arguments, recipe)
@@ -92,7 +97,9 @@ def train(arguments: Namespace) -> int:
     if done is not None:
         say(f"going on from {one_line(arguments.checkpoint)}, where {counted(done, 'epoch')} are done")
     began = time.perf_counter()
-    history = model.fit(optimizer=rule, **options)
+    history = model.fit(optimizer=rule, **options, **together)
+    if not leads:
+        return INTERRUPTED if history.stopped == "interrupt" else 0
     with SafePoints():  # the results are written before another signal is delivered
         seconds = time.perf_counter() - began
         if history.stopped != "epochs":
@@ -147,7 +154,9 @@ def _check_checkpoint(arguments: Namespace) -> int | None:
     return read_state(arguments.checkpoint).facts.get("epochs", 0) if there else None
 
 
-def _tried(arguments: Namespace, recipes: list[Recipe], dataset: Dataset, targets: np.ndarray) -> Recipe:
+def _tried(
+    arguments: Namespace, recipes: list[Recipe], dataset: Dataset, targets: np.ndarray, together: dict[str, Any]
+) -> Recipe:
     """Choose a recipe by trial on held-out training samples; targets are those of the network's loss."""
 
     def trained(recipe: Recipe, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None) -> MLP:
@@ -163,6 +172,7 @@ def _tried(arguments: Namespace, recipes: list[Recipe], dataset: Dataset, target
             class_weight=arguments.class_weight,
             max_norm=arguments.max_norm,
             progress=False,
+            **together,
         )
         return model
 
