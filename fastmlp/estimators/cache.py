@@ -29,6 +29,7 @@ class Cache:
     training_buffers: dict[np.dtype, Buffer] = field(default_factory=dict)  # others: another thread may predict
     generator: np.random.RandomState | None = None  # made for an integer random_state
     optimizer: Any = None  # an `Unread`, unless somebody has read the estimator's `_optimizer`
+    few_rows: Any = None  # see `fastmlp.estimators.few_rows`
     partial_fit: Any = None  # see `fastmlp.estimators.online`
 
 
