@@ -54,6 +54,7 @@ from fastmlp.errors import (
     InputError,
     ModelFileError,
     OutOfDeviceMemoryError,
+    RankError,
 )
 from fastmlp.forks import no_fork
 from fastmlp.gradient_check import numerical_gradient
@@ -84,6 +85,7 @@ __all__ = [
     "ModelFileError",
     "OutOfDeviceMemoryError",
     "RMSprop",
+    "RankError",
     "TabularClassifier",
     "TabularRegressor",
     "available_backends",

@@ -140,11 +140,15 @@ class Group:
         shared[self.rank][...] = 0
         return shared
 
-    def check_same(self, facts: Mapping[str, object]) -> None:
-        """Raise an InputError on all ranks if they do not have the same facts; it names the first that differs."""
+    def of_all(self, value: Any) -> list[Any]:
+        """Return the values of all ranks, any Python objects."""
         self.meet()
         with self._watchdog:
-            every = self._comm.allgather({name: str(value) for name, value in facts.items()})
+            return self._comm.allgather(value)
+
+    def check_same(self, facts: Mapping[str, object]) -> None:
+        """Raise an InputError on all ranks if they do not have the same facts; it names the first that differs."""
+        every = self.of_all({name: str(value) for name, value in facts.items()})
         for name in {name: None for one in every for name in one}:
             values = [one.get(name, "nothing") for one in every]
             other = next((rank for rank, value in enumerate(values) if value != values[0]), 0)

@@ -72,6 +72,17 @@ def test_reproducible_results_are_the_same_bits_on_any_number_of_ranks(case):
     assert results(3, *case) == alone
 
 
+@pytest.mark.parametrize("bus", ["own", "one"])
+def test_ranks_with_gpus(bus):
+    """By a stand-in for NCCL, or through the host's memory."""
+    alone, together = results(None, "gpus", bus), results(2, "gpus", bus)
+    for name, one in alone.items():
+        if name == "exact":
+            assert together[name] == one
+        np.testing.assert_allclose(together[name]["loss"], one["loss"], rtol=3e-5, err_msg=name)
+        np.testing.assert_allclose(together[name]["norm"], one["norm"], rtol=3e-5, err_msg=name)
+
+
 def test_without_a_seed_all_ranks_follow_the_first():
     assert results(2, "seeds")
 

@@ -10,10 +10,14 @@ import os
 import signal
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
+import pytest
 from scipy.sparse import csr_matrix
 from sklearn.exceptions import ConvergenceWarning
+
+sys.path.append(str(Path(__file__).parent.parent))
 
 from fastmlp import MLP, MLPClassifier, MLPRegressor
 from fastmlp.errors import FastmlpError
@@ -60,6 +64,25 @@ def fits(comm, reproducible):
         for name in FITS
         for backend in ("numpy", "numba")
     }
+
+
+def gpus(comm, bus):
+    """Fits on GPUs that are emulated below CuPy, one for each rank, or one for all."""
+    return {exact: on_gpu(comm, bus, exact == "exact") for exact in (("exact", "") if bus == "own" else ("",))}
+
+
+def on_gpu(comm, bus, exact):
+    from conftest import emulate_gpu
+    from emulation.fake_cupy import nvidia_device
+
+    with pytest.MonkeyPatch.context() as patch:
+        device = nvidia_device(patch)  # a new one, which has chosen no ways to products yet
+        if comm is not None:
+            device.gpu.bus = comm.Get_rank() if bus == "own" else 0
+            patch.setitem(sys.modules, "cupy.cuda.nccl", device.gpu.nccl())
+            sys.modules["cupy.cuda"].nccl = sys.modules["cupy.cuda.nccl"]
+        emulate_gpu(patch, device)
+        return fitted("sgd", "cuda", comm, reproducible=exact, x=X[:80], y=Y[:80], epochs=1)
 
 
 def estimators(comm):
