@@ -83,6 +83,12 @@ def test_ranks_with_gpus(bus):
         np.testing.assert_allclose(together[name]["norm"], one["norm"], rtol=3e-5, err_msg=name)
 
 
+def test_gradients_are_exchanged_by_messages_where_shared_memory_is_too_small():
+    alone, together = results(None, "messages"), results(2, "messages")
+    for units, values in alone.items():
+        np.testing.assert_allclose(together[units], values, rtol=1e-5)
+
+
 def test_without_a_seed_all_ranks_follow_the_first():
     assert results(2, "seeds")
 

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import warnings
+from types import SimpleNamespace
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,18 @@ def estimators(comm):
         result[name] = [digest(np.concatenate([w.ravel() for w in estimator.coefs_])), estimator.loss_]
     table = TabularClassifier(random_state=0, epochs=3, backend="numba").fit(X, Y, comm=comm, reproducible=True)
     result["table"] = digest(table.network_._params)
+    return result
+
+
+def messages(comm):
+    """Fits with gradients of less and of more than 16 KiB, as where /dev/shm is small."""
+    if comm is not None:
+        os.statvfs = lambda path: SimpleNamespace(f_bavail=100, f_frsize=4096)
+    result = {}
+    for units in (10, 1000):
+        model = MLP([7, units, 2], seed=3, backend="numba")
+        history = model.fit(X, Y, epochs=2, optimizer="adam", comm=comm, progress=False)
+        result[units] = [float(np.linalg.norm(model._params)), *history["loss"]]
     return result
 
 
