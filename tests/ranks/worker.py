@@ -10,8 +10,8 @@ import os
 import signal
 import sys
 import warnings
-from types import SimpleNamespace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
