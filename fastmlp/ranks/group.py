@@ -49,21 +49,26 @@ class Group:
 
     def __init__(self, comm: Any) -> None:
         self.rank, self.size = comm.Get_rank(), comm.Get_size()
-        self._comm, self._bytes = comm.Dup(), mpi().BYTE
+        self._comm, self._bytes = comm, mpi().BYTE
         self._watchdog, self._in_step = Watchdog(waiting_limit(), self.abort), False
-        here = self._comm.Split_type(mpi().COMM_TYPE_SHARED)
-        self.on_one_machine = here.Get_size() == self.size
-        self.threads = own_threads(here)
-        here.Free()
+        with self._watchdog:
+            self._comm = comm.Dup()
+            here = self._comm.Split_type(mpi().COMM_TYPE_SHARED)
+            self.on_one_machine = here.Get_size() == self.size
+            self.threads = own_threads(here)
+            here.Free()
         self.failed: int | None = None
         self._windows: list[Any] = []
 
     def close(self) -> None:
         """Release the copy of the communicator."""
-        self._watchdog.close()
-        for window in self._windows:
-            window.Free()
-        self._comm.Free()
+        try:
+            with self._watchdog:
+                for window in self._windows:
+                    window.Free()
+                self._comm.Free()
+        finally:
+            self._watchdog.close()
 
     # Within a step
 

@@ -137,9 +137,11 @@ def test_a_killed_rank_ends_the_job_and_it_goes_on_with_other_ranks(tmp_path):
         assert results(ranks, "training", tmp_path / "copy", 4, "resume") == whole
 
 
-def test_a_rank_that_is_stopped_does_not_hang_the_others(tmp_path):
+@pytest.mark.parametrize("when", ["before", "within"])
+def test_a_rank_that_is_stopped_does_not_hang_the_others(when, tmp_path):
     begin = time.perf_counter()
-    stopped = launch(2, "training", tmp_path / "c", 4, "", "stopped", FASTMLP_RANK_TIMEOUT="2")
+    case = ("differing", "nothing") if when == "before" else ("training", tmp_path / "c", 4, "", "stopped")
+    stopped = launch(2, *case, FASTMLP_RANK_TIMEOUT="2")
     assert stopped.returncode != 0
     assert "fastmlp: rank 0 of 2 has waited 2 s for the other ranks" in stopped.stderr
     assert time.perf_counter() - begin < 60

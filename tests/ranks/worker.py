@@ -172,7 +172,9 @@ def callbacks(comm):
 
 
 def differing(comm, what):
-    """The last rank gives something else than the others."""
+    """The last rank gives something else than the others, or nothing."""
+    if LAST and what == "nothing":
+        signal.pause()
     x, options, sizes = X.copy(), {"epochs": 2}, [7, 4, 2]
     if LAST and what == "one number":
         x[17, 3] += 1e-3
