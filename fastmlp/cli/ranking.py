@@ -44,8 +44,9 @@ def ranking_table(trials: Trials, ranking: Sequence[Ranked]) -> str:
         cells = [spread([fit.scores[score.removeprefix("val_")] for fit in one.fits if fit.scores]) for score in scores]
         losses = [spread([loss for loss in column if loss < math.inf]) for column in _losses(one.fits)]
         seconds = spread([fit.seconds for fit in one.fits], ".3g")
-        settled = [option_text(settings[name]) for name in names]
-        rows.append([f"{one.trial}", *settled, *cells, *losses, f"{one.epochs}", seconds])
+        values = [settings[name] for name in names]
+        shown = [f"{value:.4g}" if isinstance(value, float) else option_text(value) for value in values]
+        rows.append([f"{one.trial}", *shown, *cells, *losses, f"{one.epochs}", seconds])
     return table(rows, left=1 + len(names))
 
 

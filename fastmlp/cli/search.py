@@ -140,7 +140,9 @@ def _progress(arguments: Namespace, epochs: int) -> Iterator[Callable[[int], Non
     """Show a bar on a terminal, with the time that is left; what it yields is called with epochs that are done."""
     limit, begin = arguments.budget, perf_counter()
     shown = sys.stderr.isatty() and not arguments.quiet
-    bar = progress_bar(shown, epochs, "epoch") if limit is None else progress_bar(shown, math.ceil(limit), "s")
+    bar = progress_bar(shown, epochs if limit is None else math.ceil(limit))
+    if bar is not None and limit is not None:
+        bar.bar_format = "{l_bar}{bar}| {n} of {total} s"
 
     def advance(done: int) -> None:
         if bar is not None:

@@ -24,7 +24,9 @@ def option_text(value: Any) -> str:
     """Return the value of an option as it is written on the command line; of one that is not given, "default"."""
     if value is None:
         return "default"
-    return (",".join(map(str, value)) or "none") if isinstance(value, (list, tuple)) else f"{value}"
+    if isinstance(value, (list, tuple)):
+        return ",".join(map(option_text, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else f"{value}"
 
 
 def spread(values: Sequence[float], form: str = ".4f") -> str:

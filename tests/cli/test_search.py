@@ -59,7 +59,7 @@ def test_the_table_has_each_training_and_the_network_is_that_of_train():
 def test_losses_are_those_of_a_fit_on_the_training_samples():
     succeed("search", "xor", "--trials", 1, "--hidden", 5, "--epochs", 2, "--lr", 0.02, "--table", "a.csv")
     (row,) = rows_of("a.csv")
-    assert (row["batch size"], row["decay"], row["dropout"]) == ("16", "1.0", "0.0"), "those of train"
+    assert (row["batch size"], row["decay"], row["dropout"]) == ("16", "1", "0"), "those of train"
 
     data = load("xor", seed=0)
     rows, held_out = split_rows(len(data.x), 0.2, 0, data.y)
