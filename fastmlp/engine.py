@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from operator import is_
 from typing import Any, NamedTuple
@@ -20,6 +20,8 @@ from fastmlp.losses import LOSSES, Loss, apply_link, loss_and_gradient
 from fastmlp.metrics import get_metric
 from fastmlp.network import Data, Layout, Network, build_network
 from fastmlp.optimizers import SGD, Optimizer, State
+from fastmlp.ranks.all_reduce import AllReduce
+from fastmlp.ranks.group import Group
 
 __all__ = ["FEW", "Engine", "Gradients", "Session"]
 
@@ -70,6 +72,7 @@ class Engine:
     l1: float = 0.0
     l2: float = 0.0
     penalty_shared: bool = False
+    all_reduce: AllReduce | None = None  # in training by several processes, or in shards
     sessions: dict[str, tuple[Any, Any]] = field(default_factory=dict, repr=False)  # kept for the next call
     # the samples of the last call: as given, and in the backend's memory
     _last_samples: tuple[Data | None, Data | None] = field(default=(None, None), init=False, repr=False)
@@ -94,10 +97,13 @@ class Engine:
         plain = isinstance(rule, SGD) and not rule.momentum and not self.l1 and max_norm == np.inf
         try:
             params = backend.asarray(self.params)
-            net = self.network(params, rows, keep)
-            direct = plain and rows <= net.chunk
+            net = self.network(params, self._rows_at_once(rows), keep)
+            direct = plain and rows <= net.chunk and self.all_reduce is None
             state = rule.init(params, backend.zeros, direct=direct, max_norm=max_norm, **self._objective())
-            return Session(net, backend.operations(net, rows, self.n_threads, self.formulas(rule)), state)
+            if self.all_reduce is not None and self.on_host:
+                into = self.all_reduce.gradient(params.size, params.dtype)
+                state.update = state.update._replace(into=into)
+            return Session(net, self._operations(net, rows, self.formulas(rule)), state)
         except OutOfDeviceMemoryError as error:
             taken = self.params.nbytes + self._state_bytes(rule, plain)
             what = f"Parameters, gradients and the optimizer's state take {taken:,} bytes. "
@@ -236,23 +242,48 @@ class Engine:
 
         def build() -> Session:
             params = backend.asarray(self.params)
-            net = self.network(params, len(order))
+            net = self.network(params, self._rows_at_once(len(order)))
             state = SGD().init(params, backend.zeros, **self._objective())
-            return Session(net, backend.operations(net, len(order), self.n_threads, self.formulas()), state)
+            return Session(net, self._operations(net, len(order), self.formulas()), state)
 
         given = self.on_device(data)
-        with self.cached_session("gradient", (len(order),), build) as (net, operations, state):
+        with self.cached_session("gradient", (len(order), self.all_reduce), build) as (net, operations, state):
             run = backend.repeatable("gradient", operations, net, given, state.update, order, 0, 0, 0.0)
 
             def evaluate() -> tuple[float, np.ndarray]:
                 backend.write(net.params, self.params)
-                loss = run()
+                with self.together():
+                    loss = run()
                 if values is not None:
                     begin = net.output_at[-1]
                     values[...] = backend.to_host(net.a)[begin : begin + values.size].reshape(values.shape)
                 return loss, backend.to_host(state.update.into)
 
             yield evaluate
+
+    def _rows_at_once(self, rows: int) -> int:
+        """Rows of a batch that go through the network at once: with shards, those of the largest."""
+        if self.all_reduce is None:
+            return rows
+        return max(2, -(-rows // self.all_reduce.shards[0]))  # 2, since steps of one sample are other ones
+
+    def _operations(self, net: Network, rows: int, formulas: Formulas) -> Any:
+        if self.all_reduce is None:
+            return self.backend.operations(net, rows, self.n_threads, formulas)
+        return self.backend.operations(net, self._rows_at_once(rows), self._threads, formulas, self.all_reduce)
+
+    @property
+    def group(self) -> Group | None:
+        """The ranks that train together."""
+        return self.all_reduce.group if self.all_reduce else None
+
+    @property
+    def _threads(self) -> int | None:
+        return self.group.threads if self.group and self.n_threads is None else self.n_threads
+
+    def together(self) -> AbstractContextManager[None]:
+        """Within it, all ranks are in the same steps."""
+        return self.group.step() if self.group else nullcontext()
 
     def network(self, params: np.ndarray, rows: int, keep: Sequence[float] | None = None) -> Network:
         formulas, used = self.formulas(), self._used
@@ -299,7 +330,9 @@ class Engine:
         self._last_samples = None, None
 
     def _objective(self) -> dict[str, Any]:
-        return {"mean": self.mean, "l1": self.l1, "l2": self.l2, "penalty_shared": self.penalty_shared}
+        shards = self.all_reduce.shards if self.all_reduce else (1, 0, 1)
+        objective = {"mean": self.mean, "l1": self.l1, "l2": self.l2, "penalty_shared": self.penalty_shared}
+        return objective | {"shards": shards}
 
     @contextmanager
     def cached_session(self, kind: str, key: tuple, build: Callable[[], Any]) -> Iterator[Any]:

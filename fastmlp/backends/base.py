@@ -13,7 +13,10 @@ from fastmlp.forks import no_fork
 from fastmlp.formulas.by_code import BUILT_IN, Formulas
 from fastmlp.network import Data, Network, Update
 
-__all__ = ["Backend"]
+__all__ = ["Backend", "Reduction"]
+
+Reduction = Callable[[int, int, np.ndarray, float], float]
+"""The operation `all_reduce` as a function (shard, rows, gradient, loss) of host arrays; it does not raise."""
 
 
 class Backend(ABC):
@@ -107,12 +110,20 @@ class Backend(ABC):
         return shuffle
 
     @abstractmethod
-    def operations(self, net: Network, rows: int, n_threads: int | None, formulas: Formulas = BUILT_IN) -> Any:
+    def operations(
+        self,
+        net: Network,
+        rows: int,
+        n_threads: int | None,
+        formulas: Formulas = BUILT_IN,
+        all_reduce: Reduction | None = None,
+    ) -> Any:
         """What `run` needs to work on `net` with `rows` rows a step: the operations and their workspaces.
 
         n_threads is honoured, by Numba up to the number of cores; None lets every run take what is free. Numba's
         results do not depend on it; on NumPy it bounds the threads of the BLAS, whose sums may differ in the last
-        digit. formulas are what the codes in `net` and in an `Update` stand for.
+        digit. formulas are what the codes in `net` and in an `Update` stand for; all_reduce is the operation of that
+        name, for batches in shards.
         """
 
     @abstractmethod
