@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastmlp.activations import Activation
+from fastmlp.activations import ACTIVATIONS, Activation
 from fastmlp.array_checks import is_finite
 from fastmlp.backends.base import Backend
 from fastmlp.bound import BoundPrediction
@@ -138,8 +138,8 @@ class Engine:
     def with_link(self, loss: Loss | None) -> tuple[Engine, str | None]:
         """An engine whose last layer applies that loss's link if a kernel can; and the link that is left to apply."""
         last = self.activations[-1]
-        # softmax and sigmoid are activations, which the kernels apply as they write; exp is none
-        fused = loss is not None and loss.link in ("softmax", "sigmoid") and last in (None, loss.link)
+        # links are activations, which the kernels apply as they write, but for exp
+        fused = loss is not None and loss.link in ACTIVATIONS and last in (None, loss.link)
         output = loss.link if loss is not None and fused else last
         engine = replace(self, activations=[*self.activations[:-1], output], loss=None)
         return engine, None if fused or loss is None or loss.link == "identity" else loss.link
@@ -201,17 +201,6 @@ class Engine:
         net = self.network(self.params, at_once)
         operations = self.backend.operations(net, at_once, self.n_threads, self.formulas())
         return net, BoundPrediction(self.backend, net, operations, rows)
-
-    def raw_of_few(self, x: np.ndarray) -> tuple[np.ndarray, bool]:
-        """`raw_and_check` of samples x (n, I) of any real dtype, up to `FEW`: buffers are kept for the next call."""
-        if not self.on_host:
-            return self.raw_and_check(Data.of(np.ascontiguousarray(x, self.params.dtype), self.params.dtype))
-
-        def build() -> tuple[Network, BoundPrediction]:
-            return self.bound(len(x), len(x))
-
-        with self.cached_session("few", (len(x),), build) as (_, bound):
-            return bound.predict(x)
 
     def measure(self, data: Data, names: Sequence[str]) -> dict[str, float]:
         """Return the loss, without penalties, and the named metrics; NaN where a prediction is not finite."""

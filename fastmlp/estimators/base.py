@@ -12,7 +12,6 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.neural_network._multilayer_perceptron import BaseMultilayerPerceptron
-from sklearn.utils.validation import check_is_fitted
 
 from fastmlp.checkpoint import DEFAULT_INTERVAL, open_checkpoint
 from fastmlp.checks import check_flag
@@ -25,7 +24,7 @@ from fastmlp.estimators.interchange import like_input
 from fastmlp.estimators.onnx import write_estimator
 from fastmlp.estimators.optimizer import from_plain, mark_unread, read_optimizer, to_plain
 from fastmlp.estimators.parameters import CONSTRAINTS
-from fastmlp.estimators.prediction import by_rows
+from fastmlp.estimators.prediction import by_rows, require_weights
 from fastmlp.estimators.private import PrivateMethods
 from fastmlp.ranks.all_reduce import reduction_of
 from fastmlp.ranks.group import shares_fate
@@ -121,7 +120,7 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator):
     @like_input
     def hidden_activations(self, X: Any, layer: int = -1) -> np.ndarray:
         """Outputs (N, H) of a hidden layer, as features for another model. Layers count from 0, or from the end."""
-        check_is_fitted(self, "coefs_")
+        require_weights(self)
         return by_rows(self, X, lambda values: values, layout_of(self).hidden_depth(layer))
 
     def to_sklearn(self, *, predict_only: bool = False) -> Any:

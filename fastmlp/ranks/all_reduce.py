@@ -57,7 +57,7 @@ class AllReduce:
         if group is None or not group.on_one_machine or any(len(nodes) > 1 for nodes in self._places):
             return aligned_zeros(n, real)
         self._shared = [memory.view(real) for memory in group.shared_memory(nbytes)]
-        return self._shared[group.rank]
+        return self._shared[group.rank] if self._shared else aligned_zeros(n, real)
 
     def __call__(self, shard: int, rows: int, gradient: np.ndarray, loss: float) -> float:
         """See `NumpyOps.all_reduce`."""

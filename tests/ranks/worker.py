@@ -11,6 +11,7 @@ import signal
 import sys
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -101,6 +102,18 @@ def estimators(comm):
     return result
 
 
+def messages(comm):
+    """Fits with gradients of less and of more than 16 KiB, as where /dev/shm is small."""
+    if comm is not None:
+        os.statvfs = lambda path: SimpleNamespace(f_bavail=100, f_frsize=4096)
+    result = {}
+    for units in (10, 1000):
+        model = MLP([7, units, 2], seed=3, backend="numba")
+        history = model.fit(X, Y, epochs=2, optimizer="adam", comm=comm, progress=False)
+        result[units] = [float(np.linalg.norm(model._params)), *history["loss"]]
+    return result
+
+
 def seeds(comm):
     """Without a seed all ranks follow the first one."""
     model = MLP([7, 4, 2], backend="numpy", dropout=0.1)
@@ -158,8 +171,22 @@ def callbacks(comm):
     return {"calls": calls, "stopped": history.stopped, "params": digest(model._params)}
 
 
+def interrupted(comm):
+    """Ctrl-C where no signal is held back: in a callback, on the first rank."""
+
+    def callback(epoch):
+        if epoch.number == 2:
+            raise KeyboardInterrupt
+
+    model = MLP([7, 4, 2], seed=0, backend="numpy")
+    history = model.fit(X, Y, epochs=5, callbacks=[callback], comm=comm, progress=False)
+    return [history.stopped, len(history), digest(model._params)]
+
+
 def differing(comm, what):
-    """The last rank gives something else than the others."""
+    """The last rank gives something else than the others, or nothing."""
+    if LAST and what == "nothing":
+        signal.pause()
     x, options, sizes = X.copy(), {"epochs": 2}, [7, 4, 2]
     if LAST and what == "one number":
         x[17, 3] += 1e-3
