@@ -26,7 +26,7 @@ from fastmlp.kernels.cpu.machine.tiling import tiled
 from fastmlp.kernels.cpu.operations.elementwise import activate, multiply_by_derivative
 from fastmlp.kernels.cpu.operations.products import add_bias_gradient
 from fastmlp.kernels.cpu.operations.sharing import is_in_halves, share_gradient, share_layer
-from fastmlp.kernels.cpu.regimes import BF16_A_BLOCK, BF16_BLOCK, BF16_DEPTH, BF16_ONE
+from fastmlp.kernels.cpu.regimes import BF16_A_BLOCK, BF16_BLOCK, BF16_DEPTH, BF16_OWN
 from fastmlp.kernels.cpu.team.signatures import Indices, Matrix, Samples, Vector
 from fastmlp.kernels.cpu.team.threads import barrier, share
 from fastmlp.kernels.cpu.team.views import address, span
@@ -47,9 +47,9 @@ def _pack_together(team, depth, columns, c0, c1):
 @inlined
 def _room(team, together):
     """The addresses of room for B, which threads may share, and A, and an array for rows in float32."""
-    own = address(team.scratch) + BF16_ONE * SIZE
+    own = address(team.scratch) + BF16_OWN * SIZE
     b = own - team.rank * team.scratch.shape[0] * SIZE if together else own
-    return b, own + BF16_BLOCK * SIZE, span(team.scratch, BF16_ONE + BF16_BLOCK + BF16_A_BLOCK, 2 * BF16_DEPTH)
+    return b, own + BF16_BLOCK * SIZE, span(team.scratch, BF16_OWN + BF16_BLOCK + BF16_A_BLOCK, 2 * BF16_DEPTH)
 
 
 @inlined
