@@ -33,7 +33,8 @@ BLOCK_BYTES, A_BLOCK_BYTES = (panels * DEPTH * PANEL_BYTES for panels in (_PANEL
 SHORT_ROWS = VECTOR_BYTES // 4  # of a softmax at a time: a vector of float32, two of float64
 
 # Factors in bfloat16
-BF16_ROWS = 32  # with fewer, rounding the weights takes longer than is gained
+BF16_ROWS = 32  # at least: with fewer, rounding the weights takes longer than is gained
+BF16_WEIGHTS = 4096  # at least: with 32 rows 64-32-10 takes 1.35 times as long as in float32, 100-50-10 1.06 times
 PAIR_WORDS = 1 if PAIRS else 2  # of 32 bits for two factors
 BF16_DEPTH = 1024  # factors in a packed part, on every CPU: where parts end decides how sums are rounded
 _PANEL = (BF16_DEPTH // 2 * PAIR_WORDS + 1) * PANEL_BYTES // 4  # its rows and one between panels
@@ -55,11 +56,12 @@ TINY_BLOCK = 64  # samples: threads take whole blocks, and losses are computed b
 def regime_of(widths: Sequence[int], rows: int, itemsize: int, dropout: bool, precision: str = "float32") -> Regime:
     """The regime of a network with such layers, inputs and outputs included, whose chunks have so many rows.
 
-    precision is that of the factors of products. With "bf16" few rows and tiny layers are computed in float32.
+    precision is that of the factors of products; with "bf16" few rows and small networks are computed in float32.
     """
     if rows == 1:
         return "sample"
-    if precision == "bf16" and itemsize == 4 and rows >= BF16_ROWS and max(widths) > WIDTH:
+    weights = sum(i * o for i, o in pairwise(widths))
+    if precision == "bf16" and itemsize == 4 and rows >= BF16_ROWS and weights >= BF16_WEIGHTS:
         return "bf16"
     if is_large(pairwise(widths), itemsize):
         return "large"

@@ -193,8 +193,8 @@ def test_predictions_are_products_of_rounded_factors():
     np.testing.assert_array_equal(model.predict_raw(X), layer(hidden, w[1], b[1]))
 
 
-def test_few_rows_and_tiny_networks_are_computed_in_float32():
-    for sizes, rows in (((260, 140, 4), 1), ((260, 140, 4), 31), ((16, 10, 4), 400)):
+def test_few_rows_and_small_networks_are_computed_in_float32():
+    for sizes, rows in (((260, 140, 4), 1), ((260, 140, 4), 31), ((90, 40, 4), 400)):
         x = X[:rows, : sizes[0]].copy()
         one, other = (network(precision, sizes).predict_raw(x) for precision in ("bf16", "float32"))
         np.testing.assert_array_equal(one, other)
