@@ -9,7 +9,6 @@ Contenders take turns, round by round, in one process; rates are medians with th
 import argparse
 import json
 import os
-import sys
 import time
 from collections.abc import Callable
 from importlib.metadata import version
@@ -224,7 +223,8 @@ def main() -> None:
     way = "by AVX512_BF16" if PAIRS else "in float32, for want of AVX512_BF16"
     lines = ["# bfloat16 on the CPU", "", *machine()[:-1], f"- at most {arguments.threads} threads for every library"]
     lines += [f"- PyTorch {version('torch')}"] if find_spec("torch") else ["- PyTorch is not installed"]
-    lines += [f"- products of bfloat16 factors: {way}", f"- command: `python {' '.join(sys.argv)}`", ""]
+    lines += [f"- products of bfloat16 factors: {way}"]
+    lines += ["- command: `python benchmarks/bf16.py --parts PART`, part by part", ""]
     with atomic_write(HERE / "BF16.md") as file:
         file.write("\n".join([*lines, *rate_tables(found), *quality_tables(found), ""]).encode())
 
