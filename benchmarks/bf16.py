@@ -30,11 +30,12 @@ from fastmlp.kernels.cpu.machine.host import PAIRS
 
 HERE = Path(__file__).parent
 RECORD = HERE / "BF16.json"
-NETWORKS = ([784, 128, 10], [784, 512, 256, 10], [1024, 1024, 1024, 10])
-BATCHES, ROWS = (32, 128, 512, 20_000), (128, 8192)
-SAMPLES, ROUNDS, SECONDS = 20_000, 5, 0.15  # of each timed call at least
+SAMPLES = {"784-128-10": 20_000, "784-512-256-10": 10_000, "1024-1024-1024-10": 5_000}
+BATCHES, ROWS = (32, 128, 512, None), (128, 8192)  # None: all samples
+ROUNDS, SECONDS = 5, 0.15  # of each timed call at least
+PAUSE = 0.1  # seconds before it: another library's threads spin for a while after its last product
 PRECISIONS = ("float32", "bf16")
-SEEDS = 10
+SEEDS, BATCH = 10, 128  # of the fits for scores and times
 Cell = dict[str, Any]
 
 
@@ -68,11 +69,11 @@ def spread(values: list[float]) -> list[float]:
     return [float(value) for value in (np.median(values), min(values), max(values))]
 
 
-def training(sizes: list[int], threads: int) -> list[Cell]:
+def training(sizes: list[int], samples: int, threads: int) -> list[Cell]:
     random, cells = np.random.default_rng(0), []
-    x = random.random((SAMPLES, sizes[0]), np.float32) * (random.random((SAMPLES, sizes[0])) < 0.2)
-    x, y = x.astype(np.float32), random.integers(0, 10, SAMPLES)
-    for batch in BATCHES:
+    x = random.random((samples, sizes[0]), np.float32) * (random.random((samples, sizes[0])) < 0.2)
+    x, y = x.astype(np.float32), random.integers(0, 10, samples)
+    for batch in (rows or samples for rows in BATCHES):
         task = Task(x, y, *initial(sizes), batch, "sgd", 0.01, threads)
         there = {name: make(task) for name, make in contenders().items()}
         rates: dict[str, list[float]] = {name: [] for name in there}
@@ -82,9 +83,9 @@ def training(sizes: list[int], threads: int) -> list[Cell]:
             epochs[name] = max(1, round(SECONDS / contender.train(1)))
         for _ in range(ROUNDS):
             for name, contender in there.items():
-                time.sleep(0.25)  # another library's threads spin for a while after its last product
+                time.sleep(PAUSE)
                 contender.train(1)
-                rates[name].append(SAMPLES * epochs[name] / contender.train(epochs[name]))
+                rates[name].append(samples * epochs[name] / contender.train(epochs[name]))
         cells.append({"batch": batch, "rates": {name: spread(values) for name, values in rates.items()}})
     return cells
 
@@ -120,7 +121,7 @@ def scores(name: str) -> Cell:
     for seed in range(SEEDS):
         for precision in PRECISIONS:
             model = MLP(sizes, loss=loss, backend="numba", precision=precision, seed=seed)
-            model.fit(data.x, data.y, epochs=20, batch_size=128, optimizer=Adam(0.001), progress=False)
+            model.fit(data.x, data.y, epochs=20, batch_size=BATCH, optimizer=Adam(0.001), progress=False)
             if name == "housing":
                 truth = np.ravel(data.y_test)
                 score = 1 - np.mean((model.predict_raw(data.x_test).ravel() - truth) ** 2) / truth.var()
@@ -130,35 +131,31 @@ def scores(name: str) -> Cell:
     return {"data": name, "scores": found}
 
 
-def times() -> list[Cell]:
+def times(sizes: list[int]) -> Cell:
     """Seconds of training until 98 % of MNIST's test images are recognised, of each precision and seed."""
-    data, cells = load("mnist"), []
-    for sizes, batch, lr in (([784, 256, 10], 128, 0.001), ([784, 512, 256, 10], 256, 0.001)):
-        found: dict[str, list[float]] = {precision: [] for precision in PRECISIONS}
-        for seed in range(SEEDS):
-            for precision in PRECISIONS:
-                model = MLP(sizes, loss="softmax_cross_entropy", backend="numba", precision=precision, seed=seed)
-                curve = fit(model, data, data.y, 30, 0.98, batch_size=batch, optimizer=Adam(lr))
-                found[precision].append(seconds_to(0.98, curve))
-        cells.append({"network": name_of(sizes), "batch": batch, "lr": lr, "seconds": found})
-    return cells
-
-
-def name_of(sizes: list[int]) -> str:
-    return "-".join(map(str, sizes))
+    data = load("mnist")
+    found: dict[str, list[float]] = {precision: [] for precision in PRECISIONS}
+    for seed in range(SEEDS):
+        for precision in PRECISIONS:
+            model = MLP(sizes, loss="softmax_cross_entropy", backend="numba", precision=precision, seed=seed)
+            curve = fit(model, data, data.y, 30, 0.98, batch_size=BATCH, optimizer=Adam(0.001))
+            found[precision].append(seconds_to(0.98, curve))
+    return {"seconds": found}
 
 
 def measured(part: str, threads: int) -> Any:
     if part in DATA:
         return scores(part)
-    if part == "time":
-        return times()
-    sizes = [int(width) for width in part.split("-")]
-    return {"training": training(sizes, threads), "prediction": prediction(sizes)}
+    kind, _, layers = part.rpartition(" ")
+    sizes = [int(width) for width in layers.split("-")]
+    if kind == "98%":
+        return times(sizes)
+    return {"training": training(sizes, SAMPLES[part], threads), "prediction": prediction(sizes)}
 
 
 DATA = ("mnist", "fashion-mnist", "housing")
-PARTS = (*map(name_of, NETWORKS), *DATA, "time")
+TIMED = ("98% 784-256-10", "98% 784-512-256-10")
+PARTS = (*SAMPLES, *DATA, *TIMED)
 
 
 def thousands(rates: list[float]) -> str:
@@ -170,7 +167,7 @@ def thousands(rates: list[float]) -> str:
 def rate_tables(found: Cell) -> list[str]:
     lines: list[str] = []
     for kind, count, of in (("training", "batch", "Training by plain SGD"), ("prediction", "rows", "Prediction")):
-        cells = [(part, cell) for part in PARTS if part in found and part[0].isdigit() for cell in found[part][kind]]
+        cells = [(part, cell) for part in SAMPLES if part in found for cell in found[part][kind]]
         names = list(dict.fromkeys(name for _, cell in cells for name in cell["rates"]))
         lines += [f"## {of}: thousands of samples a second", ""]
         lines += [f"| network | {count} | {' | '.join(names)} | bf16 over float32 |", "|---" * (len(names) + 3) + "|"]
@@ -192,19 +189,14 @@ def quality_tables(found: Cell) -> list[str]:
             both = " | ".join(f"{values.mean():.2f} ± {values.std(ddof=1):.2f}" for values in (one, other))
             error = (other - one).std(ddof=1) / len(one) ** 0.5
             lines.append(f"| {part} | {both} | {(other - one).mean():+.2f} ± {error:.2f} |")
-    if "time" in found:
-        lines += [
-            "",
-            "## Seconds of training to 98 % on MNIST",
-            "",
-            f"Median (least … most) of {SEEDS} seeds, Adam.",
-            "",
-        ]
-        lines += ["| network | batch | float32 | bf16 | ratio |", "|---|---|---|---|---|"]
-        for cell in found["time"]:
-            one, other = (spread(cell["seconds"][name]) for name in PRECISIONS)
+    lines += ["", "## Seconds of training to 98 % on MNIST", ""]
+    lines += [f"Adam, batches of {BATCH}; median (least … most) of {SEEDS} seeds.", ""]
+    lines += ["| network | float32 | bf16 | ratio |", "|---|---|---|---|"]
+    for part in TIMED:
+        if part in found:
+            one, other = (spread(found[part]["seconds"][name]) for name in PRECISIONS)
             both = " | ".join(f"{middle:.2f} ({least:.2f} … {most:.2f})" for middle, least, most in (one, other))
-            lines.append(f"| {cell['network']} | {cell['batch']} | {both} | **{other[0] / one[0]:.2f}** |")
+            lines.append(f"| {part.split()[1]} | {both} | **{other[0] / one[0]:.2f}** |")
     return lines
 
 

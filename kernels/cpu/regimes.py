@@ -96,7 +96,7 @@ def scratch_elements(regime: Regime, widths: Sequence[int], rows: int, itemsize:
     """Elements of scratch memory for a thread."""
     if regime == "large":  # a block of B and one of A
         return (BLOCK_BYTES + A_BLOCK_BYTES) // itemsize
-    if regime == "bf16":  # the same, two rows of samples in float32, and the thread's own room
+    if regime == "bf16":  # the same, and besides two rows of samples in float32, and the thread's own room
         return BF16_OWN + BF16_BLOCK + BF16_A_BLOCK + 2 * BF16_DEPTH
     transposed = max((i * o for i, o in pairwise(widths[1:])), default=0)  # a weight matrix
     converted = max(ROWS, NARROW_OUTPUTS + DOTS) * max(widths[0], rows)  # a few samples, and weights by columns

@@ -4,8 +4,9 @@ Weights, outputs and δ themselves stay float32. Of a product A B, a block of B 
 half of the L2 cache takes, then rows of A, a few at a time. Threads that split a product by rows pack B together; those
 that split it by columns pack their own.
 
-The depth is cut into parts, whose sums are added up in C. Where they end depends on the depth alone, and each sum goes
-along the depth pair by pair. So a product is the same, bit for bit, with any number of threads and on every CPU.
+The depth is cut into parts, whose sums are added up in C, in a wide layer with few rows first in halves (see
+`operations.sharing`). Where these end follows from the sizes of the layer and its batch, and each sum goes along the depth
+pair by pair. So a product is the same, bit for bit, with any number of threads and on every CPU.
 """
 
 from fastmlp.kernels import codes
