@@ -58,6 +58,7 @@ if TYPE_CHECKING:
         InputError,
         ModelFileError,
         OutOfDeviceMemoryError,
+        RankError,
     )
     from fastmlp.estimators import MLPClassifier, MLPRegressor
     from fastmlp.gradient_check import numerical_gradient
@@ -85,6 +86,7 @@ __all__ = [
     "ModelFileError",
     "OutOfDeviceMemoryError",
     "RMSprop",
+    "RankError",
     "TabularClassifier",
     "TabularRegressor",
     "available_backends",

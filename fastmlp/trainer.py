@@ -110,7 +110,6 @@ class Training:
         self._prepared = False
         self.part = Part()
         self._points = SafePoints()
-        self._interrupted = False  # whether all ranks know of an interrupt
         self._saved = saved_state(self) if self.checkpoint else None
         if self._group is not None:
             self._saved = self._group.of_first(self._saved)
@@ -144,7 +143,7 @@ class Training:
                     if self.checkpoint:
                         self.checkpoint.write(state_of(self, self.history.stopped), last=True)
         except KeyboardInterrupt:
-            if self._group and not self._interrupted:
+            if self._group and not self._group.stopped:
                 self._group.meet(stops=True)
             self.history.stopped = "interrupt"
             first, rows = self._recent
@@ -316,7 +315,7 @@ class Training:
             return
         stops = self._points.waiting
         if self._group is not None:
-            self._interrupted = stops = self._group.meet(stops)
+            stops = self._group.meet(stops)
         if self.checkpoint and (stops or self.checkpoint.is_due(None if self.part.steps else self._observed)):
             self.checkpoint.write(state_of(self, ""), last=stops)
         self._points.reach()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -13,10 +13,20 @@ from fastmlp.forks import no_fork
 from fastmlp.formulas.by_code import BUILT_IN, Formulas
 from fastmlp.network import Data, Network, Update
 
+if TYPE_CHECKING:
+    from fastmlp.ranks.group import Group
+
 __all__ = ["Backend", "Reduction"]
 
-Reduction = Callable[[int, int, np.ndarray, float], float]
-"""The operation `all_reduce` as a function (shard, rows, gradient, loss) of host arrays; it does not raise."""
+
+class Reduction(Protocol):
+    """The operation `all_reduce` on host arrays."""
+
+    shards: tuple[int, int, int]  # of a batch: their number, begin and end of this process's
+    group: Group | None  # the ranks
+    reproducible: bool  # whether the sum must not depend on the number of ranks
+
+    def __call__(self, shard: int, rows: int, gradient: np.ndarray, loss: float) -> float: ...
 
 
 class Backend(ABC):

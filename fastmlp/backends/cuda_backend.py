@@ -106,7 +106,7 @@ class CudaBackend(Backend):
         all_reduce: Reduction | None = None,
     ) -> Run:
         source(formulas)  # for the errors of what has no translation
-        return Run(self._device, net, rows, self._choice(net.params.dtype), formulas)
+        return Run(self._device, net, rows, self._choice(net.params.dtype), formulas, all_reduce)
 
     def release(self, operations):
         operations.release()

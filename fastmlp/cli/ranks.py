@@ -26,7 +26,7 @@ def on_ranks(command: Callable[..., int], arguments: Namespace) -> int:
         return command(arguments)
     if arguments.command != "train":
         if launched_rank() > 0:
-            return 1
+            return 0  # with 1, some launchers would end the first rank before it says what is wrong
         raise InputError(
             f"fastmlp {arguments.command} is for one process, but a launcher has started {ranks}. Of all commands, "
             "train alone runs on several."

@@ -29,18 +29,21 @@ class AllReduce:
     ----------
     group : Group or None
         The ranks; None: this process alone.
-    shards : int
-        How many a batch has: at least one for each rank.
+    shards : int, optional
+        How many a batch has, for sums that do not depend on the number of ranks; by default one for each rank.
 
     Attributes
     ----------
     group : Group or None
+    reproducible : bool
+        Whether the number of shards was given.
     shards : (int, int, int)
         Their number, and begin and end of those that are this process's.
     """
 
-    def __init__(self, group: Group | None, shards: int) -> None:
+    def __init__(self, group: Group | None, shards: int | None = None) -> None:
         rank, size = (group.rank, group.size) if group else (0, 1)
+        self.reproducible, shards = shards is not None, shards or size
         bounds = [shards * r // size for r in range(size + 1)]
         self.group, self.shards = group, (shards, bounds[rank], bounds[rank + 1])
         self._places = [remaining(*pair) for pair in pairwise(bounds)]  # of each rank's nodes
@@ -54,7 +57,7 @@ class AllReduce:
         if group is None or not group.on_one_machine or any(len(nodes) > 1 for nodes in self._places):
             return aligned_zeros(n, real)
         self._shared = [memory.view(real) for memory in group.shared_memory(nbytes)]
-        return self._shared[group.rank]
+        return self._shared[group.rank] if self._shared else aligned_zeros(n, real)
 
     def __call__(self, shard: int, rows: int, gradient: np.ndarray, loss: float) -> float:
         """See `NumpyOps.all_reduce`."""
@@ -153,7 +156,7 @@ def reduction_of(group: Group | None, reproducible: bool) -> AllReduce | None:
         There are too many ranks for a reproducible result.
     """
     if not reproducible:
-        return AllReduce(group, group.size) if group is not None and group.size > 1 else None
+        return AllReduce(group) if group is not None and group.size > 1 else None
     if group is not None and group.size > _REPRODUCIBLE:
         raise InputError(
             f"reproducible=True is for up to {_REPRODUCIBLE} ranks, here are {group.size}: every batch is taken in "

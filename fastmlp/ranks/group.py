@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,8 +19,11 @@ from fastmlp.ranks.watchdog import Watchdog
 
 __all__ = ["Group", "group_of", "shares_fate"]
 
+_log = logging.getLogger("fastmlp")
 _FINE, _STOPS, _FAILED = range(3)
 _PAGE = 4096  # bytes
+_SHARED = "/dev/shm"  # where MPI libraries have shared memory on Linux; 64 MB in a container
+_SPARE = 1 << 23  # bytes, for the MPI library itself
 _SECONDS_TO_ABORT = 5.0  # after which this process ends without MPI's help
 
 
@@ -39,34 +43,42 @@ class Group:
         How many threads this rank may have, if the ranks on one machine share its cores.
     on_one_machine : bool
         Whether all ranks are.
+    stopped : bool
+        Whether all know that one of them stops.
     failed : int or None
         The first of those ranks that have left `sharing_fate` with an exception.
     """
 
     def __init__(self, comm: Any) -> None:
         self.rank, self.size = comm.Get_rank(), comm.Get_size()
-        self._comm, self._bytes = comm.Dup(), mpi().BYTE
+        self._comm, self._bytes = comm, mpi().BYTE
         self._watchdog, self._in_step = Watchdog(waiting_limit(), self.abort), False
-        here = self._comm.Split_type(mpi().COMM_TYPE_SHARED)
-        self.on_one_machine = here.Get_size() == self.size
-        self.threads = own_threads(here)
-        here.Free()
+        with self._watchdog:
+            self._comm = comm.Dup()
+            here = self._comm.Split_type(mpi().COMM_TYPE_SHARED)
+            self.on_one_machine = here.Get_size() == self.size
+            self.threads = own_threads(here)
+            here.Free()
         self.failed: int | None = None
+        self.stopped = False
         self._windows: list[Any] = []
 
     def close(self) -> None:
         """Release the copy of the communicator."""
-        self._watchdog.close()
-        for window in self._windows:
-            window.Free()
-        self._comm.Free()
+        try:
+            with self._watchdog:
+                for window in self._windows:
+                    window.Free()
+                self._comm.Free()
+        finally:
+            self._watchdog.close()
 
     # Within a step
 
     @contextmanager
     def step(self) -> Iterator[None]:
         """Meet, and within the block use `all_gather` and `all_to_all` alone."""
-        self.meet()
+        self._begin()
         self._in_step = True
         yield
         self._in_step = False
@@ -100,7 +112,7 @@ class Group:
         with self._watchdog:
             self._comm.Barrier()
 
-    # Between steps: each begins with `meet`, so that whoever fails between two of them is heard
+    # Between steps: each begins with `meet`, so that whoever fails or stops between two of them is heard
 
     def meet(self, stops: bool = False) -> bool:
         """Wait for all ranks; return whether one of them stops.
@@ -112,25 +124,30 @@ class Group:
         """
         return self._exchange_states(_STOPS if stops else _FINE)
 
+    def _begin(self) -> None:
+        if self.meet():
+            raise KeyboardInterrupt  # of another rank
+
     def broadcast(self, array: np.ndarray) -> None:
         """Overwrite an array by that of the first rank."""
-        self.meet()
+        self._begin()
         with self._watchdog:
             self._comm.Bcast([array, array.nbytes, self._bytes])
 
     def of_first(self, value: Any) -> Any:
         """Return the first rank's value, any Python object."""
-        self.meet()
+        self._begin()
         with self._watchdog:
             return self._comm.bcast(value)
 
     def shared_memory(self, nbytes: int) -> list[np.ndarray]:
         """Allocate bytes for each rank, all of which every rank can read and write: uint8 (nbytes,), in their order.
 
-        They are there until `close`.
+        They are there until `close`. The list is empty if there is no room for all of them.
         """
-        self.meet()
         pages = -(-nbytes // _PAGE) * _PAGE
+        if not self.of_first(self.rank > 0 or _room_for(pages * self.size)):
+            return []
         apart = mpi().Info.Create({"alloc_shared_noncontig": "true"})  # each rank's in memory near to its core
         window = mpi().Win.Allocate_shared(pages, 1, apart, self._comm)
         apart.Free()
@@ -140,11 +157,15 @@ class Group:
         shared[self.rank][...] = 0
         return shared
 
+    def of_all(self, value: Any) -> list[Any]:
+        """Return the values of all ranks, any Python objects."""
+        self._begin()
+        with self._watchdog:
+            return self._comm.allgather(value)
+
     def check_same(self, facts: Mapping[str, object]) -> None:
         """Raise an InputError on all ranks if they do not have the same facts; it names the first that differs."""
-        self.meet()
-        with self._watchdog:
-            every = self._comm.allgather({name: str(value) for name, value in facts.items()})
+        every = self.of_all({name: str(value) for name, value in facts.items()})
         for name in {name: None for one in every for name in one}:
             values = [one.get(name, "nothing") for one in every]
             other = next((rank for rank, value in enumerate(values) if value != values[0]), 0)
@@ -189,6 +210,7 @@ class Group:
         with self._watchdog:
             self._comm.Allgather(own, states)
             if _FAILED not in states:
+                self.stopped |= _STOPS in states
                 return _STOPS in states
             messages = self._comm.allgather(message)
         self.failed = int(np.argmax(states == _FAILED))
@@ -232,6 +254,23 @@ def shares_fate(function: _Function) -> _Function:
                 group.close()
 
     return cast(_Function, with_group)
+
+
+def _room_for(nbytes: int) -> bool:
+    """Whether there is so much shared memory. More can be allocated, but whoever writes to it is killed (SIGBUS)."""
+    try:
+        there = os.statvfs(_SHARED)
+    except (AttributeError, OSError):  # not Linux
+        return True
+    free = there.f_bavail * there.f_frsize
+    if nbytes + _SPARE <= free:
+        return True
+    _log.warning(
+        "%s has only %d MB free, and the gradients of the ranks take %d MB: they are exchanged by messages, which is "
+        "slower. A larger one helps; for a container: docker run --shm-size or --ipc=host.",
+        *(_SHARED, free >> 20, nbytes >> 20),
+    )
+    return False
 
 
 def _text(error: BaseException) -> str:

@@ -66,7 +66,7 @@ def check_launch(comm: Any) -> None:
     ranks, variable = launched_ranks()
     seen = mpi().COMM_WORLD.Get_size()
     if ranks > 1 and seen == 1:
-        library = mpi().Get_library_version().splitlines()[0].split(",")[0]
+        library = " ".join(mpi().Get_library_version().splitlines()[0].split(",")[0].split())
         raise InputError(
             f"The launcher has started {ranks} ranks ({variable}={ranks}), but mpi4py sees 1: it uses {library}, which "
             "is another MPI than the launcher's. Use the mpiexec of that MPI, or have mpi4py use the launcher's: "

@@ -39,6 +39,7 @@ def start_together(training: Training, group: Group) -> None:
 
 def start_equal(group: Group, engine: Engine, data: Data, settings: Mapping[str, Any]) -> None:
     """Give all ranks the first one's parameters, after samples, settings and versions were seen to be equal."""
+    group.stopped = False
     versions = {f"the version of {name}": version(name) for name in ("fastmlp", "numpy")}
     group.check_same({**versions, "backend": engine.backend.name, **settings, **digests_of(data, "")})
     group.broadcast(engine.params)

@@ -10,10 +10,15 @@ import os
 import signal
 import sys
 import warnings
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pytest
 from scipy.sparse import csr_matrix
 from sklearn.exceptions import ConvergenceWarning
+
+sys.path.append(str(Path(__file__).parent.parent))
 
 from fastmlp import MLP, MLPClassifier, MLPRegressor
 from fastmlp.errors import FastmlpError
@@ -62,6 +67,25 @@ def fits(comm, reproducible):
     }
 
 
+def gpus(comm, bus):
+    """Fits on GPUs that are emulated below CuPy, one for each rank, or one for all."""
+    return {exact: on_gpu(comm, bus, exact == "exact") for exact in (("exact", "") if bus == "own" else ("",))}
+
+
+def on_gpu(comm, bus, exact):
+    from conftest import emulate_gpu
+    from emulation.fake_cupy import nvidia_device
+
+    with pytest.MonkeyPatch.context() as patch:
+        device = nvidia_device(patch)  # a new one, which has chosen no ways to products yet
+        if comm is not None:
+            device.gpu.bus = comm.Get_rank() if bus == "own" else 0
+            patch.setitem(sys.modules, "cupy.cuda.nccl", device.gpu.nccl())
+            sys.modules["cupy.cuda"].nccl = sys.modules["cupy.cuda.nccl"]
+        emulate_gpu(patch, device)
+        return fitted("sgd", "cuda", comm, reproducible=exact, x=X[:80], y=Y[:80], epochs=1)
+
+
 def estimators(comm):
     result = {}
     warnings.simplefilter("ignore", ConvergenceWarning)
@@ -75,6 +99,18 @@ def estimators(comm):
         result[name] = [digest(np.concatenate([w.ravel() for w in estimator.coefs_])), estimator.loss_]
     table = TabularClassifier(random_state=0, epochs=3, backend="numba").fit(X, Y, comm=comm, reproducible=True)
     result["table"] = digest(table.network_._params)
+    return result
+
+
+def messages(comm):
+    """Fits with gradients of less and of more than 16 KiB, as where /dev/shm is small."""
+    if comm is not None:
+        os.statvfs = lambda path: SimpleNamespace(f_bavail=100, f_frsize=4096)
+    result = {}
+    for units in (10, 1000):
+        model = MLP([7, units, 2], seed=3, backend="numba")
+        history = model.fit(X, Y, epochs=2, optimizer="adam", comm=comm, progress=False)
+        result[units] = [float(np.linalg.norm(model._params)), *history["loss"]]
     return result
 
 
@@ -135,8 +171,22 @@ def callbacks(comm):
     return {"calls": calls, "stopped": history.stopped, "params": digest(model._params)}
 
 
+def interrupted(comm):
+    """Ctrl-C where no signal is held back: in a callback, on the first rank."""
+
+    def callback(epoch):
+        if epoch.number == 2:
+            raise KeyboardInterrupt
+
+    model = MLP([7, 4, 2], seed=0, backend="numpy")
+    history = model.fit(X, Y, epochs=5, callbacks=[callback], comm=comm, progress=False)
+    return [history.stopped, len(history), digest(model._params)]
+
+
 def differing(comm, what):
-    """The last rank gives something else than the others."""
+    """The last rank gives something else than the others, or nothing."""
+    if LAST and what == "nothing":
+        signal.pause()
     x, options, sizes = X.copy(), {"epochs": 2}, [7, 4, 2]
     if LAST and what == "one number":
         x[17, 3] += 1e-3
