@@ -15,6 +15,7 @@ Networks:
 - `fastmlp.MLP`: the library's own class, for arrays.
 - `fastmlp.MLPClassifier`, `fastmlp.MLPRegressor`: drop-in replacements of scikit-learn's classes of these names.
 - `fastmlp.TabularClassifier`, `fastmlp.TabularRegressor`: for data frames; the command ``fastmlp`` is for files.
+- `fastmlp.open_samples`: samples in files larger than memory, to train on.
 - `fastmlp.fit_many`: trains many of them at once, one on each core.
 
 Their options, mostly given by name:
@@ -61,6 +62,7 @@ from fastmlp.history import History
 from fastmlp.many import fit_many
 from fastmlp.mlp import MLP
 from fastmlp.optimizers import SGD, Adam, AdamW, RMSprop
+from fastmlp.streams.opening import open_samples
 
 if TYPE_CHECKING:
     from fastmlp.estimators import MLPClassifier, MLPRegressor
@@ -90,6 +92,7 @@ __all__ = [
     "fit_many",
     "get_backend",
     "numerical_gradient",
+    "open_samples",
 ]
 
 
