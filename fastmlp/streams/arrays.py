@@ -84,6 +84,10 @@ class ArraySource:
         assert rows[0] is not None and rows[1] is not None
         return Block(rows[0].reshape(end - begin, -1), rows[1], rows[2])
 
+    def read_targets(self, block: int) -> np.ndarray:
+        number, begin, end = self._blocks[block]
+        return np.asarray(as_numpy(self._parts[number].y[begin:end]))
+
     def place(self, block: int) -> str:
         number, begin, end = self._blocks[block]
         return f"samples {begin:,} to {end - 1:,} of {self._parts[number].name}"

@@ -61,6 +61,9 @@ class Source(Protocol):
     def read(self, block: int) -> Block:
         """The samples of a block; InputError, which says where, if they are none."""
 
+    def read_targets(self, block: int) -> np.ndarray:
+        """The targets of a block alone."""
+
     def place(self, block: int) -> str:
         """Where a block is, for messages."""
 

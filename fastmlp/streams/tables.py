@@ -131,22 +131,30 @@ class TableSource:
         return np.dtype(inner.to_pandas_dtype())
 
     def read(self, block: int) -> Block:
-        number, group = self._blocks[block]
-        try:
-            table = self._file(self._paths[number]).read(group, self._columns)
-        except (OSError, self._arrow.ArrowException) as error:
-            raise InputError(f"{self.place(block)} cannot be read: {error}") from None
-        for name in self._columns:
-            if missing := table.column(name).null_count:
-                raise InputError(
-                    f"{self.place(block)}: the column {name!r} lacks {missing} of {len(table)} values. Fill them, or "
-                    "leave such rows out, when the file is written."
-                )
+        table = self._read(block, self._columns)
         y, weights = self._values(table.column(self._target), self._target), None
         if self._weights is not None:
             weights = self._values(table.column(self._weights), self._weights)
         columns = [self._values(table.column(name), name) for name in self._features]
         return Block(columns[0] if columns[0].ndim == 2 else Columns(columns), y, weights)
+
+    def read_targets(self, block: int) -> np.ndarray:
+        return self._values(self._read(block, [self._target]).column(self._target), self._target)
+
+    def _read(self, block: int, columns: list[str]) -> Any:
+        """Columns of a block as a table of pyarrow, in which no value is missing."""
+        number, group = self._blocks[block]
+        try:
+            table = self._file(self._paths[number]).read(group, columns)
+        except (OSError, self._arrow.ArrowException) as error:
+            raise InputError(f"{self.place(block)} cannot be read: {error}") from None
+        for name in columns:
+            if missing := table.column(name).null_count:
+                raise InputError(
+                    f"{self.place(block)}: the column {name!r} lacks {missing} of {len(table)} values. Fill them, or "
+                    "leave such rows out, when the file is written."
+                )
+        return table
 
     def _values(self, column: Any, name: str) -> np.ndarray:
         """A column (n,), or (n, I) of lists, as NumPy reads it; in place, where it can."""
