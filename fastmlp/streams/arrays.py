@@ -14,7 +14,9 @@ from fastmlp.streams.source import Block
 
 __all__ = ["ArraySource", "Part"]
 
-_BYTES = 1 << 20  # of a block, at least: a disk reads so many in the time in which it finds them
+_BYTES = (
+    1 << 18
+)  # of a block, at least. Smaller ones mix better, but then what is done for each takes longer than reading
 
 
 class Part(NamedTuple):
@@ -97,7 +99,7 @@ class ArraySource:
 
 
 def _rows_of_block(x: Any) -> int:
-    """How many rows a block of an array has: a megabyte of them, and whole chunks or shards."""
+    """How many rows a block of an array has: 256 KiB of them, and whole chunks or shards."""
     row = max(1, int(np.prod(x.shape[1:], dtype=np.int64)) * np.dtype(x.dtype).itemsize)
     chunks = getattr(x, "shards", None) or getattr(x, "chunks", None) or (1,)
     chunk = max(chunks[0]) if isinstance(chunks[0], tuple) else int(chunks[0])  # Dask lists the length of every chunk

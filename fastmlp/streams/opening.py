@@ -36,7 +36,7 @@ def open_samples(
     """Open samples larger than memory, to be read while a network trains on them.
 
     Nothing but their number and form is read here. `fit` shuffles in two stages: the blocks that the files consist of
-    (row groups, record batches, chunks; a megabyte of rows of other arrays) are put in a new order in each epoch, and
+    (row groups, record batches, chunks; 256 KiB of rows of other arrays) are put in a new order in each epoch, and
     so are the samples of a window, the part that is in memory.
 
     Parameters
