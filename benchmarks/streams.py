@@ -102,18 +102,22 @@ def child(path, threads):
 
 
 def large(folder, rounds):
-    path = folder / "large"
-    if not path.exists():
-        path.mkdir()
-        for part in range(8):
-            write_parquet(path / f"{part}.parquet", images(COPIES // 8, part), "bytes")
+    ways = {"files": "none", "compressed files": "lz4"}
+    for name, compression in ways.items():
+        path = folder / name
+        if not path.exists():
+            path.mkdir()
+            for part in range(8):
+                write_parquet(path / f"{part}.parquet", images(COPIES // 8, part), "bytes", compression=compression)
     x = np.random.RandomState(0).random_sample((500_000, 784)).astype(np.float32)
     y = np.random.RandomState(0).randint(0, 10, len(x))
     for _ in range(rounds):
         for threads in (1, None):
             _, history = train([x, y], threads, 4)
             yield {"threads": threads, "how": "memory", "rate": median(history["samples_per_second"][1:])}
-            yield {"threads": threads, "how": "files", **in_group(path, threads)}
+            for name in ways:
+                size = sum(file.stat().st_size for file in (folder / name).iterdir())
+                yield {"threads": threads, "how": name, "GB": size / 1e9, **in_group(folder / name, threads)}
 
 
 def formats(folder, rounds):
@@ -216,20 +220,22 @@ def pages(rows):
 def _large_page(rows):
     yield from ("", f"## {COPIES * 60_000:,} samples, 6.0 GB of Parquet, within {LIMIT_MB} MB", "")
     yield f"784-128-10, batches of {BATCH}, Adam. In memory: 500,000 samples of float32, without a limit. From files: a"
-    yield "Parquet set of bytes (fixed-size binary), read from the disk in a control group (cgroup v1) whose memory,"
-    yield f"page cache included, is limited to {LIMIT_MB} MB."
+    yield "Parquet set of bytes (fixed-size binary), stored as they are or compressed by LZ4, read from the disk in a"
+    yield f"control group (cgroup v1) whose memory, page cache included, is limited to {LIMIT_MB} MB."
     yield from ("", "| threads that train | | samples / s | of memory's, round by round | stalled | cores used |")
     yield "|---|---|---|---|---|---|"
     for (threads,), some in group_by(rows, "threads").items():
-        memory = [row for row in some if row["how"] == "memory"]
-        files = [row for row in some if row["how"] == "files"]
+        ways = {how: same for (how,), same in group_by(some, "how").items()}
+        memory = [row["rate"] for row in ways.pop("memory")]
         shown = threads or "as many as are free (2)"
-        yield f"| {shown} | in memory | {summary([row['rate'] for row in memory])} | | | |"
-        ratio = summary([b["rate"] / a["rate"] for a, b in zip(memory, files, strict=True)], 2)
-        stalled, cpu = median(row["stalled"] for row in files), median(row["cpu"] for row in files)
-        rate = summary([row["rate"] for row in files])
-        yield f"| {shown} | from files | {rate} | {ratio} | {stalled:.1%} | {cpu:.2f} |"
-    files = [row for row in rows if row["how"] == "files"]
+        yield f"| {shown} | in memory | {summary(memory)} | | | |"
+        for how, same in ways.items():
+            rates = [row["rate"] for row in same]
+            ratio = summary([b / a for a, b in zip(memory, rates, strict=False)], 2)
+            stalled, cpu = (median(row[name] for row in same) for name in ("stalled", "cpu"))
+            what = f"{how}, {same[0]['GB']:.1f} GB"
+            yield f"| {shown} | {what} | {summary(rates)} | {ratio} | {stalled:.1%} | {cpu:.2f} |"
+    files = [row for row in rows if row["how"] != "memory"]
     curve = np.array(files[-1]["curve"])
     yield from ("", "Memory of the last run, in MB, at ten times of it: ", "")
     some = curve[np.linspace(0, len(curve) - 1, 10).astype(int)].T

@@ -7,12 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from queue import SimpleQueue
 from threading import Event, Semaphore, Thread
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import NamedTuple
 
 import numpy as np
 
 from fastmlp.array_checks import is_finite
+from fastmlp.backends.teams import POOL
 from fastmlp.errors import InputError
 from fastmlp.streams.shuffling import Piece, Plan
 from fastmlp.streams.source import Block, Source
@@ -118,6 +119,7 @@ class Reader:
         for number, first, last in pieces:
             if self._stop.is_set():
                 break
+            spent = thread_time()
             known, block = self._last.get(lane, (-1, None))
             if number != known or block is None:
                 self._last.pop(lane, None)
@@ -137,4 +139,5 @@ class Reader:
             except ValueError as error:
                 raise InputError(f"{self._source.place(number)}: {error}") from error
             begin += last - first
+            POOL.excuse(thread_time() - spent)
         return outcomes
