@@ -14,7 +14,7 @@ from fastmlp import MLP, Adam
 from fastmlp.optimizers import get_optimizer
 from fastmlp.schedules import Constant
 
-__all__ = ["BETA1", "BETA2", "EPSILON", "OURS", "Contender", "Fastmlp", "Task", "contenders", "initial"]
+__all__ = ["BETA1", "BETA2", "EPSILON", "OURS", "Clock", "Contender", "Fastmlp", "Task", "contenders", "initial"]
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # Adam's, as published
 OURS = "fastmlp"
@@ -71,7 +71,7 @@ class Contender(Protocol):
         ...
 
 
-class _Clock(Constant):
+class Clock(Constant):
     """A schedule that records when an epoch begins; a custom schedule is called for one epoch at a time."""
 
     def __init__(self) -> None:
@@ -98,7 +98,7 @@ class Fastmlp:
 
     def train(self, epochs: int) -> float:
         """Time all epochs after an additional first one: without the input checks of `fit`, with permutations."""
-        task, clock = self.task, _Clock()
+        task, clock = self.task, Clock()
         optimizer = {"optimizer": "sgd", "lr": task.lr} if task.optimizer == "sgd" else {"optimizer": Adam(task.lr)}
         history = self.model.fit(
             task.x, task.y, epochs=epochs + 1, batch_size=task.batch, shuffle=task.shuffle, progress=False,

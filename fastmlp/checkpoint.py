@@ -25,7 +25,7 @@ from fastmlp.files import check_writable
 from fastmlp.network import Data
 from fastmlp.tensor_files import Kind, digest_of, read_tensors, write_tensors
 
-__all__ = ["DEFAULT_INTERVAL", "Checkpoint", "State", "check_interval", "open_checkpoint", "read_state"]
+__all__ = ["DEFAULT_INTERVAL", "Checkpoint", "State", "check_interval", "digests_of", "open_checkpoint", "read_state"]
 
 DEFAULT_INTERVAL = "30s"
 _KIND = Kind(name="checkpoint", key="fastmlp.checkpoint", remedy="remove it and train from the beginning")
@@ -53,6 +53,7 @@ class Checkpoint:
     epochs: int | None  # interval; None: `seconds` is the interval
     seconds: float
     resume: bool
+    writes: bool = True  # and reads; False on a rank that leaves this to the first one
     settings: dict[str, Any] = field(default_factory=dict)  # JSON values
     data: dict[str, Data] = field(default_factory=dict)  # by the prefix of its parts' names
     _digests: dict[str, str] | None = field(default=None, init=False)
@@ -71,7 +72,7 @@ class Checkpoint:
         ModelFileError
             The file is damaged, or is not a checkpoint.
         """
-        if not self.resume or not os.path.exists(self.path):
+        if not (self.writes and self.resume and os.path.exists(self.path)):
             return None
         state = read_state(self.path)
         then, now = state.facts.get("identity", {}), json.loads(json.dumps(self._identity()))  # tuples become lists
@@ -99,6 +100,8 @@ class Checkpoint:
 
         It is allocated now because the first use of new memory takes three times as long as the copying.
         """
+        if not self.writes:
+            return
         buffers = [self._buffer(name, array) for name, array in state.arrays.items() if array.nbytes >= _LARGE]
 
         def prepare() -> None:
@@ -114,8 +117,7 @@ class Checkpoint:
 
         A failure is a warning on the logger "fastmlp", and training continues.
         """
-        assert self._writer is not None
-        if not last and self._writer.is_busy:
+        if self._writer is None or (not last and self._writer.is_busy):
             return
         self._writer.wait()
         self._last = perf_counter()
@@ -135,7 +137,7 @@ class Checkpoint:
         if self._digests is None:
             self._digests = {}
             for prefix, data in self.data.items():
-                self._digests |= _digests_of(data, prefix)
+                self._digests |= digests_of(data, prefix)
         return self.settings | self._digests
 
     def _buffer(self, name: str, array: np.ndarray) -> np.ndarray:
@@ -200,8 +202,10 @@ class _Writer:
         self._ended.set()
 
 
-def open_checkpoint(path: Any, every: Any, resume: Any) -> Checkpoint | None:
+def open_checkpoint(path: Any, every: Any, resume: Any, writes: bool = True) -> Checkpoint | None:
     """Check the checkpoint arguments of a `fit` before any work; return the checkpoint, None if no path is given.
+
+    writes is False on those of several ranks that leave reading and writing to the first.
 
     Raises
     ------
@@ -218,6 +222,8 @@ def open_checkpoint(path: Any, every: Any, resume: Any) -> Checkpoint | None:
     if not isinstance(path, (str, os.PathLike)) or "\0" in os.fspath(path):
         raise InputError(f"checkpoint={path!r} must be the path of a file.")
     path = os.path.abspath(path)  # a callback may change the current folder
+    if not writes:
+        return Checkpoint(path, epochs, seconds, resume, writes=False)
     if not resume and os.path.lexists(path):
         raise InputError(
             f"The checkpoint {path} is there already. Go on from it with resume=True, remove it, or give another path."
@@ -244,7 +250,7 @@ def check_interval(every: Any) -> tuple[int | None, float]:
     return None, float(parts[1]) * _SECONDS[parts[2]]
 
 
-def _digests_of(data: Data, prefix: str) -> dict[str, str]:
+def digests_of(data: Data, prefix: str) -> dict[str, str]:
     """Dtype, shape and digest of features, targets and weights, all of which are read."""
     parts = {
         "features": ("x", "values", "columns", "starts"),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from operator import is_
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastmlp.activations import Activation
+from fastmlp.activations import ACTIVATIONS, Activation
 from fastmlp.array_checks import is_finite
 from fastmlp.backends.base import Backend
 from fastmlp.bound import BoundPrediction
@@ -20,6 +21,8 @@ from fastmlp.losses import LOSSES, Loss, apply_link, loss_and_gradient
 from fastmlp.metrics import get_metric
 from fastmlp.network import Data, Layout, Network, build_network
 from fastmlp.optimizers import SGD, Optimizer, State
+from fastmlp.ranks.all_reduce import AllReduce
+from fastmlp.ranks.group import Group
 
 __all__ = ["FEW", "Engine", "Gradients", "Session"]
 
@@ -70,6 +73,7 @@ class Engine:
     l1: float = 0.0
     l2: float = 0.0
     penalty_shared: bool = False
+    all_reduce: AllReduce | None = None  # in training by several processes, or in shards
     sessions: dict[str, tuple[Any, Any]] = field(default_factory=dict, repr=False)  # kept for the next call
     # the samples of the last call: as given, and in the backend's memory
     _last_samples: tuple[Data | None, Data | None] = field(default=(None, None), init=False, repr=False)
@@ -94,10 +98,13 @@ class Engine:
         plain = isinstance(rule, SGD) and not rule.momentum and not self.l1 and max_norm == np.inf
         try:
             params = backend.asarray(self.params)
-            net = self.network(params, rows, keep)
-            direct = plain and rows <= net.chunk
+            net = self.network(params, self._rows_at_once(rows), keep)
+            direct = plain and rows <= net.chunk and self.all_reduce is None
             state = rule.init(params, backend.zeros, direct=direct, max_norm=max_norm, **self._objective())
-            return Session(net, backend.operations(net, rows, self.n_threads, self.formulas(rule)), state)
+            if self.all_reduce is not None and self.on_host:
+                into = self.all_reduce.gradient(params.size, params.dtype)
+                state.update = state.update._replace(into=into)
+            return Session(net, self._operations(net, rows, self.formulas(rule)), state)
         except OutOfDeviceMemoryError as error:
             taken = self.params.nbytes + self._state_bytes(rule, plain)
             what = f"Parameters, gradients and the optimizer's state take {taken:,} bytes. "
@@ -131,8 +138,8 @@ class Engine:
     def with_link(self, loss: Loss | None) -> tuple[Engine, str | None]:
         """An engine whose last layer applies that loss's link if a kernel can; and the link that is left to apply."""
         last = self.activations[-1]
-        # softmax and sigmoid are activations, which the kernels apply as they write; exp is none
-        fused = loss is not None and loss.link in ("softmax", "sigmoid") and last in (None, loss.link)
+        # links are activations, which the kernels apply as they write, but for exp
+        fused = loss is not None and loss.link in ACTIVATIONS and last in (None, loss.link)
         output = loss.link if loss is not None and fused else last
         engine = replace(self, activations=[*self.activations[:-1], output], loss=None)
         return engine, None if fused or loss is None or loss.link == "identity" else loss.link
@@ -144,16 +151,34 @@ class Engine:
         """
         return self._raw(data, depth, samples)[0]
 
+    def raw_together(self, data: Data, samples: np.ndarray | None = None) -> np.ndarray:
+        """`raw` of the last layer, of which each rank of the group forms a part. For all ranks to call."""
+        group, n = self.group, data.n_samples if samples is None else len(samples)
+        if group is None:
+            return self.raw(data, samples=samples)
+        # the chunks that one process would take, so that the last digits are the same on any number of ranks
+        rows = min(n, self.backend.chunk)
+        bounds = [min(n, rows * (-(-n // rows) * r // group.size)) for r in range(group.size + 1)]
+        begin, end = bounds[group.rank : group.rank + 2]
+        out = np.empty((n, self.layout.sizes[-1]), self.params.dtype)
+        own = np.arange(begin, end) if samples is None else samples[begin:end]
+        part = self._raw(data, None, own, rows)[0] if len(own) else out[:0]
+        with group.step():
+            group.all_gather(part, out, [out.shape[1] * (end - begin) for begin, end in pairwise(bounds)])
+        return out
+
     def raw_and_check(self, data: Data, depth: int | None = None) -> tuple[np.ndarray, bool]:
         """`raw` of all samples, and whether they are finite, where dense ones need not have been looked at before."""
         finite = data.sparse or self.backend.checks_samples or is_finite(data.x)
         out, checked = self._raw(data, depth, None)
         return out, finite and checked == 0
 
-    def _raw(self, data: Data, depth: int | None, samples: np.ndarray | None) -> tuple[np.ndarray, float]:
+    def _raw(
+        self, data: Data, depth: int | None, samples: np.ndarray | None, chunk: int | None = None
+    ) -> tuple[np.ndarray, float]:
         backend, depth = self.backend, depth or len(self.layout.sizes) - 1
         order = np.arange(data.n_samples) if samples is None else samples
-        rows = min(len(order), self.backend.chunk)
+        rows = min(len(order), self.backend.chunk) if chunk is None else chunk
 
         def build() -> tuple[Network, Any]:
             net = self.network(backend.asarray(self.params), rows)
@@ -177,20 +202,9 @@ class Engine:
         operations = self.backend.operations(net, at_once, self.n_threads, self.formulas())
         return net, BoundPrediction(self.backend, net, operations, rows)
 
-    def raw_of_few(self, x: np.ndarray) -> tuple[np.ndarray, bool]:
-        """`raw_and_check` of samples x (n, I) of any real dtype, up to `FEW`: buffers are kept for the next call."""
-        if not self.on_host:
-            return self.raw_and_check(Data.of(np.ascontiguousarray(x, self.params.dtype), self.params.dtype))
-
-        def build() -> tuple[Network, BoundPrediction]:
-            return self.bound(len(x), len(x))
-
-        with self.cached_session("few", (len(x),), build) as (_, bound):
-            return bound.predict(x)
-
     def measure(self, data: Data, names: Sequence[str]) -> dict[str, float]:
         """Return the loss, without penalties, and the named metrics; NaN where a prediction is not finite."""
-        loss, z = self.loss, self.raw(data)
+        loss, z = self.loss, self.raw_together(data)
         assert loss is not None
         result = {"loss": self.data_loss(z, data)}
         predicted = predictions(loss, apply_link(loss.link, z))
@@ -236,23 +250,48 @@ class Engine:
 
         def build() -> Session:
             params = backend.asarray(self.params)
-            net = self.network(params, len(order))
+            net = self.network(params, self._rows_at_once(len(order)))
             state = SGD().init(params, backend.zeros, **self._objective())
-            return Session(net, backend.operations(net, len(order), self.n_threads, self.formulas()), state)
+            return Session(net, self._operations(net, len(order), self.formulas()), state)
 
         given = self.on_device(data)
-        with self.cached_session("gradient", (len(order),), build) as (net, operations, state):
+        with self.cached_session("gradient", (len(order), self.all_reduce), build) as (net, operations, state):
             run = backend.repeatable("gradient", operations, net, given, state.update, order, 0, 0, 0.0)
 
             def evaluate() -> tuple[float, np.ndarray]:
                 backend.write(net.params, self.params)
-                loss = run()
+                with self.together():
+                    loss = run()
                 if values is not None:
                     begin = net.output_at[-1]
                     values[...] = backend.to_host(net.a)[begin : begin + values.size].reshape(values.shape)
                 return loss, backend.to_host(state.update.into)
 
             yield evaluate
+
+    def _rows_at_once(self, rows: int) -> int:
+        """Rows of a batch that go through the network at once: with shards, those of the largest."""
+        if self.all_reduce is None:
+            return rows
+        return max(2, -(-rows // self.all_reduce.shards[0]))  # 2, since steps of one sample are other ones
+
+    def _operations(self, net: Network, rows: int, formulas: Formulas) -> Any:
+        if self.all_reduce is None:
+            return self.backend.operations(net, rows, self.n_threads, formulas)
+        return self.backend.operations(net, self._rows_at_once(rows), self._threads, formulas, self.all_reduce)
+
+    @property
+    def group(self) -> Group | None:
+        """The ranks that train together."""
+        return self.all_reduce.group if self.all_reduce else None
+
+    @property
+    def _threads(self) -> int | None:
+        return self.group.threads if self.group and self.n_threads is None else self.n_threads
+
+    def together(self) -> AbstractContextManager[None]:
+        """Within it, all ranks are in the same steps."""
+        return self.group.step() if self.group else nullcontext()
 
     def network(self, params: np.ndarray, rows: int, keep: Sequence[float] | None = None) -> Network:
         formulas, used = self.formulas(), self._used
@@ -299,7 +338,9 @@ class Engine:
         self._last_samples = None, None
 
     def _objective(self) -> dict[str, Any]:
-        return {"mean": self.mean, "l1": self.l1, "l2": self.l2, "penalty_shared": self.penalty_shared}
+        shards = self.all_reduce.shards if self.all_reduce else (1, 0, 1)
+        objective = {"mean": self.mean, "l1": self.l1, "l2": self.l2, "penalty_shared": self.penalty_shared}
+        return objective | {"shards": shards}
 
     @contextmanager
     def cached_session(self, kind: str, key: tuple, build: Callable[[], Any]) -> Iterator[Any]:

@@ -6,7 +6,7 @@ exceptions as one line; any other is a bug and keeps its traceback.
 
 __all__ = [
     *("BackendUnavailableError", "DivergenceError", "FastmlpError", "InputError"),
-    *("ModelFileError", "OutOfDeviceMemoryError"),
+    *("ModelFileError", "OutOfDeviceMemoryError", "RankError"),
 ]
 
 
@@ -39,3 +39,14 @@ class OutOfDeviceMemoryError(FastmlpError, MemoryError):
     def __init__(self, message: str, asked: int = 0, free: int = 0) -> None:
         super().__init__(message)
         self.asked, self.free = asked, free
+
+
+class RankError(FastmlpError, RuntimeError):
+    """Another rank of a training by several processes has failed; its message is part of this one.
+
+    `rank` is its number.
+    """
+
+    def __init__(self, message: str, rank: int) -> None:
+        super().__init__(message)
+        self.rank = rank

@@ -46,6 +46,8 @@ from fastmlp.orders import block_of
 from fastmlp.pictures import weight_images
 from fastmlp.predictor import Predictor
 from fastmlp.progress import progress_bar
+from fastmlp.ranks.all_reduce import reduction_of
+from fastmlp.ranks.group import shares_fate
 from fastmlp.schedules import Schedule, get_schedule
 from fastmlp.serialization import read_network, write_network
 from fastmlp.stopping import make_stopping
@@ -241,6 +243,7 @@ class MLP:
         """
         return weight_images(self.weights[0], shape, units, path)
 
+    @shares_fate
     def fit(
         self,
         x: Any,
@@ -267,6 +270,8 @@ class MLP:
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: int | str = DEFAULT_INTERVAL,
         resume: bool = False,
+        comm: Any = None,
+        reproducible: bool = False,
     ) -> History:
         """Train from the present parameters on, or from where a checkpoint was written.
 
@@ -324,6 +329,13 @@ class MLP:
             Go on from the file at `checkpoint`, or begin if there is none. The end is the same, bit for bit, as that
             of a run that never stopped, on the same machine and backend. `epochs` counts those already done, and may
             be more than before. Without, a file that is already there is an error.
+        comm : mpi4py.MPI.Intracomm, optional
+            Train on all ranks of this communicator together, each with its part of every batch. All call `fit` with
+            the same samples and settings, and end with the same parameters. Random numbers, checkpoints, callbacks and
+            progress are those of the first rank. See docs/ranks.md.
+        reproducible : bool
+            The same parameters, bit for bit, on any number of ranks up to 16, one included, on the same kind of
+            machine. Each batch is taken in 16 parts, which costs time if it is small.
 
         Returns
         -------
@@ -340,6 +352,8 @@ class MLP:
             The checkpoint is damaged. The model is unchanged.
         DivergenceError
             The loss is no longer finite. The model has the last finite weights, `history` the epochs before.
+        RankError
+            Another rank has failed.
         """
         check_trainable(self.activations)
         streamed = isinstance(x, Samples)
@@ -369,11 +383,14 @@ class MLP:
         stopping = make_stopping(target_loss, tol, patience, restore_best, validates=held_out is not None)
         names = check_metrics(metrics, loss)
         check_functions("callbacks", callbacks)
-        saver = open_checkpoint(checkpoint, checkpoint_every, resume)
+        all_reduce = reduction_of(comm, check_flag("reproducible", reproducible))
+        leads = comm is None or comm.rank == 0
+        saver = open_checkpoint(checkpoint, checkpoint_every, resume, leads)
         if saver is not None:
             saver.settings |= {"metrics": [] if metrics is None else names, "gradient_norms": gradient_norms}
-            saver.data |= {"validation ": held_out} if held_out else {}
-        engine = replace(self._engine(), loss=loss)
+        if streamed and comm is not None:
+            raise InputError("comm is for samples in memory: each rank would read all Samples. Leave comm out.")
+        engine = replace(self._engine(), loss=loss, all_reduce=all_reduce)
         history, random, feed = History(), self._random if shuffle and rows < n else None, None
         if streamed:
             convert = partial(self._outcomes, loss, class_weight)
@@ -396,8 +413,9 @@ class MLP:
             callbacks=callbacks,
             model=self,
             history=history,
-            progress=progress_bar(progress, epochs),
+            progress=progress_bar(progress if leads else False, epochs),
             checkpoint=saver,
+            held_out=held_out,
             feed=feed,
         )
         self.loss, self.history = loss, history

@@ -58,6 +58,9 @@ class Update(NamedTuple):
     constants: np.ndarray  # (K,) float64: of the rule's formula
     into: np.ndarray  # (P,) real: where backward accumulates: the gradients, or the parameters themselves (DIRECT)
     moments: np.ndarray  # (M, P) real: what the rule remembers of each parameter
+    shards: int = 1  # parts of a batch whose gradients are summed by `all_reduce`; 1: the batch as a whole
+    first_shard: int = 0  # of those that this process has
+    end_shard: int = 1
 
 
 class Data(NamedTuple):
@@ -245,9 +248,10 @@ def build_update(
     penalty_shared: bool = False,
     max_norm: float = np.inf,
     decay: float = 0.0,
+    shards: tuple[int, int, int] = (1, 0, 1),
     zeros: Callable[[int, np.dtype], np.ndarray] = aligned_zeros,
 ) -> Update:
-    """Update rule over `params` (P,) with fresh state."""
+    """Update rule over `params` (P,) with fresh state. shards: how many, and begin and end of this process's."""
     n, dtype = params.size, params.dtype
     return Update(
         rule=rule,
@@ -260,4 +264,7 @@ def build_update(
         constants=np.array(constants, np.float64),
         into=params if rule == codes.DIRECT else zeros(n, dtype),
         moments=zeros(n_moments * n, dtype).reshape(n_moments, n),
+        shards=shards[0],
+        first_shard=shards[1],
+        end_shard=shards[2],
     )

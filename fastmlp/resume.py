@@ -17,7 +17,7 @@ from fastmlp.tensor_files import digest_of
 if TYPE_CHECKING:
     from fastmlp.trainer import Training
 
-__all__ = ["Part", "described", "restore", "saved_state", "settings_of", "state_of"]
+__all__ = ["Part", "described", "generator_of", "restore", "saved_state", "settings_of", "state_of"]
 
 _COLUMN = "history."  # prefix of the columns of the history
 _log = logging.getLogger("fastmlp")
@@ -109,7 +109,7 @@ def _check(training: Training, saved: State) -> None:
     assert all(len(arrays[_COLUMN + name]) == facts["epochs"] for name in facts["columns"]), "history"
     assert bool(facts["columns"]) == bool(facts["epochs"]), "history"
     assert all(type(facts[name]) is int for name in ("epochs", "step", "updates", "dropout_seed")), "counters"
-    if _generator(training) is not None:
+    if generator_of(training) is not None:
         np.random.RandomState(getattr(np.random, facts["generator"]["bit_generator"])()).set_state(
             _arrays(facts["generator"])
         )
@@ -125,7 +125,7 @@ def restore(training: Training, saved: State) -> bool:
     training.samples, training.dropout_seed = arrays["order"], facts["dropout_seed"]
     if training.feed is not None:
         training.feed.restore(arrays["order"])
-    random = _generator(training)
+    random = generator_of(training)
     if random is np.random.mtrand._rand:  # NumPy's global generator, which other code uses: this run takes a new one
         random = training.shuffle = np.random.RandomState() if training.shuffle else None
     if random is not None:
@@ -145,13 +145,14 @@ def restore(training: Training, saved: State) -> bool:
 def settings_of(training: Training) -> dict[str, Any]:
     """Return the settings that must be equal in a resumed run, besides the data, by names for messages."""
     engine, net, update = training.engine, training.session.net, training.session.state.update
-    loss, random = engine.loss, _generator(training)
+    loss, random = engine.loss, generator_of(training)
     schedule = {} if training.schedule is training.stopping else {"schedule": described(training.schedule)}
-    # without the rule of the update, which depends on the backend as well as on the optimizer
+    # without the rule of the update, which depends on the backend as well as on the optimizer, and without shards: a
+    # run may go on with another number of ranks
     numbers = {
         name: value
         for name, value in update._asdict().items()
-        if isinstance(value, (bool, int, float)) and name != "rule"
+        if isinstance(value, (bool, int, float)) and name not in ("rule", "first_shard", "end_shard", "shards")
     }
     return {
         "sizes": engine.layout.sizes,
@@ -207,7 +208,7 @@ def _described(thing: Any, depth: int) -> str:
     return f"{type(thing).__name__}({named(getattr(thing, '__dict__', {}).items())})"
 
 
-def _generator(training: Training) -> np.random.RandomState | None:
+def generator_of(training: Training) -> np.random.RandomState | None:
     """The generator of the run."""
     return training.shuffle if training.shuffle is not None else training.dropout
 

@@ -98,11 +98,21 @@ def backward(ops, net, data, samples, into, seed, step, first_row, alpha, weight
             ops.accumulate_rows(data.x, samples, delta, alpha, weight_beta, weights, bias_beta, biases)
 
 
+def own_rows(update, first, end, rows):
+    """Begin and end of the shards `first` to `end` in a batch of so many rows."""
+    if update.shards == 1:
+        return 0, rows
+    return first * rows // update.shards, end * rows // update.shards
+
+
 def gradient(ops, net, data, update, order, seed, step, lr):
     """Loss and gradient of the samples `order` (B,), penalties included, chunk by chunk into ``update.into``.
 
     With the DIRECT rule `into` is the parameters and the factors make the accumulation the whole update:
     W <- (1 - lr l2) W - lr ∂L/∂W. That needs the old weights in every chunk, so DIRECT is for batches of one chunk.
+
+    Where several processes train together, a batch is cut into shards, of which each process has some; `all_reduce`
+    sums their gradients and losses over all processes.
 
     Returns the batch's loss, Σ s ℓ / Σ s (or Σ s ℓ, if losses are summed) and penalties: this thread's share.
     """
@@ -122,12 +132,18 @@ def gradient(ops, net, data, update, order, seed, step, lr):
     if penalised:
         penalty = ops.penalty(ops.vector(net.params, 0, net.n_weights), l1, l2)
     loss = 0.0
-    for first in range(0, rows, net.chunk):
-        part = order[first : min(first + net.chunk, rows)]
-        forward(ops, net, data, part, len(net.fan_out), True, seed, step, first)
-        loss += output_delta(ops, net, data, part)
-        backward(ops, net, data, part, update.into, seed, step, first, alpha, weight_beta, bias_beta)
-        weight_beta, bias_beta = 1.0, 1.0
+    for shard in range(update.first_shard, update.end_shard):
+        begin, end = own_rows(update, shard, shard + 1, rows)
+        shard_loss, w_beta, b_beta = 0.0, weight_beta, bias_beta
+        for first in range(begin, end, net.chunk):
+            part = order[first : min(first + net.chunk, end)]
+            forward(ops, net, data, part, len(net.fan_out), True, seed, step, first)
+            shard_loss += output_delta(ops, net, data, part)
+            backward(ops, net, data, part, update.into, seed, step, first, alpha, w_beta, b_beta)
+            w_beta, b_beta = 1.0, 1.0
+        loss = shard_loss
+        if update.shards > 1:
+            loss = ops.all_reduce(shard, end - begin, update.into, shard_loss)
     if update.rule != codes.DIRECT and penalised:
         weights = ops.vector(net.params, 0, net.n_weights)
         if update.penalty_shared:
@@ -157,7 +173,9 @@ def train_epoch(ops, net, data, update, order, batch_size, rates, seed, first_st
     for s in range(len(rates)):
         begin, end = s * batch_size, min((s + 1) * batch_size, len(order))
         batch, step = order[begin:end], first_step + s
-        ops.announce_next_batch(data.x, data.labels, order[end : min(end + batch_size, len(order))])
+        following = order[end : min(end + batch_size, len(order))]
+        first, last = own_rows(update, update.first_shard, update.end_shard, len(following))
+        ops.announce_next_batch(data.x, data.labels, following[first:last])
         batch_loss = gradient(ops, net, data, update, batch, seed, step, rates[s, 0])
         loss += batch_loss * len(batch) if update.mean else batch_loss
         apply_update(ops, net, update, rates[s])

@@ -18,6 +18,7 @@ from fastmlp.history import History
 from fastmlp.network import Data
 from fastmlp.optimizers import Optimizer
 from fastmlp.orders import PREFETCH_FROM, Orders
+from fastmlp.ranks.start import start_together
 from fastmlp.resume import Part, restore, saved_state, settings_of, state_of
 from fastmlp.schedules import Schedule, ignores_losses
 from fastmlp.signals import SafePoints
@@ -81,13 +82,17 @@ class Training:
     block: int = 0  # see `Orders`
     overflow: bool = False  # whether to continue after an infinite loss if the weights are finite
     checkpoint: Checkpoint | None = None
+    held_out: Data | None = None  # what `measure` measures on
     feed: Feed | None = None
     _monitored: list[float] = field(default_factory=list)  # losses for the schedule
 
     def __post_init__(self) -> None:
-        net, backend = self.session.net, self.engine.backend
+        net, backend, self._group = self.session.net, self.engine.backend, self.engine.group
+        if self._group is not None:
+            start_together(self, self._group)
         if self.checkpoint is not None:
             self.checkpoint.settings |= settings_of(self)
+            self.checkpoint.data |= {"validation ": self.held_out} if self.held_out else {}
         self._weights_may_cancel = False
         if self.data is not None:
             if self.checkpoint is not None:
@@ -112,6 +117,8 @@ class Training:
         self.part = Part()
         self._points = SafePoints()
         self._saved = saved_state(self) if self.checkpoint else None
+        if self._group is not None:
+            self._saved = self._group.of_first(self._saved)
         self.dropout_seed = 0 if self.dropout is None else int(self.dropout.randint(1 << 62, dtype=np.int64))
 
     def publish(self) -> np.ndarray:
@@ -133,7 +140,7 @@ class Training:
         self.engine.backend.write(self.session.net.params, self.engine.params)
         self.last_finite = self.publish().copy()
         try:
-            with self._points if self.checkpoint else nullcontext():
+            with self._points if self.checkpoint or self._group else nullcontext():
                 over = self._saved is not None and restore(self, self._saved)
                 if self.progress is not None:
                     self.progress.update(self._observed)
@@ -142,6 +149,8 @@ class Training:
                     if self.checkpoint:
                         self.checkpoint.write(state_of(self, self.history.stopped), last=True)
         except KeyboardInterrupt:
+            if self._group and not self._group.stopped:
+                self._group.meet(stops=True)
             self.history.stopped = "interrupt"
             first, rows = self._recent
             if len(rows.get("loss", ())) > 1:  # the weights are those after the last of these epochs
@@ -163,11 +172,13 @@ class Training:
             for first, rows in blocks:
                 if self.measure is not None:
                     rows |= {name: [value] for name, value in self.measure().items()}
+                if self._group is not None:
+                    rows = self._group.of_first(rows)  # times differ, and on unlike machines the last digits
                 reason = self.record(first, rows, self.engine.params)
                 self.history.stopped = reason or "epochs"
                 self._show_progress(rows)
                 if self.callbacks:
-                    if call_all(self.callbacks, Epoch(self._observed, self.model, self.history)):
+                    if self._call_back():
                         self.history.stopped = reason = "callback"
                     # callbacks may have changed the weights
                     self.engine.backend.write(self.session.net.params, self.engine.params)
@@ -175,6 +186,15 @@ class Training:
                     break
                 if self._observed < self.epochs:
                     self._reach_safe_point()
+
+    def _call_back(self) -> bool:
+        """Call the callbacks, of several ranks on the first; return whether one of them asks to stop."""
+        epoch, group = Epoch(self._observed, self.model, self.history), self._group
+        stops = (group is None or group.rank == 0) and call_all(self.callbacks, epoch)
+        if group is not None:
+            stops = group.of_first(stops)
+            group.broadcast(self.engine.params)
+        return stops
 
     def _show_progress(self, rows: _Rows) -> None:
         if self.progress is not None:
@@ -230,6 +250,9 @@ class Training:
                 self._roll_back(*before)
             raise
         params = self.publish()
+        if self._group is not None:
+            self._group.broadcast(params)  # unlike machines may round an update differently
+            self.engine.backend.write(self.session.net.params, params)
         if np.isfinite(params).all() and (self.overflow or all(map(math.isfinite, rows["loss"]))):
             self.last_finite[...] = params
             yield epoch, rows
@@ -276,11 +299,12 @@ class Training:
                     self.engine.backend.prepare(operations, *arguments)
                 self._prepared = True
                 begin += time.perf_counter() - began
-            losses += self.engine.backend.train(operations, *arguments)
+            with self.engine.together():
+                losses += self.engine.backend.train(operations, *arguments)
             done += steps
             state.step += count * steps
             self.history.updates += count * steps
-            if self.checkpoint and done < self._steps:
+            if (self.checkpoint or self._group) and done < self._steps:
                 waited = self.feed.waited - waited_before if self.feed else 0.0
                 self.part = Part(done, float(losses[0]), time.perf_counter() - begin, waited)
                 self._reach_safe_point()
@@ -309,11 +333,16 @@ class Training:
 
     def _reach_safe_point(self) -> None:
         """Write a checkpoint if one is due or a signal is held back, then deliver the signal."""
-        if self.checkpoint is None:
+        if self.checkpoint is None and self._group is None:
             return
-        if self._points.waiting or self.checkpoint.is_due(None if self.part.steps else self._observed):
-            self.checkpoint.write(state_of(self, ""), last=self._points.waiting)
+        stops = self._points.waiting
+        if self._group is not None:
+            stops = self._group.meet(stops)
+        if self.checkpoint and (stops or self.checkpoint.is_due(None if self.part.steps else self._observed)):
+            self.checkpoint.write(state_of(self, ""), last=stops)
         self._points.reach()
+        if stops and self._group is not None:
+            raise KeyboardInterrupt  # of another rank
 
 
 def divergence(epoch: int, loss: float, lr: float) -> str:

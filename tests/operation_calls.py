@@ -257,7 +257,7 @@ class CudaBench:
         has_nan = any(
             value.dtype.kind == "f" and np.isnan(value).any() for key, value in arrays.items() if key in "xwb"
         )
-        ops = CudaOps(device, Workspace(device, net, rows), way, real, shows_nan=has_nan, formulas=self._formulas)
+        ops = CudaOps(device, Workspace(device, net, rows, 1), way, real, shows_nan=has_nan, formulas=self._formulas)
         if self._way.startswith("fused") and name == "backward_data" and given["activation"] == codes.RELU:
             if (given["a"] < 0).any():
                 return None  # of ReLU there is no such output

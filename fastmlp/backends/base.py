@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -13,7 +13,20 @@ from fastmlp.forks import no_fork
 from fastmlp.formulas.by_code import BUILT_IN, Formulas
 from fastmlp.network import Data, Network, Update
 
-__all__ = ["Backend"]
+if TYPE_CHECKING:
+    from fastmlp.ranks.group import Group
+
+__all__ = ["Backend", "Reduction"]
+
+
+class Reduction(Protocol):
+    """The operation `all_reduce` on host arrays."""
+
+    shards: tuple[int, int, int]  # of a batch: their number, begin and end of this process's
+    group: Group | None  # the ranks
+    reproducible: bool  # whether the sum must not depend on the number of ranks
+
+    def __call__(self, shard: int, rows: int, gradient: np.ndarray, loss: float) -> float: ...
 
 
 class Backend(ABC):
@@ -107,12 +120,20 @@ class Backend(ABC):
         return shuffle
 
     @abstractmethod
-    def operations(self, net: Network, rows: int, n_threads: int | None, formulas: Formulas = BUILT_IN) -> Any:
+    def operations(
+        self,
+        net: Network,
+        rows: int,
+        n_threads: int | None,
+        formulas: Formulas = BUILT_IN,
+        all_reduce: Reduction | None = None,
+    ) -> Any:
         """What `run` needs to work on `net` with `rows` rows a step: the operations and their workspaces.
 
         n_threads is honoured, by Numba up to the number of cores; None lets every run take what is free. Numba's
         results do not depend on it; on NumPy it bounds the threads of the BLAS, whose sums may differ in the last
-        digit. formulas are what the codes in `net` and in an `Update` stand for.
+        digit. formulas are what the codes in `net` and in an `Update` stand for; all_reduce is the operation of that
+        name, for batches in shards.
         """
 
     @abstractmethod

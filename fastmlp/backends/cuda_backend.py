@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastmlp.backends.base import Backend
+from fastmlp.backends.base import Backend, Reduction
 from fastmlp.backends.cuda.choice import Choice
 from fastmlp.backends.cuda.device import Device
 from fastmlp.backends.cuda.runs import Run
@@ -97,9 +97,16 @@ class CudaBackend(Backend):
         values = np.broadcast_to(np.asarray(host, array.dtype), array.shape)
         self._device.write(array, np.ascontiguousarray(values))
 
-    def operations(self, net: Network, rows: int, n_threads: int | None, formulas: Formulas = BUILT_IN) -> Run:
+    def operations(
+        self,
+        net: Network,
+        rows: int,
+        n_threads: int | None,
+        formulas: Formulas = BUILT_IN,
+        all_reduce: Reduction | None = None,
+    ) -> Run:
         source(formulas)  # for the errors of what has no translation
-        return Run(self._device, net, rows, self._choice(net.params.dtype), formulas)
+        return Run(self._device, net, rows, self._choice(net.params.dtype), formulas, all_reduce)
 
     def release(self, operations):
         operations.release()

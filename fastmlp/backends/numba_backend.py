@@ -16,11 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from fastmlp import step
-from fastmlp.backends.base import Backend
+import fastmlp.step as step
+from fastmlp.backends.base import Backend, Reduction
 from fastmlp.backends.compiled.arguments import Block, words_of
 from fastmlp.backends.compiled.cache import kernel_folders, stored_sizes
 from fastmlp.backends.compiled.functions import Library, Needed, Run, compiling, library_of
+from fastmlp.backends.compiled.host_functions import HostFunction
 from fastmlp.backends.compiled.jobs import SHUFFLE, entry_job
 from fastmlp.backends.compiled.shuffler import make_shuffler
 from fastmlp.backends.teams import POOL, Task
@@ -31,7 +32,7 @@ from fastmlp.kernels import codes
 from fastmlp.kernels.cpu.machine.host import VECTOR_BYTES
 from fastmlp.kernels.cpu.regimes import Regime, is_shared, regime_of, scratch_elements
 from fastmlp.kernels.cpu.table import FORMULA_TABLES
-from fastmlp.kernels.cpu.team.members import Team, make_teams
+from fastmlp.kernels.cpu.team.members import ON_HOST, Team, make_teams
 from fastmlp.network import Data, Network, Update, aligned_zeros
 
 __all__ = ["NumbaBackend"]
@@ -46,8 +47,11 @@ _PARAMETERS = {
 class _NetworkTeams:
     """Teams for one network, of every size that has run."""
 
-    def __init__(self, net: Network, rows: int, n_threads: int | None, formulas: Formulas) -> None:
+    def __init__(
+        self, net: Network, rows: int, n_threads: int | None, formulas: Formulas, all_reduce: Reduction | None
+    ) -> None:
         self.n_threads, self.formulas, self.compiled = n_threads, formulas, library_of(formulas)
+        self._all_reduce = None if all_reduce is None else HostFunction(all_reduce, net.params.size, net.params.dtype)
         self._rows, self._products = min(rows, net.chunk), int((net.fan_in * net.fan_out).sum())
         self._real, widths, regime = net.params.dtype, _widths(net), _regime(net)
         self._scratch = scratch_elements(regime, widths, net.chunk, self._real.itemsize)
@@ -87,7 +91,14 @@ class _NetworkTeams:
             self._teams[key] = members, [member.record.ctypes.data for member in members]
         members, addresses = self._teams[key]
         members[0].sync[:] = 0
+        if self._all_reduce is not None:
+            members[0].sync[ON_HOST] = self._all_reduce.address
         return addresses
+
+    def raise_failure(self) -> None:
+        """Raise what `all_reduce` raised in the last run."""
+        if self._all_reduce is not None:
+            self._all_reduce.raise_failure()
 
     def words(self, arguments: tuple) -> tuple[list[int], list[Block]]:
         """Arguments of an entry point after `ops`, as words; and what to keep until it has run, besides themselves."""
@@ -166,15 +177,22 @@ class NumbaBackend(Backend):
         return make_shuffler(random, n_samples) or super().shuffler(random, n_samples)
 
     def operations(
-        self, net: Network, rows: int, n_threads: int | None, formulas: Formulas = BUILT_IN
+        self,
+        net: Network,
+        rows: int,
+        n_threads: int | None,
+        formulas: Formulas = BUILT_IN,
+        all_reduce: Reduction | None = None,
     ) -> _NetworkTeams:
-        return _NetworkTeams(net, rows, n_threads, formulas)
+        return _NetworkTeams(net, rows, n_threads, formulas, all_reduce)
 
     def prepare(self, operations, *arguments):
         self._compiled_training(operations, *arguments)
 
     def run(self, entry, operations, *arguments):
-        return self.repeatable(entry, operations, *arguments)()
+        result = self.repeatable(entry, operations, *arguments)()
+        operations.raise_failure()
+        return result
 
     def repeatable(self, entry, operations, *arguments):
         # A thread that failed before its first barrier would leave the others waiting there for ever. So everything is
@@ -204,6 +222,7 @@ class NumbaBackend(Backend):
             return [partial(function, Block([member, *words, *share], kept)) for member, share in team]
 
         POOL.run(operations.n_threads, operations.worth(orders.size, update), tasks)
+        operations.raise_failure()
         return sum(shares)
 
     @staticmethod
@@ -266,8 +285,10 @@ def _compiled_run(entry: str, call: dict[str, Any], formulas: Formulas, library:
 def _needed(entry: str, call: dict[str, Any]) -> set[Needed]:
     """The operations that such a run calls."""
     recorder = _Recorder()
-    arguments = {name: call[name] for name in _PARAMETERS[entry]}
-    getattr(step, entry)(recorder, **_shortened(arguments))  # one sample passes the same branches as all of them
+    short = _shortened(call)
+    getattr(step, entry)(
+        recorder, **{name: short[name] for name in _PARAMETERS[entry]}
+    )  # one sample passes the same branches as all of them
     return {*recorder.needed, *_inner_operations({name for name, _ in recorder.needed}, call)}
 
 
@@ -308,4 +329,7 @@ def _call(entry: str, arguments: tuple) -> dict[str, Any]:
 
 
 def _shortened(call: dict[str, Any]) -> dict[str, Any]:
-    return call | {name: call[name][:1] for name in ("order", "rates") if name in call}
+    """The same call for one step of one sample in each shard, if there are any samples."""
+    samples = call["update"].shards if "update" in call and len(call["order"]) else len(call["order"][:1])
+    short = call | {"order": np.zeros(samples, np.int64), "batch_size": samples}
+    return short | ({"rates": call["rates"][:1]} if "rates" in call else {})

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastmlp import step
-from fastmlp.backends.base import Backend
+import fastmlp.step as step
+from fastmlp.backends.base import Backend, Reduction
 from fastmlp.backends.numpy_ops import NumpyOps
 from fastmlp.backends.threads import blas_limited
 from fastmlp.formulas.by_code import BUILT_IN, Formulas
@@ -46,8 +46,15 @@ class NumpyBackend(Backend):
     def to_host(self, array: np.ndarray) -> np.ndarray:
         return array
 
-    def operations(self, net: Network, rows: int, n_threads: int | None, formulas: Formulas = BUILT_IN) -> _Limited:
-        return _Limited(NumpyOps(formulas), n_threads)
+    def operations(
+        self,
+        net: Network,
+        rows: int,
+        n_threads: int | None,
+        formulas: Formulas = BUILT_IN,
+        all_reduce: Reduction | None = None,
+    ) -> _Limited:
+        return _Limited(NumpyOps(formulas, all_reduce), n_threads)
 
     def prepare(self, operations, *arguments) -> None:
         """Nothing: the interpreter is always ready."""

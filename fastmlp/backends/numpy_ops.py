@@ -10,6 +10,7 @@ B, I, O: batch, inputs, outputs.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -28,8 +29,10 @@ class NumpyOps:
     Activations, losses and update rules are given by code; formulas says what the codes stand for.
     """
 
-    def __init__(self, formulas: Formulas = BUILT_IN) -> None:
-        self._formulas = formulas
+    def __init__(
+        self, formulas: Formulas = BUILT_IN, all_reduce: Callable[[int, int, np.ndarray, float], float] | None = None
+    ) -> None:
+        self._formulas, self._all_reduce = formulas, all_reduce
         self._buffers: dict[str, np.ndarray] = {}
 
     def _scratch(self, purpose, like):
@@ -168,6 +171,16 @@ class NumpyOps:
         """`accumulate` with the compressed rows of numbers `rows` (B,) as a."""
         self._add(_compressed(values, columns, starts, rows, out.shape[0]).T @ delta, alpha, beta, out)
         self._add(delta.sum(axis=0), alpha, bias_beta, bias)
+
+    def all_reduce(self, shard, rows, gradient, loss):
+        """Hand over gradient (P,) and loss of a shard with so many rows; the last of them takes the sums over all.
+
+        After the last shard that this process has, gradient holds the sum over all shards of all processes, and the
+        sum of the losses is returned, 0 before. loss and result are this thread's shares. The order of the additions
+        depends on nothing but the number of shards. If rows is 0, the gradient is not read and counts as 0.
+        """
+        assert self._all_reduce is not None
+        return self._all_reduce(shard, rows, gradient, loss)
 
     # Penalties and update rules, over flat buffers (P,)
 

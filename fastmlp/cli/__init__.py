@@ -1,4 +1,4 @@
-"""The command ``fastmlp``: train, compare, predict, evaluate, export, compile, info.
+"""The command ``fastmlp``: train, compare, search, predict, evaluate, export, compile, info.
 
 Exit codes: 0 success; 1 unusable input or an output that could not be written to its path, with one line on standard
 error; 2 wrong usage; 130, 143, 129 interrupted by Ctrl-C, SIGTERM, SIGHUP. Any other exception is a bug and keeps its
@@ -17,6 +17,7 @@ from contextlib import suppress
 from importlib import import_module
 
 from fastmlp.cli.parser import build_parser
+from fastmlp.cli.ranks import on_ranks
 from fastmlp.cli.stopping import INTERRUPTED, interruptions
 from fastmlp.cli.text import one_line
 from fastmlp.errors import FastmlpError
@@ -65,7 +66,7 @@ def _run(arguments: Namespace) -> int:
         # Each command is a function in a module of the same name, imported when the command is run.
         with no_fork():
             command = getattr(import_module(f"fastmlp.cli.{arguments.command}"), arguments.command)
-        code = command(arguments)
+        code = on_ranks(command, arguments)
         sys.stdout.flush()
         return code
     except BrokenPipeError:  # the reader has closed the pipe, as in ``fastmlp predict … | head``

@@ -12,9 +12,9 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.neural_network._multilayer_perceptron import BaseMultilayerPerceptron
-from sklearn.utils.validation import check_is_fitted
 
 from fastmlp.checkpoint import DEFAULT_INTERVAL, open_checkpoint
+from fastmlp.checks import check_flag
 from fastmlp.estimators.cache import cache_of
 from fastmlp.estimators.callbacks import CallbackSupportMixin, with_callbacks
 from fastmlp.estimators.conversion import from_sklearn, to_sklearn
@@ -24,8 +24,10 @@ from fastmlp.estimators.interchange import like_input
 from fastmlp.estimators.onnx import write_estimator
 from fastmlp.estimators.optimizer import from_plain, mark_unread, read_optimizer, to_plain
 from fastmlp.estimators.parameters import CONSTRAINTS
-from fastmlp.estimators.prediction import by_rows
+from fastmlp.estimators.prediction import by_rows, require_weights
 from fastmlp.estimators.private import PrivateMethods
+from fastmlp.ranks.all_reduce import reduction_of
+from fastmlp.ranks.group import shares_fate
 
 __all__ = ["BaseMLP", "with_defaults"]
 
@@ -53,6 +55,7 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator):
     def _fastmlp_check_validation_targets(self, y: np.ndarray) -> None:
         """All of them can be predicted."""
 
+    @shares_fate
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -67,6 +70,8 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator):
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: int | str = DEFAULT_INTERVAL,
         resume: bool = False,
+        comm: Any = None,
+        reproducible: bool = False,
     ) -> BaseMLP:
         """Train on X and y, from new weights unless warm_start or from where a checkpoint was written.
 
@@ -90,6 +95,10 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator):
         resume : bool
             Go on from the file at `checkpoint`, or begin if there is none: the end is the same, bit for bit, as that
             of a fit that never stopped. max_iter may be more than before; other data or settings are an error.
+        comm : mpi4py.MPI.Intracomm, optional
+            Train on all ranks of this communicator together: see `MLP.fit`.
+        reproducible : bool
+            The same weights, bit for bit, on any number of ranks up to 16: see `MLP.fit`.
 
         Returns
         -------
@@ -103,15 +112,17 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator):
             unchanged), or the weights became infinite.
         """
         validation = (X_val, y_val, sample_weight_val)
-        saver = open_checkpoint(checkpoint, checkpoint_every, resume)
+        all_reduce = reduction_of(comm, check_flag("reproducible", reproducible))
+        saver = open_checkpoint(checkpoint, checkpoint_every, resume, writes=comm is None or comm.rank == 0)
         ours: dict[str, Any] = {"validation": validation} if any(array is not None for array in validation) else {}
         ours |= {} if saver is None else {"checkpoint": saver}
+        ours |= {} if all_reduce is None else {"all_reduce": all_reduce}
         return self._fit(X, y, sample_weight=sample_weight, incremental=False, **ours)
 
     @like_input
     def hidden_activations(self, X: Any, layer: int = -1) -> np.ndarray:
         """Outputs (N, H) of a hidden layer, as features for another model. Layers count from 0, or from the end."""
-        check_is_fitted(self, "coefs_")
+        require_weights(self)
         return by_rows(self, X, lambda values: values, layout_of(self).hidden_depth(layer))
 
     def to_sklearn(self, *, predict_only: bool = False) -> Any:

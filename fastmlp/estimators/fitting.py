@@ -12,6 +12,7 @@ from fastmlp.estimators.lbfgs import run_lbfgs
 from fastmlp.estimators.online import make_epoch, remember
 from fastmlp.estimators.planning import prepare
 from fastmlp.estimators.stochastic import run_epochs
+from fastmlp.ranks.all_reduce import AllReduce
 
 __all__ = ["fit", "partial_fit"]
 
@@ -23,9 +24,10 @@ def fit(
     sample_weight: Any,
     validation: tuple[Any, Any, Any] = (None, None, None),
     checkpoint: Checkpoint | None = None,
+    all_reduce: AllReduce | None = None,
 ) -> Estimator:
     """All of `fit`; validation is (X, y, sample_weight), each may be None. Returns the estimator."""
-    run = prepare(estimator, X, y, sample_weight, validation, checkpoint, incremental=False)
+    run = prepare(estimator, X, y, sample_weight, validation, checkpoint, incremental=False, all_reduce=all_reduce)
     task = FitTask(estimator, estimator.max_iter, X, y, sample_weight)
     if run.plan is None:
         run_lbfgs(estimator, run, task)

@@ -19,6 +19,7 @@ from fastmlp.forks import no_fork
 from fastmlp.history import History
 from fastmlp.losses import LOSSES, OF_SCIKIT_LEARN, Loss, apply_link, clipped_log_loss
 from fastmlp.network import Data
+from fastmlp.ranks.start import start_equal
 from fastmlp.trainer import Epoch, call_all
 from fastmlp.weights import check_total
 
@@ -41,10 +42,18 @@ def run_lbfgs(estimator: Estimator, run: Run, task: FitTask) -> None:
         begin, seconds = time.perf_counter(), time.perf_counter() - begin
         rate = samples.data.n_samples / seconds
         history.append(loss=loss, learning_rate=float("nan"), seconds=seconds, samples_per_second=rate)
-        stop = call_all(estimator.callbacks or (), Epoch(estimator.n_iter_, estimator, history))
-        if task.epoch(last=stop or estimator.n_iter_ == estimator.max_iter) or stop:
+        stop = False
+        if recorder.leads:
+            stop = call_all(estimator.callbacks or (), Epoch(estimator.n_iter_, estimator, history))
+            stop |= task.epoch(last=stop or estimator.n_iter_ == estimator.max_iter)
+        if engine.group is not None:
+            stop = engine.group.of_first(stop)
+        if stop:
             raise StopIteration
 
+    if engine.group is not None:
+        sizes = {"sizes": engine.layout.sizes, "max_iter": estimator.max_iter, "penalties": (engine.l1, engine.l2)}
+        start_equal(engine.group, engine, samples.data, sizes)
     watched = estimator.callbacks or estimator.verbose or task.watched
     limits = estimator.max_iter, estimator.max_fun, estimator.tol
     result = _minimise(engine, samples.data, *limits, after_iteration if watched else None)
@@ -81,7 +90,8 @@ def _minimise(
     # Summed, and divided once at the end: scikit-learn's order, whose path a line search leaves over the last digit.
     summed, total = replace(engine, mean=False), data.total_weight()
     known = engine.loss is not None and engine.loss.code in _CODES
-    exact = known and engine.backend.name == "numpy" and data.n_samples <= engine.backend.chunk
+    alone = engine.all_reduce is None
+    exact = alone and known and engine.backend.name == "numpy" and data.n_samples <= engine.backend.chunk
     values = np.empty((data.n_samples, layout.sizes[-1])) if exact else None
 
     whole = np.arange(params.size)  # with the padding, of which L-BFGS knows nothing

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import copy
+from dataclasses import replace
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -39,6 +40,8 @@ from fastmlp.estimators.samples import prepare_samples, read_samples
 from fastmlp.estimators.streams import stand_in
 from fastmlp.estimators.validation import Validation, check_metric, hold_out, read_validation
 from fastmlp.optimizers import Optimizer
+from fastmlp.ranks.all_reduce import AllReduce
+from fastmlp.ranks.start import share_generator
 from fastmlp.streams.samples import Samples
 from fastmlp.weights import check_any
 
@@ -107,6 +110,7 @@ def prepare(
     validation: tuple[Any, Any, Any],
     checkpoint: Checkpoint | None,
     incremental: bool,
+    all_reduce: AllReduce | None = None,
 ) -> Run:
     """Check everything that is given, and set up the run; see `fastmlp.estimators.fitting.fit`.
 
@@ -118,17 +122,23 @@ def prepare(
         _check_parameters(estimator, validation[0] is not None, checkpoint)
         stream = X if isinstance(X, Samples) else None
         if stream is not None:
+            if all_reduce is not None and all_reduce.group is not None:
+                raise ValueError("comm is for samples in memory: each rank would read all Samples. Leave comm out.")
             X, y = stand_in(estimator, stream, y, sample_weight, validation[0] is not None, incremental)
         given = read_samples(estimator, X, y, sample_weight, incremental, reset=fresh)
         recorder.begin_call(given.targets.n_outputs, generator_of(estimator))
+        if all_reduce is not None and all_reduce.group is not None:
+            recorder.leads = all_reduce.group.rank == 0
+            share_generator(vars(estimator)["_random_state"], all_reduce.group)
         dtype = weights_to_train(estimator, given, fresh)
         samples = prepare_samples(estimator, given, dtype)
         held_out = read_validation(estimator, validation, samples, dtype)
         if estimator.solver == "lbfgs":
             buffer = scratch_buffer(estimator, dtype)
-            return Run(recorder, samples, buffer, make_engine(estimator, buffer), None)
+            engine = replace(make_engine(estimator, buffer), all_reduce=all_reduce)
+            return Run(recorder, samples, buffer, engine, None)
         buffer = buffer_of(estimator, dtype, training=True)
-        engine = make_engine(estimator, buffer)
+        engine = replace(make_engine(estimator, buffer), all_reduce=all_reduce)
         before = optimizer_state(estimator, buffer.layout, dtype) if incremental else None
         order, measured = np.arange(samples.data.n_samples), None
         if held_out is not None:

@@ -24,6 +24,7 @@ class Recorder:
 
     def __init__(self, estimator: Estimator) -> None:
         self.estimator = estimator
+        self.leads = True  # of several ranks the first prints
 
     def begin_call(self, n_outputs: int, random: np.random.RandomState) -> None:
         """Record the number of outputs, and the generator that this call draws from."""
@@ -89,7 +90,7 @@ class Recorder:
 
     def say(self, text: str, *values: Any) -> None:
         """Print the text with the values in it, if the estimator is verbose."""
-        if self.estimator.verbose:
+        if self.leads and self.estimator.verbose:
             print(text.format(*values))
 
     def begin_lbfgs(self, layout: Layout) -> None:

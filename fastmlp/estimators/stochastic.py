@@ -31,7 +31,8 @@ def run_epochs(estimator: Estimator, run: Run, plan: Plan, task: FitTask | None)
     def build() -> Session:
         return engine.session(plan.batch_size, plan.rule, plan.keep, plan.max_norm)
 
-    with engine.cached_session("train", (plan.batch_size, plan.rule, plan.max_norm, plan.keep), build) as session:
+    key = plan.batch_size, plan.rule, plan.max_norm, plan.keep, engine.all_reduce
+    with engine.cached_session("train", key, build) as session:
 
         def after_epoch(epoch: Epoch) -> bool:
             buffer.write()

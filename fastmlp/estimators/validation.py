@@ -126,7 +126,7 @@ class Validation:
     def measure(self) -> dict[str, float]:
         """Loss, without penalties, and score of the present weights."""
         engine, data = self.engine, self.samples.data
-        z = engine.raw(data, samples=self.rows)
+        z = engine.raw_together(data, self.rows)
         loss = engine.data_loss(z, data, self.rows)
         if self.scorer is not None:
             score = self._scored()

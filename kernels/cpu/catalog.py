@@ -5,7 +5,7 @@ from collections.abc import Callable
 from fastmlp.kernels.cpu.large import operations as large
 from fastmlp.kernels.cpu.one_sample import first_thread
 from fastmlp.kernels.cpu.one_sample import operations as one_sample
-from fastmlp.kernels.cpu.operations import batches, dropout, elementwise, losses, products, rules, sparse
+from fastmlp.kernels.cpu.operations import all_reduce, batches, dropout, elementwise, losses, products, rules, sparse
 from fastmlp.kernels.cpu.operations.formulas import FORMULA_OPERATIONS, formula_operation
 from fastmlp.kernels.cpu.regimes import Regime
 from fastmlp.kernels.cpu.table import FORMULA_TABLES, INNER, OPERATIONS, REPLACED
@@ -14,7 +14,7 @@ from fastmlp.kernels.cpu.tiny import operations as tiny
 __all__ = ["operation", "prototype"]
 
 _MODULES = {
-    "": (batches, dropout, elementwise, losses, products, rules, sparse),
+    "": (all_reduce, batches, dropout, elementwise, losses, products, rules, sparse),
     "sample": (one_sample, first_thread),
     "large": (large,),
     "tiny": (tiny,),

@@ -8,7 +8,7 @@ OPERATIONS = (
     *("total_weight", "announce_next_batch", "zero_if_finite", "copy"),
     *("linear", "linear_rows", "linear_sparse", "dropout"),
     *("loss_gradient", "activation_backward", "backward_data", "accumulate", "accumulate_rows", "accumulate_sparse"),
-    *("penalty", "regularize", "clip", "scale"),
+    *("all_reduce", "penalty", "regularize", "clip", "scale"),
 )
 
 INNER = ("update_and_form_sums",)

@@ -185,6 +185,21 @@ __device__ void run(const StoreScalar &a, const Part &part) {
 }
 OPERATION(store_scalar, StoreScalar)
 
+struct StoreSum {
+  const Scalar *terms;
+  int n_terms;
+  double *to;
+};
+
+// *to = Σ terms
+__device__ void run(const StoreSum &a, const Part &part) {
+  if (part.thread() > 0) return;
+  double sum = 0;
+  for (int i = 0; i < a.n_terms; i++) sum += value(a.terms[i]);
+  *a.to = sum;
+}
+OPERATION(store_sum, StoreSum)
+
 struct Advance {
   const Scalar *terms;
   int n_terms;

@@ -16,6 +16,7 @@ from scipy import sparse
 from fastmlp.activations import BY_CODE, activate, multiply_by_derivative
 from fastmlp.backends import get_backend
 from fastmlp.backends.cuda.device import Launch
+from fastmlp.backends.cuda.numbers import SCALAR
 from fastmlp.backends.numpy_ops import NumpyOps
 from fastmlp.dropout import drop
 from fastmlp.kernels import codes
@@ -226,6 +227,14 @@ def test_store_scalar(check, nan, dtype):
     ):
         to = nan(1)
         check("store_scalar", [(to, dtype_of(dtype, expected))], number=number, to=to)
+
+
+def test_store_sum(check, nan, devices):
+    held = devices[0].upload(np.array([2.0, 3.0]))
+    first = devices[0].address(held)
+    terms = np.array([(0.5, 0.0, 0, 0), (0.25, 4.0, first, first + 8)], SCALAR).view(np.uint8)
+    to = nan(1).astype(np.float64)
+    check("store_sum", [(to, 24.75)], terms=terms, n_terms=2, to=to)
 
 
 def test_advance(check, devices):

@@ -199,12 +199,13 @@ def of_buffers(dtype):
             )
 
 
-def train(device, dtype, x, batch, optimizer, max_norm=None, chunk=16384, **options):
+def train(device, dtype, x, batch, optimizer, max_norm=None, chunk=16384, shards=False, **options):
     model = MLP([x.shape[1], 9, 7, 3], "tanh", dtype=dtype, backend="numpy", seed=3, **options)
     model._backend = CudaBackend(device=device)
     model._backend.chunk_of = lambda row_bytes: chunk
     y, weights = np.arange(x.shape[0]) % 3, np.linspace(0.5, 2, x.shape[0])
-    model.fit(x, y, epochs=1, batch_size=batch, optimizer=optimizer, max_norm=max_norm, sample_weight=weights)
+    options = {"max_norm": max_norm, "reproducible": shards}
+    model.fit(x, y, epochs=1, batch_size=batch, optimizer=optimizer, sample_weight=weights, **options)
     model.predict(x[:5])
 
 
@@ -223,6 +224,7 @@ def train_everything(sanitizer, dtype):
     device = TwoBlocks(1, sanitizer)
     train(device, dtype, x[:64], "full", SGD(0.01, momentum=0.9), chunk=32)
     train(device, dtype, compressed[:40], 40, RMSprop(0.01))
+    train(device, dtype, x[:20], 20, SGD(0.01), shards=True)
     device.free_memory = lambda: 0  # samples stream from the host
     train(device, dtype, x[:48], 48, SGD(0.01), chunk=24)
 

@@ -173,6 +173,9 @@ class EmulatedDevice:
     def lock(self) -> threading.RLock:
         return self._lock
 
+    def sum_over(self, group) -> None:
+        return None
+
     # Memory
 
     def empty(self, n: int, dtype: np.dtype | type) -> DeviceArray:

@@ -169,6 +169,7 @@ class Gpu:
         self.prefers_products = prefers_products
         self.refused: set[str] = set()  # kernels whose launches fail
         self.launched: list[str] = []
+        self.bus = 0  # where the GPU is
         names = "CUDARuntimeError", "CUDADriverError"
         self.errors = {name: type(name, (RuntimeError,), {"status": 0}) for name in names}
         self.cublaslt = Library()
@@ -193,6 +194,33 @@ class Gpu:
     def memset(self, at: int, byte: int, size: int, stream: int) -> None:
         self.streams[stream].put(partial(ctypes.memset, at, byte, size))
 
+    def nccl(self) -> ModuleType:
+        """A stand-in for CuPy's module of NCCL, by MPI."""
+        from mpi4py import MPI
+
+        kinds = {7: np.float32, 8: np.float64}  # ncclFloat32, ncclFloat64
+
+        class NcclCommunicator:
+            def __init__(self, size: int, identity: tuple, rank: int) -> None:
+                assert (size, identity, rank) == (MPI.COMM_WORLD.size, (1, 2, 3), MPI.COMM_WORLD.rank)
+
+            def allReduce(_self, source, target, count, kind, operation, stream):
+                assert source == target and operation == 0
+                size = count * np.dtype(kinds[kind]).itemsize
+
+                def work() -> None:
+                    array = np.frombuffer((ctypes.c_char * size).from_address(target), kinds[kind])
+                    MPI.COMM_WORLD.Allreduce(MPI.IN_PLACE, array)
+
+                self.streams[stream].put(work)
+
+        module = ModuleType("cupy.cuda.nccl")
+        vars(module).update(
+            available=True, get_unique_id=lambda: (1, 2, 3), NcclCommunicator=NcclCommunicator,
+            NCCL_FLOAT32=7, NCCL_FLOAT64=8, NCCL_SUM=0,
+        )  # fmt: skip
+        return module
+
     def modules(self) -> dict[str, ModuleType]:
         """The modules for `import cupy` and its submodules in nvidia.py."""
         cupy, cuda = ModuleType("cupy"), ModuleType("cupy.cuda")
@@ -201,6 +229,7 @@ class Gpu:
             memcpyAsync=self.memcpy, memsetAsync=self.memset, memcpyHostToDevice=1, memcpyDeviceToHost=2,
             streamCaptureModeRelaxed="relaxed", driverGetVersion=lambda: 13000,
             getDeviceProperties=lambda number: names,
+            deviceGetPCIBusId=lambda number: f"0000:0{self.bus}:00.0",
             memGetInfo=lambda: (self.device.free_memory(), 1 << 40),
             CUDARuntimeError=self.errors["CUDARuntimeError"],
         )  # fmt: skip

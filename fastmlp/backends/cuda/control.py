@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastmlp.backends.cuda.device import Device
-from fastmlp.backends.cuda.numbers import Number, scalar
+from fastmlp.backends.cuda.numbers import SCALAR, Number, scalar
 from fastmlp.backends.cuda.ops import CudaOps
 from fastmlp.backends.cuda.tape import Samples
 from fastmlp.backends.cuda.workspace import UNROLLED
@@ -79,7 +79,7 @@ class Control:
     def advance(self, ops: CudaOps, loss: Number | float, rows: int, steps: int = 1) -> Any:
         """Record the end of steps on so many rows with this loss; returns its terms, to be kept as long as the tape."""
         terms = loss.scalars() if isinstance(loss, Number) else [scalar(loss)]
-        kept = self._device.upload(np.array(terms, _SCALAR))
+        kept = self._device.upload(np.array(terms, SCALAR))
         moved = {"rates": self._rates, "losses": self._losses, "done": self._done, "position": self._position}
         fixed = {"terms": kept, "n_terms": len(terms), "table": self._table, "batch": rows}
         fixed |= {"steps": steps, "ahead": UNROLLED, "epoch": self._counters[2:]}
@@ -89,6 +89,3 @@ class Control:
     def losses(self, epochs: int) -> np.ndarray:
         """The sums of the losses of the epochs (E,), once all work is done."""
         return self._device.download(self._losses)[:epochs]
-
-
-_SCALAR = np.dtype([("offset", "f8"), ("factor", "f8"), ("first", "u8"), ("second", "u8")])

@@ -12,11 +12,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
 from fastmlp.formulas.by_code import BUILT_IN, Formulas
+
+if TYPE_CHECKING:
+    from fastmlp.ranks.group import Group
 
 __all__ = ["Access", "Device", "Graph", "Launch", "Matmul", "NoClusterError", "Node", "Staging", "mask_width"]
 
@@ -171,6 +174,13 @@ class Device(Protocol):
 
     def capture(self, nodes: list[Node], real: np.dtype) -> Graph:
         """A graph of these nodes."""
+        ...
+
+    def sum_over(self, group: Group) -> Callable[[Any], None] | None:
+        """Function that queues the sum of an array over the ranks' devices, in place; None if there is no way.
+
+        For all ranks to call; so is the function.
+        """
         ...
 
     def lock(self) -> AbstractContextManager[Any]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["Number", "Scalar", "scalar"]
+import numpy as np
+
+__all__ = ["SCALAR", "Number", "Scalar", "scalar"]
 
 
 class Scalar(NamedTuple):
@@ -18,6 +20,10 @@ class Scalar(NamedTuple):
     factor: float
     first: int = 0
     second: int = 0
+
+
+SCALAR = np.dtype([("offset", "f8"), ("factor", "f8"), ("first", "u8"), ("second", "u8")])
+"""Its memory."""
 
 
 class Number:

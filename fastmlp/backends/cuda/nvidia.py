@@ -22,9 +22,11 @@ from cupy.cuda import driver, runtime
 
 from fastmlp.backends.cuda.cublaslt import CublasLt, CublasLtError, NoAlgorithmError, Product, alignment
 from fastmlp.backends.cuda.device import Launch, Matmul, NoClusterError, Node
+from fastmlp.backends.cuda.nccl import nccl_sum
 from fastmlp.errors import BackendUnavailableError, OutOfDeviceMemoryError
 from fastmlp.formulas.by_code import Formulas
 from fastmlp.kernels.cuda import THREADS, part_of, source
+from fastmlp.ranks.group import Group
 
 __all__ = ["NvidiaDevice"]
 
@@ -85,6 +87,10 @@ class NvidiaDevice:
             )
         with self._mutex, self._gpu, self._stream, _explained():
             yield
+
+    def sum_over(self, group: Group) -> Callable[[Any], None] | None:
+        with self.lock():
+            return nccl_sum(group, runtime.deviceGetPCIBusId(self._gpu.id), self._stream)
 
     # Memory
 

@@ -12,8 +12,9 @@ import numpy as np
 
 from fastmlp.backends.cuda.choice import Choice, OwnKernels
 from fastmlp.backends.cuda.device import Device
-from fastmlp.backends.cuda.numbers import Divisor, scalar
+from fastmlp.backends.cuda.numbers import SCALAR, Divisor, Number, scalar
 from fastmlp.backends.cuda.products import Products
+from fastmlp.backends.cuda.reduction import Reduce
 from fastmlp.backends.cuda.streaming import HostSamples, Stage
 from fastmlp.backends.cuda.tape import Samples
 from fastmlp.backends.cuda.workspace import Workspace
@@ -150,6 +151,15 @@ class CudaOps(Products):
         self.launch("accumulate_sparse", 2 * self._device.multiprocessors, work, work + 2 * out.size, **given)
         self._bias_gradient(delta, alpha, bias_beta, bias)
         self._add_sums()
+
+    def all_reduce(self, shard, rows, gradient, loss):
+        place, total = self._workspace.sum()
+        terms = loss.scalars() if isinstance(loss, Number) else [scalar(loss)]
+        kept = self._device.upload(np.array(terms, SCALAR))
+        self.launch("store_sum", 1, 0, terms=kept, n_terms=len(terms), to=place)
+        self.tape.append(Reduce(shard, rows, gradient, place, kept))
+        self._forget(gradient)
+        return total
 
     # Penalties and update rules
 

@@ -16,13 +16,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastmlp import step
+import fastmlp.step as step
+from fastmlp.backends.base import Reduction
 from fastmlp.backends.cuda.choice import Choice, OwnKernels
 from fastmlp.backends.cuda.control import Control
 from fastmlp.backends.cuda.device import Device, Graph, Launch, NoClusterError, Node
 from fastmlp.backends.cuda.numbers import Number
 from fastmlp.backends.cuda.ops import CudaOps
 from fastmlp.backends.cuda.programs import instructions, plan, seconds_as_graph
+from fastmlp.backends.cuda.reduction import Reduce, Reducer
 from fastmlp.backends.cuda.streaming import HostSamples, Stage
 from fastmlp.backends.cuda.workspace import UNROLLED, Workspace
 from fastmlp.formulas.by_code import Formulas
@@ -37,9 +39,9 @@ PROGRAM_BLOCKS = 32  # without clusters; more make a barrier slower than they ma
 
 
 class _Segment(NamedTuple):
-    """A part of a tape. A new one begins wherever samples come from the host."""
+    """A part of a tape. A new one begins where the host takes part: it has samples, or sums gradients."""
 
-    stage: Stage | None
+    before: Stage | Reduce | None
     nodes: list[Node]
 
 
@@ -54,7 +56,7 @@ class _Program(NamedTuple):
 class _Graphs(NamedTuple):
     """A recorded step as a graph, or a graph for every segment."""
 
-    segments: list[tuple[Stage | None, Graph]]
+    segments: list[tuple[Stage | Reduce | None, Graph]]
 
 
 class _Training(NamedTuple):
@@ -67,11 +69,21 @@ class _Training(NamedTuple):
 
 
 class Run:
-    """Runs on one network, for batches of up to `rows` rows; formulas: what the codes stand for."""
+    """Runs on one network, for batches or shards of up to `rows` rows; formulas: what the codes stand for."""
 
-    def __init__(self, device: Device, net: Network, rows: int, choice: Choice, formulas: Formulas) -> None:
+    def __init__(
+        self,
+        device: Device,
+        net: Network,
+        rows: int,
+        choice: Choice,
+        formulas: Formulas,
+        all_reduce: Reduction | None = None,
+    ) -> None:
         self._device, self._choice, self._real, self._formulas = device, choice, net.params.dtype, formulas
-        self._workspace, self._control = Workspace(device, net, rows), Control(device)
+        self._reducer = None if all_reduce is None else Reducer(device, all_reduce)
+        shards = 1 if all_reduce is None else all_reduce.shards[0]
+        self._workspace, self._control = Workspace(device, net, rows, shards), Control(device)
         self._training: _Training | None = None  # of the last run
         # its steps, by rows, first staging buffer and number, each with the terms of its loss, which must live as long
         self._recorded: dict[tuple[int, int, int], tuple[_Program | _Graphs, Any]] = {}
@@ -147,19 +159,22 @@ class Run:
 
     def _queue(self, ops: CudaOps, order: np.ndarray) -> None:
         """Queue what is on the tape, for the samples `order`."""
-        for stage, nodes in _segments(ops.tape):
-            with self._staged(stage, order):
+        for before, nodes in _segments(ops.tape):
+            with self._host_done(before, order):
                 self._device.queue(nodes, self._real)
 
     @contextmanager
-    def _staged(self, stage: Stage | None, order: np.ndarray) -> Iterator[None]:
-        """Within, the stage's buffer holds its share of the step's samples `order`."""
-        if stage is None:
+    def _host_done(self, before: Stage | Reduce | None, order: np.ndarray) -> Iterator[None]:
+        """Within, gradients are summed, or the stage's buffer holds its share of the step's samples `order`."""
+        if isinstance(before, Reduce):
+            assert self._reducer is not None
+            self._reducer.reduce(before)
+        if not isinstance(before, Stage):
             yield
             return
-        buffer, rows = self._workspace.staging[stage.slot], order[stage.first : stage.first + stage.rows]
-        size = rows.size * stage.x.shape[1]
-        buffer.load(lambda host: stage.x.take(rows, host[:size].reshape(len(rows), -1)))
+        buffer, rows = self._workspace.staging[before.slot], order[before.first : before.first + before.rows]
+        size = rows.size * before.x.shape[1]
+        buffer.load(lambda host: before.x.take(rows, host[:size].reshape(len(rows), -1)))
         yield
         buffer.release()
 
@@ -173,13 +188,13 @@ class Run:
                 segments = _segments(ops.tape)
                 for _, nodes in segments:
                     self._device.prepare(nodes, self._real)
-                graphs = _Graphs([(stage, self._device.capture(nodes, self._real)) for stage, nodes in segments])
+                graphs = _Graphs([(before, self._device.capture(nodes, self._real)) for before, nodes in segments])
             self._recorded[key] = program or (graphs, terms)
         return self._recorded[key][0]
 
     def _program(self, training: _Training, rows: int, steps: int) -> tuple[_Program, Any] | None:
         """Steps as a program, and what must live as long; None if they cannot be one, or are faster as a graph."""
-        if rows > FEW or isinstance(training.data.x, HostSamples):
+        if rows > FEW or _needs_host(training):
             return None
         ops, terms = self._record(OwnKernels(), training, rows, 0, steps)
         tape = [node for node in ops.tape if isinstance(node, Launch)]
@@ -197,7 +212,7 @@ class Run:
 
     def _at_once(self, training: _Training, rows: int) -> int:
         """Steps for which one tape is recorded, if there are as many."""
-        if isinstance(training.data.x, HostSamples):
+        if _needs_host(training):
             return 1
         one = self._step(training, rows, 0, 1)
         return min(UNROLLED, MAX_INSTRUCTIONS // one.length) if isinstance(one, _Program) else UNROLLED
@@ -223,15 +238,15 @@ class Run:
     def _replay(self, training: _Training, order: np.ndarray, rows: int) -> None:
         """Run steps of `rows` rows over the samples `order`."""
         steps, slot = len(order) // rows, 0
-        if isinstance(training.data.x, HostSamples):
+        if _needs_host(training):
             for first in range(0, len(order), rows):
                 graphs = self._step(training, rows, slot, 1)
                 assert isinstance(graphs, _Graphs)
-                for stage, graph in graphs.segments:
-                    with self._staged(stage, order[first : first + rows]):
+                for before, graph in graphs.segments:
+                    with self._host_done(before, order[first : first + rows]):
                         graph.launch()
-                    if stage is not None:
-                        slot = 1 - stage.slot
+                    if isinstance(before, Stage):
+                        slot = 1 - before.slot
             return
         at_once = self._at_once(training, rows)
         for n, times in ((at_once, steps // at_once), (1, steps % at_once)):
@@ -257,11 +272,16 @@ class Run:
             self._run_program(program, times)  # without one
 
 
-def _segments(tape: list[Node | Stage]) -> list[_Segment]:
+def _needs_host(training: _Training) -> bool:
+    """Whether the host takes part in every step."""
+    return isinstance(training.data.x, HostSamples) or training.update.shards > 1
+
+
+def _segments(tape: list[Node | Stage | Reduce]) -> list[_Segment]:
     segments = [_Segment(None, [])]
     for node in tape:
-        if isinstance(node, Stage):
+        if isinstance(node, (Stage, Reduce)):
             segments.append(_Segment(node, []))
         else:
             segments[-1].nodes.append(node)
-    return [segment for segment in segments if segment.stage or segment.nodes]
+    return [segment for segment in segments if segment.before or segment.nodes]

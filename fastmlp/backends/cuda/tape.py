@@ -15,6 +15,7 @@ import numpy as np
 
 from fastmlp.backends.cuda.device import Access, Device, Launch, Matmul, Node
 from fastmlp.backends.cuda.numbers import Number, Scalar, scalar
+from fastmlp.backends.cuda.reduction import Reduce
 from fastmlp.backends.cuda.streaming import Stage
 from fastmlp.backends.cuda.workspace import Workspace
 from fastmlp.formulas.by_code import Formulas
@@ -42,7 +43,7 @@ class Tape:
     """Records nodes on `tape`."""
 
     def __init__(self, device: Device, workspace: Workspace, real: np.dtype, formulas: Formulas) -> None:
-        self.tape: list[Node | Stage] = []
+        self.tape: list[Node | Stage | Reduce] = []
         self._device, self._workspace, self._real, self._formulas = device, workspace, real, formulas
         self._operations = operations(real)
         self._numbers: set[Scalar] = set()  # those that have been stored where the library reads them

@@ -19,15 +19,18 @@ _STORED = 8 * UNROLLED  # numbers: factors of the gradient and of the old weight
 
 
 class Workspace:
-    """Buffers for steps of up to `rows` rows on a network. Each sum of a tape has a place, by the order of requests."""
+    """Buffers for steps of so many shards of up to `rows` rows on a network.
 
-    def __init__(self, device: Device, net: Network, rows: int) -> None:
+    Each sum of a tape has a place, by the order of requests.
+    """
+
+    def __init__(self, device: Device, net: Network, rows: int, shards: int) -> None:
         self._device = device
         self._chunk, self._inputs = net.chunk, int(net.fan_in[0])
         self._batches: dict[tuple[int, int], Any] = {}
         self._real = net.params.dtype
         chunks = -(-rows // net.chunk)
-        self._sums = device.empty((chunks + 8) * UNROLLED, np.float64)
+        self._sums = device.empty(((chunks + 1) * shards + 8) * UNROLLED, np.float64)
         self._partial = device.empty(MAX_BLOCKS, np.float64)
         self._ticket = device.upload(np.zeros(1, np.uint32))
         self._numbers = device.empty(_STORED, self._real)
@@ -46,6 +49,11 @@ class Workspace:
         place = self._device.address(self._sums[self._n_sums : self._n_sums + 1])
         self._n_sums += 1
         return (self._device.address(self._partial), self._device.address(self._ticket), place), Number.at(place)
+
+    def sum(self) -> tuple[Any, Number]:
+        """Room (1,) for one sum of the step, float64, and the sum."""
+        room = self._sums[self._n_sums : self._n_sums + 1]
+        return room, self.reduction()[1]
 
     def partial(self) -> tuple[int, int, int]:
         """Struct `Reduction` for an operation that keeps its result itself."""

@@ -27,6 +27,7 @@ from fastmlp.errors import InputError, ModelFileError
 from fastmlp.mlp import MLP
 from fastmlp.optimizers import AdamW
 from fastmlp.options import BackendName
+from fastmlp.ranks.group import shares_fate
 from fastmlp.recipes import Recipe, candidates
 from fastmlp.tables.encoding.encoder import TableEncoder
 from fastmlp.tables.exporting.onnx_table import write_prepared
@@ -101,8 +102,9 @@ class BaseTabular(BaseEstimator):
         tags.input_tags.categorical = tags.input_tags.string = True
         return tags
 
+    @shares_fate
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, comm: Any = None, reproducible: bool = False) -> Self:
         """Train a network on a table.
 
         Parameters
@@ -113,6 +115,10 @@ class BaseTabular(BaseEstimator):
             Class labels; for a regressor numbers, (N,) or (N, O).
         sample_weight : array (N,), optional
             Weight of each sample in the loss.
+        comm : mpi4py.MPI.Intracomm, optional
+            Train on all ranks of this communicator together: see `MLP.fit`.
+        reproducible : bool
+            The same weights, bit for bit, on any number of ranks up to 16: see `MLP.fit`.
 
         Returns
         -------
@@ -123,6 +129,7 @@ class BaseTabular(BaseEstimator):
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         seed = int(check_random_state(self.random_state).randint(2**31))
+        seed = seed if comm is None else comm.of_first(seed)
         encoder = TableEncoder.fit(X, (), categorical=self.categorical, codes=True)
         x, _ = encoder.transform(X)
         recipes = self._recipes(x)
@@ -157,6 +164,8 @@ class BaseTabular(BaseEstimator):
                 sample_weight=weights,
                 class_weight=class_weight,
                 progress=False,
+                comm=comm,
+                reproducible=reproducible,
             )
             return network
 

@@ -4,11 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["FREE", "PARTS", "PLACES", "RECORD", "Team", "make_teams"]
+__all__ = ["FREE", "ON_HOST", "PARTS", "PLACES", "RECORD", "Team", "make_teams"]
 
 PLACES = 8  # of int64 in a cache line: what threads write again and again must not share one
 PARTS = 64  # partial sums at most; threads beyond that many would have no part
 FREE = 3  # in a thread's line of `sync`: 0 its arrivals, 1 its core, 2 deferred barriers; from here the operations'
+ON_HOST = 1  # place in `sync`, after the counter of arrivals: the address of the host's `all_reduce`
 RECORD = 12  # words of a team's record: two numbers, and address and length of five arrays
 
 
@@ -17,7 +18,7 @@ class Team(NamedTuple):
 
     rank: int
     size: int
-    sync: np.ndarray  # (PLACES * (size + 1),) int64: arrivals at the barrier, then each thread's line
+    sync: np.ndarray  # (PLACES * (size + 1),) int64: arrivals at the barrier and ON_HOST, then each thread's line
     partial: np.ndarray  # (PARTS,) float64: partial sums
     scratch: np.ndarray  # real, the thread's own: a transposed weight matrix, converted samples, packed parts of either
     table: np.ndarray  # (operations,) int64: addresses of the compiled operations
