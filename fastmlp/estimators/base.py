@@ -61,7 +61,7 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator):
     def fit(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         sample_weight: Any = None,
         *,
         X_val: Any = None,
@@ -77,8 +77,10 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array, DataFrame or sparse matrix (N, I)
+        X : array, DataFrame or sparse matrix (N, I), or Samples
             float32 is trained in float32, everything else in float64 (see `dtype`). Sparse rows are not made dense.
+            Samples of `fastmlp.open_samples` have their own y and weights, are read while the network trains, and are
+            trained in float64 only if they have numbers beyond float32.
         y : array (N,) or (N, O)
             Class labels, or an indicator matrix of labels; real numbers for a regressor.
         sample_weight : array (N,), optional

@@ -31,6 +31,7 @@ def start_together(training: Training, group: Group) -> None:
     facts = {"epochs": training.epochs, **settings_of(training)}
     facts |= digests_of(training.held_out, "validation ") if training.held_out else {}
     facts |= {"callbacks": len(training.callbacks), "checkpoint": training.checkpoint is not None}
+    assert training.data is not None, "ranks train on samples in memory"
     start_equal(group, training.engine, training.data, facts)
     random = generator_of(training)
     if random is not None:
