@@ -222,10 +222,11 @@ def pages(rows):
 
 def _large_page(rows):
     yield from ("", f"## {COPIES * 60_000:,} samples, 6.0 GB of Parquet, within {LIMIT_MB} MB", "")
-    yield f"784-128-10, batches of {BATCH}, Adam, one epoch. In memory: 500,000 samples of float32, without a limit, and as"
-    yield "many of bytes, a memory map in the page cache. Files: a Parquet set of bytes (fixed-size binary), stored as they"
-    yield "are or compressed by LZ4, read from the disk in a control group (cgroup v1) whose memory, page cache included, is"
-    yield f"limited to {LIMIT_MB} MB. Cores used are those of the process; the kernel's own, for the disk, come on top."
+    yield f"784-128-10, batches of {BATCH}, Adam, one epoch. In memory: 500,000 samples of float32, without a limit,"
+    yield "and as many of bytes, a memory map in the page cache. Files: a Parquet set of bytes (fixed-size binary),"
+    yield "stored as they are or compressed by LZ4, read from the disk in a control group (cgroup v1) whose memory,"
+    yield f"page cache included, is limited to {LIMIT_MB} MB. Cores used are those of the process; the kernel's own, for"
+    yield "the disk, come on top."
     yield from ("", "| threads that train | | samples / s | of memory's, round by round | stalled | cores used |")
     yield "|---|---|---|---|---|---|"
     for (threads,), some in group_by(rows, "threads").items():
