@@ -36,6 +36,20 @@ def test_shuffled_batches_have_every_sample_with_its_label(kind, tmp_path):
     assert not np.array_equal(numbers[:1000], numbers[1000:])
 
 
+def test_samples_can_be_rewritten_as_arrays(tmp_path):
+    x, y, weights = samples()
+    opened = open_samples(**write("parquet", tmp_path, x, y, weights), memory=6000)
+    (tmp_path / "arrays").mkdir()
+    for k, (part, labels, _) in enumerate(opened.batches(300, seed=0)):
+        np.save(tmp_path / "arrays" / f"x_{k:05}.npy", part)
+        np.save(tmp_path / "arrays" / f"y_{k:05}.npy", labels)
+    rewritten = open_samples(tmp_path / "arrays")
+    assert (rewritten.n_samples, len(rewritten.source.lengths)) == (1000, 4)
+    got, labels = map(np.concatenate, zip(*rewritten.batches(300), strict=True))
+    np.testing.assert_array_equal(labels, got[:, 0] // 86)
+    np.testing.assert_array_equal(np.sort(got.sum(1)), np.sort(x.sum(1)))
+
+
 def test_images_are_flattened(tmp_path):
     x, y, _ = samples(100, 12)
     batches = open_samples(x.reshape(100, 3, 4), y).batches(100)
