@@ -15,6 +15,7 @@ Networks:
 - `fastmlp.MLP`: the library's own class, for arrays.
 - `fastmlp.MLPClassifier`, `fastmlp.MLPRegressor`: drop-in replacements of scikit-learn's classes of these names.
 - `fastmlp.TabularClassifier`, `fastmlp.TabularRegressor`: for data frames; the command ``fastmlp`` is for files.
+- `fastmlp.open_samples`: samples in files larger than memory, to train on.
 - `fastmlp.fit_many`: trains many of them at once, one on each core.
 
 Their options, mostly given by name:
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     from fastmlp.many import fit_many
     from fastmlp.mlp import MLP
     from fastmlp.optimizers import SGD, Adam, AdamW, RMSprop
+    from fastmlp.streams.opening import open_samples
     from fastmlp.tables.estimators import TabularClassifier, TabularRegressor
 
 __version__ = "0.2.0"
@@ -93,6 +95,7 @@ __all__ = [
     "fit_many",
     "get_backend",
     "numerical_gradient",
+    "open_samples",
 ]
 
 
@@ -106,6 +109,7 @@ _NAMES = {
     "many": ["fit_many"],
     "mlp": ["MLP"],
     "optimizers": ["SGD", "Adam", "AdamW", "RMSprop"],
+    "streams.opening": ["open_samples"],
     "tables.estimators": ["TabularClassifier", "TabularRegressor"],
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names}

@@ -28,6 +28,7 @@ from fastmlp.estimators.prediction import by_rows, require_weights
 from fastmlp.estimators.private import PrivateMethods
 from fastmlp.ranks.all_reduce import reduction_of
 from fastmlp.ranks.group import shares_fate
+from fastmlp.streams.samples import Samples
 
 __all__ = ["BaseMLP", "with_defaults"]
 
@@ -61,7 +62,7 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator):
     def fit(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         sample_weight: Any = None,
         *,
         X_val: Any = None,
@@ -77,8 +78,10 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array, DataFrame or sparse matrix (N, I)
+        X : array, DataFrame or sparse matrix (N, I), or Samples
             float32 is trained in float32, everything else in float64 (see `dtype`). Sparse rows are not made dense.
+            Samples of `fastmlp.open_samples` have their own y and weights, are read while the network trains, and are
+            trained in float64 only if they have numbers beyond float32.
         y : array (N,) or (N, O)
             Class labels, or an indicator matrix of labels; real numbers for a regressor.
         sample_weight : array (N,), optional
@@ -110,7 +113,8 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator):
             unchanged), or the weights became infinite.
         """
         validation = (X_val, y_val, sample_weight_val)
-        all_reduce = reduction_of(comm, check_flag("reproducible", reproducible))
+        lanes = (X.lanes if self.shuffle else 1) if isinstance(X, Samples) else None
+        all_reduce = reduction_of(comm, check_flag("reproducible", reproducible), lanes)
         saver = open_checkpoint(checkpoint, checkpoint_every, resume, writes=comm is None or comm.rank == 0)
         ours: dict[str, Any] = {"validation": validation} if any(array is not None for array in validation) else {}
         ours |= {} if saver is None else {"checkpoint": saver}
