@@ -273,7 +273,8 @@ class Engine:
         """Rows of a batch that go through the network at once: with shards, those of the largest."""
         if self.all_reduce is None:
             return rows
-        return max(2, -(-rows // self.all_reduce.shards[0]))  # 2, since steps of one sample are other ones
+        parts, _, _, at_once = self.all_reduce.shards
+        return max(2, -(-rows * at_once // parts))  # 2, since steps of one sample are other ones
 
     def _operations(self, net: Network, rows: int, formulas: Formulas) -> Any:
         if self.all_reduce is None:
@@ -338,7 +339,7 @@ class Engine:
         self._last_samples = None, None
 
     def _objective(self) -> dict[str, Any]:
-        shards = self.all_reduce.shards if self.all_reduce else (1, 0, 1)
+        shards = self.all_reduce.shards if self.all_reduce else (1, 0, 1, 1)
         objective = {"mean": self.mean, "l1": self.l1, "l2": self.l2, "penalty_shared": self.penalty_shared}
         return objective | {"shards": shards}
 

@@ -383,13 +383,12 @@ class MLP:
         stopping = make_stopping(target_loss, tol, patience, restore_best, validates=held_out is not None)
         names = check_metrics(metrics, loss)
         check_functions("callbacks", callbacks)
-        all_reduce = reduction_of(comm, check_flag("reproducible", reproducible))
+        lanes = (x.lanes if shuffle else 1) if streamed else None
+        all_reduce = reduction_of(comm, check_flag("reproducible", reproducible), lanes)
         leads = comm is None or comm.rank == 0
         saver = open_checkpoint(checkpoint, checkpoint_every, resume, leads)
         if saver is not None:
             saver.settings |= {"metrics": [] if metrics is None else names, "gradient_norms": gradient_norms}
-        if streamed and comm is not None:
-            raise InputError("comm is for samples in memory: each rank would read all Samples. Leave comm out.")
         engine = replace(self._engine(), loss=loss, all_reduce=all_reduce)
         history, random, feed = History(), self._random if shuffle and rows < n else None, None
         if streamed:

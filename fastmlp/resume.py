@@ -12,6 +12,7 @@ import numpy as np
 
 from fastmlp.checkpoint import State
 from fastmlp.errors import InputError, ModelFileError
+from fastmlp.network import SHARDS
 from fastmlp.tensor_files import digest_of
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ def settings_of(training: Training) -> dict[str, Any]:
     numbers = {
         name: value
         for name, value in update._asdict().items()
-        if isinstance(value, (bool, int, float)) and name not in ("rule", "first_shard", "end_shard", "shards")
+        if isinstance(value, (bool, int, float)) and name not in ("rule", *SHARDS)
     }
     return {
         "sizes": engine.layout.sizes,

@@ -28,6 +28,7 @@ from fastmlp.estimators.prediction import by_rows, require_weights
 from fastmlp.estimators.private import PrivateMethods
 from fastmlp.ranks.all_reduce import reduction_of
 from fastmlp.ranks.group import shares_fate
+from fastmlp.streams.samples import Samples
 
 __all__ = ["BaseMLP", "with_defaults"]
 
@@ -112,7 +113,8 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator):
             unchanged), or the weights became infinite.
         """
         validation = (X_val, y_val, sample_weight_val)
-        all_reduce = reduction_of(comm, check_flag("reproducible", reproducible))
+        lanes = (X.lanes if self.shuffle else 1) if isinstance(X, Samples) else None
+        all_reduce = reduction_of(comm, check_flag("reproducible", reproducible), lanes)
         saver = open_checkpoint(checkpoint, checkpoint_every, resume, writes=comm is None or comm.rank == 0)
         ours: dict[str, Any] = {"validation": validation} if any(array is not None for array in validation) else {}
         ours |= {} if saver is None else {"checkpoint": saver}

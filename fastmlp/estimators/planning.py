@@ -122,8 +122,6 @@ def prepare(
         _check_parameters(estimator, validation[0] is not None, checkpoint)
         stream = X if isinstance(X, Samples) else None
         if stream is not None:
-            if all_reduce is not None and all_reduce.group is not None:
-                raise ValueError("comm is for samples in memory: each rank would read all Samples. Leave comm out.")
             X, y = stand_in(estimator, stream, y, sample_weight, validation[0] is not None, incremental)
         given = read_samples(estimator, X, y, sample_weight, incremental, reset=fresh)
         recorder.begin_call(given.targets.n_outputs, generator_of(estimator))

@@ -9,6 +9,7 @@ import numpy as np
 
 from fastmlp.engine import Engine
 from fastmlp.network import Data
+from fastmlp.ranks.group import Group
 from fastmlp.streams.reader import Convert, Reader, Window
 from fastmlp.streams.samples import Samples
 
@@ -32,8 +33,9 @@ class Feed:
         What the seed of all orders is drawn from; None for the order of the data.
     epochs : int
         How many there will be at most, which is how far the thread reads ahead.
-    lanes : (int, int), optional
-        From and to which lane this process reads; by default all.
+
+    Of several ranks each reads its lanes, so `Data` has its own rows of the batches. Orders have all rows, as the step
+    wants them; a number that stands for another rank's row leads to its weight, and to nothing else.
     """
 
     def __init__(
@@ -44,11 +46,12 @@ class Feed:
         convert: Convert,
         random: np.random.RandomState | None,
         epochs: int,
-        lanes: tuple[int, int] | None = None,
     ) -> None:
         self.samples, self._engine, self._convert, self._random = samples, engine, convert, random
-        self._epochs, self._given_lanes, self._on_host = epochs, lanes, engine.on_host
+        self._epochs, self._on_host, self._group = epochs, engine.on_host, engine.group
         seed = None if random is None else int(random.randint(1 << 62, dtype=np.int64))
+        if self._group is not None:
+            seed = self._group.of_first(seed)
         self._shuffle = samples.shuffled(batch_size, engine.params.dtype, seed)
         self._reader: Reader | None = None
         self._placed: Data | None = None  # in the memory of a device
@@ -92,17 +95,19 @@ class Feed:
         """Samples of the epoch in progress from step `first` on, by up to `most` steps: data, orders (1, n), steps."""
         shuffle = self._shuffle
         if self._reader is None:
-            lanes = range(*(self._given_lanes or (0, shuffle.lanes)))
+            lanes = self._lanes_of(self._group.rank if self._group else 0)
             place, real = (int(self.taken[1]), self._epochs, first // shuffle.steps), self._engine.params.dtype
             self._reader = self.samples.reader(shuffle, *place, lanes, real, self._convert)
-            self._rows = sum(shuffle.rows(lane, 1) for lane in lanes)  # of a step
         while first < shuffle.steps_of_epoch:
             window = next(self._reader)
             assert window.plan.epoch == self.taken[1]
-            data, done, steps = self._place(window), first - window.plan.first_step, window.plan.n_steps
+            done, steps, order = first - window.plan.first_step, window.plan.n_steps, window.plan.order
+            if self._group is not None:
+                window, order = self._of_all_ranks(self._group, window)
+            data = self._place(window)
             for begin in range(done, steps, most):
                 end = min(begin + most, steps)
-                yield data, window.plan.order[None, begin * self._rows : end * self._rows], end - begin
+                yield data, order[None, begin * shuffle.batch_size : end * shuffle.batch_size], end - begin
             first = window.plan.first_step + steps
 
     def close(self) -> None:
@@ -111,12 +116,34 @@ class Feed:
             self._reader.close()
             self._reader = None
 
+    def _lanes_of(self, rank: int) -> range:
+        """Those whose rows of a batch are the rank's shards (see `AllReduce`)."""
+        lanes, size = self._shuffle.lanes, self._group.size if self._group else 1
+        return range(lanes * rank // size, lanes * (rank + 1) // size)
+
+    def _of_all_ranks(self, group: Group, window: Window) -> tuple[Window, np.ndarray]:
+        """The window with all ranks' weights behind its own, and the order (n,) of all rows."""
+        shuffle, plan, (*outcomes, weights) = self._shuffle, window.plan, window.outcomes
+        lanes = list(map(self._lanes_of, range(group.size)))
+        steps = plan.first_step, plan.first_step + plan.n_steps
+        counts = [sum(shuffle.rows(lane, steps[1]) - shuffle.rows(lane, steps[0]) for lane in some) for some in lanes]
+        if weights.size:
+            every = np.empty(sum(counts), weights.dtype)
+            with group.step():
+                group.all_gather(weights[plan.order], every, counts)
+            weights = np.concatenate([weights, every])
+        numbers = np.split(len(plan.order) + np.arange(sum(counts)), np.cumsum(counts)[:-1])
+        numbers[group.rank] = plan.order
+        order = shuffle.joined(*steps, list(zip(lanes, numbers, strict=True)))
+        return window._replace(outcomes=(*outcomes, weights)), order
+
     def _place(self, window: Window) -> Data:
         """The samples in the memory of the backend; in the same arrays there for all windows."""
         x, real = window.x, self._engine.params.dtype
         outcomes = window.outcomes
-        if not self._on_host:  # the arrays there are as long as the longest window
-            outcomes = tuple(_extended(array, len(x)) for array in outcomes)
+        if not self._on_host:  # the arrays there are as long as the longest window, of all ranks
+            n = len(x) + (self._shuffle.capacity(range(self._shuffle.lanes)) if self._group else 0)
+            outcomes = tuple(_extended(array, n) for array in outcomes)
         data = Data.of(x, real, *outcomes)
         if self._on_host:
             return data

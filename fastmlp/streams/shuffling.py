@@ -12,7 +12,7 @@ other blocks, so batches are the same for any number of processes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -87,22 +87,30 @@ class Shuffle:
         if self.seed is not None:
             self._random(epoch).shuffle(blocks)
         begins = np.cumsum([0, *(self.rows(lane, self.steps_of_epoch) for lane in range(self.lanes))])
-        whole = self.n_samples // self.batch_size
         for step in range(first * self.steps, self.steps_of_epoch, self.steps):
             end = min(step + self.steps, self.steps_of_epoch)
-            count = min(end, whole) - min(step, whole)  # of batches of B
-            pieces, batches, rest, read = [], list[np.ndarray](), list[np.ndarray](), 0
+            pieces, parts, read = [], list[tuple[range, np.ndarray]](), 0
             for lane in lanes:
                 some = self.rows(lane, step), self.rows(lane, end)
                 pieces.append(list(self._pieces(blocks, *(int(begins[lane]) + row for row in some))))
                 order = np.arange(read, read := read + some[1] - some[0])
                 if self.seed is not None:
                     self._random(epoch, step, lane).shuffle(order)
-                share = self._share(self.batch_size, lane)
-                batches.append(order[: count * share].reshape(count, share))
-                rest.append(order[count * share :])
-            order = np.concatenate([np.concatenate(batches, axis=1).reshape(-1), *rest])
-            yield Plan(epoch, step, end - step, pieces, order)
+                parts.append((range(lane, lane + 1), order))
+            yield Plan(epoch, step, end - step, pieces, self.joined(step, end, parts))
+
+    def joined(self, first: int, end: int, parts: Sequence[tuple[range, np.ndarray]]) -> np.ndarray:
+        """Numbers of samples, batch after batch, of some lanes' parts, each of which has them so.
+
+        The batches are those of steps first to end; the last of an epoch may have fewer samples than the others.
+        """
+        whole = self.n_samples // self.batch_size
+        count, batches, rest = min(end, whole) - min(first, whole), list[np.ndarray](), list[np.ndarray]()
+        for lanes, numbers in parts:
+            share = sum(self._share(self.batch_size, lane) for lane in lanes)
+            batches.append(numbers[: count * share].reshape(count, share))
+            rest.append(numbers[count * share :])
+        return np.concatenate([np.concatenate(batches, axis=1).reshape(-1), *rest])
 
     def _pieces(self, blocks: np.ndarray, begin: int, end: int) -> Iterator[Piece]:
         """The pieces of blocks, in this order, that are the samples from begin to end of the sequence."""
