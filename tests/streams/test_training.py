@@ -8,7 +8,6 @@ import pytest
 
 from fastmlp import MLP, InputError, open_samples
 from fastmlp.losses import LOSSES
-from fastmlp.streams.feed import Feed
 from fastmlp.streams.samples import held_in
 
 from .written import FORMATS, samples, write
@@ -113,26 +112,22 @@ def test_a_checkpoint_is_for_the_same_files_and_windows(tmp_path):
         fit(network(), open_samples(**arguments, memory=3000), checkpoint=tmp_path / "c", resume=True)
 
 
-def test_lanes_of_two_feeds_make_the_batches_of_one(tmp_path):
+def test_readers_of_some_lanes_make_the_batches_of_one_together(tmp_path):
     x, y, weights = samples()
     opened = open_samples(**write("parquet", tmp_path, x, y, weights), memory=3000)
-    model = network()
-    convert = partial(model._outcomes, LOSSES["softmax_cross_entropy"], None)
+    real, shuffle = np.dtype(np.float32), opened.shuffled(50, np.dtype(np.float32), seed=4)
+    convert = partial(network()._outcomes, LOSSES["softmax_cross_entropy"], None)
 
-    def batches(lanes):
-        feed = Feed(opened, 50, model._engine(), convert, np.random.RandomState(0), 2, lanes)
-        shuffle = feed._shuffle
-        rows = sum(shuffle.rows(lane, 1) for lane in range(*lanes))
-        found = []
-        for _ in range(2):
-            feed.take(1, 0)
-            for data, orders, steps in feed.spans(0, 2):
-                parts = [orders[0, step * rows : (step + 1) * rows] for step in range(steps)]
-                found += [(data.x[part], data.labels[part], data.weights[part]) for part in parts]
-        feed.close()
+    def batches(*lanes):
+        reader, found = opened.reader(shuffle, 0, 2, 0, range(*lanes), real, convert), []
+        for window in reader:
+            for part in np.split(window.plan.order, window.plan.n_steps):
+                labels, _, weights = window.outcomes
+                found.append((window.x[part], labels[part], weights[part]))
+        reader.close()
         return found
 
-    for whole, *halves in zip(batches((0, 8)), batches((0, 3)), batches((3, 8)), strict=True):
+    for whole, *halves in zip(batches(0, 8), batches(0, 3), batches(3, 8), strict=True):
         for one, *parts in zip(whole, *halves, strict=True):
             np.testing.assert_array_equal(np.concatenate(parts), one)
 
