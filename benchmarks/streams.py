@@ -79,7 +79,9 @@ def in_group(path, threads):
     (GROUP / "memory.max_usage_in_bytes").write_text("0")
     command = [sys.executable, __file__, "--child", str(path), "--threads", str(threads or 0)]
     answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return json.loads(answer) | {"group MB": int((GROUP / "memory.max_usage_in_bytes").read_text()) >> 20}
+    used = int((GROUP / "memory.max_usage_in_bytes").read_text()) >> 20
+    GROUP.rmdir()
+    return json.loads(answer) | {"group MB": used}
 
 
 def child(path, threads):
