@@ -29,8 +29,12 @@ from typing import Any
 
 import numpy as np
 from ranks import mpiexec
-from ranks_cases import CASES, LR, samples
+from ranks_cases import CASES, LR, NETWORKS, SHARES, samples
 from ranks_link import links, name_of
+from ranks_tables import plot, tables
+from report import machine
+
+from fastmlp.files import atomic_write
 
 HERE = Path(__file__).parent
 # delay one way in s, rate in bytes/s
@@ -39,8 +43,6 @@ STEPS_LINKS = [(50e-6, 1.25e9), (50e-6, 1.25e8), (1e-3, 1.25e8)]
 SLOW = 0.05, 2.5e7
 SIZES = [256, 2048, 8192, 16384, 32768, 131072, 524288, 2097152, 8388608]
 SLOW_SIZES = [2048, 131072, 1048576]
-NETWORKS = ["784-512-256-10, batch 2048", "1024-1024-1024-10, batch 1024"]
-RANKS = [1, 2, 4, 8, 16, 32, 64]
 
 
 def launch(ranks: int, delay: float, rate: float, *arguments: str) -> dict[str, float]:
@@ -126,7 +128,7 @@ def rows(part: str) -> Iterator[dict[str, Any]]:
             sums = launch(ranks, *SLOW, "sums", "0", *map(str, SLOW_SIZES))
             yield {"part": part, "ranks": ranks, "delay": SLOW[0], "rate": SLOW[1], "sums": sums}
     if part == "shares":
-        for name, share in product(NETWORKS, RANKS):
+        for name, share in product(NETWORKS, SHARES):
             yield {"part": part, "case": name, "ranks": share, "seconds": step_seconds(name, share, False)}
     if part == "steps":
         for name, (delay, rate) in product(NETWORKS, STEPS_LINKS):
@@ -148,6 +150,10 @@ def main() -> None:
         for part in options.parts:
             for row in rows(part):
                 print(json.dumps(row), file=record, flush=True)
+    recorded = [json.loads(line) for line in options.record.read_text().splitlines()]
+    print("\n".join([*machine()[:-1], "", *tables(recorded)]))
+    with atomic_write(options.record.with_name("ranks.png")) as file:
+        plot(recorded, file)
 
 
 if __name__ == "__main__":
