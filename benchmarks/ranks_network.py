@@ -1,7 +1,7 @@
 """Training on ranks that a network connects: the sum of gradients by message, delay and rate, and a model of its time.
 
-Run: python benchmarks/ranks_network.py [--record FILE] [PART ...]   (as root, on Linux)
-     python benchmarks/ranks_network.py [--record FILE]              (only the tables and the plot)
+Run: python benchmarks/ranks_network.py [--record FILE] PART ...     (as root, on Linux)
+     python benchmarks/ranks_network.py [--record FILE]              (the tables and the plot)
 
 Ranks are in network namespaces of this machine, which `ranks_link.py` connects; MPICH speaks TCP between them.
 
@@ -10,8 +10,8 @@ slow   the same for 2, 4 and 8 ranks on links so slow that it does not matter th
 shares seconds of a training step of one process with 1/n of the batch
 steps  seconds of a training step of two ranks on some of the links
 
-They are appended to FILE. From all that is there follow a model, its residuals and predictions, which are printed, and
-the plot ranks.png beside FILE.
+Parts are appended to FILE. When all are there, their tables with the model, its residuals and predictions are printed,
+and ranks.png is drawn beside FILE.
 """
 
 from __future__ import annotations
@@ -83,7 +83,8 @@ def sum_seconds(sizes: list[int], seconds: float) -> dict[str, list[float]]:
             return (time.perf_counter() - begin) / count
 
         several(2)
-        count = group.of_first(max(3, int(seconds / several(3))))
+        # an even number: a rank that is ahead in one sum is behind in the next, and waits longer
+        count = 2 * group.of_first(max(2, int(seconds / several(4) / 2)))
         result[str(size)] = [several(count) for _ in range(3)]
     group.close()
     return result
@@ -150,6 +151,8 @@ def main() -> None:
         for part in options.parts:
             for row in rows(part):
                 print(json.dumps(row), file=record, flush=True)
+    if options.parts:
+        return
     recorded = [json.loads(line) for line in options.record.read_text().splitlines()]
     print("\n".join([*machine()[:-1], "", *tables(recorded)]))
     with atomic_write(options.record.with_name("ranks.png")) as file:
