@@ -1,10 +1,12 @@
 """Predictions by fastmlp, scikit-learn, onnxruntime, PyTorch and JAX: microseconds a call, for few rows and for many.
 
-Run: python benchmarks/inference.py [--threads N] [--rounds N] [--output FILE]. Peers that are not installed (`onnx` and
-`onnxruntime`; `torch`, eager and compiled; `jax`) are left out. From 2,000 rows on, the rate of the arithmetic is given
-as a share of the peak of fused multiply-adds; a million rows of networks that memory bounds are compared with one pass
-over the samples. All have the same weights and float32 samples, one process and the same number of
-threads; each round times them one after the other, in an order that rotates. What they predict is compared first.
+Run: python benchmarks/inference.py [--threads N] [--rounds N] [--peers PYTHON] [--output FILE]. Peers that are not
+installed (`onnx` and `onnxruntime`; `torch`, eager and compiled; `jax`) are left out, with the reason. PyTorch and JAX
+run in processes of their own (`inference_peers.py`), by the interpreter of another environment if --peers names one.
+From 2,000 rows on, the rate of the arithmetic is given as a share of the peak of fused multiply-adds; a million rows of
+networks that memory bounds are compared with one pass over the samples. All have the same weights, float32 samples and
+number of threads; each round times them one after the other, in an order that rotates. What they predict is compared
+first.
 """
 
 from __future__ import annotations
@@ -14,8 +16,11 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import surroundings
 
@@ -58,139 +63,115 @@ def onnx_session(sizes: list[int], weights: list, biases: list, threads: int) ->
     return lambda x: session.run(None, {"x": x})[0]
 
 
-def compiled_torch_network(sizes: list[int], weights: list, biases: list, threads: int) -> Callable:
-    """The network in PyTorch, compiled for each number of rows."""
-    return torch_network(sizes, weights, biases, threads, compiled=True)
+class Notes(NamedTuple):
+    """What is said of the peers above the tables, by name."""
+
+    missing: dict[str, str]  # why they are left out
+    versions: dict[str, str]  # of those in processes of their own
 
 
-def jax_network(sizes: list[int], weights: list, biases: list, threads: int) -> Callable:
-    """The network in JAX, jitted; its threads are limited by `surroundings`."""
-    import jax
+def contenders(
+    sizes: list[int], rows: int, options: argparse.Namespace, notes: Notes, processes: ExitStack
+) -> Iterator[tuple[str, Callable[[float], list[float]]]]:
+    """Names, and functions of seconds that time calls; they give probabilities unless the name says predict."""
     import numpy as np
-
-    @jax.jit
-    def outputs(x):
-        for w, b in zip(weights[:-1], biases[:-1], strict=True):
-            x = jax.nn.relu(x @ w + b)
-        return jax.nn.softmax(x @ weights[-1] + biases[-1])
-
-    return lambda x: np.asarray(outputs(x))
-
-
-def torch_network(sizes: list[int], weights: list, biases: list, threads: int, compiled: bool = False) -> Callable:
-    """The network in PyTorch, eager or compiled."""
-    import torch
-
-    torch.set_num_threads(threads)
-    layers: list = []
-    for w, b in zip(weights, biases, strict=True):
-        layer = torch.nn.Linear(*w.shape)
-        layer.weight.data[...] = torch.from_numpy(w.T.copy())
-        layer.bias.data[...] = torch.from_numpy(b)
-        layers += [layer, torch.nn.ReLU()]
-    network = torch.nn.Sequential(*layers[:-1], torch.nn.Softmax(dim=1)).eval()
-    run = torch.compile(network, dynamic=False) if compiled else network
-
-    def predict(x):
-        with torch.inference_mode():
-            return run(torch.from_numpy(x)).numpy()
-
-    return predict
-
-
-def contenders(sizes: list[int], rows: int, threads: int, missing: dict[str, str]) -> Iterator[tuple[str, Callable]]:
-    """Names, and functions of samples (n, I); probabilities (n, C) unless the name says predict."""
-    import numpy as np
+    from inference_peers import PEERS, Peer, samples, timed
     from sklearn.neural_network import MLPClassifier as Theirs
 
     from fastmlp import MLP, MLPClassifier
 
-    random = np.random.RandomState(0)
-    x = random.rand(300, sizes[0]).astype(np.float32)
-    y = np.arange(300) % sizes[-1]
+    x, threads = samples(rows, sizes[0]), options.threads
+    some, y = samples(300, sizes[0]), np.arange(300) % sizes[-1]
     parameters = {"hidden_layer_sizes": tuple(sizes[1:-1]), "max_iter": 1, "random_state": 0}
     model = MLP(sizes, loss="softmax_cross_entropy", backend="numba", seed=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        ours, theirs = (kind(**parameters).fit(x, y) for kind in (MLPClassifier, Theirs))
-    yield "scikit-learn predict", theirs.predict
-    yield "MLPClassifier.predict", ours.predict
-    yield "scikit-learn predict_proba", theirs.predict_proba
-    yield "MLPClassifier.predict_proba", ours.predict_proba
-    yield "MLP.predict", model.predict
-    yield "MLP.predict_proba", model.predict_proba
-    yield "predictor", model.predictor(rows).proba
-    arguments = sizes, model.weights, model.biases, threads
-    peers = {"PyTorch": torch_network, "PyTorch compiled": compiled_torch_network, "JAX": jax_network}
-    for name, make in {"onnxruntime": onnx_session, **peers}.items():
-        sample = x[:rows]
+        ours, theirs = (kind(**parameters).fit(some, y) for kind in (MLPClassifier, Theirs))
+    functions = {
+        "scikit-learn predict": theirs.predict,
+        "MLPClassifier.predict": ours.predict,
+        "scikit-learn predict_proba": theirs.predict_proba,
+        "MLPClassifier.predict_proba": ours.predict_proba,
+        "MLP.predict": model.predict,
+        "MLP.predict_proba": model.predict_proba,
+        "predictor": model.predictor(rows).proba,
+    }
+    expected = model.predict_proba(x)
+    try:
+        functions["onnxruntime"] = onnx_session(sizes, model.weights, model.biases, threads)
+    except ImportError as error:
+        notes.missing["onnxruntime"] = str(error)
+    else:
+        np.testing.assert_allclose(functions["onnxruntime"](x), expected, rtol=1e-3, atol=1e-5)
+    for name, function in functions.items():
+        yield name, partial(timed, function, x)
+    for name in (name for name in PEERS if name not in notes.missing):
         try:
-            found = make(*arguments)
-            answer = found(sample)
-        except Exception as error:  # it is not installed, or lacks a C++ compiler
-            missing[name] = str(error).partition("\n")[0]
-        else:
-            np.testing.assert_allclose(answer, model.predict_proba(sample), rtol=1e-3, atol=1e-5)
-            yield name, found
+            peer = Peer(options.peers, name, model.weights, model.biases, rows, threads)
+        except RuntimeError as error:
+            notes.missing[name] = str(error)
+            continue
+        processes.callback(peer.close)
+        notes.versions[name.removesuffix(" compiled")] = peer.version
+        np.testing.assert_allclose(peer.answer, expected, rtol=1e-3, atol=1e-5)
+        yield name, peer.timed
     if rows > MANY:
-        yield PASS, np.sum
+        yield PASS, partial(timed, np.sum, x)
 
 
-def timed(function: Callable, x, seconds: float) -> list[float]:
-    """Microseconds of calls that take about so long together."""
-    function(x)
-    figures, end = [], time.perf_counter() + seconds
-    while (begin := time.perf_counter()) < end:
-        function(x)
-        figures.append((time.perf_counter() - begin) * 1e6)
-    return figures
-
-
-def table(threads: int, rounds: int, missing: dict[str, str]) -> list[str]:
+def table(options: argparse.Namespace, notes: Notes) -> list[str]:
     """Markdown lines: medians and 99th percentiles, and of many rows the rate."""
     import numpy as np
     from fma_peak import fma_peak
 
     lines: list[str] = []
     for rows, networks in TABLES:
-        peak = fma_peak(threads) * 1e3  # floating-point operations a microsecond
-        results: dict[str, dict[str, list[float]]] = {}
-        for sizes in networks:
-            x = np.random.RandomState(1).rand(rows, sizes[0]).astype(np.float32)
-            functions = dict(contenders(sizes, rows, threads, missing))
-            of_network = results["-".join(map(str, sizes))] = {name: [] for name in functions}
-            for turn in range(rounds):
-                names = list(functions)
-                for name in names[turn % len(names) :] + names[: turn % len(names)]:
-                    time.sleep(PAUSE)
-                    of_network[name] += timed(functions[name], x, SECONDS)
-        names = list(next(iter(results.values())))
+        peak = fma_peak(options.threads) * 1e3  # floating-point operations a microsecond
+        results = {"-".join(map(str, sizes)): measured(sizes, rows, options, notes) for sizes in networks}
+        names = list(dict.fromkeys(name for figures in results.values() for name in figures))
         lines += ["", f"## {rows:,} row{'s' * (rows > 1)}", "", f"| network | {' | '.join(names)} |"]
         lines.append(f"|---{'|---' * len(names)}|")
         for network, figures in results.items():
-            cells = [f"{np.median(calls):.1f} ({np.percentile(calls, 99):.0f})" for calls in figures.values()]
-            if rows >= MANY:
-                work = 2 * rows * sum(i * o for i, o in pairwise(map(int, network.split("-"))))
-                shares = ["" if name == PASS else f", {work / np.median(figures[name]) / peak:.0%}" for name in figures]
-                cells = [cell + share for cell, share in zip(cells, shares, strict=True)]
+            work = 2 * rows * sum(i * o for i, o in pairwise(map(int, network.split("-"))))
+            cells = []
+            for name in names:
+                calls = figures.get(name)
+                cell = f"{np.median(calls):.1f} ({np.percentile(calls, 99):.0f})" if calls else ""
+                rated = calls and rows >= MANY and name != PASS
+                cells.append(cell + (f", {work / np.median(calls) / peak:.0%}" if rated else ""))
             lines.append(f"| {network} | {' | '.join(cells)} |")
     return lines
+
+
+def measured(sizes: list[int], rows: int, options: argparse.Namespace, notes: Notes) -> dict[str, list[float]]:
+    """Microseconds of each contender's calls."""
+    with ExitStack() as processes:
+        timers = dict(contenders(sizes, rows, options, notes, processes))
+        figures: dict[str, list[float]] = {name: [] for name in timers}
+        for turn in range(options.rounds):
+            names = list(timers)
+            for name in names[turn % len(names) :] + names[: turn % len(names)]:
+                time.sleep(PAUSE)
+                figures[name] += timers[name](SECONDS)
+    return figures
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--peers", default=sys.executable, metavar="PYTHON", help="who has PyTorch and JAX")
     parser.add_argument("--output", type=Path, default=Path(__file__).with_name("INFERENCE.md"))
     arguments = parser.parse_args()
     surroundings.limit_threads(arguments.threads)
     from fastmlp.files import atomic_write
 
-    begin, missing = time.perf_counter(), dict[str, str]()
-    body = table(arguments.threads, arguments.rounds, missing)
+    begin, notes = time.perf_counter(), Notes({}, {})
+    body = table(arguments, notes)
     head = ["# Predictions", "", "Microseconds a call: median (99th percentile). Samples and networks in float32."]
     head[-1] += f" From {MANY:,} rows on the share of the FMA peak follows, which was measured before each table."
-    lines = [*head, "", *surroundings.heading(arguments.threads, missing, time.perf_counter() - begin), *body]
+    took = time.perf_counter() - begin
+    lines = [*head, "", *surroundings.heading(arguments.threads, notes.missing, took, notes.versions), *body]
     with atomic_write(arguments.output) as file:
         file.write(("\n".join(lines) + "\n").encode())
     print("\n".join(lines), file=sys.stderr)

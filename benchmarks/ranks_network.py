@@ -72,7 +72,7 @@ def sum_seconds(sizes: list[int], seconds: float) -> dict[str, list[float]]:
     assert not group.on_one_machine
     result = {}
     for size in sizes:
-        reduce = AllReduce(group, group.size)
+        reduce = AllReduce(group)
         gradient = reduce.gradient(size // 4, np.dtype(np.float32))
 
         def several(count: int, reduce: AllReduce = reduce, gradient: np.ndarray = gradient) -> float:

@@ -18,12 +18,17 @@ def limit_threads(threads: int) -> None:
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false"
 
 
-def heading(threads: int, missing: dict[str, str], seconds: float) -> list[str]:
-    """Markdown lines: date, machine, versions, command, and the missing libraries with the reason."""
-    versions = [f"{name} {version(package)}, " for name, package in _DISTRIBUTIONS.items() if name not in missing]
+def heading(threads: int, missing: dict[str, str], seconds: float, versions: dict[str, str] | None = None) -> list[str]:
+    """Markdown lines: date, machine, versions, command, and the missing libraries with the reason.
+
+    versions: of the libraries that run in another environment; by default they are in this one.
+    """
+    if versions is None:
+        versions = {name: version(package) for name, package in _DISTRIBUTIONS.items() if name not in missing}
+    numbers = "".join(f"{name} {number}, " for name, number in versions.items())
     return [
         *machine()[:-1],
-        f"- {''.join(versions)}at most {threads} threads for every library",
+        f"- {numbers}at most {threads} threads for every library",
         f"- command: `python {' '.join(sys.argv)}`, {seconds / 60:.1f} minutes",
         *(f"- {name} is left out: {reason}" for name, reason in missing.items()),
     ]

@@ -15,6 +15,7 @@ Networks:
 - `fastmlp.MLP`: the library's own class, for arrays.
 - `fastmlp.MLPClassifier`, `fastmlp.MLPRegressor`: drop-in replacements of scikit-learn's classes of these names.
 - `fastmlp.TabularClassifier`, `fastmlp.TabularRegressor`: for data frames; the command ``fastmlp`` is for files.
+- `fastmlp.open_samples`: samples in files larger than memory, to train on.
 - `fastmlp.fit_many`: trains many of them at once, one on each core.
 
 Their options, mostly given by name:
@@ -37,6 +38,7 @@ Their results:
 NumPy interprets it, Numba compiles it, CUDA captures it.
 """
 
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,26 +47,27 @@ from typing import TYPE_CHECKING, Any
 if not Path(__path__[0], "kernels").is_dir():
     __path__.append(str(Path(__path__[0]).parent))
 
-from fastmlp.backends import available_backends, get_backend
-from fastmlp.engine import Gradients
-from fastmlp.errors import (
-    BackendUnavailableError,
-    DivergenceError,
-    FastmlpError,
-    InputError,
-    ModelFileError,
-    OutOfDeviceMemoryError,
-    RankError,
-)
 from fastmlp.forks import no_fork
-from fastmlp.gradient_check import numerical_gradient
-from fastmlp.history import History
-from fastmlp.many import fit_many
-from fastmlp.mlp import MLP
-from fastmlp.optimizers import SGD, Adam, AdamW, RMSprop
 
 if TYPE_CHECKING:
+    from fastmlp.backends import available_backends, get_backend
+    from fastmlp.engine import Gradients
+    from fastmlp.errors import (
+        BackendUnavailableError,
+        DivergenceError,
+        FastmlpError,
+        InputError,
+        ModelFileError,
+        OutOfDeviceMemoryError,
+        RankError,
+    )
     from fastmlp.estimators import MLPClassifier, MLPRegressor
+    from fastmlp.gradient_check import numerical_gradient
+    from fastmlp.history import History
+    from fastmlp.many import fit_many
+    from fastmlp.mlp import MLP
+    from fastmlp.optimizers import SGD, Adam, AdamW, RMSprop
+    from fastmlp.streams.opening import open_samples
     from fastmlp.tables.estimators import TabularClassifier, TabularRegressor
 
 __version__ = "0.2.0"
@@ -92,18 +95,41 @@ __all__ = [
     "fit_many",
     "get_backend",
     "numerical_gradient",
+    "open_samples",
 ]
 
 
+_NAMES = {
+    "backends": ["available_backends", "get_backend"],
+    "engine": ["Gradients"],
+    "errors": [name for name in __all__ if name.endswith("Error")],
+    "estimators": ["MLPClassifier", "MLPRegressor"],
+    "gradient_check": ["numerical_gradient"],
+    "history": ["History"],
+    "many": ["fit_many"],
+    "mlp": ["MLP"],
+    "optimizers": ["SGD", "Adam", "AdamW", "RMSprop"],
+    "streams.opening": ["open_samples"],
+    "tables.estimators": ["TabularClassifier", "TabularRegressor"],
+}
+_HOMES = {name: module for module, names in _NAMES.items() for name in names}
+
+
 def __getattr__(name: str) -> Any:
-    if name in ("MLPClassifier", "MLPRegressor"):
+    """What is first used here, imported now: one of `__all__`, or a module of the package."""
+    if name.startswith("_"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = f"{__name__}.{_HOMES.get(name, name)}"
+    try:
         with no_fork():
-            from fastmlp import estimators  # imports scikit-learn, so only on demand
+            found = import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    globals()[name] = getattr(found, name) if name in _HOMES else found
+    return globals()[name]
 
-        return getattr(estimators, name)
-    if name in ("TabularClassifier", "TabularRegressor"):
-        with no_fork():
-            from fastmlp.tables import estimators as tabular
 
-        return getattr(tabular, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

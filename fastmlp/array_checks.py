@@ -15,7 +15,7 @@ from fastmlp.losses import Loss
 from fastmlp.network import Data
 from fastmlp.weights import usable_weights
 
-__all__ = ["cast", "check_data", "check_features", "check_parameter", "is_finite"]
+__all__ = ["cast", "check_data", "check_features", "check_outcomes", "check_parameter", "is_finite"]
 
 _BLOCK = 1 << 24  # elements checked at a time, which bounds the memory for data of any size
 
@@ -41,13 +41,41 @@ def check_data(
     n_inputs, n_outputs = shape
     x = check_features(x, n_inputs, dtype, f"{name}x")
     n = x.shape[0]
+    outcomes = check_outcomes(y, sample_weight, class_weight, loss, (n, n_outputs), dtype, name)
+    return Data.of(x, dtype, *outcomes)
+
+
+def check_outcomes(
+    y: Any,
+    sample_weight: Any,
+    class_weight: Any,
+    loss: Loss,
+    shape: tuple[int, int],
+    dtype: np.dtype,
+    name: str = "",
+    some: bool = False,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Check and convert what goes with n samples for a network of O outputs, shape (n, O); see `check_data`.
+
+    some: they are some of more samples, so all of them may have the weight 0.
+
+    Returns
+    -------
+    labels : array (n,) int64, or (0,)
+        Class indices.
+    targets : array (n, O), or (0, O)
+        Values, if there are no labels.
+    weights : array (n,), or (0,)
+        Empty if all samples weigh 1.
+    """
+    n, n_outputs = shape
     labels, targets = _check_targets(y, loss, n, n_outputs, dtype, f"{name}y")
-    weights = _check_weights(sample_weight, n, dtype, f"{name}sample_weight")
+    weights = _check_weights(sample_weight, n, dtype, f"{name}sample_weight", some)
     by_class = _check_class_weight(class_weight, labels, targets, loss)
     if by_class is not None:
         by_class = by_class * (weights if weights.size else 1)
-        weights = _check_weights(by_class, n, dtype, "class_weight times sample_weight")
-    return Data.of(x, dtype, labels, targets, weights)
+        weights = _check_weights(by_class, n, dtype, "class_weight times sample_weight", some)
+    return labels, targets, weights
 
 
 def is_finite(array: np.ndarray) -> bool:
@@ -154,7 +182,7 @@ def check_parameter(name: str, value: Any, shape: tuple[int, ...], dtype: np.dty
 
 
 @enough_memory()
-def _check_weights(weights: Any, n_samples: int, dtype: np.dtype, name: str) -> np.ndarray:
+def _check_weights(weights: Any, n_samples: int, dtype: np.dtype, name: str, some: bool) -> np.ndarray:
     """Return sample weights (N,) in `dtype`; an empty array for None."""
     if weights is None:
         return np.zeros(0, dtype)
@@ -162,6 +190,8 @@ def _check_weights(weights: Any, n_samples: int, dtype: np.dtype, name: str) -> 
     if array.shape != (n_samples,):
         raise InputError(f"{name} has shape {array.shape}, but must have shape ({n_samples},): one per sample.")
     _check_finite(array, name)
+    if some and not array.any():
+        return np.zeros(n_samples, dtype)
     if array.min() < 0 or not array.any():
         raise InputError(f"{name} ranges from {array.min():g} to {array.max():g}: none may be negative, not all zero.")
     return usable_weights(array, dtype, name)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastmlp.errors import InputError
+from fastmlp.generators import seeded
 from fastmlp.losses import Loss
 
 __all__ = [
@@ -95,7 +96,7 @@ def check_seed(seed: Any) -> np.random.RandomState:
     """Return the generator for a seed: None (from the operating system), an integer of 32 bits, or a generator."""
     if isinstance(seed, np.random.RandomState):
         return seed
-    return np.random.RandomState(None if seed is None else check_integer("seed", seed, 0, 2**32 - 1))
+    return np.random.RandomState() if seed is None else seeded(check_integer("seed", seed, 0, 2**32 - 1))
 
 
 def check_batch_size(batch_size: Any, n_samples: int) -> int:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastmlp.activations import Activation
+from fastmlp.activations import ACTIVATIONS, Activation
 from fastmlp.array_checks import is_finite
 from fastmlp.backends.base import Backend
 from fastmlp.bound import BoundPrediction
@@ -138,8 +138,8 @@ class Engine:
     def with_link(self, loss: Loss | None) -> tuple[Engine, str | None]:
         """An engine whose last layer applies that loss's link if a kernel can; and the link that is left to apply."""
         last = self.activations[-1]
-        # softmax and sigmoid are activations, which the kernels apply as they write; exp is none
-        fused = loss is not None and loss.link in ("softmax", "sigmoid") and last in (None, loss.link)
+        # links are activations, which the kernels apply as they write, but for exp
+        fused = loss is not None and loss.link in ACTIVATIONS and last in (None, loss.link)
         output = loss.link if loss is not None and fused else last
         engine = replace(self, activations=[*self.activations[:-1], output], loss=None)
         return engine, None if fused or loss is None or loss.link == "identity" else loss.link
@@ -201,17 +201,6 @@ class Engine:
         net = self.network(self.params, at_once)
         operations = self.backend.operations(net, at_once, self.n_threads, self.formulas())
         return net, BoundPrediction(self.backend, net, operations, rows)
-
-    def raw_of_few(self, x: np.ndarray) -> tuple[np.ndarray, bool]:
-        """`raw_and_check` of samples x (n, I) of any real dtype, up to `FEW`: buffers are kept for the next call."""
-        if not self.on_host:
-            return self.raw_and_check(Data.of(np.ascontiguousarray(x, self.params.dtype), self.params.dtype))
-
-        def build() -> tuple[Network, BoundPrediction]:
-            return self.bound(len(x), len(x))
-
-        with self.cached_session("few", (len(x),), build) as (_, bound):
-            return bound.predict(x)
 
     def measure(self, data: Data, names: Sequence[str]) -> dict[str, float]:
         """Return the loss, without penalties, and the named metrics; NaN where a prediction is not finite."""
@@ -284,7 +273,8 @@ class Engine:
         """Rows of a batch that go through the network at once: with shards, those of the largest."""
         if self.all_reduce is None:
             return rows
-        return max(2, -(-rows // self.all_reduce.shards[0]))  # 2, since steps of one sample are other ones
+        parts, _, _, at_once = self.all_reduce.shards
+        return max(2, -(-rows * at_once // parts))  # 2, since steps of one sample are other ones
 
     def _operations(self, net: Network, rows: int, formulas: Formulas) -> Any:
         if self.all_reduce is None:
@@ -349,7 +339,7 @@ class Engine:
         self._last_samples = None, None
 
     def _objective(self) -> dict[str, Any]:
-        shards = self.all_reduce.shards if self.all_reduce else (1, 0, 1)
+        shards = self.all_reduce.shards if self.all_reduce else (1, 0, 1, 1)
         objective = {"mean": self.mean, "l1": self.l1, "l2": self.l2, "penalty_shared": self.penalty_shared}
         return objective | {"shards": shards}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import as_completed
+from contextlib import suppress
 from functools import partial
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -120,13 +120,8 @@ def fit_many(
 
     pool, bar = Workers(check_integer("workers", workers, 1, 1024)), progress_bar(progress, len(models), "model")
     try:
-        for future in as_completed([pool.submit(partial(fit, k)) for k in range(len(models))]):
-            future.result()
-            if bar is not None:
-                bar.update()
-        pool.close()
-    except KeyboardInterrupt:
-        pool.stop()
+        with suppress(KeyboardInterrupt):
+            pool.run((partial(fit, k) for k in range(len(models))), lambda _: bar is None or bar.update())
     finally:
         if bar is not None:
             bar.close()

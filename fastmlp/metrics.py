@@ -35,10 +35,17 @@ def accuracy_score(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLik
     InputError
         If there are no samples, the shapes differ, or scikit-learn refuses the labels.
     """
+    if all(isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "iu" for y in (y_true, y_pred)):
+        # for whole numbers, which every epoch of `MLP.fit` has, a tenth of the time
+        return _delegate(_share_of_equal, y_true, y_pred, sample_weight)
     with no_fork():
         from sklearn.metrics import accuracy_score as score
 
     return _delegate(score, y_true, y_pred, sample_weight)
+
+
+def _share_of_equal(y_true: np.ndarray, y_pred: np.ndarray, sample_weight: np.ndarray | None) -> float:
+    return float(np.average(y_true == y_pred, weights=sample_weight))
 
 
 def r2_score(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> float:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from fastmlp.activations import Activation, name_of, output_activations
-from fastmlp.array_checks import check_data, check_features, check_parameter
+from fastmlp.array_checks import check_data, check_features, check_outcomes, check_parameter
 from fastmlp.backends import PRECISIONS, get_backend
 from fastmlp.checkpoint import DEFAULT_INTERVAL, open_checkpoint
 from fastmlp.checks import (
@@ -50,6 +51,8 @@ from fastmlp.ranks.group import shares_fate
 from fastmlp.schedules import Schedule, get_schedule
 from fastmlp.serialization import read_network, write_network
 from fastmlp.stopping import make_stopping
+from fastmlp.streams.feed import Feed
+from fastmlp.streams.samples import Samples
 from fastmlp.trainer import Callback, Training
 
 if TYPE_CHECKING:
@@ -244,7 +247,7 @@ class MLP:
     def fit(
         self,
         x: Any,
-        y: Any,
+        y: Any = None,
         *,
         epochs: int = 10,
         batch_size: int | Literal["full"] = 32,
@@ -274,10 +277,11 @@ class MLP:
 
         Parameters
         ----------
-        x : array (N, I)
-            Real numbers. A memory-mapped array may be larger than memory.
+        x : array (N, I) or Samples
+            Real numbers. A memory-mapped array may be larger than memory. `fastmlp.open_samples` gives Samples of
+            files, which are read while the network trains.
         y : array
-            Class indices (N,), one-hot or soft targets (N, O), or values (N,) or (N, O).
+            Class indices (N,), one-hot or soft targets (N, O), or values (N,) or (N, O). Samples have their own.
         epochs : int
             Passes over the data.
         batch_size : int or "full"
@@ -337,11 +341,13 @@ class MLP:
         -------
         History
             Its loss column is the mean, over the epoch, of the loss of each batch when it was met, penalties included.
+            For Samples, waited are the seconds of each epoch in which training waited for them to be read.
 
         Raises
         ------
         InputError
-            Something given cannot be used, or the checkpoint is of another run. The model is unchanged.
+            Something given cannot be used, or the checkpoint is of another run. The model is unchanged, unless it is
+            a block of Samples in which something is wrong: then it has the weights trained so far.
         ModelFileError
             The checkpoint is damaged. The model is unchanged.
         DivergenceError
@@ -350,9 +356,15 @@ class MLP:
             Another rank has failed.
         """
         check_trainable(self.activations)
-        loss = self.loss or loss_for_targets(y, self.sizes[-1])
-        data = self._data(loss, x, y, sample_weight, class_weight)
-        n, epochs = data.n_samples, check_integer("epochs", epochs)
+        streamed = isinstance(x, Samples)
+        loss = self.loss or loss_for_targets(x.source.y_like if streamed else y, self.sizes[-1])
+        data = None
+        if streamed:
+            whole = {"gradient_norms": gradient_norms, "metrics": metrics if validation_data is None else None}
+            x.check_fit(self.sizes[0], y, sample_weight, class_weight, whole | {"shuffle": shuffle == "blocks"})
+        else:
+            data = self._data(loss, x, y, sample_weight, class_weight)
+        n, epochs = len(x) if data is None else data.n_samples, check_integer("epochs", epochs)
         rows = check_batch_size(batch_size, n)
         rule, schedule = get_optimizer(optimizer, lr), get_schedule(schedule)
         max_norm = np.inf if max_norm is None else check_real("max_norm", max_norm)
@@ -371,25 +383,29 @@ class MLP:
         stopping = make_stopping(target_loss, tol, patience, restore_best, validates=held_out is not None)
         names = check_metrics(metrics, loss)
         check_functions("callbacks", callbacks)
-        all_reduce = reduction_of(comm, check_flag("reproducible", reproducible))
+        lanes = (x.lanes if shuffle else 1) if streamed else None
+        all_reduce = reduction_of(comm, check_flag("reproducible", reproducible), lanes)
         leads = comm is None or comm.rank == 0
         saver = open_checkpoint(checkpoint, checkpoint_every, resume, leads)
         if saver is not None:
             saver.settings |= {"metrics": [] if metrics is None else names, "gradient_norms": gradient_norms}
         engine = replace(self._engine(), loss=loss, all_reduce=all_reduce)
-        history = History()
+        history, random, feed = History(), self._random if shuffle and rows < n else None, None
+        if streamed:
+            convert = partial(self._outcomes, loss, class_weight)
+            feed = Feed(x, rows, engine, convert, self._random if shuffle else None, epochs)
         training = Training(
             engine=engine,
             session=engine.session(rows, rule, [1 - p for p in self.dropout] + [1.0], max_norm),
             data=data,
-            samples=np.arange(n),
+            samples=np.arange(n) if feed is None else feed.taken,
             rule=rule,
             schedule=schedule,
             epochs=epochs,
             batch_size=rows,
-            shuffle=self._random if shuffle and rows < n else None,
+            shuffle=random,
             shuffle_is_private=self._random_is_private,
-            block=block_of(self.sizes[0] * data.x.itemsize) if in_blocks else 0,
+            block=block_of(self.sizes[0] * data.x.itemsize) if in_blocks and data is not None else 0,
             dropout=self._random if any(self.dropout) else None,
             stopping=stopping,
             measure=epoch_measure(engine, data, held_out, names, metrics is not None, gradient_norms),
@@ -399,6 +415,7 @@ class MLP:
             progress=progress_bar(progress if leads else False, epochs),
             checkpoint=saver,
             held_out=held_out,
+            feed=feed,
         )
         self.loss, self.history = loss, history
         return training.run()
@@ -620,6 +637,12 @@ class MLP:
             n_threads=self.n_threads,
             sessions=self._sessions,
         )
+
+    def _outcomes(
+        self, loss: Loss, class_weight: Any, y: np.ndarray, weights: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Labels (n,), targets (n, O) and weights (n,) of some samples of a stream."""
+        return check_outcomes(y, weights, class_weight, loss, (len(y), self.sizes[-1]), self.dtype, some=True)
 
     def _data(
         self, loss: Loss, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None, name: str = ""

@@ -19,7 +19,7 @@ import numpy as np
 from fastmlp.errors import InputError
 from fastmlp.kernels import codes
 
-__all__ = ["Data", "Layout", "Network", "Update", "aligned_zeros", "build_network", "build_update"]
+__all__ = ["SHARDS", "Data", "Layout", "Network", "Update", "aligned_zeros", "build_network", "build_update"]
 
 ALIGNMENT = 64  # bytes: one cache line, one AVX-512 register
 
@@ -58,9 +58,14 @@ class Update(NamedTuple):
     constants: np.ndarray  # (K,) float64: of the rule's formula
     into: np.ndarray  # (P,) real: where backward accumulates: the gradients, or the parameters themselves (DIRECT)
     moments: np.ndarray  # (M, P) real: what the rule remembers of each parameter
-    shards: int = 1  # parts of a batch whose gradients are summed by `all_reduce`; 1: the batch as a whole
-    first_shard: int = 0  # of those that this process has
-    end_shard: int = 1
+    shards: int  # equal parts of a batch that are shared out to processes; 1: the batch as a whole
+    first_shard: int  # of those that this process has
+    end_shard: int
+    shards_at_once: int  # that have one gradient, which `all_reduce` adds to the others
+
+
+SHARDS = Update._fields[-4:]
+"""The fields of `Update` that differ from process to process."""
 
 
 class Data(NamedTuple):
@@ -248,10 +253,10 @@ def build_update(
     penalty_shared: bool = False,
     max_norm: float = np.inf,
     decay: float = 0.0,
-    shards: tuple[int, int, int] = (1, 0, 1),
+    shards: tuple[int, int, int, int] = (1, 0, 1, 1),
     zeros: Callable[[int, np.dtype], np.ndarray] = aligned_zeros,
 ) -> Update:
-    """Update rule over `params` (P,) with fresh state. shards: how many, and begin and end of this process's."""
+    """Update rule over `params` (P,) with fresh state; shards are the last four fields."""
     n, dtype = params.size, params.dtype
     return Update(
         rule=rule,
@@ -267,4 +272,5 @@ def build_update(
         shards=shards[0],
         first_shard=shards[1],
         end_shard=shards[2],
+        shards_at_once=shards[3],
     )

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from fastmlp import step
+import fastmlp.step as step
 from fastmlp.checks import check_flag, check_real
 from fastmlp.errors import InputError
 from fastmlp.forks import no_fork

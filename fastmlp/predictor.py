@@ -51,10 +51,15 @@ class Predictor:
 
     def proba(self, x: Any) -> np.ndarray:
         """What the network predicts, (n, O): probabilities of the classes, rates, or values."""
-        out, finite = self._raw(self._checked(x))
+        out, finite = self.outputs(self._checked(x))
         if not finite:
             check_features(x, self._inputs, self._dtype)  # which says where it is not
-        return out if self._link is None else apply_link(self._link, out)
+        return out
+
+    def outputs(self, x: np.ndarray) -> tuple[np.ndarray, bool]:
+        """What `proba` gives for x (n, I) of any real dtype, which is not looked at; and whether x is finite."""
+        out, finite = self._raw(x)
+        return out if self._link is None else apply_link(self._link, out), finite
 
     def _raw_bound(self, x: np.ndarray) -> tuple[np.ndarray, bool]:
         try:
@@ -67,7 +72,7 @@ class Predictor:
 
     def _raw_on_device(self, x: np.ndarray) -> tuple[np.ndarray, bool]:
         try:
-            return self._engine.raw_and_check(Data.of(np.ascontiguousarray(x), self._dtype))
+            return self._engine.raw_and_check(Data.of(np.ascontiguousarray(x, self._dtype), self._dtype))
         finally:
             self._engine.forget_samples()
 

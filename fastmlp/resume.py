@@ -12,6 +12,7 @@ import numpy as np
 
 from fastmlp.checkpoint import State
 from fastmlp.errors import InputError, ModelFileError
+from fastmlp.network import SHARDS
 from fastmlp.tensor_files import digest_of
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Part(NamedTuple):
     steps: int = 0
     loss: float = 0.0  # the sum so far
     seconds: float = 0.0
+    waited: float = 0.0  # of these seconds, for samples
 
 
 def state_of(training: Training, stopped: str) -> State:
@@ -101,7 +103,10 @@ def _check(training: Training, saved: State) -> None:
         assert (arrays[name].shape, arrays[name].dtype) == (like.shape, np.dtype(like.dtype)), name
     for name in {"best", "last_finite"} & arrays.keys():
         assert arrays[name].shape == net.params.shape, name
-    assert np.array_equal(np.sort(arrays["order"]), np.sort(training.samples)), "order"
+    if training.feed is None:
+        assert np.array_equal(np.sort(arrays["order"]), np.sort(training.samples)), "order"
+    else:
+        assert (arrays["order"].shape, arrays["order"].dtype) == ((2,), np.int64), "order"
     assert all(len(arrays[_COLUMN + name]) == facts["epochs"] for name in facts["columns"]), "history"
     assert bool(facts["columns"]) == bool(facts["epochs"]), "history"
     assert all(type(facts[name]) is int for name in ("epochs", "step", "updates", "dropout_seed")), "counters"
@@ -119,6 +124,8 @@ def restore(training: Training, saved: State) -> bool:
         backend.write(array, arrays[values])
     training.last_finite[...] = arrays.get("last_finite", arrays["params"])
     training.samples, training.dropout_seed = arrays["order"], facts["dropout_seed"]
+    if training.feed is not None:
+        training.feed.restore(arrays["order"])
     random = generator_of(training)
     if random is np.random.mtrand._rand:  # NumPy's global generator, which other code uses: this run takes a new one
         random = training.shuffle = np.random.RandomState() if training.shuffle else None
@@ -146,7 +153,7 @@ def settings_of(training: Training) -> dict[str, Any]:
     numbers = {
         name: value
         for name, value in update._asdict().items()
-        if isinstance(value, (bool, int, float)) and name not in ("rule", "first_shard", "end_shard", "shards")
+        if isinstance(value, (bool, int, float)) and name not in ("rule", *SHARDS)
     }
     return {
         "sizes": engine.layout.sizes,
@@ -163,7 +170,7 @@ def settings_of(training: Training) -> dict[str, Any]:
         **numbers,
         **schedule,
         **{name: _number(value) for name, value in training.stopping.settings().items()},
-        "samples": digest_of({"samples": training.samples})[:32],
+        **(training.feed.settings() if training.feed else {"samples": digest_of({"samples": training.samples})[:32]}),
     }
 
 

@@ -132,8 +132,8 @@ def gradient(ops, net, data, update, order, seed, step, lr):
     if penalised:
         penalty = ops.penalty(ops.vector(net.params, 0, net.n_weights), l1, l2)
     loss = 0.0
-    for shard in range(update.first_shard, update.end_shard):
-        begin, end = own_rows(update, shard, shard + 1, rows)
+    for shard in range(update.first_shard, update.end_shard, update.shards_at_once):
+        begin, end = own_rows(update, shard, shard + update.shards_at_once, rows)
         shard_loss, w_beta, b_beta = 0.0, weight_beta, bias_beta
         for first in range(begin, end, net.chunk):
             part = order[first : min(first + net.chunk, end)]

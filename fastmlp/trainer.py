@@ -23,6 +23,7 @@ from fastmlp.resume import Part, restore, saved_state, settings_of, state_of
 from fastmlp.schedules import Schedule, ignores_losses
 from fastmlp.signals import SafePoints
 from fastmlp.stopping import Criterion
+from fastmlp.streams.feed import Feed
 from fastmlp.weights import check_sums
 
 __all__ = ["Callback", "Epoch", "Training", "call_all", "divergence"]
@@ -63,8 +64,8 @@ class Training:
 
     engine: Engine
     session: Session
-    data: Data
-    samples: np.ndarray  # (N,) int64: indices of the training samples, in their initial order
+    data: Data | None  # None: the samples come from `feed`
+    samples: np.ndarray  # (N,) int64: indices of the training samples, in their initial order; of a feed `taken`
     rule: Optimizer
     schedule: Schedule
     epochs: int
@@ -82,6 +83,7 @@ class Training:
     overflow: bool = False  # whether to continue after an infinite loss if the weights are finite
     checkpoint: Checkpoint | None = None
     held_out: Data | None = None  # what `measure` measures on
+    feed: Feed | None = None
     _monitored: list[float] = field(default_factory=list)  # losses for the schedule
 
     def __post_init__(self) -> None:
@@ -90,27 +92,30 @@ class Training:
             start_together(self, self._group)
         if self.checkpoint is not None:
             self.checkpoint.settings |= settings_of(self)
-            self.checkpoint.data[""] = self.data
             self.checkpoint.data |= {"validation ": self.held_out} if self.held_out else {}
-        self._weights = self.data.weights  # on the host
-        self._weights_may_cancel = self.engine.mean and bool((self._weights < 0).any())
-        with self.engine.explaining(net):
-            self.data = self.engine.on_device(self.data)
-        work = float(np.dot(net.fan_in, net.fan_out)) * min(self.batch_size, len(self.samples))
+        self._weights_may_cancel = False
+        if self.data is not None:
+            if self.checkpoint is not None:
+                self.checkpoint.data[""] = self.data
+            self._weights = self.data.weights  # on the host
+            self._weights_may_cancel = self.engine.mean and bool((self._weights < 0).any())
+            with self.engine.explaining(net):
+                self.data = self.engine.on_device(self.data)
+        n = self._n_samples = len(self.samples) if self.feed is None else self.feed.n_samples
+        work = float(np.dot(net.fan_in, net.fan_out)) * min(self.batch_size, n)
         self._span = backend.steps_at_once(work)
-        self._steps = -(-len(self.samples) // self.batch_size)  # of an epoch
+        self._steps = -(-n // self.batch_size)  # of an epoch
         self._epochs_at_once = 1  # at most
         # while a longer epoch runs, the order of the next one is drawn
-        short = len(self.samples) < PREFETCH_FROM
+        short = self.feed is None and n < PREFETCH_FROM
         if short and not (self.callbacks or self.measure) and ignores_losses(self.schedule):
-            most = min(self.epochs, self._span // self._steps, backend.samples_at_once // len(self.samples))
+            most = min(self.epochs, self._span // self._steps, backend.samples_at_once // n)
             self._epochs_at_once = max(1, most)
         self._observed = 0  # epochs
         self._recent: tuple[int, _Rows] = 0, {}  # the last result of `_blocks`
         self._prepared = False
         self.part = Part()
         self._points = SafePoints()
-        self._interrupted = False  # whether all ranks know of an interrupt
         self._saved = saved_state(self) if self.checkpoint else None
         if self._group is not None:
             self._saved = self._group.of_first(self._saved)
@@ -144,7 +149,7 @@ class Training:
                     if self.checkpoint:
                         self.checkpoint.write(state_of(self, self.history.stopped), last=True)
         except KeyboardInterrupt:
-            if self._group and not self._interrupted:
+            if self._group and not self._group.stopped:
                 self._group.meet(stops=True)
             self.history.stopped = "interrupt"
             first, rows = self._recent
@@ -218,7 +223,8 @@ class Training:
         epoch, shuffler, most = self._observed, self.engine.backend.shuffler, self._epochs_at_once
         # without callbacks, since one may copy the model with its generator
         ahead = self.shuffle_is_private and not self.callbacks and self.epochs > 1 and self.engine.n_threads != 1
-        with closing(Orders(self.samples, self.shuffle, shuffler, most, ahead, self.block)) as self.orders:
+        orders = self.feed or Orders(self.samples, self.shuffle, shuffler, most, ahead, self.block)
+        with closing(orders) as self.orders:
             if self.checkpoint:
                 self.checkpoint.begin(state_of(self, ""))
             if self.part.steps:
@@ -267,8 +273,8 @@ class Training:
 
     def _train(self, epoch: int, orders: np.ndarray) -> _Rows:
         """Train on orders (E, N), one for each epoch from `epoch` on; return their rows of the history."""
-        (net, operations, state), span, count = self.session, self._span, len(orders)
-        done, before, seconds = self.part
+        (net, operations, state), count = self.session, len(orders)
+        done, before, seconds, waited = self.part
         if self._weights_may_cancel:
             for e, order in enumerate(orders, epoch + 1):
                 check_sums(self._weights, order, self.batch_size, f"sample_weight of a batch in epoch {e}")
@@ -282,33 +288,48 @@ class Training:
         rates = np.ascontiguousarray(self.rule.rates(state.step - done, lr.astype(np.float64)), np.float64)
         rates = rates.reshape(count, self._steps, 3)
 
-        def arguments(part: slice) -> tuple:
-            samples = orders[:, part.start * self.batch_size : part.stop * self.batch_size]
-            update, rate = state.update, rates[:, part]
-            return net, self.data, update, samples, self.batch_size, rate, self.dropout_seed, state.step
-
-        if not self._prepared:
-            with self._points.released():  # the first call may compile for a while
-                self.engine.backend.prepare(operations, *arguments(slice(done, done + span)))
-            self._prepared = True
         losses, begin = np.full(count, before), time.perf_counter() - seconds
-        for first in range(done, self._steps, span):
+        waited_before = self.feed.waited - waited if self.feed else 0.0
+        for data, samples, steps in self._spans(orders, done):
+            rate = rates[:, done : done + steps]
+            arguments = net, data, state.update, samples, self.batch_size, rate, self.dropout_seed, state.step
+            if not self._prepared:
+                began = time.perf_counter()
+                with self._points.released():  # the first call may compile for a while
+                    self.engine.backend.prepare(operations, *arguments)
+                self._prepared = True
+                begin += time.perf_counter() - began
             with self.engine.together():
-                losses += self.engine.backend.train(operations, *arguments(slice(first, first + span)))
-            steps = count * min(span, self._steps - first)
-            state.step += steps
-            self.history.updates += steps
-            if (self.checkpoint or self._group) and first + span < self._steps:
-                self.part = Part(first + span, float(losses[0]), time.perf_counter() - begin)
+                losses += self.engine.backend.train(operations, *arguments)
+            done += steps
+            state.step += count * steps
+            self.history.updates += count * steps
+            if (self.checkpoint or self._group) and done < self._steps:
+                waited = self.feed.waited - waited_before if self.feed else 0.0
+                self.part = Part(done, float(losses[0]), time.perf_counter() - begin, waited)
                 self._reach_safe_point()
         self.part = Part()
         seconds = (time.perf_counter() - begin) / count
-        return {
-            "loss": (losses / (orders.shape[1] if state.update.mean else 1)).tolist(),
+        rows = {
+            "loss": (losses / (self._n_samples if state.update.mean else 1)).tolist(),
             "learning_rate": lr[self._steps - 1 :: self._steps].tolist(),
             "seconds": count * [seconds],
-            "samples_per_second": count * [orders.shape[1] / seconds],
+            "samples_per_second": count * [self._n_samples / seconds],
         }
+        return rows | {"waited": [self.feed.waited - waited_before]} if self.feed else rows
+
+    def _spans(self, orders: np.ndarray, done: int) -> Iterator[tuple[Data, np.ndarray, int]]:
+        """Samples of these epochs from step `done` on, for one call of the backend after the other.
+
+        Yields data, orders (E, n) of the call's samples, and its number of steps.
+        """
+        if self.feed is not None:
+            yield from self.feed.spans(done, self._span)
+            return
+        assert self.data is not None
+        for first in range(done, self._steps, self._span):
+            last = min(first + self._span, self._steps)
+            yield self.data, orders[:, first * self.batch_size : last * self.batch_size], last - first
 
     def _reach_safe_point(self) -> None:
         """Write a checkpoint if one is due or a signal is held back, then deliver the signal."""
@@ -316,7 +337,7 @@ class Training:
             return
         stops = self._points.waiting
         if self._group is not None:
-            self._interrupted = stops = self._group.meet(stops)
+            stops = self._group.meet(stops)
         if self.checkpoint and (stops or self.checkpoint.is_due(None if self.part.steps else self._observed)):
             self.checkpoint.write(state_of(self, ""), last=stops)
         self._points.reach()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, nullcontext
 from threading import get_ident
 from time import sleep
@@ -41,6 +41,26 @@ class Workers:
                 self._busy.discard(me)
 
         return self._pool.submit(run)
+
+    def run(
+        self, tasks: Iterable[Callable[[], Any]], done: Callable[[Any], object], seconds: float | None = None
+    ) -> None:
+        """Run the tasks, and call `done` in this thread with what each returns, as it does; then end the threads.
+
+        Whatever ends this sooner, Ctrl-C for example, ends the tasks as well, see `stop`, and is raised.
+
+        Raises
+        ------
+        concurrent.futures.TimeoutError
+            So many seconds have passed.
+        """
+        try:
+            for future in as_completed([self.submit(task) for task in tasks], seconds):
+                done(future.result())
+        except BaseException:
+            self.stop()
+            raise
+        self.close()
 
     def close(self) -> None:
         """Wait until all tasks are done."""

@@ -22,7 +22,7 @@ __all__ = ["Backend", "Reduction"]
 class Reduction(Protocol):
     """The operation `all_reduce` on host arrays."""
 
-    shards: tuple[int, int, int]  # of a batch: their number, begin and end of this process's
+    shards: tuple[int, int, int, int]  # as in `Update`
     group: Group | None  # the ranks
     reproducible: bool  # whether the sum must not depend on the number of ranks
 

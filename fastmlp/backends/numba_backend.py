@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from fastmlp import step
+import fastmlp.step as step
 from fastmlp.backends.base import Backend, Reduction
 from fastmlp.backends.compiled.arguments import Block, words_of
 from fastmlp.backends.compiled.cache import kernel_folders, stored_sizes

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastmlp import step
+import fastmlp.step as step
 from fastmlp.backends.base import Backend, Reduction
 from fastmlp.backends.numpy_ops import NumpyOps
 from fastmlp.backends.threads import blas_limited

@@ -51,7 +51,8 @@ class TeamPool:
         self._reserved = 0  # threads, for the jobs of the runs under way
         self._warned = False  # that the system allows no more threads
         self._computing: dict[int, tuple[int, float]] = {}  # calling thread: cores that it uses, and until when
-        self._wall = self._lost = 0.0  # seconds of the runs not evaluated yet: running, waiting for a core
+        # seconds of the runs not evaluated yet: running, waiting for a core, and what explains some of the waiting
+        self._wall = self._lost = self._excused = 0.0
         self._suspected = False  # whether others used our cores in the last window
         self._most, self._yields_until = 1, 0.0  # threads until then, at most, to leave others their cores
         self._yielding = self.YIELDING[0]
@@ -66,6 +67,14 @@ class TeamPool:
             return self._together(tasks(size), n_threads is None)
         finally:
             self._leave(size)
+
+    def excuse(self, seconds: float) -> None:
+        """Take so many seconds of a core as spent for the runs, by a thread that reads their samples, not by others.
+
+        A run waits for samples as well, if they are read slowly: it must not leave the reader more than that.
+        """
+        with self._lock:
+            self._excused += seconds
 
     def _enter(self, n_threads: int | None, worth: int) -> int:
         """The size of the team; size - 1 threads are reserved for its jobs, whatever other runs begin."""
@@ -145,8 +154,8 @@ class TeamPool:
             self._lost += sum(seconds for seconds in lost if seconds > self.PREEMPTED)
             if self._wall < self.WINDOW:
                 return
-            wall, cores, now = self._wall, self._lost / self._wall, perf_counter()
-            self._wall = self._lost = 0.0
+            wall, cores, now = self._wall, max(0.0, self._lost - self._excused) / self._wall, perf_counter()
+            self._wall = self._lost = self._excused = 0.0
             # A BLAS's threads spin for up to a tenth of a second after their last product, so one window is no proof.
             self._suspected, suspected = cores > 0.2, self._suspected
             if self._suspected and suspected:

@@ -1,4 +1,4 @@
-"""The command ``fastmlp``: train, compare, predict, evaluate, export, compile, info.
+"""The command ``fastmlp``: train, compare, search, predict, evaluate, export, compile, info.
 
 Exit codes: 0 success; 1 unusable input or an output that could not be written to its path, with one line on standard
 error; 2 wrong usage; 130, 143, 129 interrupted by Ctrl-C, SIGTERM, SIGHUP. Any other exception is a bug and keeps its

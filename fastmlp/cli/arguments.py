@@ -10,11 +10,12 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from fastmlp.checkpoint import check_interval
+from fastmlp.cli.span import Span
 from fastmlp.errors import InputError
 
 __all__ = [
-    *("batch_size", "choices", "columns", "delimiter", "interval", "memory", "real", "reals", "several", "sizes"),
-    *("texts", "whole"),
+    *("batch_size", "choices", "columns", "delimiter", "interval", "memory", "real", "reals", "seconds"),
+    *("several", "sizes", "texts", "values", "whole"),
 ]
 
 
@@ -60,6 +61,21 @@ def reals(low: float, high: float, *, above: bool = False) -> Callable[[str], fl
     return convert
 
 
+def values(convert: Callable[[str], float], *, log: bool = False) -> Callable[[str], list[float] | Span]:
+    """Convert a range as LOW:HIGH, or values separated by commas; each number by that converter."""
+
+    def convert_either(text: str) -> list[float] | Span:
+        if ":" not in text:
+            return several(convert)(text)
+        low, high = (convert(part) for part in text.split(":", 1))
+        if not low < high or (log and low == 0):
+            zero = ", and does not begin at 0" if log else ""
+            raise ArgumentTypeError(f"{text!r} is not a range. It has the lower number first{zero}, as in 0.001:0.1")
+        return Span(low, high, log)
+
+    return convert_either
+
+
 def sizes(text: str) -> list[int]:
     """Convert the widths of hidden layers; "none" for no hidden layer."""
     return [] if text == "none" else [whole(1, 1 << 20)(part) for part in text.split(",")]
@@ -86,6 +102,15 @@ def interval(text: str) -> int | str:
         check_interval(value)
     except InputError as error:
         raise ArgumentTypeError(str(error).replace("checkpoint_every=", "")) from None
+    return value
+
+
+def seconds(text: str) -> float:
+    """Convert a time, such as "90" or "90s", "10min" or "2h", to seconds."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?(s|min|h)?", text.strip())
+    value = float(match[1]) * {"min": 60, "h": 3600}.get(match[2], 1) if match else 0.0
+    if not 0 < value < 1e9:
+        raise ArgumentTypeError(f"{text!r} is no time. Give seconds, or a time such as 90s, 10min or 2h")
     return value
 
 

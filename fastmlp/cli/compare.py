@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import sys
 import warnings
 from argparse import Namespace
@@ -12,7 +10,7 @@ from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from itertools import product
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 import numpy as np
@@ -21,17 +19,18 @@ from fastmlp.backends import get_backend
 from fastmlp.cli.columns import column_lines, print_notes
 from fastmlp.cli.compiling import announce_compilation
 from fastmlp.cli.curves import draw_curves
+from fastmlp.cli.fitting import fit_options
 from fastmlp.cli.network import build_network, targets_for
-from fastmlp.cli.optimizer import check_optimizers, chosen_optimizer
+from fastmlp.cli.optimizer import check_optimizers
 from fastmlp.cli.outputs import check_outputs
 from fastmlp.cli.recipe import chosen_recipes, prepared_parts
 from fastmlp.cli.results import write_results
+from fastmlp.cli.rows import write_rows
 from fastmlp.cli.sources import load_training
 from fastmlp.cli.stopping import INTERRUPTED
-from fastmlp.cli.text import counted, one_line, table
+from fastmlp.cli.text import counted, one_line, option_text, spread, table
 from fastmlp.datasets import Dataset
 from fastmlp.errors import DivergenceError, InputError
-from fastmlp.files import atomic_write
 from fastmlp.history import History
 from fastmlp.many import Outcome, fit_many
 from fastmlp.mlp import MLP
@@ -138,12 +137,7 @@ def _job(choice: Namespace, dataset: Dataset, preparation: Preparation, seed: in
     model = build_network(choice, recipe, dataset)
     preparation.keep_in(model)
     return model, {
-        "epochs": recipe.epochs,
-        "batch_size": recipe.batch_size,
-        "optimizer": chosen_optimizer(choice, recipe),
-        "schedule": choice.schedule,
-        "class_weight": choice.class_weight,
-        "max_norm": choice.max_norm,
+        **fit_options(choice, recipe),
         "target_loss": choice.target_loss,
         "patience": choice.patience,
         "restore_best": False,
@@ -171,15 +165,9 @@ def _settings(arguments: Namespace, choices: Sequence[Namespace], outcomes: Sequ
             if one.error is None and len(one.model.history)
         }
         failures = [str(one.error) for one in some if isinstance(one.error, DivergenceError)]
-        values = {name: _text(getattr(choice, option)) for name, option in varied.items()}
+        values = {name: option_text(getattr(choice, option)) for name, option in varied.items()}
         settings.append(Setting(values, runs, failures))
     return settings
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return "default"
-    return (",".join(map(str, value)) or "none") if isinstance(value, list) else f"{value}"
 
 
 def _table(settings: Sequence[Setting]) -> str:
@@ -191,9 +179,9 @@ def _table(settings: Sequence[Setting]) -> str:
     rows = [[*settings[0].values, *columns, "epochs", "seconds", "samples/s", *["diverged"] * diverged]]
     for setting in settings:
         histories = setting.histories
-        cells = [_spread([history[column][-1] for history in histories]) for column in columns]
-        cells.append(_spread([len(history) for history in histories], "g"))
-        cells.append(_spread([sum(history["seconds"]) for history in histories], ".3g"))
+        cells = [spread([history[column][-1] for history in histories]) for column in columns]
+        cells.append(spread([len(history) for history in histories], "g"))
+        cells.append(spread([sum(history["seconds"]) for history in histories], ".3g"))
         rates = [float(np.median(history["samples_per_second"])) for history in histories]
         cells.append(f"{mean(rates):,.0f}" if rates else "-")
         if diverged:
@@ -205,12 +193,6 @@ def _table(settings: Sequence[Setting]) -> str:
 def _score_of(history: History) -> str | None:
     """The column with the score of the validation samples, if the loss has one."""
     return next((name for name in history.columns if name.startswith("val_") and name != "val_loss"), None)
-
-
-def _spread(values: Sequence[float], form: str = ".4f") -> str:
-    if not values:
-        return "-"
-    return f"{mean(values):{form}}" + (f" ± {stdev(values):{form}}" if len(values) > 1 and form != "g" else "")
 
 
 def _notes(settings: Sequence[Setting]) -> list[str]:
@@ -225,10 +207,4 @@ def _write_rows(path: str, settings: Sequence[Setting]) -> None:
             last = {name: history[name][-1] for name in history.columns if "per_second" not in name}
             sums = {"epochs": len(history), "updates": history.updates, "seconds": sum(history["seconds"])}
             rows.append(setting.values | {"seed": seed} | last | sums)
-    text = io.StringIO()
-    lines = csv.writer(text, lineterminator="\n")
-    if rows:
-        lines.writerow(rows[0])
-        lines.writerows(row.values() for row in rows)
-    with atomic_write(path) as file:
-        file.write(text.getvalue().encode())
+    write_rows(path, rows)

@@ -32,7 +32,9 @@ def compile(arguments: Namespace) -> int:
             if store(job, code) is None:  # which has said why
                 return 1
         done += len(some)
-        print(f"{done} of {len(missing)} kernels, {perf_counter() - begin:.0f} s", file=sys.stderr, flush=True)
+        seconds = perf_counter() - begin
+        left = f", about {seconds / done * (len(missing) - done):.0f} s left" if done < len(missing) else ""
+        print(f"{done} of {len(missing)} kernels, {seconds:.0f} s{left}", file=sys.stderr, flush=True)
     folder = next(folder for folder in kernel_folders() if stored_sizes(folder))
     there = f", {len(jobs) - done} were there" if done < len(jobs) else ""
     print(f"{counted(done, 'kernel')} compiled{there}: {sum(stored_sizes(folder)) / 1e6:.1f} MB in {folder}")

@@ -11,20 +11,24 @@ from fastmlp.cli import arguments
 from fastmlp.losses import LOSSES
 
 __all__ = [
+    "OPTIMIZERS",
     "add_columns",
     "add_features",
     "add_machine",
     "add_memory",
     "add_network",
     "add_networks",
+    "add_other_network",
+    "add_other_training",
     "add_reading",
     "add_source",
     "add_source_and_split",
+    "add_test_file",
     "add_training",
     "add_trainings",
 ]
 
-_OPTIMIZERS = ("sgd", "rmsprop", "adam", "adamw")
+OPTIMIZERS = ("sgd", "rmsprop", "adam", "adamw")
 _SCHEDULES = (
     "constant",
     "step",
@@ -83,6 +87,10 @@ def add_reading(to: Options) -> None:
 
 def add_source(to: Options) -> None:
     add_source_and_split(to, "0.1 with --patience, else 0")
+    add_test_file(to)
+
+
+def add_test_file(to: Options) -> None:
     to.add_argument("--test-file", metavar="FILE", help="table to test on, instead of a part of DATA")
     to.add_argument(
         "--test-skip-lines",
@@ -209,7 +217,7 @@ def add_network(to: Options) -> None:
         metavar="N,N",
         help="widths of the hidden layers, or none (default: 128,128, or by trial 256,128, see --decay)",
     )
-    _add_other_network(to)
+    add_other_network(to)
 
 
 def add_networks(to: Options) -> None:
@@ -222,10 +230,11 @@ def add_networks(to: Options) -> None:
         metavar="N,N",
         help="widths of the hidden layers, or none; several networks as 32 128,128 (default: 128,128)",
     )
-    _add_other_network(to)
+    add_other_network(to)
 
 
-def _add_other_network(to: Options) -> None:
+def add_other_network(to: Options, *, dropout: bool = True) -> None:
+    """Add the options for what the networks of a command have in common, except, if it varies, the dropout."""
     to.add_argument(
         "--activation",
         type=arguments.choices(ACTIVATIONS),
@@ -243,12 +252,13 @@ def _add_other_network(to: Options) -> None:
         metavar="Q[,Q]",
         help="of --loss quantile; several make an interval, with one output for each quantile (default: 0.5)",
     )
-    to.add_argument(
-        "--dropout",
-        type=arguments.reals(0, 1),
-        metavar="P[,P]",
-        help="probability that a hidden output is dropped in training (default: 0)",
-    )
+    if dropout:
+        to.add_argument(
+            "--dropout",
+            type=arguments.reals(0, 1),
+            metavar="P[,P]",
+            help="probability that a hidden output is dropped in training (default: 0)",
+        )
     to.add_argument(
         "--l1",
         type=arguments.real(0),
@@ -285,7 +295,7 @@ def add_training(to: Options) -> None:
         metavar="N",
         help="samples per update; 1 is stochastic, 'full' batch gradient descent (default: 64; below 2,000 samples 16)",
     )
-    to.add_argument("--optimizer", choices=_OPTIMIZERS, default="adamw", help="update rule (default: adamw)")
+    to.add_argument("--optimizer", choices=OPTIMIZERS, default="adamw", help="update rule (default: adamw)")
     to.add_argument(
         "--lr",
         type=arguments.real(0, above=True),
@@ -302,7 +312,7 @@ def add_training(to: Options) -> None:
         "comes with more units and epochs below 2,000; from 5,000 samples on in proportion to 1 / samples)",
     )
     to.add_argument("--momentum", type=arguments.real(0, 1), metavar="R", help="of sgd (default: 0)")
-    _add_other_training(to, "one_cycle")
+    add_other_training(to, "one_cycle")
     to.add_argument(
         "--seed",
         type=arguments.whole(0, 2**32 - 1),
@@ -329,10 +339,10 @@ def add_trainings(to: Options) -> None:
     )
     to.add_argument(
         "--optimizer",
-        type=arguments.several(arguments.choices(_OPTIMIZERS)),
+        type=arguments.several(arguments.choices(OPTIMIZERS)),
         default=["sgd"],
         metavar="NAME,NAME",
-        help=f"update rules (default: sgd): {', '.join(_OPTIMIZERS)}",
+        help=f"update rules (default: sgd): {', '.join(OPTIMIZERS)}",
     )
     to.add_argument(
         "--lr",
@@ -343,7 +353,7 @@ def add_trainings(to: Options) -> None:
     )
     to.add_argument("--decay", type=arguments.real(0), metavar="R", help="weight decay of adamw (default: 1)")
     to.add_argument("--momentum", type=arguments.real(0, 1), metavar="R", help="of sgd (default: 0)")
-    _add_other_training(to, "constant")
+    add_other_training(to, "constant")
     to.add_argument(
         "--seed",
         type=arguments.whole(0, 2**32 - 1),
@@ -360,7 +370,8 @@ def add_trainings(to: Options) -> None:
     )
 
 
-def _add_other_training(to: Options, schedule: str) -> None:
+def add_other_training(to: Options, schedule: str, *, stopping: bool = True) -> None:
+    """Add the options for what all trainings of a command have in common."""
     to.add_argument(
         "--schedule",
         choices=_SCHEDULES,
@@ -372,13 +383,14 @@ def _add_other_training(to: Options, schedule: str) -> None:
         "--class-weight", choices=["balanced"], help="balanced: all classes have the same weight, whatever their size"
     )
     to.add_argument("--max-norm", type=arguments.real(0, above=True), metavar="R", help="clip gradients to this norm")
-    to.add_argument(
-        "--patience",
-        type=arguments.whole(1, 1 << 24),
-        metavar="N",
-        help="stop when the loss (of the validation samples, if there are any) has not fallen for N epochs",
-    )
-    to.add_argument("--target-loss", type=arguments.real(), metavar="R", help="stop when that loss is at most R")
+    if stopping:
+        to.add_argument(
+            "--patience",
+            type=arguments.whole(1, 1 << 24),
+            metavar="N",
+            help="stop when the loss (of the validation samples, if there are any) has not fallen for N epochs",
+        )
+        to.add_argument("--target-loss", type=arguments.real(), metavar="R", help="stop when that loss is at most R")
 
 
 def add_memory(to: Options) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 
 from fastmlp import __version__
-from fastmlp.cli import arguments, options
+from fastmlp.cli import arguments, options, search_options
 
 __all__ = ["build_parser"]
 
@@ -26,6 +26,7 @@ examples
   fastmlp predict housing.safetensors new_houses.csv --out prices.csv
   fastmlp evaluate mnist.safetensors mnist
   fastmlp compare digits --batch-size full,32,1 --plot regimes.png
+  fastmlp search housing.csv --target median_house_value --budget 10min --out housing.safetensors
   fastmlp export mnist.safetensors mnist.onnx
   fastmlp compile
   fastmlp info
@@ -81,6 +82,17 @@ examples
   fastmlp compare digits --batch-size 32 --optimizer sgd,adam --lr 0.1,0.01,0.001
   fastmlp compare housing.csv --target median_house_value --hidden 8 64 64,64 --batch-size 64 --seeds 5
 """
+_SEARCH_EXAMPLES = """\
+Trials are drawn from the space, which is printed; the first has the settings of train. All of them train for a ninth of
+the epochs, the best third again for a third, and the best of those for all. They are compared by their loss on held-out
+training samples. With the best settings, a network is trained on all training samples, as train would, and scored on
+the test samples, of which the search knows nothing. The same seed gives the same search, bit for bit, except for times.
+
+examples
+  fastmlp search digits --trials 81 --table trials.csv --out digits.safetensors
+  fastmlp search fish.csv --target Weight --folds 5 --hidden 16 64 64,64 --lr 0.001:0.1 --dropout 0,0.2
+  fastmlp search mnist --budget 1h --checkpoint trials.checkpoint --resume --out mnist.safetensors   repeat to continue
+"""
 _COMPILE_EXAMPLES = """\
 The first training on a machine compiles what it needs, which takes some seconds. This command does so beforehand, as in
 an image of a container. The code is for this CPU and these versions: on another CPU it is compiled anew. It lies in
@@ -123,6 +135,7 @@ def build_parser() -> ArgumentParser:
 
     _add_train(command("train", "train a network on data and score it on test samples", f"{_DATA}\n{_TRAIN_EXAMPLES}"))
     _add_compare(command("compare", "train networks with several settings", f"{_DATA}\n{_COMPARE_EXAMPLES}"))
+    _add_search(command("search", "find good settings, and train a network with them", f"{_DATA}\n{_SEARCH_EXAMPLES}"))
     _add_predict(command("predict", "predict the targets of samples", _PREDICT_EXAMPLES))
     _add_evaluate(command("evaluate", "score a model on samples with known targets", _EVALUATE_EXAMPLES))
     _add_export(command("export", "write a model for other programs: ONNX, or one file of C", _EXPORT_EXAMPLES))
@@ -141,10 +154,7 @@ def _add_train(parser: ArgumentParser) -> None:
     options.add_network(parser.add_argument_group("network"))
     options.add_training(parser.add_argument_group("training"))
     output = parser.add_argument_group("output")
-    output.add_argument("--out", metavar="MODEL", help="write the model to this .safetensors file")
-    output.add_argument("--history", metavar="FILE", help="write the history of the epochs to this .json or .csv file")
-    output.add_argument("--plot", metavar="FILE", help="draw the losses into this .png, .pdf or .svg file")
-    _add_report(output)
+    _add_outputs(output)
     output.add_argument(
         "--checkpoint",
         metavar="FILE",
@@ -170,6 +180,13 @@ def _add_train(parser: ArgumentParser) -> None:
     output.add_argument("--quiet", action="store_true", help="print the final scores only")
 
 
+def _add_outputs(to: options.Options) -> None:
+    to.add_argument("--out", metavar="MODEL", help="write the model to this .safetensors file")
+    to.add_argument("--history", metavar="FILE", help="write the history of the epochs to this .json or .csv file")
+    to.add_argument("--plot", metavar="FILE", help="draw the losses into this .png, .pdf or .svg file")
+    _add_report(to)
+
+
 def _add_compare(parser: ArgumentParser) -> None:
     parser.add_argument("data", metavar="DATA", help="name of a data set, file or folder, see below")
     data = parser.add_argument_group("data")
@@ -190,6 +207,32 @@ def _add_compare(parser: ArgumentParser) -> None:
     output.add_argument("--plot", metavar="FILE", help="draw the curves into this .png, .pdf or .svg file")
     output.add_argument("--table", metavar="FILE", help="write the results of each network to this .csv file")
     output.add_argument("--quiet", action="store_true", help="print the table only")
+
+
+def _add_search(parser: ArgumentParser) -> None:
+    parser.add_argument("data", metavar="DATA", help="name of a data set, file or folder, see below")
+    search_options.add_space(parser.add_argument_group("space"))
+    search_options.add_trials(parser.add_argument_group("search"))
+    data = parser.add_argument_group("data")
+    options.add_source_and_split(data, "0.2")
+    options.add_test_file(data)
+    options.add_memory(data)
+    options.add_columns(parser.add_argument_group("columns of a table"))
+    options.add_features(parser.add_argument_group("features"))
+    search_options.add_same(parser.add_argument_group("network"), parser.add_argument_group("training"))
+    output = parser.add_argument_group("output")
+    _add_outputs(output)
+    output.add_argument("--table", metavar="FILE", help="write each training of the search to this .csv file")
+    output.add_argument(
+        "--checkpoint", metavar="FILE", help="write each training of the search to this file as soon as it is done"
+    )
+    output.add_argument(
+        "--resume",
+        action="store_true",
+        help="take trainings from the checkpoint, if there is one; with the same options the result is that of an "
+        "uninterrupted search, and with others, such as more trials, whatever is needed again is taken",
+    )
+    output.add_argument("--quiet", action="store_true", help="print the table and the final scores only")
 
 
 def _add_predict(parser: ArgumentParser) -> None:

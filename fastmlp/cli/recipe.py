@@ -17,7 +17,7 @@ from fastmlp.tables.features.scaling import Range
 from fastmlp.tables.preparation import Preparation
 from fastmlp.tables.storage import Storage
 
-__all__ = ["Parts", "chosen_recipes", "prepared_parts"]
+__all__ = ["Parts", "chosen_recipes", "parted", "prepared_parts"]
 
 _ROWS = 1 << 16  # copied at a time
 
@@ -43,13 +43,25 @@ def prepared_parts(
     arguments: Namespace, recipe: Recipe, dataset: Dataset, preparation: Preparation, storage: Storage
 ) -> Parts:
     """Hold out validation samples, and fit the feature expansion and the range of predictions to the others."""
-    x, y = dataset.x, dataset.y
     fraction = arguments.validation_fraction
     if fraction is None:
         fraction = 0.0 if arguments.patience is None else 0.1
-    held_out = None
-    if fraction:
-        rows, validation = _validation_rows(dataset, fraction, arguments.seed)
+    split = _validation_rows(dataset, fraction, arguments.seed) if fraction else None
+    return parted(arguments, recipe, dataset, preparation, storage, split)
+
+
+def parted(
+    arguments: Namespace,
+    recipe: Recipe,
+    dataset: Dataset,
+    preparation: Preparation,
+    storage: Storage,
+    split: tuple[Any, Any] | None,
+) -> Parts:
+    """As `prepared_parts`, with the training and validation rows of `split`; None holds out nothing."""
+    x, y, held_out = dataset.x, dataset.y, None
+    if split is not None:
+        rows, validation = split
         held_out, x, y = (_picked(x, validation, storage), y[validation]), _picked(x, rows, storage), y[rows]
     if not preparation.class_names and recipe.clip:
         preparation = replace(preparation, bounds=Range.of(y))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from fastmlp.cli.text import counted
+from fastmlp.cli.text import counted, option_text
 from fastmlp.forks import no_fork
 from fastmlp.history import History
 from fastmlp.mlp import MLP
@@ -55,9 +55,7 @@ def write(
 
 def _text(value: object) -> str:
     """A value of an option as it is written on the command line."""
-    if isinstance(value, (list, tuple)):
-        return ",".join(map(str, value)) or "none"
-    return "yes" if value is True else str(value)
+    return "yes" if value is True else option_text(value)
 
 
 def keeping(batches: Iterable[Scored], into: list[Scored]) -> Iterable[Scored]:

@@ -60,7 +60,9 @@ def load_training(arguments: Namespace, storage: Storage) -> tuple[Dataset, Prep
             dataset = dataset if dataset.x_test is not None else _split(dataset, fraction, arguments.seed)
             features = Scaling.of(dataset.x) if standardize else None
     else:
-        dataset = load(name, **options, **({"codes": True, "memory": storage.limit} if kind == "table" else {}))
+        if kind == "table":
+            options |= {"codes": True, "memory": storage.limit, "progress": _progress(arguments)}
+        dataset = load(name, **options)
         features = Scaling.of_all(dataset.x) if kind == "images" or name == "digits" else None
     preparation = Preparation(
         name if kind in ("named", "images") else dataset.name,
@@ -138,6 +140,11 @@ def _given(arguments: Namespace, names: tuple[str, ...]) -> dict[str, Any]:
     return {name: value for name in names if (value := getattr(arguments, name)) is not None}
 
 
+def _progress(arguments: Namespace) -> bool | None:
+    """No bar with --quiet; otherwise on a terminal."""
+    return False if arguments.quiet else None
+
+
 def _split(dataset: Dataset, fraction: float, seed: int) -> Dataset:
     train, test = split_rows(len(dataset.x), fraction, seed, dataset.y if dataset.class_names else None)
     if not len(test):
@@ -198,9 +205,9 @@ def _with_test_file(dataset: Dataset, preparation: Preparation, arguments: Names
     if arguments.test_skip_lines is not None:
         how["skip_lines"] = arguments.test_skip_lines
     found, header = Findings(), how["header"]
-    table = _as_trained(
-        read_table(arguments.test_file, **how, **_numbers(encoder), storage=storage), preparation, header
-    )
+    how |= _numbers(encoder)
+    table = read_table(arguments.test_file, **how, storage=storage, progress=_progress(arguments))
+    table = _as_trained(table, preparation, header)
     x_test, y_test = encoder.transform(table, findings=found, storage=storage)
     if y_test is None:
         raise InputError(f"The test file {arguments.test_file} lacks the target {_targets(preparation)}.")

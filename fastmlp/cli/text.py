@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import mean, stdev
+from typing import Any
 
-__all__ = ["counted", "one_line", "table"]
+__all__ = ["counted", "one_line", "option_text", "spread", "table"]
 
 
 def one_line(text: str) -> str:
@@ -16,6 +18,22 @@ def one_line(text: str) -> str:
 def counted(number: int, one: str, several: str = "") -> str:
     """Return a number with its noun: ``1 sample``, ``2,000 samples``."""
     return f"{number:,} {one if number == 1 else several or one + 's'}"
+
+
+def option_text(value: Any) -> str:
+    """Return the value of an option as it is written on the command line; of one that is not given, "default"."""
+    if value is None:
+        return "default"
+    if isinstance(value, (list, tuple)):
+        return ",".join(map(option_text, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else f"{value}"
+
+
+def spread(values: Sequence[float], form: str = ".4f") -> str:
+    """Return the mean of the values, with their standard deviation if there are several; "-" without any."""
+    if not values:
+        return "-"
+    return f"{mean(values):{form}}" + (f" ± {stdev(values):{form}}" if len(values) > 1 and form != "g" else "")
 
 
 def table(rows: Sequence[Sequence[str]], left: int = 1) -> str:

@@ -17,8 +17,9 @@ from fastmlp.checkpoint import DEFAULT_INTERVAL, open_checkpoint, read_state
 from fastmlp.cli import reporting
 from fastmlp.cli.columns import column_lines, print_notes
 from fastmlp.cli.compiling import announce_compilation
+from fastmlp.cli.fitting import fit_options
 from fastmlp.cli.network import build_network, targets_for
-from fastmlp.cli.optimizer import check_optimizers, chosen_optimizer
+from fastmlp.cli.optimizer import check_optimizers
 from fastmlp.cli.outputs import check_outputs
 from fastmlp.cli.recipe import chosen_recipes, prepared_parts
 from fastmlp.cli.report import score_lines
@@ -39,7 +40,7 @@ from fastmlp.tables.storage import Storage
 from fastmlp.tables.trials import best_recipe
 from fastmlp.trainer import Epoch
 
-__all__ = ["train"]
+__all__ = ["train", "train_on"]
 
 _LINES = 10  # printed over all epochs
 _SCORED = 1 << 16  # samples at a time
@@ -56,7 +57,6 @@ def train(arguments: Namespace, group: Group | None = None) -> int:
 
     It is 130 after Ctrl-C, when the model trained so far is written, and 1 if a file could not be written to its path.
     """
-    say = (lambda text: None) if arguments.quiet else print
     outputs = {"--out": arguments.out, "--history": arguments.history, "--plot": arguments.plot}
     outputs |= {"--checkpoint": arguments.checkpoint, "--report": arguments.report}
     leads = group is None or group.rank == 0
@@ -66,16 +66,42 @@ def train(arguments: Namespace, group: Group | None = None) -> int:
     check_optimizers(arguments, [arguments.optimizer])
     get_backend(arguments.backend)  # before any work: it may be missing
     storage = Storage(arguments.memory)
-    dataset, preparation = load_training(arguments, storage)
+    return train_on(arguments, lambda: load_training(arguments, storage), storage, done, group)
+
+
+def train_on(
+    arguments: Namespace,
+    load: Callable[[], tuple[Dataset, Preparation]],
+    storage: Storage,
+    done: int | None = None,
+    group: Group | None = None,
+    *,
+    introduced: bool = False,
+) -> int:
+    """Train, print the scores and write the files; return the exit code, as `train` does.
+
+    Parameters
+    ----------
+    arguments : of train; the files that they name have been checked.
+    load : returns what `load_training` does. It is called here, so that samples are freed once features replace them.
+    storage : of the samples.
+    done : epochs in the checkpoint from which the training goes on; None if it begins.
+    group : the ranks that train together.
+    introduced : whether the columns and notes of a table have been printed.
+    """
+    say = (lambda text: None) if arguments.quiet else print
+    leads = group is None or group.rank == 0
+    dataset, preparation = load()
     recipes = chosen_recipes(arguments, dataset)
     dataset, validation, preparation = prepared_parts(arguments, recipes[0], dataset, preparation, storage)
     model = build_network(arguments, recipes[0], dataset)
     if not preparation.class_names and model.loss is not None and model.loss.name != "poisson":
         preparation = replace(preparation, target=Scaling.of(dataset.y))
     say(_data_line(dataset, preparation, validation))
-    if dataset.kinds:
-        say(column_lines(dataset.kinds))
-    print_notes(dataset.notes)
+    if not introduced:
+        if dataset.kinds:
+            say(column_lines(dataset.kinds))
+        print_notes(dataset.notes)
     announce_compilation(model.backend, arguments.quiet)
     together = {"comm": group, "reproducible": arguments.reproducible}
     recipe = _tried(arguments, recipes, dataset, targets_for(model, preparation, dataset.y), together)
@@ -86,18 +112,17 @@ def train(arguments: Namespace, group: Group | None = None) -> int:
     say(f"{model.summary()} ({get_backend(model.backend).describe()}{ranks})")
 
     note = f", decay {recipe.decay:g} by trial" if len(recipes) > 1 else ""
-    rule = chosen_optimizer(arguments, recipe)
     options = _fit_options(arguments, recipe, model, preparation, dataset, validation)
     if isinstance(dataset.x, np.memmap) and dataset.x.nbytes > storage.limit:
         options["shuffle"] = "blocks"
     say(
-        f"{arguments.optimizer}, learning rate {rule.lr:g} ({arguments.schedule}){note}, batch size "
+        f"{arguments.optimizer}, learning rate {options['optimizer'].lr:g} ({arguments.schedule}){note}, batch size "
         f"{options['batch_size']}, {counted(options['epochs'], 'epoch')}, seed {arguments.seed}"
     )
     if done is not None:
         say(f"going on from {one_line(arguments.checkpoint)}, where {counted(done, 'epoch')} are done")
     began = time.perf_counter()
-    history = model.fit(optimizer=rule, **options, **together)
+    history = model.fit(**options, **together)
     if not leads:
         return INTERRUPTED if history.stopped == "interrupt" else 0
     with SafePoints():  # the results are written before another signal is delivered
@@ -164,15 +189,10 @@ def _tried(
         model.fit(
             x,
             y,
-            epochs=recipe.epochs,
-            batch_size=recipe.batch_size,
-            optimizer=chosen_optimizer(arguments, recipe),
-            schedule=arguments.schedule,
             sample_weight=weights,
-            class_weight=arguments.class_weight,
-            max_norm=arguments.max_norm,
             progress=False,
             **together,
+            **fit_options(arguments, recipe),
         )
         return model
 
@@ -187,16 +207,12 @@ def _fit_options(
     dataset: Dataset,
     validation: tuple[np.ndarray, np.ndarray] | None,
 ) -> dict[str, Any]:
-    """The arguments of `MLP.fit` except the optimizer."""
+    """The arguments of `MLP.fit`."""
     on_terminal = sys.stderr.isatty()
     return {
         "x": dataset.x,
         "y": targets_for(model, preparation, dataset.y),
-        "epochs": recipe.epochs,
-        "batch_size": recipe.batch_size,
-        "schedule": arguments.schedule,
-        "class_weight": arguments.class_weight,
-        "max_norm": arguments.max_norm,
+        **fit_options(arguments, recipe),
         "validation_data": validation and (validation[0], targets_for(model, preparation, validation[1])),
         "target_loss": arguments.target_loss,
         "patience": arguments.patience,

@@ -52,6 +52,7 @@ def load_table(
     day_first: bool | None = None,
     codes: bool = False,
     memory: int | None = None,
+    progress: bool | None = None,
 ) -> Dataset:
     """Read a table, infer from all rows what its columns hold, and encode it by an encoder fitted to the training rows.
 
@@ -78,6 +79,8 @@ def load_table(
     memory : int, optional
         Most bytes of memory of the table, and of its features; by default a third of the free memory. If they are
         larger, they are kept in temporary files, x as a memory map.
+    progress : bool, optional
+        As in `read_table`.
 
     Returns
     -------
@@ -110,6 +113,7 @@ def load_table(
         columns=columns,
         missing_values=(*missing_values, *also_missing),
         storage=storage,
+        progress=progress,
     )
     table = replace(table, frame=dictionary_encoded(table.frame))
     plan = make_plan(

@@ -12,7 +12,6 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.neural_network._multilayer_perceptron import BaseMultilayerPerceptron
-from sklearn.utils.validation import check_is_fitted
 
 from fastmlp.checkpoint import DEFAULT_INTERVAL, open_checkpoint
 from fastmlp.checks import check_flag
@@ -25,10 +24,11 @@ from fastmlp.estimators.interchange import like_input
 from fastmlp.estimators.onnx import write_estimator
 from fastmlp.estimators.optimizer import from_plain, mark_unread, read_optimizer, to_plain
 from fastmlp.estimators.parameters import CONSTRAINTS
-from fastmlp.estimators.prediction import by_rows
+from fastmlp.estimators.prediction import by_rows, require_weights
 from fastmlp.estimators.private import PrivateMethods
 from fastmlp.ranks.all_reduce import reduction_of
 from fastmlp.ranks.group import shares_fate
+from fastmlp.streams.samples import Samples
 
 __all__ = ["BaseMLP", "with_defaults"]
 
@@ -62,7 +62,7 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator):
     def fit(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         sample_weight: Any = None,
         *,
         X_val: Any = None,
@@ -78,8 +78,10 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array, DataFrame or sparse matrix (N, I)
+        X : array, DataFrame or sparse matrix (N, I), or Samples
             float32 is trained in float32, everything else in float64 (see `dtype`). Sparse rows are not made dense.
+            Samples of `fastmlp.open_samples` have their own y and weights, are read while the network trains, and are
+            trained in float64 only if they have numbers beyond float32.
         y : array (N,) or (N, O)
             Class labels, or an indicator matrix of labels; real numbers for a regressor.
         sample_weight : array (N,), optional
@@ -111,7 +113,8 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator):
             unchanged), or the weights became infinite.
         """
         validation = (X_val, y_val, sample_weight_val)
-        all_reduce = reduction_of(comm, check_flag("reproducible", reproducible))
+        lanes = (X.lanes if self.shuffle else 1) if isinstance(X, Samples) else None
+        all_reduce = reduction_of(comm, check_flag("reproducible", reproducible), lanes)
         saver = open_checkpoint(checkpoint, checkpoint_every, resume, writes=comm is None or comm.rank == 0)
         ours: dict[str, Any] = {"validation": validation} if any(array is not None for array in validation) else {}
         ours |= {} if saver is None else {"checkpoint": saver}
@@ -121,7 +124,7 @@ class BaseMLP(PrivateMethods, CallbackSupportMixin, BaseEstimator):
     @like_input
     def hidden_activations(self, X: Any, layer: int = -1) -> np.ndarray:
         """Outputs (N, H) of a hidden layer, as features for another model. Layers count from 0, or from the end."""
-        check_is_fitted(self, "coefs_")
+        require_weights(self)
         return by_rows(self, X, lambda values: values, layout_of(self).hidden_depth(layer))
 
     def to_sklearn(self, *, predict_only: bool = False) -> Any:

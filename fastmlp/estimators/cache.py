@@ -15,6 +15,7 @@ from sklearn.utils import check_random_state
 
 from fastmlp.estimators.buffer import Buffer
 from fastmlp.estimators.estimator import Estimator
+from fastmlp.generators import seeded
 
 __all__ = ["Cache", "cache_of", "generator_of"]
 
@@ -29,6 +30,7 @@ class Cache:
     training_buffers: dict[np.dtype, Buffer] = field(default_factory=dict)  # others: another thread may predict
     generator: np.random.RandomState | None = None  # made for an integer random_state
     optimizer: Any = None  # an `Unread`, unless somebody has read the estimator's `_optimizer`
+    few_rows: Any = None  # see `fastmlp.estimators.few_rows`
     partial_fit: Any = None  # see `fastmlp.estimators.online`
 
 
@@ -54,7 +56,7 @@ def generator_of(estimator: Estimator) -> np.random.RandomState:
     cache = cache_of(estimator)
     used: np.random.RandomState | None = vars(estimator).get("_random_state")
     if used is None or used is not cache.generator:
-        used = cache.generator = check_random_state(estimator.random_state)
+        used = cache.generator = seeded(int(estimator.random_state))
     else:
         used.seed(int(estimator.random_state))
     return used

@@ -11,7 +11,6 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
-from sklearn.utils.validation import check_is_fitted
 
 from fastmlp.estimators.base import BaseMLP, with_defaults
 from fastmlp.estimators.class_targets import ClassTargets
@@ -19,7 +18,7 @@ from fastmlp.estimators.documentation import documented
 from fastmlp.estimators.hooks import estimator_class, refuse_overridden
 from fastmlp.estimators.interchange import like_input
 from fastmlp.estimators.parameters import CONSTRAINTS
-from fastmlp.estimators.prediction import predicted
+from fastmlp.estimators.prediction import predicted, require_weights
 from fastmlp.estimators.samples import readable
 from fastmlp.interchange import as_numpy
 from fastmlp.losses import OF_SCIKIT_LEARN, Loss
@@ -119,7 +118,7 @@ class MLPClassifier(ClassTargets, ClassifierMixin, BaseMLP):
     @like_input
     def predict(self, X: Any) -> np.ndarray:
         """Class labels (N,), or an indicator matrix (N, C) of labels, for X (N, I)."""
-        check_is_fitted(self, "coefs_")
+        require_weights(self)
         return self._predict(X)
 
     def _predict(self, X: Any, check_input: bool = True) -> np.ndarray:
@@ -131,8 +130,8 @@ class MLPClassifier(ClassTargets, ClassifierMixin, BaseMLP):
     @like_input
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities (N, C) of the classes, in the order of `classes_`."""
-        check_is_fitted(self, "coefs_")
-        return predicted(self, X, lambda p: np.hstack([1 - p, p]) if p.shape[1] == 1 else p)
+        require_weights(self)
+        return predicted(self, X, lambda p: np.concatenate([1 - p, p], axis=1) if p.shape[1] == 1 else p)
 
     @like_input
     def predict_log_proba(self, X: Any) -> np.ndarray:

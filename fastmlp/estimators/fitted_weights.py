@@ -144,6 +144,7 @@ def show(estimator: Weighted, buffer: Buffer) -> None:
     buffer.arrays = []
     cache = cache_of(estimator)
     cache.buffer, cache.views, cache.prediction_buffers, cache.training_buffers = buffer, views, {}, {}
+    cache.few_rows = None  # which has the weights before these
 
 
 def leave_best(estimator: Weighted, buffer: Buffer, last: np.ndarray | None) -> None:

@@ -35,11 +35,14 @@ from fastmlp.estimators.parameters import (
     own_schedule,
 )
 from fastmlp.estimators.recorder import Recorder
-from fastmlp.estimators.samples import Samples, prepare_samples, read_samples
+from fastmlp.estimators.samples import Samples as SamplesInMemory
+from fastmlp.estimators.samples import prepare_samples, read_samples
+from fastmlp.estimators.streams import stand_in
 from fastmlp.estimators.validation import Validation, check_metric, hold_out, read_validation
 from fastmlp.optimizers import Optimizer
 from fastmlp.ranks.all_reduce import AllReduce
 from fastmlp.ranks.start import share_generator
+from fastmlp.streams.samples import Samples
 from fastmlp.weights import check_any
 
 __all__ = ["Plan", "Run", "prepare"]
@@ -86,13 +89,14 @@ class Plan(NamedTuple):
     before: OptimizerState | None  # None: from the beginning
     checkpoint: Checkpoint | None
     snapshot: Snapshot
+    stream: Samples | None  # what to train on, in place of the samples
 
 
 class Run(NamedTuple):
     """A fit about to begin."""
 
     recorder: Recorder
-    samples: Samples
+    samples: SamplesInMemory  # of a stream those that stand for all
     buffer: Buffer  # of the weights
     engine: Engine
     plan: Plan | None  # None: L-BFGS
@@ -116,6 +120,9 @@ def prepare(
     fresh = not hasattr(estimator, "coefs_") or not (estimator.warm_start or incremental)
     with snapshot.restored_on_error(estimator):
         _check_parameters(estimator, validation[0] is not None, checkpoint)
+        stream = X if isinstance(X, Samples) else None
+        if stream is not None:
+            X, y = stand_in(estimator, stream, y, sample_weight, validation[0] is not None, incremental)
         given = read_samples(estimator, X, y, sample_weight, incremental, reset=fresh)
         recorder.begin_call(given.targets.n_outputs, generator_of(estimator))
         if all_reduce is not None and all_reduce.group is not None:
@@ -141,18 +148,20 @@ def prepare(
             check_any(samples.data.weights[order], "sample_weight of the samples left to train on")
         if checkpoint is not None:
             _identify(checkpoint, estimator, held_out)
+        n_samples = len(order) if stream is None else stream.n_samples
         rule = before.rule if before else make_optimizer(estimator)
         plan = Plan(
             order=order,
-            batch_size=batch_size(estimator, len(order)),
+            batch_size=batch_size(estimator, n_samples),
             rule=rule,
             keep=keep_probabilities(estimator, len(buffer.layout.sizes) - 2),
             max_norm=np.inf if estimator.max_norm is None else float(estimator.max_norm),
-            convergence=_convergence(recorder, rule, before, len(order)),
+            convergence=_convergence(recorder, rule, before, n_samples),
             validation=measured,
             before=before,
             checkpoint=checkpoint,
             snapshot=snapshot,
+            stream=stream,
         )
         recorder.begin_curves(measured is not None)
         return Run(recorder, samples, buffer, engine, plan)
@@ -179,7 +188,7 @@ def _check_parameters(estimator: Estimator, validates: bool, checkpoint: Checkpo
         raise ValueError(f"callbacks={estimator.callbacks!r} must be a list of functions.")
 
 
-def _identify(checkpoint: Checkpoint, estimator: Estimator, held_out: Samples | None) -> None:
+def _identify(checkpoint: Checkpoint, estimator: Estimator, held_out: SamplesInMemory | None) -> None:
     """Add to a checkpoint what must be the same in a fit that goes on from it."""
     random_state = estimator.random_state
     checkpoint.settings |= {"classes": list(map(str, estimator.classes_))} if is_classifier(estimator) else {}

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from scipy.sparse import vstack
 from sklearn import get_config
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fastmlp.activations import ACTIVATIONS, activate
+from fastmlp.activations import ACTIVATIONS
 from fastmlp.engine import FEW
 from fastmlp.estimators.estimator import Estimator
+from fastmlp.estimators.few_rows import keep_predictor, outputs_of_few
 from fastmlp.estimators.fitted_weights import arithmetic, buffer_of, fitted_arrays
 from fastmlp.estimators.hooks import overridden
 from fastmlp.estimators.parameters import ALIASES, make_engine
@@ -21,7 +22,13 @@ from fastmlp.interchange import enough_memory
 from fastmlp.losses import LINKS, apply_link
 from fastmlp.network import Data
 
-__all__ = ["apply_output", "by_rows", "predicted"]
+__all__ = ["by_rows", "predicted", "require_weights"]
+
+
+def require_weights(estimator: Estimator) -> None:
+    """NotFittedError, as scikit-learn words it, without weights; its own check takes as long as a prediction."""
+    if not hasattr(estimator, "coefs_"):
+        check_is_fitted(estimator, "coefs_")
 
 
 def predicted(
@@ -30,11 +37,9 @@ def predicted(
     """What `answer` makes of the outputs (n, O), some rows at a time; by the class's own forward pass if it has one."""
     if overridden(estimator, "_forward_pass_fast"):
         return answer(estimator._forward_pass_fast(X, **check_input))
-    # by what was fitted: the parameter `loss` may be another by now
-    return by_rows(estimator, X, lambda z: answer(apply_output(estimator.out_activation_, z)), **check_input)
+    return by_rows(estimator, X, answer, **check_input)
 
 
-@enough_memory()
 def by_rows(
     estimator: Estimator,
     X: Any,
@@ -42,7 +47,7 @@ def by_rows(
     depth: int | None = None,
     check_input: bool = True,
 ) -> np.ndarray:
-    """What `answer` makes of the values z (n, O) of a layer, as many rows at a time as `working_memory` allows.
+    """What `answer` makes of the outputs (n, O) of a layer, as many rows at a time as `working_memory` allows.
 
     Parameters
     ----------
@@ -50,35 +55,47 @@ def by_rows(
         A fitted one.
     X : array or sparse matrix (N, I)
     answer
-        A function of z that returns an array (n, …), or a sparse matrix.
+        A function of the outputs that returns an array (n, …), or a sparse matrix.
     depth
-        The layer, counted from 1; by default the last, before its activation.
+        The layer, counted from 1; by default the last.
     check_input
         Whether X is checked as scikit-learn checks it.
     """
+    out = outputs_of_few(estimator, X) if depth is None else None
+    return _by_rows(estimator, X, answer, depth, check_input) if out is None else answer(out)
+
+
+@enough_memory()
+def _by_rows(
+    estimator: Estimator, X: Any, answer: Callable[[np.ndarray], np.ndarray], depth: int | None, check_input: bool
+) -> np.ndarray:
     unseen = check_input and _may_be_valid(estimator, X)
     if not unseen:
         X = _validated(estimator, X) if check_input else readable(X, "X")
     dtype = arithmetic(*fitted_arrays(estimator), X)
-    engine = make_engine(estimator, buffer_of(estimator, dtype))
+    engine, link = make_engine(estimator, buffer_of(estimator, dtype)), None
     sizes, n = engine.layout.sizes, X.shape[0]
     if X.shape[1] != sizes[0]:
         raise ValueError(f"X has {X.shape[1]} features, but coefs_[0] takes {sizes[0]}.")
-    if n <= FEW and depth is None and type(X) is np.ndarray:
-        z, finite = engine.raw_of_few(X)
-        if unseen and not finite:
-            _validated(estimator, X)  # which says what is wrong with it
-        return answer(z)
+    if depth is None:
+        # by the activation that was fitted: the parameter `loss` may be another by now
+        output = estimator._fastmlp_loss()._replace(link=_known_output(estimator.out_activation_))
+        if n <= FEW and type(X) is np.ndarray:
+            out, finite = keep_predictor(estimator, engine, output, X).outputs(X)
+            if unseen and not finite:
+                _validated(estimator, X)  # which says what is wrong with it
+            return answer(out)
+        engine, link = engine.with_link(output)
     # workspaces, for this and the last number of rows; the rows converted; values on their way to the answer
     row_bytes = dtype.itemsize * (6 * sum(sizes) + sizes[0] + 6 * sizes[-1 if depth is None else depth]) + 16
     out, sparse = np.empty(0), list[Any]()
     step = max(1, int(get_config()["working_memory"] * 2**20 / row_bytes))
     for start in range(0, n, step):
         rows = slice(start, start + step)
-        z, finite = engine.raw_and_check(Data.of(_in_c_order(X[rows], dtype), dtype), depth)
+        values, finite = engine.raw_and_check(Data.of(_in_c_order(X[rows], dtype), dtype), depth)
         if unseen and not finite:
             _validated(estimator, X)
-        part = answer(z)
+        part = answer(values if link is None else apply_link(link, values))
         if part.shape[0] == n:
             return part
         if not isinstance(part, np.ndarray):
@@ -110,15 +127,12 @@ def _may_be_valid(estimator: Estimator, X: Any) -> bool:
 _CHECKED = np.dtype(np.float32), np.dtype(np.float64)
 
 
-def apply_output(name: str, z: np.ndarray) -> np.ndarray:
-    """Turn values z (n, O) into outputs by the activation that `out_activation_` names, in place; returns z."""
+def _known_output(name: str) -> str:
+    """The activation of the library that `out_activation_` names."""
     link = ALIASES.get(name, name)
-    if link in LINKS:
-        return apply_link(link, z)
-    if link not in ACTIVATIONS:
+    if link not in LINKS and link not in ACTIVATIONS:
         raise ValueError(f"out_activation_={name!r} must be one of {', '.join(sorted({*LINKS, *ACTIVATIONS}))}.")
-    activate(ACTIVATIONS[link], z, np.empty_like(z))
-    return z
+    return link
 
 
 def _in_c_order(X: Any, dtype: np.dtype) -> Any:

@@ -17,7 +17,7 @@ from sklearn.neural_network._multilayer_perceptron import BaseMultilayerPerceptr
 from sklearn.utils.validation import column_or_1d
 
 from fastmlp.estimators import fitting, initial
-from fastmlp.estimators.prediction import apply_output, by_rows
+from fastmlp.estimators.prediction import by_rows
 from fastmlp.estimators.samples import check_arrays
 from fastmlp.estimators.targets import one_hot
 
@@ -99,7 +99,7 @@ class PrivateMethods:
 
     def _forward_pass_fast(self: Any, X: Any, check_input: bool = True) -> np.ndarray:
         """Outputs (N, O), probabilities of a classifier; check_input=False takes X as it is."""
-        return by_rows(self, X, lambda z: apply_output(self.out_activation_, z), check_input=check_input)
+        return by_rows(self, X, lambda outputs: outputs, check_input=check_input)
 
     def _score_with_function(self: Any, X: Any, y: Any, sample_weight: Any, score_function: Callable) -> float:
         predicted = self._predict(X, check_input=False)

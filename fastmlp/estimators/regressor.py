@@ -10,14 +10,14 @@ from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils.validation import column_or_1d
 
 from fastmlp.estimators.base import BaseMLP, with_defaults
 from fastmlp.estimators.documentation import documented
 from fastmlp.estimators.hooks import estimator_class
 from fastmlp.estimators.interchange import like_input
 from fastmlp.estimators.parameters import ALIASES, CONSTRAINTS, REGRESSION_LOSSES, regression_loss
-from fastmlp.estimators.prediction import predicted
+from fastmlp.estimators.prediction import predicted, require_weights
 from fastmlp.estimators.targets import Targets
 from fastmlp.interchange import as_numpy
 from fastmlp.losses import Loss
@@ -156,7 +156,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     @like_input
     def predict(self, X: Any) -> np.ndarray:
         """Values (N,), or (N, O) of several outputs, for X (N, I)."""
-        check_is_fitted(self, "coefs_")
+        require_weights(self)
         return self._predict(X)
 
     def _predict(self, X: Any, check_input: bool = True) -> np.ndarray:

@@ -15,7 +15,9 @@ from fastmlp.estimators.estimator import Estimator
 from fastmlp.estimators.fitted_weights import NOT_FINITE, leave_best, read_back
 from fastmlp.estimators.optimizer import OptimizerState, store_state
 from fastmlp.estimators.planning import Plan, Run
+from fastmlp.estimators.streams import converter
 from fastmlp.history import History
+from fastmlp.streams.feed import Feed
 from fastmlp.trainer import Epoch, Training, call_all
 
 __all__ = ["run_epochs"]
@@ -40,16 +42,21 @@ def run_epochs(estimator: Estimator, run: Run, plan: Plan, task: FitTask | None)
             return (task is not None and task.epoch(last)) or stop
 
         with plan.snapshot.restored_on_error(estimator):  # the checkpoint may be of another run
+            shuffle, feed = random if estimator.shuffle else None, None
+            epochs = 1 if task is None else estimator.max_iter
+            if plan.stream is not None:
+                convert = converter(estimator, engine.params.dtype)
+                feed = Feed(plan.stream, plan.batch_size, engine, convert, shuffle, epochs)
             training = Training(
                 engine=engine,
                 session=session,
-                data=run.samples.data,
-                samples=plan.order,
+                data=run.samples.data if feed is None else None,
+                samples=plan.order if feed is None else feed.taken,
                 rule=plan.rule,
                 schedule=convergence,
-                epochs=1 if task is None else estimator.max_iter,
+                epochs=epochs,
                 batch_size=plan.batch_size,
-                shuffle=random if estimator.shuffle else None,
+                shuffle=shuffle,
                 shuffle_is_private=isinstance(estimator.random_state, Integral),
                 dropout=random if plan.keep else None,
                 stopping=convergence,
@@ -59,6 +66,7 @@ def run_epochs(estimator: Estimator, run: Run, plan: Plan, task: FitTask | None)
                 history=History(),
                 overflow=True,
                 checkpoint=plan.checkpoint,
+                feed=feed,
             )
         _go_on(engine, session, plan.before)
         run.recorder.begin_epochs()

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from fastmlp import activations, losses, optimizers
+import fastmlp.activations as activations
+import fastmlp.losses as losses
+import fastmlp.optimizers as optimizers
 from fastmlp.activations import Activation, activation_of
 from fastmlp.errors import InputError
 from fastmlp.formulas.rule import Rule

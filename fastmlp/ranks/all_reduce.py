@@ -29,24 +29,29 @@ class AllReduce:
     ----------
     group : Group or None
         The ranks; None: this process alone.
-    shards : int, optional
-        How many a batch has, for sums that do not depend on the number of ranks; by default one for each rank.
+    reproducible : bool
+        Whether the sum shall not depend on the number of ranks: then each batch has 16 shards, whose gradients are
+        formed and added one by one.
+    lanes : int, optional
+        Equal parts of a batch at whose bounds it is cut for the ranks: those of `fastmlp.streams`. By default one for
+        each rank.
 
     Attributes
     ----------
     group : Group or None
     reproducible : bool
-        Whether the number of shards was given.
-    shards : (int, int, int)
-        Their number, and begin and end of those that are this process's.
+    shards : (int, int, int, int)
+        As in `Update`.
     """
 
-    def __init__(self, group: Group | None, shards: int | None = None) -> None:
+    def __init__(self, group: Group | None, reproducible: bool = False, lanes: int | None = None) -> None:
         rank, size = (group.rank, group.size) if group else (0, 1)
-        self.reproducible, shards = shards is not None, shards or size
-        bounds = [shards * r // size for r in range(size + 1)]
-        self.group, self.shards = group, (shards, bounds[rank], bounds[rank + 1])
-        self._places = [remaining(*pair) for pair in pairwise(bounds)]  # of each rank's nodes
+        parts = _REPRODUCIBLE if reproducible else lanes or size
+        bounds = [parts * r // size for r in range(size + 1)]
+        first, end = bounds[rank : rank + 2]
+        self.reproducible, self._rank = reproducible, rank
+        self.group, self.shards = group, (parts, first, end, 1 if reproducible else end - first)
+        self._places = [remaining(*(cut if reproducible else (r, r + 1))) for r, cut in enumerate(pairwise(bounds))]
         self._shared: list[np.ndarray] = []  # each rank's gradient, in memory that all see
         self._stack: list[Node] = []  # sums of this process's shards so far
         self._buffers: dict[object, np.ndarray] = {}
@@ -64,8 +69,8 @@ class AllReduce:
         if rows == 0:
             gradient[...] = 0
         stack = self._stack
-        push(stack, Node(shard, 1, gradient, loss))
-        if shard + 1 < self.shards[2]:
+        push(stack, Node(shard if self.reproducible else self._rank, 1, gradient, loss))
+        if shard + self.shards[3] < self.shards[2]:
             if stack[-1].gradient is gradient:  # which the next shard overwrites
                 kept = self._buffer(len(stack), gradient.shape, gradient.dtype)
                 kept[...] = gradient
@@ -147,19 +152,30 @@ class AllReduce:
         return buffer
 
 
-def reduction_of(group: Group | None, reproducible: bool) -> AllReduce | None:
+def reduction_of(group: Group | None, reproducible: bool, lanes: int | None = None) -> AllReduce | None:
     """The sum for a training by a group of ranks; None if one process trains as always.
 
     Raises
     ------
     InputError
-        There are too many ranks for a reproducible result.
+        There are more ranks than a batch has parts: shards of a reproducible result, or lanes of a stream.
     """
-    if not reproducible:
-        return AllReduce(group) if group is not None and group.size > 1 else None
-    if group is not None and group.size > _REPRODUCIBLE:
+    if not reproducible and (group is None or group.size == 1):
+        return None
+    if group is not None and reproducible and group.size > _REPRODUCIBLE:
         raise InputError(
             f"reproducible=True is for up to {_REPRODUCIBLE} ranks, here are {group.size}: every batch is taken in "
             f"{_REPRODUCIBLE} parts, whatever the number of ranks. Start fewer ranks, or leave reproducible out."
         )
-    return AllReduce(group, _REPRODUCIBLE)
+    if group is not None and lanes is not None:
+        if group.size > lanes:
+            raise InputError(
+                f"The samples have lanes={lanes}, but there are {group.size} ranks, each of which needs one: give "
+                "fastmlp.open_samples more lanes. A shuffle=False has one."
+            )
+        if reproducible and lanes != _REPRODUCIBLE:
+            raise InputError(
+                f"reproducible=True takes every batch in {_REPRODUCIBLE} parts, but the samples have lanes={lanes}. "
+                f"Open them with lanes={_REPRODUCIBLE}."
+            )
+    return AllReduce(group, reproducible, lanes)

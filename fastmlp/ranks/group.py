@@ -44,6 +44,8 @@ class Group:
         How many threads this rank may have, if the ranks on one machine share its cores.
     on_one_machine : bool
         Whether all ranks are.
+    stopped : bool
+        Whether all know that one of them stops.
     failed : int or None
         The first of those ranks that have left `sharing_fate` with an exception.
     """
@@ -59,6 +61,7 @@ class Group:
             self.threads = own_threads(here)
             here.Free()
         self.failed: int | None = None
+        self.stopped = False
         self._windows: list[Any] = []
 
     def close(self) -> None:
@@ -76,7 +79,7 @@ class Group:
     @contextmanager
     def step(self) -> Iterator[None]:
         """Meet, and within the block use `all_gather` and `all_to_all` alone."""
-        self.meet()
+        self._begin()
         self._in_step = True
         yield
         self._in_step = False
@@ -113,7 +116,7 @@ class Group:
         with self._watchdog:
             self._comm.Barrier()
 
-    # Between steps: each begins with `meet`, so that whoever fails between two of them is heard
+    # Between steps: each begins with `meet`, so that whoever fails or stops between two of them is heard
 
     def meet(self, stops: bool = False) -> bool:
         """Wait for all ranks; return whether one of them stops.
@@ -125,15 +128,19 @@ class Group:
         """
         return self._exchange_states(_STOPS if stops else _FINE)
 
+    def _begin(self) -> None:
+        if self.meet():
+            raise KeyboardInterrupt  # of another rank
+
     def broadcast(self, array: np.ndarray) -> None:
         """Overwrite an array by that of the first rank."""
-        self.meet()
+        self._begin()
         with self._watchdog:
             self._comm.Bcast([array, array.nbytes, self._bytes])
 
     def of_first(self, value: Any) -> Any:
         """Return the first rank's value, any Python object."""
-        self.meet()
+        self._begin()
         with self._watchdog:
             return self._comm.bcast(value)
 
@@ -156,7 +163,7 @@ class Group:
 
     def of_all(self, value: Any) -> list[Any]:
         """Return the values of all ranks, any Python objects."""
-        self.meet()
+        self._begin()
         with self._watchdog:
             return self._comm.allgather(value)
 
@@ -207,6 +214,7 @@ class Group:
         with self._watchdog:
             self._comm.Allgather(own, states)
             if _FAILED not in states:
+                self.stopped |= _STOPS in states
                 return _STOPS in states
             messages = self._comm.allgather(message)
         self.failed = int(np.argmax(states == _FAILED))

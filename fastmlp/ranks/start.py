@@ -37,10 +37,12 @@ def start_together(training: Training, group: Group) -> None:
         share_generator(random, group)
 
 
-def start_equal(group: Group, engine: Engine, data: Data, settings: Mapping[str, Any]) -> None:
+def start_equal(group: Group, engine: Engine, data: Data | None, settings: Mapping[str, Any]) -> None:
     """Give all ranks the first one's parameters, after samples, settings and versions were seen to be equal."""
+    group.stopped = False
     versions = {f"the version of {name}": version(name) for name in ("fastmlp", "numpy")}
-    group.check_same({**versions, "backend": engine.backend.name, **settings, **digests_of(data, "")})
+    digests = {} if data is None else digests_of(data, "")
+    group.check_same({**versions, "backend": engine.backend.name, **settings, **digests})
     group.broadcast(engine.params)
 
 

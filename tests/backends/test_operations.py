@@ -467,7 +467,7 @@ def test_philox_gives_the_known_answers_of_its_authors(counter, key, words):
 def test_dropout_is_decided_by_philox_alone(check, draw, nan, keep):
     seed, step, layer, first_row = 0x123456789ABCDEF0, 2**32 + 5, 3, 512
     place = {"keep": keep, "seed": seed, "step": step, "layer": layer, "first_row": first_row}
-    for rows, columns in product((1, 2, 9), (1, 3, 4, 17)):
+    for rows, columns in ((1, 3), (2, 1), (9, 4), (2, 17), (1, 35), (3, 64), (2, 75)):
         x, kept = draw(rows, columns) + 2, np.zeros((rows, columns))
         for i, j in np.ndindex(kept.shape):
             counter = j // 4, first_row + i, step % 2**32, layer

@@ -207,6 +207,14 @@ def test_cores_that_other_processes_use_are_left_to_them_for_a_while():
     assert teams._enter(None, 8) == 4
 
 
+def test_a_thread_that_reads_for_the_runs_is_no_other_process():
+    teams = TeamPool()
+    for _ in range(3):
+        teams.excuse(0.4)
+        teams._yield_to_others(4, 1.0, [0.0, 0.0, 0.5, 0.0])
+    assert teams._enter(None, 8) == 4
+
+
 @pytest.mark.parametrize(
     ("widths", "rows", "size"),
     [((30, 100, 1), 200, 1), ((50, 100, 1), 200, CORES), ((30, 100, 1), 512, CORES), ((2, 4, 3), 60_000, 1)],

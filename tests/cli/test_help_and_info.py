@@ -26,7 +26,7 @@ def test_version():
     assert succeed("--version") == f"fastmlp {__version__}\n"
 
 
-@pytest.mark.parametrize("command", ["train", "predict", "evaluate"])
+@pytest.mark.parametrize("command", ["train", "search", "predict", "evaluate"])
 def test_help_has_examples_and_explains_every_option(command):
     text = succeed(command, "--help")
     assert f"fastmlp {command} " in text.split("examples")[1]

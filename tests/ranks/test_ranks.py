@@ -89,6 +89,15 @@ def test_gradients_are_exchanged_by_messages_where_shared_memory_is_too_small():
         np.testing.assert_allclose(together[units], values, rtol=1e-5)
 
 
+def test_ranks_read_their_lanes_of_a_stream():
+    alone = results(None, "streams", "")
+    for ranks in (2, 3):
+        for name, one in results(ranks, "streams", "").items():
+            for column in ("norm", "loss", "val_loss"):
+                np.testing.assert_allclose(one[column], alone[name][column], rtol=3e-5, err_msg=f"{name}, {column}")
+    assert results(2, "streams", "exactly") == results(3, "streams", "exactly") == results(None, "streams", "exactly")
+
+
 def test_without_a_seed_all_ranks_follow_the_first():
     assert results(2, "seeds")
 
@@ -98,6 +107,10 @@ def test_callbacks_run_on_the_first_rank_and_all_follow():
     assert first["calls"] == [1, 2] and second["calls"] == []
     assert first["stopped"] == second["stopped"] == "callback"
     assert first["params"] == second["params"]
+
+
+def test_an_interrupted_callback_ends_all():
+    assert results(2, "interrupted")[:2] == ["interrupt", 2]
 
 
 @pytest.mark.parametrize(

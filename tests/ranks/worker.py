@@ -20,7 +20,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 sys.path.append(str(Path(__file__).parent.parent))
 
-from fastmlp import MLP, MLPClassifier, MLPRegressor
+from fastmlp import MLP, MLPClassifier, MLPRegressor, open_samples
 from fastmlp.errors import FastmlpError
 from fastmlp.optimizers import SGD
 from fastmlp.tables.estimators import TabularClassifier
@@ -121,6 +121,28 @@ def seeds(comm):
     return digest(model._params)
 
 
+def streams(comm, reproducible):
+    """Fits on samples that are read block by block, each rank its own; with weights, too."""
+    result = {}
+    for weights in (None, WEIGHTS):
+        samples = open_samples(X, Y, sample_weight=weights, memory=20_000, lanes=16 if reproducible else 5)
+        model = MLP([7, 12, 5, 2], seed=3, backend="numba", dropout=0.2)
+        options = {"batch_size": 37, "epochs": 3, "progress": False, "comm": comm, "reproducible": bool(reproducible)}
+        history = model.fit(samples, validation_data=(X[:40], Y[:40]), **options)
+        result["weighted" if weights is not None else "plain"] = {
+            "params": digest(model._params),
+            "norm": float(np.linalg.norm(model._params)),
+            "loss": history["loss"],
+            "val_loss": history["val_loss"],
+        }
+    if reproducible:
+        estimator = MLPClassifier((6,), random_state=1, backend="numba", max_iter=2)
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        estimator.fit(samples, None, comm=comm, reproducible=True)
+        result["estimator"] = digest(np.concatenate([w.ravel() for w in estimator.coefs_]))
+    return result
+
+
 LAST = False  # whether this is the last rank
 ACTION = ""  # what happens on it in the second epoch
 
@@ -169,6 +191,18 @@ def callbacks(comm):
 
     history = model.fit(X, Y, epochs=5, callbacks=[callback], comm=comm, progress=False)
     return {"calls": calls, "stopped": history.stopped, "params": digest(model._params)}
+
+
+def interrupted(comm):
+    """Ctrl-C where no signal is held back: in a callback, on the first rank."""
+
+    def callback(epoch):
+        if epoch.number == 2:
+            raise KeyboardInterrupt
+
+    model = MLP([7, 4, 2], seed=0, backend="numpy")
+    history = model.fit(X, Y, epochs=5, callbacks=[callback], comm=comm, progress=False)
+    return [history.stopped, len(history), digest(model._params)]
 
 
 def differing(comm, what):

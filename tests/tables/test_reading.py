@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fastmlp import progress
 from fastmlp.datasets import Table, read_table, table_batches
 from fastmlp.errors import InputError
 from fastmlp.tables.meaning import notation
@@ -246,3 +247,13 @@ def test_names_of_columns_are_looked_at_together(tmp_path, monkeypatch):
     path.write_text(",".join(f"x{i}" for i in range(500)) + "\n" + ",".join(["1.5"] * 500) + "\n")
     assert len(read_table(path).names) == 500
     assert looked == [500]
+
+
+@pytest.mark.parametrize(("packed", "shown"), [(bytes, "0.00/12.0 ["), (gzip.compress, "0.00B [")])
+def test_long_reading_shows_how_far_it_is(tmp_path, monkeypatch, capfd, packed, shown):
+    monkeypatch.setattr(progress, "_PATIENCE", 0)
+    path = write(tmp_path / "a.csv", packed(b"a,b\n1,2\n3,4\n"))
+    read_table(path)
+    assert capfd.readouterr().err == ""
+    read_table(path, progress=True)
+    assert shown in capfd.readouterr().err

@@ -44,7 +44,8 @@ def words_of(value: Any) -> list[int]:
     """The words of an argument that is no record. An array must be C-ordered, and outlive what is made of them."""
     if isinstance(value, np.ndarray):
         assert value.flags.c_contiguous, "compiled code takes C-ordered arrays"
-        return [value.ctypes.data, *value.shape]
+        # an empty one is never read; to ask NumPy for an address takes longer than all else here
+        return [value.ctypes.data if value.size else 0, *value.shape]
     if isinstance(value, float):
         return [_BITS[1].unpack(_BITS[0].pack(value))[0]]
     return [int(value)]

@@ -21,12 +21,14 @@ from fastmlp.backends.compiled.jobs import Job
 from fastmlp.backends.compiled.loading import ObjectCode
 from fastmlp.backends.threads import available_threads
 from fastmlp.forks import no_fork
+from fastmlp.progress import progress_bar
 
 __all__ = ["compile_all", "work"]
 
 _log = logging.getLogger("fastmlp")
 _FEW = 3  # jobs that are sooner compiled here, where Numba may be imported already, than by new processes
 _MOST = 8  # processes: each takes 200 MB, and the longest job as long as an eighth of all
+_PAUSE = 0.2  # seconds between two looks at what is done
 _LONGEST = "linear", "accumulate", "backward_data", "train_epoch", "linear_rows", "loss_gradient", "accumulate_rows"
 _WORKER = "import sys; sys.path[:] = {path!r}; from fastmlp.backends.compiled.building import work; work({folder!r})"
 
@@ -75,14 +77,28 @@ def _by_workers(jobs: Sequence[Job], count: int) -> dict[Job, ObjectCode]:
         try:
             for _ in range(count):
                 workers.append(subprocess.Popen(command, cwd=folder, stdin=nowhere, stdout=nowhere, stderr=nowhere))
-            for worker in workers:
-                worker.wait()
+            _wait(workers, Path(folder), len(jobs))
         finally:  # also on Ctrl-C
             for worker in workers:
                 worker.kill()
                 worker.wait()
         results = {job: Path(folder) / f"{i}.code" for i, job in enumerate(jobs)}
         return {job: ObjectCode.unpacked(path.read_bytes()) for job, path in results.items() if path.exists()}
+
+
+def _wait(workers: Sequence[subprocess.Popen], folder: Path, jobs: int) -> None:
+    """Wait until all workers have ended; on a terminal, show how many jobs are done."""
+    bar = progress_bar(None, jobs, "kernel")
+    if bar is None:
+        for worker in workers:
+            worker.wait()
+        return
+    with bar:
+        for worker in workers:
+            while worker.poll() is None:
+                bar.update(sum(1 for _ in folder.glob("*.code")) - bar.n)
+                with suppress(subprocess.TimeoutExpired):
+                    worker.wait(_PAUSE)
 
 
 def work(folder: str) -> None:

@@ -19,7 +19,9 @@ from pathlib import Path
 import llvmlite
 from llvmlite import binding
 
-from fastmlp import kernels, network, step
+import fastmlp.kernels as kernels
+import fastmlp.network as network
+import fastmlp.step as step
 from fastmlp.backends.compiled.jobs import Job
 from fastmlp.backends.compiled.loading import ObjectCode
 from fastmlp.cache_folders import cache_folders

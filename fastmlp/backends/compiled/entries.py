@@ -16,7 +16,7 @@ from numba import types
 from numba.extending import register_jitable
 from numba.np.arrayobj import populate_array
 
-from fastmlp import step
+import fastmlp.step as step
 from fastmlp.backends.compiled.jobs import Job
 from fastmlp.backends.compiled.options import OPTIONS, STEP_OPTIONS
 from fastmlp.kernels.cpu.machine.denormals import flush_denormals, restore_denormals

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastmlp import step
+import fastmlp.step as step
 from fastmlp.backends.base import Reduction
 from fastmlp.backends.cuda.choice import Choice, OwnKernels
 from fastmlp.backends.cuda.control import Control

@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from fastmlp.errors import InputError
+from fastmlp.progress import passing
 from fastmlp.tables.frames import polars_module, readable, stripped_texts
 from fastmlp.tables.meaning.missing import MISSING_VALUES, present
 from fastmlp.tables.meaning.moments import formats_of
@@ -17,6 +18,7 @@ from fastmlp.tables.meaning.notation import DECIMALS, are_numbers, notations_of
 from fastmlp.tables.parallel import parallel_map
 from fastmlp.tables.reading.columns import PLAIN_NUMBER, Columns
 from fastmlp.tables.reading.records import Layout, blocks, find_layout
+from fastmlp.tables.reading.source import text_length
 from fastmlp.tables.storage import Storage
 from fastmlp.tables.table import Table
 from fastmlp.tables.text import listed
@@ -42,6 +44,7 @@ def read_table(
     columns: Sequence[str] | None = None,
     missing_values: Collection[str] = MISSING_VALUES,
     storage: Storage | None = None,
+    progress: bool | None = None,
 ) -> Table:
     """Read a table: CSV, compressed by gzip or Zstandard or not, Parquet, or Arrow (Feather).
 
@@ -71,6 +74,8 @@ def read_table(
         Texts that mark a missing value, besides an empty field.
     storage : Storage, optional
         Memory limit and temporary files of the table; by default a third of the free memory, then disk.
+    progress : bool, optional
+        Show a bar while a CSV file is read for longer than a second; by default on a terminal only.
 
     Raises
     ------
@@ -86,15 +91,15 @@ def read_table(
     names, notes = _names(layout)
     mark = "," if thousands == "." else decimal
     how = Columns.of(layout, records, names, _kept(names, columns), missing_values, mark)
-    frame, doubtful = _read_records(how, storage)
+    frame, doubtful = _read_records(how, storage, progress)
     if doubtful:
         storage.clear()
         how = how.as_texts(doubtful)
-        frame, _ = _read_records(how, storage)
+        frame, _ = _read_records(how, storage, progress)
         fractions = _misread(Table(frame, layout), doubtful, how.numbers, missing_values) if decimal is None else []
         if fractions:
             storage.clear()
-            frame, _ = _read_records(how.as_texts(fractions), storage)
+            frame, _ = _read_records(how.as_texts(fractions), storage, progress)
     table, dropped = _without_unnamed(Table(frame, layout, storage=storage), layout, names)
     return replace(table, notes=(*notes, *dropped))
 
@@ -144,12 +149,15 @@ def table_batches(
         first += frame.height
 
 
-def _read_records(how: Columns, storage: Storage) -> tuple[polars.DataFrame | polars.LazyFrame, set[str]]:
+def _read_records(
+    how: Columns, storage: Storage, progress: bool | None
+) -> tuple[polars.DataFrame | polars.LazyFrame, set[str]]:
     """All rows, and the columns that must be read again as texts; if there are any, the rows are incomplete."""
     doubtful = set[str]()
 
     def frames() -> Generator[polars.DataFrame, None, None]:
-        for frame, odd in parallel_map(how.read, blocks(how.layout)):
+        rows = passing(blocks(how.layout), progress, text_length(how.layout.path))
+        for frame, odd in parallel_map(how.read, rows):
             doubtful.update(odd)
             if not doubtful:
                 yield frame

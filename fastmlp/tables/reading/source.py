@@ -7,7 +7,7 @@ import gzip
 import io
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, BinaryIO
 
@@ -15,7 +15,7 @@ from fastmlp.errors import InputError
 from fastmlp.forks import no_fork
 from fastmlp.tables.frames import polars_module
 
-__all__ = ["utf8_chunks"]
+__all__ = ["text_length", "utf8_chunks"]
 
 _BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _LINE_END = re.compile(rb"\r\n|\r|\n")
@@ -114,19 +114,28 @@ def _line_at(path: str | os.PathLike[str], name: str, position: int, size: int =
     return line
 
 
+def text_length(path: str | os.PathLike[str]) -> int | None:
+    """Return the bytes of a text file; None if it is compressed."""
+    return os.path.getsize(path) if _opener(path) is open else None
+
+
 def _open(path: str | os.PathLike[str]) -> BinaryIO:
+    return _opener(path)(path, "rb")
+
+
+def _opener(path: str | os.PathLike[str]) -> Callable[[str | os.PathLike[str], str], Any]:
     with open(path, "rb") as file:
         first = file.read(4)
     if first.startswith(b"\x1f\x8b"):
-        return gzip.open(path)  # type: ignore[return-value]
-    return _open_zstandard(path) if first == b"\x28\xb5\x2f\xfd" else open(path, "rb")
+        return gzip.open
+    return _open_zstandard if first == b"\x28\xb5\x2f\xfd" else open
 
 
-def _open_zstandard(path: str | os.PathLike[str]) -> BinaryIO:
+def _open_zstandard(path: str | os.PathLike[str], mode: str) -> BinaryIO:
     try:
         with no_fork():
             from compression import zstd  # type: ignore[import-not-found]  # from Python 3.14 on
-        return zstd.open(path)  # type: ignore[no-any-return]
+        return zstd.open(path, mode)  # type: ignore[no-any-return]
     except ImportError:
         pl = polars_module()
         # No text contains this separator, so each row is a line.
