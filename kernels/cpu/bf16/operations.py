@@ -5,8 +5,8 @@ half of the L2 cache takes, then rows of A, a few at a time. Threads that split 
 that split it by columns pack their own.
 
 The depth is cut into parts, whose sums are added up in C, in a wide layer with few rows first in halves (see
-`operations.sharing`). Where these end follows from the sizes of the layer and its batch, and each sum goes along the depth
-pair by pair. So a product is the same, bit for bit, with any number of threads and on every CPU.
+`operations.sharing`). Where these end follows from the sizes of the layer and its batch, and each sum goes along the
+depth pair by pair. So a product is the same, bit for bit, with any number of threads and on every CPU.
 """
 
 from fastmlp.kernels import codes
