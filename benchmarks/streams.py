@@ -227,8 +227,8 @@ def _large_page(rows):
     yield f"784-128-10, batches of {BATCH}, Adam, one epoch. In memory: 500,000 samples of float32, without a limit,"
     yield "and as many of bytes, a memory map in the page cache. Files: a Parquet set of bytes (fixed-size binary),"
     yield "stored as they are or compressed by LZ4, read from the disk in a control group (cgroup v1) whose memory,"
-    yield f"page cache included, is limited to {LIMIT_MB} MB. Cores used are those of the process; the kernel's, for"
-    yield "the disk, come on top."
+    yield f"page cache included, is limited to {LIMIT_MB} MB. Cores used are those of the process; the kernel's own,"
+    yield "for the disk, come on top."
     yield from ("", "| threads that train | | samples / s | of memory's, round by round | stalled | cores used |")
     yield "|---|---|---|---|---|---|"
     for (threads,), some in group_by(rows, "threads").items():

@@ -87,8 +87,9 @@ class MLP:
     backend : {"numpy", "numba", "cuda", "auto"}, optional
         Where the step runs; by default the environment variable FASTMLP_BACKEND, else "auto".
     precision : {"float32", "tf32", "bf16"}
-        Of what goes into the matrix products of a float32 network on the CUDA backend: 24 significant bits, 11
-        (relative error up to 5e-4 per factor) or 8 (4e-3). Sums, parameters and all else are float32 in any case.
+        Of what goes into the matrix products of a float32 network: 24 significant bits, 11 (relative error up to 5e-4
+        per factor; on the CUDA backend) or 8 (4e-3; on the Numba and CUDA backends). Sums, parameters and all else are
+        float32 in any case.
     n_threads : int, optional
         Threads of the Numba backend; by default as many as the work deserves and the machine has.
     seed : int or RandomState, optional

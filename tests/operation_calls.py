@@ -66,7 +66,7 @@ def room_of_a_thread(kind, name, itemsize, first, second, *rest):
     from fastmlp.kernels.cpu.machine.host import ROWS
     from fastmlp.kernels.cpu.regimes import scratch_elements
 
-    if kind == "large":
+    if kind in ("large", "bf16"):
         return scratch_elements(kind, [1, 1], 1, itemsize)
     if kind == "tiny":
         matrices = [value for value in (first, second, *rest) if isinstance(value, np.ndarray) and value.ndim == 2]
@@ -109,7 +109,8 @@ def codes_in(name, arguments):
     return [("activate_block", code), *([] if code == codes.THRESHOLD else [("differentiate_block", code)])]
 
 
-def numba_calls(name, formulas):
+def numba_calls(name, formulas, kinds=None):
+    """kinds: regimes; None for all that compute in the network's dtype."""
     import numba
 
     from fastmlp.backends.compiled.functions import library_of
@@ -118,7 +119,8 @@ def numba_calls(name, formulas):
     from fastmlp.kernels.cpu.team.members import make_teams
 
     order = list(inspect.signature(getattr(NumpyOps, name)).parameters)[1:]
-    special = [kind for kind, operations in REPLACED.items() if name in operations]
+    if kinds is None:
+        kinds = ["", *(kind for kind, operations in REPLACED.items() if name in operations and kind != "bf16")]
 
     def by_team_of(size, kind):
         def call(arguments):
@@ -159,7 +161,7 @@ def numba_calls(name, formulas):
 
         return call
 
-    return [by_team_of(size, kind) for kind in ("", *special) for size in (1, 2)]
+    return [by_team_of(size, kind) for kind in kinds for size in (1, 2)]
 
 
 def in_threads(kind, size, samples):

@@ -26,7 +26,7 @@ _log = logging.getLogger("fastmlp")
 def get_backend(name: str | None = None, precision: str = "float32") -> Backend:
     """The backend called `name`; None means the environment variable FASTMLP_BACKEND, else "auto".
 
-    precision is that of float32 matrix products; only "cuda" has others than "float32", namely "tf32" and "bf16".
+    precision is that of float32 matrix products: besides "float32", "numba" has "bf16", "cuda" "tf32" and "bf16".
 
     Raises
     ------

@@ -48,13 +48,19 @@ class _NetworkTeams:
     """Teams for one network, of every size that has run."""
 
     def __init__(
-        self, net: Network, rows: int, n_threads: int | None, formulas: Formulas, all_reduce: Reduction | None
+        self,
+        net: Network,
+        rows: int,
+        n_threads: int | None,
+        formulas: Formulas,
+        all_reduce: Reduction | None,
+        precision: str,
     ) -> None:
         self.n_threads, self.formulas, self.compiled = n_threads, formulas, library_of(formulas)
         self._all_reduce = None if all_reduce is None else HostFunction(all_reduce, net.params.size, net.params.dtype)
         self._rows, self._products = min(rows, net.chunk), int((net.fan_in * net.fan_out).sum())
-        self._real, widths, regime = net.params.dtype, _widths(net), _regime(net)
-        self._scratch = scratch_elements(regime, widths, net.chunk, self._real.itemsize)
+        self._real, widths, regime = net.params.dtype, _widths(net), _regime(net, precision)
+        self._scratch, self._regime = scratch_elements(regime, widths, net.chunk, self._real.itemsize), regime
         self._shared_work = self._products + WORK_PER_ROW
         if regime == "sample":
             self._shared_work = sum(i * o for i, o in pairwise(widths) if is_shared(i, o))
@@ -69,7 +75,7 @@ class _NetworkTeams:
         facts = entry, call.get("depth"), len(call["order"]) > 0, *_facts(call["data"])
         last_records, last_facts, run = self._last
         if run is None or facts != last_facts or not all(map(is_, records, last_records)):
-            run = _compiled_run(entry, call, self.formulas, self.compiled)
+            run = _compiled_run(entry, call, self._regime, self.formulas, self.compiled)
             self._last = records, facts, run
         return run
 
@@ -147,11 +153,13 @@ class _Recorder:
 class NumbaBackend(Backend):
     """Compiled for the host's CPU; nothing returns to Python between the steps of an epoch.
 
+    precision is that of the factors of float32 matrix products, "float32" or "bf16" (see `kernels.cpu.bf16`).
     Parameters, losses and outputs are the same, bit for bit, with any number of threads. So without an explicit
     n_threads every run takes as many as are free at the moment.
     """
 
     name = "numba"
+    precisions = ("float32", "bf16")
     checks_samples = True
     samples_at_once = 1 << 17
 
@@ -162,7 +170,8 @@ class NumbaBackend(Backend):
 
     def describe(self) -> str:
         threads, bits = available_threads(), 8 * VECTOR_BYTES
-        return f"Numba {version('numba')}, {bits}-bit vectors, up to {threads} thread{'s' * (threads > 1)}"
+        products = "" if self.precision == "float32" else f", products in {self.precision}"
+        return f"Numba {version('numba')}, {bits}-bit vectors, up to {threads} thread{'s' * (threads > 1)}{products}"
 
     def zeros(self, n: int, dtype: np.dtype | type) -> np.ndarray:
         return aligned_zeros(n, dtype)
@@ -184,7 +193,7 @@ class NumbaBackend(Backend):
         formulas: Formulas = BUILT_IN,
         all_reduce: Reduction | None = None,
     ) -> _NetworkTeams:
-        return _NetworkTeams(net, rows, n_threads, formulas, all_reduce)
+        return _NetworkTeams(net, rows, n_threads, formulas, all_reduce, self.precision)
 
     def prepare(self, operations, *arguments):
         self._compiled_training(operations, *arguments)
@@ -251,14 +260,13 @@ def _widths(net: Network) -> list[int]:
     return [int(net.fan_in[0]), *net.fan_out.tolist()]
 
 
-def _regime(net: Network) -> Regime:
-    return regime_of(_widths(net), net.chunk, net.params.itemsize, dropout=bool((net.keep < 1.0).any()))
+def _regime(net: Network, precision: str) -> Regime:
+    return regime_of(_widths(net), net.chunk, net.params.itemsize, bool((net.keep < 1.0).any()), precision)
 
 
-def _compiled_run(entry: str, call: dict[str, Any], formulas: Formulas, library: Library) -> Run:
+def _compiled_run(entry: str, call: dict[str, Any], regime: Regime, formulas: Formulas, library: Library) -> Run:
     """The compiled run for such a call. Compiles or loads what this process has not used before."""
     net, data = call["net"], call["data"]
-    regime = _regime(net)
     if regime == "tiny" and (entry == "gradient" or data.sparse):
         regime = ""  # the caller would see outputs stored by columns; and there are no tiny sparse operations
     kind = (

@@ -29,6 +29,8 @@ def info(arguments: Namespace) -> int:
         print(f"  {name:<6} {description}")
     print(f"default backend: {get_backend().name}")
     print(f"threads: up to {available_threads()}")
+    if not backends["numba"].startswith("unavailable"):
+        print(f"products in bf16 on numba: {_bf16()}")
     print(f"compiled kernels: {_cache(backends['numba'])}")
     return 0
 
@@ -39,6 +41,13 @@ def _version(package: str) -> str:
             return version(package)
     except PackageNotFoundError:
         return "not installed"
+
+
+def _bf16() -> str:
+    with no_fork():
+        from fastmlp.kernels.cpu.machine.host import PAIRS
+
+    return "by AVX512_BF16" if PAIRS else "in float32, as this CPU has no AVX512_BF16: no faster than float32"
 
 
 def _cache(numba: str) -> str:

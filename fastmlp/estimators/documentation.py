@@ -66,7 +66,8 @@ _PARAMETERS = """
         Of weights and training; 'auto' is that of X, if float32, else float64. Predictions are made in the wider of
         the weights' and X's.
     precision : {'float32', 'tf32', 'bf16'}, default='float32'
-        Of the factors of matrix products while the arithmetic is float32; 'tf32' and 'bf16' are for backend='cuda'.
+        Of the factors of matrix products while the arithmetic is float32; 'bf16' is for the backends 'numba' and
+        'cuda', 'tf32' for 'cuda'.
     n_threads : int, default=None
         Threads of the backend; None is as many as the work deserves and the machine has.
 """

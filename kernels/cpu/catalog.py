@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from fastmlp.kernels.cpu.bf16 import operations as bf16
 from fastmlp.kernels.cpu.large import operations as large
 from fastmlp.kernels.cpu.one_sample import first_thread
 from fastmlp.kernels.cpu.one_sample import operations as one_sample
@@ -16,6 +17,7 @@ __all__ = ["operation", "prototype"]
 _MODULES = {
     "": (all_reduce, batches, dropout, elementwise, losses, products, rules, sparse),
     "sample": (one_sample, first_thread),
+    "bf16": (bf16,),
     "large": (large,),
     "tiny": (tiny,),
 }

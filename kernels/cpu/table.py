@@ -22,6 +22,7 @@ REPLACED: dict[Regime, tuple[str, ...]] = {
         *("announce_next_batch", "linear", "linear_rows", "dropout", "loss_gradient", "activation_backward"),
         *("backward_data", "accumulate", "accumulate_rows"),
     ),
+    "bf16": ("linear", "linear_rows", "backward_data", "accumulate", "accumulate_rows"),
     "large": ("linear", "linear_rows", "backward_data", "accumulate", "accumulate_rows"),
     "tiny": (
         *("copy", "linear", "linear_rows", "loss_gradient", "activation_backward", "backward_data"),

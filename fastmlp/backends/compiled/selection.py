@@ -39,14 +39,15 @@ def selected_jobs(dtypes: list[str], everything: bool) -> list[Job]:
     for real in map(np.dtype, dtypes):
         for samples in map(np.dtype, _OTHER_SAMPLES if everything else (real.name,)):
             jobs |= dict.fromkeys(entry_job(name, real, samples) for name in ("train_epoch", "predict", "gradient"))
-            for name, code, regime in [*_operations(), *((*formula, "") for formula in formulas)]:
+            for name, code, regime in [*_operations(real), *((*formula, "") for formula in formulas)]:
                 jobs[operation_job(name, code, real, samples, regime, BUILT_IN)] = None
     return list(jobs)
 
 
-def _operations() -> Iterator[tuple]:
+def _operations(real: np.dtype) -> Iterator[tuple]:
     yield from ((name, 0, "") for name in (*OPERATIONS, *INNER))
-    yield from ((name, 0, regime) for regime, names in REPLACED.items() for name in names)
+    regimes = {regime: names for regime, names in REPLACED.items() if regime != "bf16" or real == np.float32}
+    yield from ((name, 0, regime) for regime, names in regimes.items() for name in names)
 
 
 def _usual_formulas() -> Iterator[tuple[str, int]]:

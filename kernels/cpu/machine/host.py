@@ -13,7 +13,7 @@ from typing import NamedTuple
 from llvmlite import binding
 
 __all__ = [
-    *("CPU", "FEATURES", "FUSED", "HALF_L2", "L2", "LINE", "ROWS", "UNEVEN", "VECTOR_BYTES", "X86", "Cache"),
+    *("CPU", "FEATURES", "FUSED", "HALF_L2", "L2", "LINE", "PAIRS", "ROWS", "UNEVEN", "VECTOR_BYTES", "X86", "Cache"),
     "evicts_itself",
 ]
 
@@ -36,6 +36,7 @@ _HAS = set(FEATURES.split(","))
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 VECTOR_BYTES = 64 if "+avx512f" in _HAS else 32 if "+avx" in _HAS else 16
 FUSED = "+fma" in _HAS or not X86  # whether there is an instruction for a b + c
+PAIRS = VECTOR_BYTES == 64 and "+avx512bf16" in _HAS  # whether there is one for products of pairs of bfloat16 numbers
 LINE = 64  # bytes in a cache line
 
 # Rows of a tile, which is two vectors wide: its ROWS x 2 sums, 2 vectors of B and one broadcast element of A have to

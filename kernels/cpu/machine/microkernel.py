@@ -11,6 +11,7 @@ The size of a tile follows from the CPU that Numba compiles for (see `host`).
 """
 
 from contextlib import nullcontext
+from functools import partial
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -18,13 +19,14 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
+from fastmlp.kernels.cpu.machine.bfloat16 import emit_dot
 from fastmlp.kernels.cpu.machine.host import LINE
 from fastmlp.kernels.cpu.machine.jitable import intrinsic
 from fastmlp.kernels.cpu.machine.vectors import Vectors, constant, loop
 
 __all__ = [
     *("BIAS", "PLAIN", "RELU_MASK", "UPDATE"),
-    *("IN_ORDER", "PICKED_DEPTH", "PICKED_ROWS"),
+    *("AHEAD", "IN_ORDER", "PICKED_DEPTH", "PICKED_ROWS"),
     *("Product", "tile"),
 ]
 
@@ -32,8 +34,9 @@ PLAIN, BIAS, RELU_MASK, UPDATE = range(4)
 """Epilogues, in this order. C = AB; C = max(alpha, AB + beta aux), for alpha = 0 ReLU; C = AB where the mask aux is
 positive, else 0; C = beta C + alpha AB. With beta = 0 neither C nor aux has to hold finite numbers."""
 
-IN_ORDER, PICKED_ROWS, PICKED_DEPTH = range(3)
-"""How A is read: all of it, the rows of a list, or the columns of a list."""
+IN_ORDER, PICKED_ROWS, PICKED_DEPTH, AHEAD = range(4)
+"""How A is read: all of it, the rows of a list, or the columns of a list; AHEAD: all of it, a copy of some rows of a
+list, while those that will be copied next are prefetched."""
 
 
 class Product(NamedTuple):
@@ -45,7 +48,7 @@ class Product(NamedTuple):
     a: Any  # address
     a_row: Any  # stride from row to row; not used for UPDATE, where the rows of A are adjacent elements
     a_k: Any  # stride along the depth
-    picks: Any  # address of the list of A's rows or columns, int64; 0 for IN_ORDER
+    picks: Any  # address of the list of A's rows or columns, int64; for AHEAD see `tile`; 0 for IN_ORDER
     b: Any  # address
     b_row: Any
     b_column: (
@@ -66,20 +69,24 @@ class _Kind(NamedTuple):
     """What distinguishes one compiled kernel from another."""
 
     epilogue: int
-    access: int  # IN_ORDER, PICKED_ROWS or PICKED_DEPTH
+    access: int  # IN_ORDER, PICKED_ROWS, PICKED_DEPTH or AHEAD
     rows: int
     vectors: int
     masked: bool  # whether a tile may be smaller than rows x vectors
+    pairs: bool  # whether an element of A or B is a pair of bfloat16 numbers
 
 
-def tile(epilogue: int, access: int, rows: int, vectors: int, masked: bool):
+def tile(epilogue: int, access: int, rows: int, vectors: int, masked: bool, pairs: bool = False):
     """Intrinsic for one kind of tile: ``kernel(product, next_picks)``.
 
     For PICKED_ROWS `next_picks` is the address of the numbers of the rows that the next tile reads, to prefetch them.
+    For AHEAD it is that of the addresses of the rows to prefetch, `rows` of them, and of how many of their bytes an
+    element of A is made.
     Without `masked` every tile must be full: `rows` rows, vectors * lanes columns. With it, missing rows are computed
-    as repetitions of the last one, and not stored.
+    as repetitions of the last one, and not stored. With `pairs` the elements of A and B are pairs of bfloat16 numbers
+    in the 32 bits of a float32, whose products are both added.
     """
-    kind = _Kind(epilogue, access, rows, vectors, masked)
+    kind = _Kind(epilogue, access, rows, vectors, masked, pairs)
 
     @intrinsic
     def kernel(typingctx, product, next_picks):
@@ -98,6 +105,7 @@ def tile(epilogue: int, access: int, rows: int, vectors: int, masked: bool):
 def _emit(kind: _Kind, v: Vectors, p: Product, next_picks: ir.Value) -> None:
     """Emit the kernel of this kind for the tile p."""
     builder, rows, vectors = v.builder, kind.rows, kind.vectors
+    multiply_add = partial(emit_dot, v) if kind.pairs else v.fma
     a, b, c, aux = map(v.pointer, (p.a, p.b, p.c, p.aux))
     picks, next_picks = (builder.inttoptr(numbers, ir.IntType(64).as_pointer()) for numbers in (p.picks, next_picks))
     columns = [constant(j * v.lanes) for j in range(vectors)]
@@ -113,6 +121,8 @@ def _emit(kind: _Kind, v: Vectors, p: Product, next_picks: ir.Value) -> None:
     if kind.access == PICKED_ROWS:
         next_offset = [builder.mul(builder.load(builder.gep(next_picks, [row])), p.a_row) for row in a_offset]
         a_offset = [builder.load(builder.gep(picks, [row])) for row in a_offset]
+    if kind.access == AHEAD:
+        *next_rows, copied = (builder.load(builder.gep(next_picks, [constant(i)]), align=4) for i in range(rows + 1))
     if kind.epilogue != UPDATE:
         a_offset = [builder.mul(row, p.a_row) for row in a_offset]
     # A large C comes from the L2 cache or beyond: prefetch it while the sums are formed. It is one where weights are
@@ -132,17 +142,23 @@ def _emit(kind: _Kind, v: Vectors, p: Product, next_picks: ir.Value) -> None:
         for i in range(rows):
             ai = v.splat(builder.load(builder.gep(ap, [a_offset[i]]), align=v.itemsize))
             for j in range(vectors):
-                sums[i * vectors + j] = v.fma(ai, bs[j], sums[i * vectors + j])
+                sums[i * vectors + j] = multiply_add(ai, bs[j], sums[i * vectors + j])
         advance = constant(1) if kind.access == PICKED_DEPTH else p.a_k
         return [builder.gep(at, [advance]), builder.gep(bp, [p.b_row]), *sums]
 
     k, state = p.k, [picks if kind.access == PICKED_DEPTH else a, b, *[v.zero] * len(cells)]
-    if kind.access == PICKED_ROWS:
+    if kind.access in (PICKED_ROWS, AHEAD):
         per_line = LINE // v.itemsize
 
         def fetch_next(place):  # the hardware prefetcher cannot predict where a sample lies
-            for row in next_offset:
-                v.prefetch(place, row, written=False)
+            if kind.access == PICKED_ROWS:
+                for row in next_offset:
+                    v.prefetch(place, row, written=False)
+                return
+            words = builder.sdiv(builder.sub(builder.ptrtoint(place, p.a.type), p.a), constant(v.itemsize))
+            there = builder.mul(words, copied)
+            for row, line in product(next_rows, range(2 if kind.pairs else 1)):  # a line of pairs copies two of float32
+                v.prefetch(v.pointer(builder.add(row, there)), constant(line * per_line), written=False)
 
         def line(state):
             fetch_next(state[0])

@@ -14,17 +14,17 @@ FEW = 2  # rows of a flat tile: with 4 vectors of columns it has enough independ
 
 
 @cache
-def tiled(epilogue: int, access: int, flat: bool = False):
+def tiled(epilogue: int, access: int, flat: bool = False, pairs: bool = False):
     """Function of a `Product` and its elements' size in bytes.
 
     A tile computes all its rows, even those beyond the edge of C. With `flat`, an edge of a few rows is cut into tiles
     of FEW rows instead: for products whose C may have no more than these, or often ends with them.
 
     The tiles of some rows of A go over all columns of a block of B that fits the L2 cache, before the next rows follow.
-    Rows of a list are prefetched while the tiles before them are computed.
+    Rows of a list are prefetched while the tiles before them are computed. For `pairs` see `tile`.
     """
-    full, edge = tile(epilogue, access, ROWS, 2, False), tile(epilogue, access, ROWS, 1, True)
-    flat_tile = tile(epilogue, access, FEW, 4, True)
+    full, edge = tile(epilogue, access, ROWS, 2, False, pairs), tile(epilogue, access, ROWS, 1, True, pairs)
+    flat_tile = tile(epilogue, access, FEW, 4, True, pairs)
     # one row down in C is one row down in A or in the list of its rows
     rows_of_a, rows_of_picks = (0, INDEX_BYTES) if access == PICKED_ROWS else (1, 0)
 

@@ -1,0 +1,1 @@
+"""Products of factors rounded to bfloat16."""
