@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["CASES", "LR", "RANKS", "Case", "samples"]
+__all__ = ["CASES", "LR", "NETWORKS", "RANKS", "SHARES", "Case", "samples"]
 
 RANKS = 2
 LR = {"sgd": 0.01, "adam": 0.001}
@@ -25,6 +25,8 @@ CASES = {
     "784-128-10, batch 1024": Case([784, 128, 10], 1024, 30, 4),
     "784-128-10, batch 128": Case([784, 128, 10], 128, 240, 4),
 }
+NETWORKS = list(CASES)[:2]  # that are worth several machines
+SHARES = [1, 2, 4, 8, 16, 32, 64]  # numbers of ranks for these
 
 
 def samples(case: Case) -> tuple[np.ndarray, np.ndarray]:

@@ -23,6 +23,7 @@ __all__ = ["links", "name_of"]
 
 _MTU = 65_535
 _TUNSETIFF, _IFF_TUN, _IFF_NO_PI = 0x400454CA, 1, 0x1000
+_BUFFERS = "4096 4194304 8388608"  # bytes of a connection: by default 64 KiB may be under way, too few for a long delay
 _DESTINATION = 19  # the last byte of it, in the header of a packet
 
 
@@ -37,6 +38,9 @@ def links(places: int, delay: float, rate: float) -> Iterator[None]:
     process = None
     try:
         for place in range(places):
+            subprocess.run(
+                ["ip", "netns", "del", name_of(place)], stderr=subprocess.DEVNULL
+            )  # of a run that was killed
             _run("ip", "netns", "add", name_of(place))
         command = [sys.executable, __file__, str(places), str(delay), str(rate)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE)
@@ -64,6 +68,8 @@ def _device(place: int) -> int:
     _run(*inside, "addr", "add", f"10.77.0.{place + 1}/24", "dev", name)
     _run(*inside, "link", "set", name, "mtu", str(_MTU), "txqueuelen", "10000", "up")
     _run(*inside, "link", "set", "lo", "up")
+    buffers = [f"net.ipv4.tcp_{way}mem={_BUFFERS}" for way in "rw"]
+    _run("ip", "netns", "exec", name, "sysctl", "-qw", *buffers)
     return device
 
 

@@ -1,16 +1,17 @@
 """Training on ranks that a network connects: the sum of gradients by message, delay and rate, and a model of its time.
 
-Run: python benchmarks/ranks_network.py [--record FILE] [sums] [slow] [steps]     (as root, on Linux)
-     python benchmarks/ranks_network.py [--record FILE]                           (only the tables and the plot)
+Run: python benchmarks/ranks_network.py [--record FILE] PART ...     (as root, on Linux)
+     python benchmarks/ranks_network.py [--record FILE]              (the tables and the plot)
 
 Ranks are in network namespaces of this machine, which `ranks_link.py` connects; MPICH speaks TCP between them.
 
 sums   seconds of an `AllReduce` of two ranks by its bytes, on links of some delays and rates
 slow   the same for 2, 4 and 8 ranks on links so slow that it does not matter that they share the cores
-steps  seconds of a training step of two ranks on some of the links, and of one process with 1/n of the batch
+shares seconds of a training step of one process with 1/n of the batch
+steps  seconds of a training step of two ranks on some of the links
 
-They are appended to FILE. From all that is there follow a model, its residuals and predictions, which are printed, and
-the plot ranks.png beside FILE.
+Parts are appended to FILE. When all are there, their tables with the model, its residuals and predictions are printed,
+and ranks.png is drawn beside FILE.
 """
 
 from __future__ import annotations
@@ -22,23 +23,26 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ranks import mpiexec
-from ranks_cases import CASES, LR, samples
+from ranks_cases import CASES, LR, NETWORKS, SHARES, samples
 from ranks_link import links, name_of
+from ranks_tables import plot, tables
+from report import machine
+
+from fastmlp.files import atomic_write
 
 HERE = Path(__file__).parent
 # delay one way in s, rate in bytes/s
 LINKS = [(d * 1e-6, r * 1.25e8) for d, r in ((0, 100), (50, 10), (50, 1), (200, 10), (200, 1), (1000, 1))]
 STEPS_LINKS = [(50e-6, 1.25e9), (50e-6, 1.25e8), (1e-3, 1.25e8)]
-SLOW = 0.05, 1.25e7
+SLOW = 0.05, 2.5e7
 SIZES = [256, 2048, 8192, 16384, 32768, 131072, 524288, 2097152, 8388608]
-SLOW_SIZES = [2048, 131072, 2097152]
-NETWORKS = ["784-512-256-10, batch 2048", "1024-1024-1024-10, batch 1024"]
-RANKS = [1, 2, 4, 8, 16, 32, 64]
+SLOW_SIZES = [2048, 131072, 1048576]
 
 
 def launch(ranks: int, delay: float, rate: float, *arguments: str) -> dict[str, float]:
@@ -72,14 +76,15 @@ def sum_seconds(sizes: list[int], seconds: float) -> dict[str, list[float]]:
         gradient = reduce.gradient(size // 4, np.dtype(np.float32))
 
         def several(count: int, reduce: AllReduce = reduce, gradient: np.ndarray = gradient) -> float:
-            group.barrier()
-            begin = time.perf_counter()
-            for _ in range(count):
-                reduce(group.rank, 1, gradient, 0.0)
+            begin = 0.0
+            for i in range(1 + count):
+                reduce(group.rank, 1, gradient, 0.0)  # after which the ranks are as far apart as after the next one
+                begin = begin if i else time.perf_counter()
             return (time.perf_counter() - begin) / count
 
         several(2)
-        count = group.of_first(max(3, int(seconds / several(3))))
+        # an even number: a rank that is ahead in one sum is behind in the next, and waits longer
+        count = 2 * group.of_first(max(2, int(seconds / several(4) / 2)))
         result[str(size)] = [several(count) for _ in range(3)]
     group.close()
     return result
@@ -123,13 +128,13 @@ def rows(part: str) -> Iterator[dict[str, Any]]:
         for ranks in (2, 4, 8):
             sums = launch(ranks, *SLOW, "sums", "0", *map(str, SLOW_SIZES))
             yield {"part": part, "ranks": ranks, "delay": SLOW[0], "rate": SLOW[1], "sums": sums}
+    if part == "shares":
+        for name, share in product(NETWORKS, SHARES):
+            yield {"part": part, "case": name, "ranks": share, "seconds": step_seconds(name, share, False)}
     if part == "steps":
-        for name in NETWORKS:
-            for share in RANKS:
-                yield {"part": "shares", "case": name, "ranks": share, "seconds": step_seconds(name, share, False)}
-            for delay, rate in STEPS_LINKS:
-                seconds = launch(2, delay, rate, "step", name)["seconds"]
-                yield {"part": part, "case": name, "ranks": 2, "delay": delay, "rate": rate, "seconds": seconds}
+        for name, (delay, rate) in product(NETWORKS, STEPS_LINKS):
+            seconds = launch(2, delay, rate, "step", name)["seconds"]
+            yield {"part": part, "case": name, "ranks": 2, "delay": delay, "rate": rate, "seconds": seconds}
 
 
 def main() -> None:
@@ -146,6 +151,12 @@ def main() -> None:
         for part in options.parts:
             for row in rows(part):
                 print(json.dumps(row), file=record, flush=True)
+    if options.parts:
+        return
+    recorded = [json.loads(line) for line in options.record.read_text().splitlines()]
+    print("\n".join([*machine()[:-1], "", *tables(recorded)]))
+    with atomic_write(options.record.with_name("ranks.png")) as file:
+        plot(recorded, file)
 
 
 if __name__ == "__main__":

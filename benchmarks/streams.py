@@ -79,7 +79,9 @@ def in_group(path, threads):
     (GROUP / "memory.max_usage_in_bytes").write_text("0")
     command = [sys.executable, __file__, "--child", str(path), "--threads", str(threads or 0)]
     answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return json.loads(answer) | {"group MB": int((GROUP / "memory.max_usage_in_bytes").read_text()) >> 20}
+    used = int((GROUP / "memory.max_usage_in_bytes").read_text()) >> 20
+    GROUP.rmdir()
+    return json.loads(answer) | {"group MB": used}
 
 
 def child(path, threads):
@@ -225,8 +227,8 @@ def _large_page(rows):
     yield f"784-128-10, batches of {BATCH}, Adam, one epoch. In memory: 500,000 samples of float32, without a limit,"
     yield "and as many of bytes, a memory map in the page cache. Files: a Parquet set of bytes (fixed-size binary),"
     yield "stored as they are or compressed by LZ4, read from the disk in a control group (cgroup v1) whose memory,"
-    yield f"page cache included, is limited to {LIMIT_MB} MB. Cores used are those of the process; the kernel's own, for"
-    yield "the disk, come on top."
+    yield f"page cache included, is limited to {LIMIT_MB} MB. Cores used are those of the process; the kernel's own,"
+    yield "for the disk, come on top."
     yield from ("", "| threads that train | | samples / s | of memory's, round by round | stalled | cores used |")
     yield "|---|---|---|---|---|---|"
     for (threads,), some in group_by(rows, "threads").items():

@@ -22,6 +22,7 @@ __all__ = ["Group", "group_of", "shares_fate"]
 _log = logging.getLogger("fastmlp")
 _FINE, _STOPS, _FAILED = range(3)
 _PAGE = 4096  # bytes
+_LONG = 1 << 19  # bytes: from here on, MPICH's Allgatherv passes on pieces of 32 KiB, and waits for one after each
 _SHARED = "/dev/shm"  # where MPI libraries have shared memory on Linux; 64 MB in a container
 _SPARE = 1 << 23  # bytes, for the MPI library itself
 _SECONDS_TO_ABORT = 5.0  # after which this process ends without MPI's help
@@ -85,11 +86,14 @@ class Group:
 
     def all_gather(self, sent: np.ndarray, received: np.ndarray, counts: Sequence[int]) -> None:
         """Receive what all ranks send, one after the other; counts: how many elements each sends."""
-        unit = received.dtype.itemsize
+        lengths = [received.dtype.itemsize * count for count in counts]
+        into = [received, lengths, self._bytes]
         with self._watchdog:
-            self._comm.Allgatherv(
-                [sent, sent.nbytes, self._bytes], [received, [unit * count for count in counts], self._bytes]
-            )
+            if received.nbytes < _LONG:
+                self._comm.Allgatherv([sent, sent.nbytes, self._bytes], into)
+            else:
+                same = [sent.nbytes] * self.size, [0] * self.size
+                self._comm.Alltoallv([sent, *same, self._bytes], into)
 
     def all_to_all(
         self, sent: np.ndarray | None, counts: Sequence[int], received: np.ndarray, givers: list[int]

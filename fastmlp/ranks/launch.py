@@ -89,9 +89,9 @@ def own_threads(here: Any) -> int:
         )
     elif here.Get_rank() == 0 and len(own) == 1 and len(every) == total < (os.cpu_count() or 1):
         _log.warning(
-            "Each rank is pinned to one core, and %d cores are idle. For more threads in each rank, start them "
-            "without binding: mpiexec --bind-to none (Open MPI).",
-            (os.cpu_count() or 1) - total,
+            "Each rank is pinned to one core, of %d that there are. For more threads in each rank, start them without "
+            "binding: mpiexec --bind-to none (Open MPI).",
+            os.cpu_count(),
         )
     return max(1, min(cores(), len(own)) // sharing)
 

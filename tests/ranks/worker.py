@@ -103,11 +103,11 @@ def estimators(comm):
 
 
 def messages(comm):
-    """Fits with gradients of less and of more than 16 KiB, as where /dev/shm is small."""
+    """Fits with gradients of less than 16 KiB, less than 512 KiB and more, as where /dev/shm is small."""
     if comm is not None:
         os.statvfs = lambda path: SimpleNamespace(f_bavail=100, f_frsize=4096)
     result = {}
-    for units in (10, 1000):
+    for units in (10, 1000, 20_000):
         model = MLP([7, units, 2], seed=3, backend="numba")
         history = model.fit(X, Y, epochs=2, optimizer="adam", comm=comm, progress=False)
         result[units] = [float(np.linalg.norm(model._params)), *history["loss"]]

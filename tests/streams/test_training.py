@@ -1,7 +1,12 @@
 """Training on samples that are read block by block."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
+from threading import Barrier
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -113,28 +118,55 @@ def test_a_checkpoint_is_for_the_same_files_and_windows(tmp_path):
         fit(network(), open_samples(**arguments, memory=3000), checkpoint=tmp_path / "c", resume=True)
 
 
+class OneOfTwo:
+    """A thread that stands in for a rank of a group of two."""
+
+    size, step = 2, nullcontext
+
+    def __init__(self, rank, sent, all_are_here):
+        self.rank, self._sent, self._all_are_here = rank, sent, all_are_here
+
+    def of_first(self, value):
+        return value
+
+    def all_gather(self, sent, received, counts):
+        self._sent[self.rank] = sent
+        self._all_are_here.wait(10)
+        received[...] = np.concatenate(self._sent)
+        self._all_are_here.wait(10)
+
+
 def test_lanes_of_two_feeds_make_the_batches_of_one(tmp_path):
     x, y, weights = samples()
     opened = open_samples(**write("parquet", tmp_path, x, y, weights), memory=3000)
     model = network()
     convert = partial(model._outcomes, LOSSES["softmax_cross_entropy"], None)
 
-    def batches(lanes):
-        feed = Feed(opened, 50, model._engine(), convert, np.random.RandomState(0), 2, lanes)
-        shuffle = feed._shuffle
-        rows = sum(shuffle.rows(lane, 1) for lane in range(*lanes))
+    def batches(group):
+        engine = replace(model._engine(), all_reduce=group and SimpleNamespace(group=group))
+        feed = Feed(opened, 50, engine, convert, np.random.RandomState(0), 2)
         found = []
         for _ in range(2):
             feed.take(1, 0)
             for data, orders, steps in feed.spans(0, 2):
-                parts = [orders[0, step * rows : (step + 1) * rows] for step in range(steps)]
-                found += [(data.x[part], data.labels[part], data.weights[part]) for part in parts]
+                for batch in (orders[0, step * 50 :][:50] for step in range(steps)):
+                    own = own_rows(len(batch), group)
+                    found.append((data.x[batch[own]], data.labels[batch[own]], data.weights[batch]))
         feed.close()
         return found
 
-    for whole, *halves in zip(batches((0, 8)), batches((0, 3)), batches((3, 8)), strict=True):
-        for one, *parts in zip(whole, *halves, strict=True):
-            np.testing.assert_array_equal(np.concatenate(parts), one)
+    def own_rows(rows, group):
+        first, end = (0, 8) if group is None else (4 * group.rank, 4 * group.rank + 4)  # of 8 lanes
+        return slice(rows * first // 8, rows * end // 8)
+
+    pair = [OneOfTwo(rank, sent, barrier) for sent, barrier in [([None] * 2, Barrier(2))] for rank in range(2)]
+    with ThreadPoolExecutor(2) as threads:
+        halves = list(threads.map(batches, pair))
+    for whole, one, other in zip(batches(None), *halves, strict=True):
+        for together, *parts in zip(whole[:2], one[:2], other[:2], strict=True):
+            np.testing.assert_array_equal(np.concatenate(parts), together)
+        for part in one, other:  # weights of all rows, since a mean is divided by their sum
+            np.testing.assert_array_equal(part[2], whole[2])
 
 
 def test_no_thread_is_left_whatever_ends_a_run():
