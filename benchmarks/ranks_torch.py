@@ -58,5 +58,6 @@ if __name__ == "__main__":
     torch.distributed.init_process_group("gloo")
     result = measure(CASES[sys.argv[1]], *sys.argv[2:])
     if torch.distributed.get_rank() == 0:
-        print(json.dumps(result))
+        print(json.dumps(result), flush=True)
+    torch.distributed.barrier()
     torch.distributed.destroy_process_group()

@@ -190,7 +190,7 @@ def callbacks(comm):
         return epoch.number == 2
 
     history = model.fit(X, Y, epochs=5, callbacks=[callback], comm=comm, progress=False)
-    return {"calls": calls, "stopped": history.stopped, "params": digest(model._params)}
+    return {"rank": comm.Get_rank(), "calls": calls, "stopped": history.stopped, "params": digest(model._params)}
 
 
 def interrupted(comm):
