@@ -29,7 +29,8 @@ EXTENDED = {
     "solver": "'adamw', 'rmsprop', an `Optimizer`",
     "learning_rate": "schedules of `fastmlp.schedules` by name or instance, for all solvers but 'lbfgs'",
     "loss": "'absolute_error', 'huber', 'quantile' and others, or a `Loss`",
-    "fit": "`X_val`, `y_val`, `sample_weight_val`; `checkpoint`, `checkpoint_every`, `resume`",
+    "fit": "`X_val`, `y_val`, `sample_weight_val`; `checkpoint`, `checkpoint_every`, `resume`; `comm`, `reproducible`; "
+    "`X` may be `Samples`, which have their `y`",
     "set_fit_request": "also for these",
     "validation_scores_": "with `X_val` also without early stopping",
     "best_validation_score_": "with `X_val` also without early stopping",
@@ -59,10 +60,15 @@ def shape(function: Any) -> list[tuple]:
 
 
 def status(found: Any, expected: Any) -> str:
-    """Of two sets or lists of which the second must be in the first; lists where parameters are in the same place."""
+    """Of two sets or lists of which the second must be in the first; lists where parameters are in the same place.
+
+    A parameter that must be given there may be optional here: every call that is right there is right here.
+    """
     if found == expected:
         return "same"
     if isinstance(expected, list):
+        must = {p[0] for p in expected if p[2] is inspect.Parameter.empty}
+        found = [(p[0], p[1], inspect.Parameter.empty) if p[0] in must else p for p in found]
         places = [p for p in expected if p[1] is not inspect.Parameter.KEYWORD_ONLY]
         optional = all(p[2] is not inspect.Parameter.empty for p in found if p not in expected)
         return "extended" if optional and found[: len(places)] == places and {*expected} <= {*found} else "differs"
