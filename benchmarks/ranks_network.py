@@ -66,7 +66,7 @@ def sum_seconds(sizes: list[int], seconds: float) -> dict[str, list[float]]:
     from mpi4py import MPI
 
     from fastmlp.ranks.all_reduce import AllReduce
-    from fastmlp.ranks.group import group_of
+    from fastmlp.ranks.entry import group_of
 
     group = group_of(MPI.COMM_WORLD)
     assert not group.on_one_machine

@@ -47,7 +47,7 @@ from fastmlp.pictures import weight_images
 from fastmlp.predictor import Predictor
 from fastmlp.progress import progress_bar
 from fastmlp.ranks.all_reduce import reduction_of
-from fastmlp.ranks.group import shares_fate
+from fastmlp.ranks.entry import shares_fate
 from fastmlp.schedules import Schedule, get_schedule
 from fastmlp.serialization import read_network, write_network
 from fastmlp.stopping import make_stopping

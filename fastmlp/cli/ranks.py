@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, redirect_stderr, redirect_stdout
 
 from fastmlp.errors import InputError, RankError
-from fastmlp.ranks.group import group_of
+from fastmlp.ranks.entry import group_of
 from fastmlp.ranks.launch import launched_rank, launched_ranks, mpi
 
 __all__ = ["on_ranks"]

@@ -27,7 +27,7 @@ from fastmlp.estimators.parameters import CONSTRAINTS
 from fastmlp.estimators.prediction import by_rows, require_weights
 from fastmlp.estimators.private import PrivateMethods
 from fastmlp.ranks.all_reduce import reduction_of
-from fastmlp.ranks.group import shares_fate
+from fastmlp.ranks.entry import shares_fate
 from fastmlp.streams.samples import Samples
 
 __all__ = ["BaseMLP", "with_defaults"]

@@ -5,6 +5,7 @@ own rows of a batch; `all_reduce`, an operation of the step, sums them; then eac
 have equal parameters after every step, bit for bit, and decide alike whatever follows from parameters and losses. What
 does not follow from these, such as a signal or the answer of a callback, they settle when they meet between steps.
 
-`group.py` has the ranks and what they do together, `all_reduce.py` the sum, `launch.py` what is to be known of the
-program that started them, `watchdog.py` ends a job whose ranks wait for one that is gone.
+`entry.py` makes a group of a communicator, `group.py` has the ranks and what they do together, `all_reduce.py` the sum,
+`launch.py` what is to be known of the program that started them, `watchdog.py` ends a job whose ranks wait for one that
+is gone.
 """

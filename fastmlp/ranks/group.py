@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from functools import wraps
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from threading import Timer
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
 
 from fastmlp.errors import FastmlpError, InputError, RankError
-from fastmlp.ranks.launch import check_launch, mpi, own_threads, waiting_limit
+from fastmlp.ranks.launch import mpi, own_threads, waiting_limit
+from fastmlp.ranks.shared_memory import allocate, has_room
 from fastmlp.ranks.watchdog import Watchdog
 
-__all__ = ["Group", "group_of", "shares_fate"]
+__all__ = ["Group"]
 
-_log = logging.getLogger("fastmlp")
 _FINE, _STOPS, _FAILED = range(3)
-_PAGE = 4096  # bytes
 _LONG = 1 << 19  # bytes: from here on, MPICH's Allgatherv passes on pieces of 32 KiB, and waits for one after each
-_SHARED = "/dev/shm"  # where MPI libraries have shared memory on Linux; 64 MB in a container
-_SPARE = 1 << 23  # bytes, for the MPI library itself
 _SECONDS_TO_ABORT = 5.0  # after which this process ends without MPI's help
 
 
@@ -149,16 +144,10 @@ class Group:
 
         They are there until `close`. The list is empty if there is no room for all of them.
         """
-        pages = -(-nbytes // _PAGE) * _PAGE
-        if not self.of_first(self.rank > 0 or _room_for(pages * self.size)):
+        if not self.of_first(self.rank > 0 or has_room(nbytes * self.size)):
             return []
-        apart = mpi().Info.Create({"alloc_shared_noncontig": "true"})  # each rank's in memory near to its core
-        window = mpi().Win.Allocate_shared(pages, 1, apart, self._comm)
-        apart.Free()
+        window, shared = allocate(self._comm, nbytes)
         self._windows.append(window)
-        memories = [np.frombuffer(window.Shared_query(rank)[0], np.uint8) for rank in range(self.size)]
-        shared = [memory[-memory.ctypes.data % 64 :][:nbytes] for memory in memories]
-        shared[self.rank][...] = 0
         return shared
 
     def of_all(self, value: Any) -> list[Any]:
@@ -221,60 +210,6 @@ class Group:
         if state != _FAILED:
             raise RankError(f"Rank {self.failed} of {self.size} has failed: {messages[self.failed]}", self.failed)
         return False
-
-
-def group_of(comm: Any) -> Group:
-    """Make the group of a communicator's ranks.
-
-    Raises
-    ------
-    InputError
-        comm is no communicator, or the program was started by the launcher of another MPI.
-    FastmlpError
-        mpi4py is not installed, or finds no MPI.
-    """
-    if not isinstance(comm, mpi().Intracomm):
-        raise InputError(f"comm={comm!r} must be a communicator of mpi4py, such as MPI.COMM_WORLD.")
-    check_launch(comm)
-    return Group(comm)
-
-
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-
-
-def shares_fate(function: _Function) -> _Function:
-    """Give a function with a keyword `comm` the group of that communicator, within `Group.sharing_fate`."""
-
-    @wraps(function)
-    def with_group(*arguments: Any, comm: Any = None, **options: Any) -> Any:
-        if comm is None or isinstance(comm, Group):  # by a function that shares its fate already
-            return function(*arguments, comm=comm, **options)
-        group = group_of(comm)
-        try:
-            with group.sharing_fate():
-                return function(*arguments, comm=group, **options)
-        finally:
-            with suppress(Exception):
-                group.close()
-
-    return cast(_Function, with_group)
-
-
-def _room_for(nbytes: int) -> bool:
-    """Whether there is so much shared memory. More can be allocated, but whoever writes to it is killed (SIGBUS)."""
-    try:
-        there = os.statvfs(_SHARED)
-    except (AttributeError, OSError):  # not Linux
-        return True
-    free = there.f_bavail * there.f_frsize
-    if nbytes + _SPARE <= free:
-        return True
-    _log.warning(
-        "%s has only %d MB free, and the gradients of the ranks take %d MB: they are exchanged by messages, which is "
-        "slower. A larger one helps; for a container: docker run --shm-size or --ipc=host.",
-        *(_SHARED, free >> 20, nbytes >> 20),
-    )
-    return False
 
 
 def _text(error: BaseException) -> str:

@@ -27,7 +27,7 @@ from fastmlp.errors import InputError, ModelFileError
 from fastmlp.mlp import MLP
 from fastmlp.optimizers import AdamW
 from fastmlp.options import BackendName
-from fastmlp.ranks.group import shares_fate
+from fastmlp.ranks.entry import shares_fate
 from fastmlp.recipes import Recipe, candidates
 from fastmlp.tables.encoding.encoder import TableEncoder
 from fastmlp.tables.exporting.onnx_table import write_prepared
