@@ -88,7 +88,7 @@ def read_network(cls: Any, path: str | os.PathLike[str], custom: Sequence[Activa
             raise InputError(f"its weights have shapes {shapes} and its sizes are {sizes}")
         if loss is not None:
             name, parameter = loss
-            settings["loss"] = losses.get(name) or get_loss(name)._replace(parameter=tuple(map(float, parameter)))
+            settings["loss"] = losses.get(name) or _with_parameter(get_loss(name), tuple(map(float, parameter)))
         used = [activations.get(name, name) for name in names]
         model = cls(sizes, [*used[:-1], used[-1] or "identity"], **settings, **place, initializer="zeros")
         model.activations[-1] = used[-1]
@@ -97,6 +97,16 @@ def read_network(cls: Any, path: str | os.PathLike[str], custom: Sequence[Activa
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise _unusable(path, error) from None
     return model
+
+
+def _with_parameter(loss: Loss, parameter: tuple[float, ...]) -> Loss:
+    """A built-in loss with other numbers, of which it must have as many, or any number of quantiles."""
+    fitting = len(parameter) == len(loss.parameter) or (loss.name == "quantile" and parameter)
+    if not fitting:
+        raise InputError(
+            f"its loss {loss.name} has the parameters {list(parameter)}, not {len(loss.parameter)} of them"
+        )
+    return loss._replace(parameter=parameter)
 
 
 def _unusable(path: str | os.PathLike[str], error: Exception) -> ModelFileError:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -59,6 +60,15 @@ def test_hostile_descriptions_in_a_model(data, tiny, tiny_model):
     save_model("hostile.safetensors", tensors, header)
     command = data.draw(st.sampled_from(["predict", "evaluate"]))
     assert only_clean_ends(command, "hostile.safetensors", tiny).code in (0, 1)
+
+
+@pytest.mark.parametrize("loss", [["binary_cross_entropy", [0.5]], ["huber", []], ["huber", [1, 2]], ["quantile", []]])
+def test_a_loss_with_other_parameters_than_it_takes_is_refused(tiny, tiny_model, loss):
+    tensors, header = load_model(tiny_model)
+    save_model("hostile.safetensors", tensors, header | {"loss": loss})
+    result = only_clean_ends("predict", "hostile.safetensors", tiny)
+    assert result.code == 1
+    assert f"its loss {loss[0]} has the parameters" in result.err
 
 
 def test_notes_that_contradict_the_model_are_refused(tiny, tiny_model):
